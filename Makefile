@@ -1,0 +1,103 @@
+# virtio-restricted: plain GNU make, no generator. `make help` lists the goals.
+
+PREFIX     ?= /usr/local
+SBINDIR    ?= $(PREFIX)/sbin
+LIBEXECDIR ?= $(PREFIX)/lib/virtio-restricted
+MANDIR     ?= $(PREFIX)/share/man
+SHAREDIR   ?= $(PREFIX)/share/virtio-restricted
+SYSCONFDIR ?= /etc
+DESTDIR    ?=
+
+# One build folder per flavour, so that native, cross and sanitizer builds live
+# side by side: make O=out/arm64 CROSS_COMPILE=aarch64-linux-gnu- SYSROOT=...
+O             ?= out/native
+CROSS_COMPILE ?=
+SYSROOT       ?=
+XEN_INCLUDE   ?=
+ifeq ($(origin CC),default)
+CC := $(CROSS_COMPILE)gcc
+endif
+AR := $(CROSS_COMPILE)ar
+
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+HARDEN   := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2 -fno-common
+CFLAGS   ?= -O2 -g
+ALL_CPPFLAGS = -D_GNU_SOURCE -Itools/libs \
+    -DVR_SBINDIR='"$(SBINDIR)"' -DVR_LIBEXECDIR='"$(LIBEXECDIR)"' $(CPPFLAGS)
+ALL_CFLAGS   = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) -MMD -MP
+ALL_LDFLAGS  = -Wl,-z,relro,-z,now $(LDFLAGS)
+ifneq ($(XEN_INCLUDE),)
+ALL_CPPFLAGS += -I$(XEN_INCLUDE)
+endif
+ifneq ($(SYSROOT),)
+ALL_CPPFLAGS += -isystem $(SYSROOT)/usr/include \
+    -isystem $(SYSROOT)/usr/include/aarch64-linux-gnu
+ALL_LDFLAGS += -L$(SYSROOT)/usr/lib/aarch64-linux-gnu \
+    -Wl,-rpath-link,$(SYSROOT)/usr/lib/aarch64-linux-gnu:$(SYSROOT)/lib/aarch64-linux-gnu
+endif
+ifeq ($(WERROR),1)
+ALL_CFLAGS += -Werror
+endif
+
+# Which Xen libraries each program may reach says what it can do.
+PLUGIN_LIBS  := -lxlutil -lxenlight -lxenguest -lxenctrl -lxenforeignmemory \
+    -lxenhypfs -lxenstore -lxentoollog -lyajl -lfdt
+BROKER_LIBS  := -lxendevicemodel -lxenforeignmemory -lxenevtchn -lxengnttab \
+    -lxenctrl -lxenstore -lxentoolcore -lxentoollog -lyajl -lseccomp
+VRCTL_LIBS   := -lxenlight -lxenctrl -lxenforeignmemory -lxenhypfs -lxenstore \
+    -lxentoollog -lyajl
+# Static: the driver domain's image is then this one program beside a shell.
+BACKEND_LIBS := -lxengnttab -lxenevtchn -lxenstore -lxentoolcore -lxentoollog \
+    -luring -lseccomp
+
+LIB_SRC     := $(wildcard tools/libs/*.c)
+LIBXEN_SRC  := $(wildcard tools/libs/xen/*.c)
+BROKER_SRC  := $(wildcard tools/broker/*.c)
+BACKEND_SRC := $(wildcard tools/backend/*.c)
+VRCTL_SRC   := $(wildcard tools/vrctl/*.c)
+PLUGIN_SRC  := $(filter-out xl-plugin/preload.c,$(wildcard xl-plugin/*.c))
+
+obj = $(patsubst %.c,$(O)/%.o,$(1))
+pic = $(patsubst %.c,$(O)/%.pic.o,$(1))
+
+PROGRAMS := $(O)/vr-broker $(O)/vr-backend $(O)/vrctl \
+    $(O)/xl-virtio-restricted.so $(O)/vr-plugin.so
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+all: $(PROGRAMS)
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+$(O)/%.pic.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
+
+$(O)/libvr.a: $(call obj,$(LIB_SRC))
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(O)/libvrxen.a: $(call obj,$(LIBXEN_SRC))
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(O)/vr-broker: $(call obj,$(BROKER_SRC)) $(O)/libvrxen.a $(O)/libvr.a
+	$(CC) $(ALL_CFLAGS) -pie $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(BROKER_LIBS)
+
+$(O)/vr-backend: $(call obj,$(BACKEND_SRC)) $(O)/libvr.a
+	$(CC) $(ALL_CFLAGS) -static-pie $(ALL_LDFLAGS) -o $@ $^ $(BACKEND_LIBS) -lpthread
+
+$(O)/vrctl: $(call obj,$(VRCTL_SRC)) $(O)/libvrxen.a $(O)/libvr.a
+	$(CC) $(ALL_CFLAGS) -pie $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(VRCTL_LIBS)
+
+# Loaded into every process below `xl`: no library but libc.
+$(O)/xl-virtio-restricted.so: $(call pic,xl-plugin/preload.c)
+	$(CC) $(ALL_CFLAGS) -shared $(ALL_LDFLAGS) -o $@ $^ -ldl
+
+$(O)/vr-plugin.so: $(call pic,$(PLUGIN_SRC) $(LIB_SRC) $(LIBXEN_SRC))
+	$(CC) $(ALL_CFLAGS) -shared $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(PLUGIN_LIBS)
+
+include tests/tests.mk
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,1 @@
+# Goals that test; included by the top Makefile.

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One string of `virtio_restricted = [ ... ]`: the description of a device in
+ * the style of xl's own device strings ("key=value,key=value"). Pure parser of
+ * untrusted text; what can only be judged with the guest's config, the host or
+ * the other devices at hand is checked by vr_cfg_check_all() and its callers.
+ */
+#ifndef VR_CFG_H
+#define VR_CFG_H
+
+#include "vr.h"
+
+enum vr_type {
+    VR_TYPE_BLOCK = 2, /* values: virtio device ids (virtio 1.2, 5) */
+};
+
+enum vr_mode {
+    VR_MODE_STATIC,
+};
+
+struct vr_dev_cfg {
+    char id[VR_ID_LEN + 1];
+    enum vr_type type;
+    enum vr_mode mode;
+    uint64_t size;  /* static: bytes of the pool, whole pages */
+    bool has_base;  /* base= was given */
+    uint64_t base;  /* guest physical address of the pool */
+    /* Exactly one of the two is set: */
+    char driver[VR_PATH_LEN + 1];  /* xl.cfg of a driver domain to create */
+    char backend[VR_NAME_LEN + 1]; /* name of a driver domain that runs */
+    char target[VR_PATH_LEN + 1];  /* a file or block device in that domain */
+    bool readonly;                 /* access=ro */
+    unsigned int queues;           /* 1 .. VR_MAX_QUEUES, default 1 */
+    unsigned int queue_size;       /* power of two, default 128 */
+    char serial[VR_SERIAL_LEN + 1];
+    bool discard;         /* offer DISCARD and WRITE_ZEROES, default on */
+    unsigned int timeout; /* seconds to wait for the backend, default 60 */
+    unsigned int poll_us; /* how long the backend polls before it sleeps */
+};
+
+/** vr_type_name() - "block"; NULL for a value that is none. */
+const char *vr_type_name(enum vr_type type);
+/** vr_mode_name() - "static"; NULL for a value that is none. */
+const char *vr_mode_name(enum vr_mode mode);
+/** vr_type_parse(), vr_mode_parse() - the reverse. Return 0 or -EINVAL. */
+int vr_type_parse(const char *s, enum vr_type *out);
+int vr_mode_parse(const char *s, enum vr_mode *out);
+
+/**
+ * vr_cfg_parse() - parse one device string.
+ * @index: position in the list, for the error text "virtio_restricted[1]: ...".
+ * @text: as the user wrote it.
+ * @cfg: filled on success, every default set.
+ *
+ * Unknown, repeated, empty, missing and contradictory keys are errors.
+ * Returns 0 or -EINVAL with @err set.
+ */
+int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
+                 struct vr_err *err);
+
+/**
+ * vr_cfg_check_all() - what the devices of one guest must not do together.
+ *
+ * Same id twice, same target of one driver domain twice (unless all are
+ * read-only), explicit pools that overlap.
+ * Returns 0 or -EINVAL with @err set.
+ */
+int vr_cfg_check_all(const struct vr_dev_cfg *cfg, unsigned int n,
+                     struct vr_err *err);
+
+#endif /* VR_CFG_H */

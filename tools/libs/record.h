@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The record: everything that the plug-in decided for one guest, as JSON. The
+ * plug-in makes it, the broker works from it, vrctl shows it and cleans up by
+ * it. It stands in two places: VR_RUN_DIR/<guest uuid>.json from before the
+ * first domain exists until everything is gone (so that an interrupted
+ * `xl create` can be undone), and as libxl userdata of the guest.
+ *
+ * Pure but for yajl; the JSON is trusted as little as any other file.
+ */
+#ifndef VR_RECORD_H
+#define VR_RECORD_H
+
+#include <sys/types.h>
+
+#include "cfg.h"
+
+#define VR_RECORD_VERSION 1
+#define VR_RUN_DIR        "/run/virtio-restricted"
+#define VR_DOMID_NONE     UINT32_C(0x7ff4) /* DOMID_INVALID */
+
+enum vr_phase {
+    VR_PHASE_CREATING, /* domains may exist, nothing is promised yet */
+    VR_PHASE_READY,    /* broker and backend serve; guest not yet unpaused */
+    VR_PHASE_RUNNING,  /* xl has let the guest run (or left it paused: -p) */
+    VR_PHASE_CLOSING,  /* being torn down */
+};
+
+struct vr_record_driver {
+    char name[VR_NAME_LEN + 1];
+    char uuid[VR_UUID_LEN + 1];
+    uint32_t domid;
+    bool owned;                  /* created for this guest: ends with it */
+    char config[VR_PATH_LEN + 1]; /* xl.cfg it was made from, when owned */
+};
+
+struct vr_record_dev {
+    struct vr_dev_cfg cfg;
+    unsigned int driver; /* index into drivers[] */
+    uint64_t mmio_base;  /* guest physical address of the register block */
+    uint32_t irq;        /* Arm: SPI as INTID (33..43) */
+    uint64_t dma_base;   /* the window: device addresses ... */
+    uint64_t dma_size;
+    uint32_t gref_base; /* ... and the grant references tied to them */
+};
+
+struct vr_record {
+    enum vr_phase phase;
+    char name[VR_NAME_LEN + 1]; /* the guest */
+    char uuid[VR_UUID_LEN + 1];
+    uint32_t domid;
+    uint32_t vcpus;
+    uint32_t grant_frames; /* the guest's max_grant_frames */
+    /* Who is at work; start times (field 22 of /proc/PID/stat) tell a process
+     * from a later one with the same number. 0: none. */
+    pid_t creator;
+    uint64_t creator_start;
+    pid_t broker;
+    uint64_t broker_start;
+    unsigned int ndrivers;
+    struct vr_record_driver drivers[VR_MAX_DEVICES];
+    unsigned int ndevs;
+    struct vr_record_dev devs[VR_MAX_DEVICES];
+};
+
+/** vr_phase_name() - "creating" ...; NULL for a value that is none. */
+const char *vr_phase_name(enum vr_phase phase);
+
+/**
+ * vr_record_to_json() - serialise.
+ * @out: malloc'ed, NUL-terminated text; the caller frees it.
+ * Returns 0 or -ENOMEM.
+ */
+int vr_record_to_json(const struct vr_record *rec, char **out);
+
+/**
+ * vr_record_from_json() - parse and check every field.
+ * @len: at most 256 KiB. Returns 0, -EINVAL with @err, or -ENOMEM.
+ */
+int vr_record_from_json(const char *json, size_t len, struct vr_record *rec,
+                        struct vr_err *err);
+
+/** vr_record_path() - VR_RUN_DIR/<uuid>.json; @buf of VR_PATH_LEN + 1. */
+char *vr_record_path(const char *uuid, char *buf);
+
+/**
+ * vr_record_save() - write VR_RUN_DIR/<uuid>.json atomically, mode 0600.
+ * Makes the folder when it is missing. Returns 0 or -errno with @err.
+ */
+int vr_record_save(const struct vr_record *rec, struct vr_err *err);
+
+/** vr_record_load() - read it back. Returns 0 or -errno with @err. */
+int vr_record_load(const char *uuid, struct vr_record *rec,
+                   struct vr_err *err);
+
+/** vr_record_remove() - remove record, lock and stats file of @uuid. */
+void vr_record_remove(const char *uuid);
+
+/**
+ * vr_record_list() - the uuids of all records.
+ * @uuids: malloc'ed array, the caller frees it. Returns the number or -errno.
+ */
+int vr_record_list(char (**uuids)[VR_UUID_LEN + 1]);
+
+/** vr_proc_start() - start time of process @pid; 0 when there is none. */
+uint64_t vr_proc_start(pid_t pid);
+
+#endif /* VR_RECORD_H */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Live figures of a guest's devices: VR_RUN_DIR/<guest uuid>.stats, a small
+ * file in shared memory that the broker's worker writes and vrctl reads. No
+ * system call, no lock; a reader may see figures of slightly different ages.
+ */
+#ifndef VR_STATS_H
+#define VR_STATS_H
+
+#include "ctrl.h"
+
+#define VR_STATS_MAGIC UINT64_C(0x3154415453525600) /* 1: layout */
+
+struct vr_stats_queue {
+    uint64_t desc, driver, device; /* as the guest set them up */
+    uint32_t size;
+    uint32_t enabled;
+};
+
+struct vr_stats_dev {
+    uint64_t mmio_reads;  /* exits of the guest */
+    uint64_t mmio_writes; /* of which QueueNotify: kicks */
+    uint64_t kicks;
+    uint64_t kick_events; /* notifications sent to the backend */
+    uint64_t interrupts;  /* raised in the guest */
+    uint64_t intr_events; /* notifications received from the backend */
+    uint64_t resets;
+    uint64_t config_changes;
+    uint64_t faults;       /* ring addresses outside the window and such */
+    uint64_t fault_addr;   /* the last one */
+    uint32_t status;       /* the virtio status register */
+    uint32_t failed;       /* enum vr_fail */
+    uint64_t features;     /* negotiated */
+    uint32_t backend;      /* enum vr_ctrl_status, as last seen */
+    uint32_t nqueues;
+    struct vr_stats_queue q[VR_MAX_QUEUES];
+    struct vr_ctrl_counters b; /* the backend's own counters, unverified */
+};
+
+/* Why a device does not work, for the operator. */
+enum vr_fail {
+    VR_FAIL_NONE = 0,
+    VR_FAIL_FEATURES,    /* driver did not accept ACCESS_PLATFORM, VERSION_1 */
+    VR_FAIL_OUTSIDE,     /* rings outside the window: guest without the pool */
+    VR_FAIL_QUEUE,       /* bad queue size or alignment */
+    VR_FAIL_BACKEND,     /* backend reported a failure */
+    VR_FAIL_TIMEOUT,     /* backend did not answer in time */
+    VR_FAIL_GONE,        /* driver domain or backend process is gone */
+};
+
+struct vr_stats {
+    uint64_t magic;
+    uint32_t ndevs;
+    uint32_t pad;
+    uint64_t worker_rss_kib;
+    struct vr_stats_dev dev[VR_MAX_DEVICES];
+};
+
+/** vr_fail_text() - one line: why, and what to do. Never NULL. */
+const char *vr_fail_text(enum vr_fail fail);
+
+/**
+ * vr_stats_open() - map the stats file of guest @uuid.
+ * @create: make it (the broker), else map it read-only (vrctl).
+ * Returns NULL with errno set on failure. Unmap with vr_stats_close().
+ */
+struct vr_stats *vr_stats_open(const char *uuid, bool create);
+void vr_stats_close(struct vr_stats *stats);
+
+#endif /* VR_STATS_H */

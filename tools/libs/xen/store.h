@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The toolstack's side of our xenstore nodes: written by the broker's
+ * supervisor, removed by it and by vrctl's clean-up.
+ */
+#ifndef VR_STORE_H
+#define VR_STORE_H
+
+#include <xenstore.h>
+
+#include "../stats.h"
+#include "../xsnode.h"
+
+/**
+ * vr_store_publish() - write all nodes of device @i in one transaction, with
+ * their permissions (B: read all, write state and error; G: read its own).
+ * Returns 0 or -errno with @err.
+ */
+int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
+                     unsigned int i, uint32_t ctrl_gref, uint32_t ctrl_port,
+                     struct vr_err *err);
+
+/** vr_store_state() - set the toolstack's view: state text and last error. */
+void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
+                    unsigned int i, const char *state, const char *error);
+
+/** vr_store_counters() - publish counters worth a look. */
+void vr_store_counters(struct xs_handle *xs, const struct vr_record *rec,
+                       unsigned int i, const struct vr_stats_dev *s);
+
+/**
+ * vr_store_backend_state() - what the backend says of device @i.
+ * @why: its error text, sanitised ("" when there is none).
+ */
+enum vr_xbstate vr_store_backend_state(struct xs_handle *xs,
+                                       const struct vr_record *rec,
+                                       unsigned int i, char *why, size_t size);
+
+/**
+ * vr_store_withdraw() - remove every backend node of the guest (the backend
+ * then lets go of the windows), or with @all everything of it.
+ */
+void vr_store_withdraw(struct xs_handle *xs, const struct vr_record *rec,
+                       bool all);
+
+#endif /* VR_STORE_H */
