@@ -101,3 +101,55 @@ $(O)/vr-plugin.so: $(call pic,$(PLUGIN_SRC) $(LIB_SRC) $(LIBXEN_SRC))
 
 include tests/tests.mk
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
+
+.PHONY: all install install-divert uninstall clean format format-check help
+INSTALL ?= install
+
+# What a user of the host needs; the backend is here too because vr-mkdriver
+# puts it into driver-domain images.
+install: all
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) \
+	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 \
+	    $(DESTDIR)$(SHAREDIR)/examples
+	$(INSTALL) -m 0755 $(O)/vrctl tools/mkdriver/vr-mkdriver $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -m 0755 $(O)/vr-broker $(O)/vr-backend $(DESTDIR)$(LIBEXECDIR)
+	$(INSTALL) -m 0644 $(O)/xl-virtio-restricted.so $(O)/vr-plugin.so \
+	    $(DESTDIR)$(LIBEXECDIR)
+	sed -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' xl-plugin/xl.in > $(O)/xl
+	$(INSTALL) -m 0755 $(O)/xl $(DESTDIR)$(SBINDIR)/xl
+	$(INSTALL) -m 0644 docs/man/*.5 $(DESTDIR)$(MANDIR)/man5
+	$(INSTALL) -m 0644 docs/man/*.8 $(DESTDIR)$(MANDIR)/man8
+	$(INSTALL) -m 0644 config/* $(DESTDIR)$(SHAREDIR)/examples
+
+# For callers of the absolute path /usr/sbin/xl: the distribution's file is
+# moved aside by dpkg, ours takes its place. Undo with uninstall.
+install-divert:
+	dpkg-divert --local --rename --divert /usr/sbin/xl.distrib --add /usr/sbin/xl
+	ln -sf $(SBINDIR)/xl /usr/sbin/xl
+
+uninstall:
+	if [ -L /usr/sbin/xl ] && [ -e /usr/sbin/xl.distrib ]; then \
+	    rm -f /usr/sbin/xl; \
+	    dpkg-divert --local --rename --remove /usr/sbin/xl; fi
+	rm -f $(SBINDIR)/xl $(SBINDIR)/vrctl $(SBINDIR)/vr-mkdriver
+	rm -f $(MANDIR)/man5/xl-virtio-restricted.cfg.5 $(MANDIR)/man8/vrctl.8 \
+	    $(MANDIR)/man8/vr-broker.8 $(MANDIR)/man8/vr-backend.8 \
+	    $(MANDIR)/man8/vr-mkdriver.8
+	rm -rf $(LIBEXECDIR) $(SHAREDIR)
+
+format:
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+format-check:
+	git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+
+clean:
+	rm -rf out
+
+help:
+	@echo 'make            build for this machine (out/native)'
+	@echo 'make install    DESTDIR= PREFIX=/usr/local'
+	@echo 'make demo       watch it work on an emulated arm64 Xen host'
+	@echo 'make check      every test: unit, sanitizers, fuzz, end to end'
+	@echo 'make unit | fuzz | e2e | bench | format | clean'
+	@echo 'make host-shell a shell in the emulated host; make host-down ends it'

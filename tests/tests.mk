@@ -1,1 +1,67 @@
 # Goals that test; included by the top Makefile.
+
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+UNIT     := $(UNIT_SRC:%.c=$(O)/%)
+FUZZ     := $(FUZZ_SRC:%.c=$(O)/%)
+TEST_LIBS := -lyajl -lfdt -lxendevicemodel -lxenforeignmemory -lxenevtchn \
+    -lxengnttab -lxenctrl -lxenhypfs -lxenstore -lxentoolcore -lxentoollog \
+    -luring -lseccomp -lpthread
+
+# Everything but the programs' main files, so that a test can use any part.
+$(O)/libvrtest.a: $(call obj,$(filter-out %/main.c,$(BACKEND_SRC)))
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(UNIT): $(O)/%: $(O)/%.o $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $< $(O)/libvrtest.a \
+	    $(O)/libvrxen.a $(O)/libvr.a -Wl,--as-needed -lcmocka $(TEST_LIBS)
+
+$(FUZZ): $(O)/%: $(O)/%.o $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< \
+	    $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a -Wl,--as-needed $(TEST_LIBS)
+
+OBJECTS := $(call obj,$(LIB_SRC) $(LIBXEN_SRC) $(BROKER_SRC) $(BACKEND_SRC) \
+    $(VRCTL_SRC)) $(call pic,$(PLUGIN_SRC) xl-plugin/preload.c)
+
+.PHONY: unit-build fuzz-build objects
+unit-build: $(UNIT)
+fuzz-build: $(FUZZ)
+objects: $(OBJECTS)
+
+.PHONY: setup unit check e2e demo bench fuzz host-up host-shell host-down
+setup:
+	@tests/host/setup.sh
+
+unit: setup
+	@tests/check.sh unit
+
+fuzz: setup
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/check.sh fuzz
+
+check: setup
+	@tests/check.sh all
+
+# The programs as they go into the emulated host.
+.PHONY: arm64
+arm64: setup
+	@$(MAKE) --no-print-directory O=out/arm64 WERROR=1 \
+	    CROSS_COMPILE=aarch64-linux-gnu- SYSROOT=$$(tests/host/host sysroot)
+
+e2e: setup
+	@tests/check.sh e2e
+
+demo: setup
+	@tests/demo/demo.sh
+
+bench: setup
+	@tests/bench/run
+
+host-up: setup
+	@tests/host/host up
+
+host-shell: host-up
+	@tests/host/host shell
+
+host-down:
+	@tests/host/host down

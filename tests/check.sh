@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Runs the tests and counts them: check.sh all|unit|fuzz|e2e
+#
+# Each step prints a line and keeps its full output in out/log/; the last line
+# is "N passed, N failed, N skipped".
+set -u
+cd "$(dirname "$0")/.." || exit 1
+what=${1:-all}
+jobs=$(nproc)
+log=out/log
+mkdir -p $log
+start=$(date +%s)
+passed=0 failed=0 skipped=0
+
+say() {
+    printf '[check] %4d s  %s\n' $(($(date +%s) - start)) "$*"
+}
+
+# one NAME COMMAND...: a step that counts as one test
+one() {
+    local name=$1 file
+    shift
+    file=$log/${name//[^A-Za-z0-9._-]/_}.log
+    if "$@" > "$file" 2>&1; then
+        passed=$((passed + 1))
+        say "PASS $name"
+    else
+        failed=$((failed + 1))
+        say "FAIL $name (its output: $file)"
+        tail -n 30 "$file" | sed 's/^/    /'
+        return 1
+    fi
+}
+
+# cmocka NAME COMMAND...: a cmocka program; its own tests are what counts
+cmocka() {
+    local name=$1 file ok bad r
+    shift
+    file=$log/${name//[^A-Za-z0-9._-]/_}.log
+    CMOCKA_MESSAGE_OUTPUT=stdout "$@" > "$file" 2>&1
+    r=$?
+    ok=$(grep -c '^\[       OK \]' "$file")
+    bad=$(grep -c '^\[  FAILED  \] [^0-9]' "$file")
+    # a crash, a leak or a run without tests is a failure of its own
+    [ $r -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+    [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ] && bad=1
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+    if [ "$bad" -eq 0 ]; then
+        say "PASS $name: $ok tests"
+    else
+        say "FAIL $name: $ok passed, $bad failed (exit $r, output: $file)"
+        tail -n 30 "$file" | sed 's/^/    /'
+    fi
+}
+
+build() {
+    make --no-print-directory -j"$jobs" WERROR=1 "$@"
+}
+
+san='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
+
+
+unit() {
+    local t n
+    one "build with gcc" build CC=gcc O=out/native all unit-build || return
+    one "build with clang" build CC=clang O=out/clang all unit-build
+    one "build with sanitizers" build CC=gcc O=out/asan CFLAGS="$san" \
+        HARDEN=-fPIE unit-build
+    one "compile against Xen 4.20" build CC=gcc O=out/xen-4.20 \
+        XEN_INCLUDE="$(tests/host/host path xen-4.20-dev)/usr/include" objects
+    for t in tests/unit/test_*.c; do
+        n=$(basename "$t" .c)
+        cmocka "unit $n" "out/native/tests/unit/$n"
+        cmocka "unit $n (ASan, UBSan)" "out/asan/tests/unit/$n"
+        one "unit $n (valgrind)" valgrind -q --error-exitcode=9 \
+            --leak-check=full --errors-for-leak-kinds=definite \
+            "out/native/tests/unit/$n"
+    done
+}
+
+fuzz() {
+    local t n seconds=${FUZZ_SECONDS:-5}
+    one "build fuzz targets" build CC=clang O=out/fuzz HARDEN=-fPIE \
+        CFLAGS="$san -fsanitize=fuzzer-no-link" fuzz-build || return
+    for t in tests/fuzz/fuzz_*.c; do
+        n=$(basename "$t" .c)
+        mkdir -p "out/fuzz/corpus/$n"
+        say "fuzz ${n#fuzz_} for $seconds s"
+        one "fuzz ${n#fuzz_}" "out/fuzz/tests/fuzz/$n" -seed=1 \
+            -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
+            -artifact_prefix="out/fuzz/" "out/fuzz/corpus/$n" \
+            $([ -d "tests/fuzz/corpus/${n#fuzz_}" ] &&
+                echo "tests/fuzz/corpus/${n#fuzz_}")
+    done
+}
+
+e2e() {
+    local line
+    one "build for arm64" make --no-print-directory arm64 || return
+    tests/e2e/run 2>&1 | tee $log/e2e.log
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' $log/e2e.log | tail -n 1)
+    if [ -z "$line" ]; then
+        failed=$((failed + 1))
+        say "FAIL e2e ended without a result (its output: $log/e2e.log)"
+        return
+    fi
+    passed=$((passed + $(echo "$line" | sed 's/ passed.*//')))
+    failed=$((failed + $(echo "$line" | sed 's/.* passed, \([0-9]*\) failed.*/\1/')))
+    skipped=$((skipped + $(echo "$line" | sed -n 's/.* failed, \([0-9]*\) skipped.*/\1/p;/skipped/!s/.*/0/p')))
+}
+
+case $what in
+all)
+    unit
+    fuzz
+    e2e
+    ;;
+unit | fuzz | e2e) $what ;;
+*)
+    echo "usage: check.sh all|unit|fuzz|e2e" >&2
+    exit 2
+    ;;
+esac
+say "done; full outputs are in $log/"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
