@@ -61,7 +61,7 @@ struct vr_ctrl_device {
 struct vr_ctrl_resume {
     uint32_t epoch; /* the rest counts only when this equals q[].epoch */
     uint16_t last_avail;
-    uint16_t pad;
+    uint16_t used_idx; /* heads up to here are gone from inflight */
     uint64_t inflight[VR_MAX_QUEUE_SIZE / 64]; /* by head descriptor */
 };
 
@@ -137,8 +137,10 @@ uint32_t vr_ctrl_publish(struct vr_ctrl_page *page,
 /**
  * vr_ctrl_take() - backend: a private, consistent copy of the request.
  *
+ * Before the first vr_ctrl_publish() that is an empty one, @generation 0.
  * Bounded: gives up with -EAGAIN after a few tries (the broker is writing;
- * its notification follows). -EPROTO when the copy makes no sense.
+ * its notification follows). -EPROTO when the copy makes no sense: queue
+ * sizes that are no power of two, areas that wrap around, too many queues.
  */
 int vr_ctrl_take(const struct vr_ctrl_page *page, struct vr_ctrl_request *req,
                  uint32_t *generation);
@@ -147,13 +149,17 @@ int vr_ctrl_take(const struct vr_ctrl_page *page, struct vr_ctrl_request *req,
 void vr_ctrl_ack(struct vr_ctrl_page *page, uint32_t generation);
 bool vr_ctrl_acked(const struct vr_ctrl_page *page, uint32_t generation);
 
-/** vr_ctrl_set_device() - backend: publish features and config space. */
+/**
+ * vr_ctrl_set_device() - backend: publish features and config space.
+ * @len: at most VR_CONFIG_LEN; more is cut.
+ */
 void vr_ctrl_set_device(struct vr_ctrl_page *page, uint64_t features,
                         const void *config, uint32_t len);
 
 /**
  * vr_ctrl_take_device() - broker: a private copy, checked.
- * Returns 0, -EAGAIN (being written) or -EPROTO (hostile or broken).
+ * Returns 0, -EAGAIN (being written, or not written yet) or -EPROTO (hostile
+ * or broken: too long, or feature bits that are the transport's).
  */
 int vr_ctrl_take_device(const struct vr_ctrl_page *page,
                         struct vr_ctrl_device *dev);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "blkreq.h"
+
+/* Request types (virtio 1.2, 5.2.6) */
+#define T_IN           0
+#define T_OUT          1
+#define T_FLUSH        4
+#define T_GET_ID       8
+#define T_DISCARD      11
+#define T_WRITE_ZEROES 13
+
+#define RANGE_F_UNMAP 1u
+
+struct blk_header {
+    uint32_t type;
+    uint32_t reserved;
+    uint64_t sector;
+};
+
+struct blk_range {
+    uint64_t sector;
+    uint32_t sectors;
+    uint32_t flags;
+};
+
+_Static_assert(sizeof(struct blk_header) == 16, "virtio 1.2, 5.2.6");
+_Static_assert(sizeof(struct blk_range) == 16, "virtio 1.2, 5.2.6");
+
+uint64_t vr_blk_features(const struct vr_blk_dev *dev)
+{
+    uint64_t f = VR_BLK_F_SIZE_MAX | VR_BLK_F_SEG_MAX | VR_BLK_F_BLK_SIZE |
+                 VR_BLK_F_FLUSH;
+
+    if (dev->readonly)
+        f |= VR_BLK_F_RO;
+    if (dev->queues > 1)
+        f |= VR_BLK_F_MQ;
+    if (dev->discard && !dev->readonly)
+        f |= VR_BLK_F_DISCARD;
+    if (dev->zeroes && !dev->readonly)
+        f |= VR_BLK_F_WRITE_ZEROES;
+    return f;
+}
+
+static void put(uint8_t *buf, unsigned int off, unsigned int bytes, uint64_t v)
+{
+    while (bytes--) {
+        buf[off++] = v;
+        v >>= 8;
+    }
+}
+
+uint32_t vr_blk_config(const struct vr_blk_dev *dev, uint8_t *buf)
+{
+    uint32_t seg_max = VR_BLK_SEG_MAX;
+
+    /* Header and status take a descriptor each, and a chain must not be
+     * longer than the queue, in an indirect table or not. */
+    if (dev->queue_size < seg_max + 2)
+        seg_max = dev->queue_size > 3 ? dev->queue_size - 2 : 1;
+    memset(buf, 0, VR_CONFIG_LEN);
+    put(buf, 0, 8, dev->capacity);
+    put(buf, 8, 4, VR_BLK_SIZE_MAX);
+    put(buf, 12, 4, seg_max);
+    put(buf, 20, 4, dev->blk_size);
+    put(buf, 34, 2, dev->queues);
+    if (dev->discard && !dev->readonly) {
+        put(buf, 36, 4, VR_BLK_DISCARD_SECTORS);
+        put(buf, 40, 4, VR_BLK_MAX_RANGES);
+        put(buf, 44, 4, dev->blk_size / VR_BLK_SECTOR);
+    }
+    if (dev->zeroes && !dev->readonly) {
+        put(buf, 48, 4, VR_BLK_ZEROES_SECTORS);
+        put(buf, 52, 4, VR_BLK_MAX_RANGES);
+        put(buf, 56, 1, 1); /* unmap is possible, not promised */
+    }
+    return 60;
+}
+
+/*
+ * Takes @len bytes off the front of *@iov, into @dst. The caller knows that
+ * so many are there.
+ */
+static void take_front(struct iovec **iov, unsigned int *niov, void *dst,
+                       size_t len)
+{
+    uint8_t *to = dst;
+
+    while (len) {
+        struct iovec *v = *iov;
+        size_t n = v->iov_len < len ? v->iov_len : len;
+
+        memcpy(to, v->iov_base, n);
+        to += n;
+        len -= n;
+        v->iov_base = (uint8_t *)v->iov_base + n;
+        v->iov_len -= n;
+        if (!v->iov_len) {
+            (*iov)++;
+            (*niov)--;
+        }
+    }
+    /* The guest can change its memory; from here on the copy counts. */
+    __asm__ volatile("" : : "r"(dst) : "memory");
+}
+
+/* Fills *@iov with @src, cut or followed by zeroes to at most @room. */
+static void put_front(struct iovec *iov, unsigned int niov, const char *src,
+                      size_t room)
+{
+    for (; niov && room; iov++, niov--) {
+        size_t n = iov->iov_len < room ? iov->iov_len : room;
+
+        memcpy(iov->iov_base, src, n);
+        src += n;
+        room -= n;
+    }
+}
+
+static int done(struct vr_blk_req *req, uint8_t status, uint32_t used_len)
+{
+    req->op = VR_BLK_DONE;
+    req->status_value = status;
+    req->used_len = used_len;
+    return 0;
+}
+
+static bool in_capacity(const struct vr_blk_dev *dev, uint64_t sector,
+                        uint64_t sectors)
+{
+    return sector <= dev->capacity && sectors <= dev->capacity - sector;
+}
+
+static int parse_transfer(const struct vr_blk_dev *dev, struct vr_blk_req *req,
+                          enum vr_blk_op op, uint64_t sector, uint64_t len)
+{
+    if (!len || len % VR_BLK_SECTOR ||
+        !in_capacity(dev, sector, len / VR_BLK_SECTOR))
+        return done(req, VR_BLK_S_IOERR, 0);
+    req->op = op;
+    req->offset = sector * VR_BLK_SECTOR;
+    req->len = len;
+    return 0;
+}
+
+/* DISCARD and WRITE_ZEROES: @iov holds the ranges. */
+static int parse_range(const struct vr_blk_dev *dev, struct vr_blk_req *req,
+                       enum vr_blk_op op, struct iovec *iov, unsigned int niov,
+                       uint64_t len)
+{
+    uint32_t most = op == VR_BLK_DISCARD ? VR_BLK_DISCARD_SECTORS
+                                         : VR_BLK_ZEROES_SECTORS;
+    uint32_t known = op == VR_BLK_DISCARD ? 0 : RANGE_F_UNMAP;
+    struct blk_range range;
+
+    if (len != sizeof(range) * VR_BLK_MAX_RANGES)
+        return done(req, VR_BLK_S_IOERR, 1);
+    take_front(&iov, &niov, &range, sizeof(range));
+    /* 5.2.6.2: unknown flags, or unmap for DISCARD, are answered UNSUPP. */
+    if (range.flags & ~known)
+        return done(req, VR_BLK_S_UNSUPP, 1);
+    if (range.sectors > most || !in_capacity(dev, range.sector, range.sectors))
+        return done(req, VR_BLK_S_IOERR, 1);
+    if (!range.sectors)
+        return done(req, VR_BLK_S_OK, 1);
+    req->op = op;
+    req->unmap = range.flags & RANGE_F_UNMAP;
+    req->offset = range.sector * VR_BLK_SECTOR;
+    req->len = (uint64_t)range.sectors * VR_BLK_SECTOR;
+    return 0;
+}
+
+int vr_blk_parse(const struct vr_blk_dev *dev, uint64_t features,
+                 struct vr_chain *chain, struct vr_blk_req *req)
+{
+    struct iovec *out = chain->iov, *in = chain->iov + chain->nread, *last;
+    unsigned int nout = chain->nread, nin = chain->nwrite;
+    uint64_t out_len = chain->read_len, in_len = chain->write_len;
+    struct blk_header h;
+
+    memset(req, 0, sizeof(*req));
+    if (!nin)
+        return -EPROTO;
+    last = &in[nin - 1];
+    last->iov_len--;
+    in_len--;
+    req->status = (uint8_t *)last->iov_base + last->iov_len;
+    req->used_len = 1;
+    if (!last->iov_len)
+        nin--;
+
+    if (out_len < sizeof(h))
+        return done(req, VR_BLK_S_IOERR, 0);
+    take_front(&out, &nout, &h, sizeof(h));
+    out_len -= sizeof(h);
+
+    switch (h.type) {
+    case T_IN:
+        req->iov = in;
+        req->niov = nin;
+        req->used_len = in_len + 1;
+        return parse_transfer(dev, req, VR_BLK_READ, h.sector, in_len);
+    case T_OUT:
+        if (dev->readonly)
+            return done(req, VR_BLK_S_IOERR, 1);
+        req->iov = out;
+        req->niov = nout;
+        return parse_transfer(dev, req, VR_BLK_WRITE, h.sector, out_len);
+    case T_FLUSH:
+        if (!(features & VR_BLK_F_FLUSH))
+            return done(req, VR_BLK_S_UNSUPP, 1);
+        req->op = VR_BLK_FLUSH;
+        return 0;
+    case T_GET_ID: {
+        size_t room = in_len < VR_SERIAL_LEN ? in_len : VR_SERIAL_LEN;
+        char id[VR_SERIAL_LEN + 1] = {0};
+
+        memcpy(id, dev->serial, strnlen(dev->serial, VR_SERIAL_LEN));
+        put_front(in, nin, id, room);
+        return done(req, VR_BLK_S_OK, room + (room == in_len));
+    }
+    case T_DISCARD:
+    case T_WRITE_ZEROES: {
+        bool discard = h.type == T_DISCARD;
+
+        if (!(features &
+              (discard ? VR_BLK_F_DISCARD : VR_BLK_F_WRITE_ZEROES)))
+            return done(req, VR_BLK_S_UNSUPP, 1);
+        if (dev->readonly)
+            return done(req, VR_BLK_S_IOERR, 1);
+        return parse_range(dev, req,
+                           discard ? VR_BLK_DISCARD : VR_BLK_WRITE_ZEROES,
+                           out, nout, out_len);
+    }
+    default:
+        return done(req, VR_BLK_S_UNSUPP, 1);
+    }
+}
