@@ -51,6 +51,7 @@ struct vr_gntent vr_gntent_read(const struct vr_gntent *e);
  * vr_gntent_grant_range() - grant @count consecutive frames.
  * All or nothing: on -EBUSY every entry that was written is revoked again.
  * @bad: may be NULL; index of the entry that was not free.
+ * Returns 0, -EBUSY, or -EINVAL when the frames do not fit into 32 bits.
  */
 int vr_gntent_grant_range(struct vr_gntent *e, uint32_t count, uint16_t domid,
                           uint32_t gfn, bool readonly, uint32_t *bad);

@@ -17,6 +17,8 @@
 
 #define VR_RECORD_VERSION 1
 #define VR_RUN_DIR        "/run/virtio-restricted"
+#define VR_RECORD_MAX     (256 * 1024) /* bytes of JSON */
+#define VR_DOMID_MAX      UINT32_C(0x7fef) /* DOMID_FIRST_RESERVED - 1 */
 #define VR_DOMID_NONE     UINT32_C(0x7ff4) /* DOMID_INVALID */
 
 enum vr_phase {
@@ -69,13 +71,13 @@ const char *vr_phase_name(enum vr_phase phase);
 /**
  * vr_record_to_json() - serialise.
  * @out: malloc'ed, NUL-terminated text; the caller frees it.
- * Returns 0 or -ENOMEM.
+ * Returns 0, -EINVAL (a text that is not UTF-8) or -ENOMEM.
  */
 int vr_record_to_json(const struct vr_record *rec, char **out);
 
 /**
  * vr_record_from_json() - parse and check every field.
- * @len: at most 256 KiB. Returns 0, -EINVAL with @err, or -ENOMEM.
+ * @len: at most VR_RECORD_MAX. Returns 0, -EINVAL with @err, or -ENOMEM.
  */
 int vr_record_from_json(const char *json, size_t len, struct vr_record *rec,
                         struct vr_err *err);
@@ -101,6 +103,19 @@ void vr_record_remove(const char *uuid);
  * @uuids: malloc'ed array, the caller frees it. Returns the number or -errno.
  */
 int vr_record_list(char (**uuids)[VR_UUID_LEN + 1]);
+
+/*
+ * The same, in any folder: for vr_record_*(), which use VR_RUN_DIR, and for
+ * tests. vr_record_dir() opens (@create: makes) the folder and refuses one
+ * that somebody else could write to; returns a descriptor or -errno.
+ */
+int vr_record_dir(const char *path, bool create, struct vr_err *err);
+int vr_record_save_at(int dir, const struct vr_record *rec,
+                      struct vr_err *err);
+int vr_record_load_at(int dir, const char *uuid, struct vr_record *rec,
+                      struct vr_err *err);
+void vr_record_remove_at(int dir, const char *uuid);
+int vr_record_list_at(int dir, char (**uuids)[VR_UUID_LEN + 1]);
 
 /** vr_proc_start() - start time of process @pid; 0 when there is none. */
 uint64_t vr_proc_start(pid_t pid);

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store.h"
+
+/* Another domain can make a transaction fail by writing to what it touches;
+ * so many times we take it again. */
+#define TRIES 32
+
+/* The domain we run in, which owns what we write. */
+static uint32_t own_domid(struct xs_handle *xs)
+{
+    unsigned int len;
+    char *s = xs_read(xs, XBT_NULL, "domid", &len);
+    uint64_t v = 0;
+
+    if (!s || vr_parse_u64(s, VR_DOMID_MAX, &v))
+        v = 0;
+    free(s);
+    return v;
+}
+
+/* One batch of writes; the first failure sticks. */
+struct batch {
+    struct xs_handle *xs;
+    xs_transaction_t t;
+    uint32_t owner;
+    int rc;
+    char path[VR_XS_PATH]; /* that failed */
+};
+
+static void batch_fail(struct batch *b, const char *path)
+{
+    if (b->rc)
+        return;
+    b->rc = errno ? -errno : -EIO;
+    snprintf(b->path, sizeof(b->path), "%s", path);
+}
+
+/* No access for others than the owner (who always has it) and @domid. */
+static void batch_perms(struct batch *b, const char *path, uint32_t domid,
+                        unsigned int perm)
+{
+    struct xs_permissions p[2] = {
+        {.id = b->owner, .perms = XS_PERM_NONE},
+        {.id = domid, .perms = perm},
+    };
+
+    errno = 0;
+    if (!b->rc && !xs_set_permissions(b->xs, b->t, path, p, perm ? 2 : 1))
+        batch_fail(b, path);
+}
+
+static void batch_dir(struct batch *b, const char *path, uint32_t domid,
+                      unsigned int perm)
+{
+    errno = 0;
+    if (!b->rc && !xs_mkdir(b->xs, b->t, path))
+        batch_fail(b, path);
+    batch_perms(b, path, domid, perm);
+}
+
+static void batch_write(struct batch *b, const char *path, const char *value,
+                        uint32_t domid, unsigned int perm)
+{
+    errno = 0;
+    if (!b->rc && !xs_write(b->xs, b->t, path, value, strlen(value)))
+        batch_fail(b, path);
+    batch_perms(b, path, domid, perm);
+}
+
+static void batch_printf(struct batch *b, const char *path, uint32_t domid,
+                         unsigned int perm, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
+static void batch_printf(struct batch *b, const char *path, uint32_t domid,
+                         unsigned int perm, const char *fmt, ...)
+{
+    char value[VR_PATH_LEN + 1];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(value, sizeof(value), fmt, ap);
+    va_end(ap);
+    batch_write(b, path, value, domid, perm);
+}
+
+static bool node_exists(struct xs_handle *xs, xs_transaction_t t,
+                        const char *path)
+{
+    unsigned int len;
+    void *v = xs_read(xs, t, path, &len);
+
+    free(v);
+    return v != NULL;
+}
+
+/*
+ * Runs @fill inside one transaction until it commits.
+ * Returns 0 or -errno; batch->path then names the node.
+ */
+static int run_batch(struct batch *b,
+                     void (*fill)(struct batch *b, const void *ctx),
+                     const void *ctx)
+{
+    unsigned int i;
+
+    for (i = 0; i < TRIES; i++) {
+        b->rc = 0;
+        b->path[0] = '\0';
+        errno = 0;
+        b->t = xs_transaction_start(b->xs);
+        if (!b->t) {
+            batch_fail(b, "transaction");
+            return b->rc;
+        }
+        fill(b, ctx);
+        if (b->rc) {
+            xs_transaction_end(b->xs, b->t, true);
+            return b->rc;
+        }
+        if (xs_transaction_end(b->xs, b->t, false))
+            return 0;
+        batch_fail(b, "transaction");
+        if (b->rc != -EAGAIN)
+            return b->rc;
+    }
+    return b->rc;
+}
+
+/* ---- publishing a device ---- */
+
+struct publish {
+    const struct vr_record *rec;
+    const struct vr_record_dev *dev;
+    const struct vr_record_driver *drv;
+    const struct vr_xs_kv *kv;
+    unsigned int nkv;
+};
+
+static void fill_backend(struct batch *b, const struct publish *p)
+{
+    uint32_t be = p->drv->domid, g = p->rec->domid;
+    const char *id = p->dev->cfg.id;
+    char path[VR_XS_PATH];
+    unsigned int i;
+
+    /* Nodes below the home of a domain that is gone would stay for ever. */
+    snprintf(path, sizeof(path), "/local/domain/%" PRIu32, be);
+    if (!node_exists(b->xs, b->t, path)) {
+        errno = ENOENT;
+        batch_fail(b, path);
+        return;
+    }
+    /* "backend" belongs to whoever made it; the others are ours. */
+    snprintf(path, sizeof(path), "/local/domain/%" PRIu32 "/backend", be);
+    if (!node_exists(b->xs, b->t, path))
+        batch_dir(b, path, be, XS_PERM_READ);
+    snprintf(path, sizeof(path), "/local/domain/%" PRIu32 "/backend/%s", be,
+             VR_NAME);
+    batch_dir(b, path, be, XS_PERM_READ);
+    batch_dir(b, vr_xs_backend(path, be, g, NULL, NULL), be, XS_PERM_READ);
+    /* What an earlier guest of the same number may have left. */
+    xs_rm(b->xs, b->t, vr_xs_backend(path, be, g, id, NULL));
+    batch_dir(b, path, be, XS_PERM_READ);
+    batch_dir(b, vr_xs_backend(path, be, g, id, "window"), be, XS_PERM_READ);
+    batch_dir(b, vr_xs_backend(path, be, g, id, "window/0"), be,
+              XS_PERM_READ);
+    for (i = 0; i < p->nkv; i++)
+        batch_write(b, vr_xs_backend(path, be, g, id, p->kv[i].key),
+                    p->kv[i].value, be, XS_PERM_READ);
+    batch_write(b, vr_xs_backend(path, be, g, id, "error"), "", be,
+                XS_PERM_READ | XS_PERM_WRITE);
+    batch_write(b, vr_xs_backend(path, be, g, id, "state"), "1", be,
+                XS_PERM_READ | XS_PERM_WRITE);
+}
+
+static void fill_guest(struct batch *b, const struct publish *p)
+{
+    const struct vr_record_dev *d = p->dev;
+    const char *id = d->cfg.id;
+    uint32_t g = p->rec->domid;
+    char path[VR_XS_PATH];
+
+    batch_dir(b, vr_xs_guest(path, g, NULL, NULL), g, XS_PERM_READ);
+    xs_rm(b->xs, b->t, vr_xs_guest(path, g, id, NULL));
+    batch_dir(b, path, g, XS_PERM_READ);
+    batch_write(b, vr_xs_guest(path, g, id, "type"),
+                vr_type_name(d->cfg.type), g, XS_PERM_READ);
+    batch_write(b, vr_xs_guest(path, g, id, "mode"),
+                vr_mode_name(d->cfg.mode), g, XS_PERM_READ);
+    batch_printf(b, vr_xs_guest(path, g, id, "mmio"), g, XS_PERM_READ,
+                 "0x%" PRIx64, d->mmio_base);
+    batch_printf(b, vr_xs_guest(path, g, id, "irq"), g, XS_PERM_READ,
+                 "%" PRIu32, d->irq);
+    batch_printf(b, vr_xs_guest(path, g, id, "pool-base"), g, XS_PERM_READ,
+                 "0x%" PRIx64, d->dma_base);
+    batch_printf(b, vr_xs_guest(path, g, id, "pool-size"), g, XS_PERM_READ,
+                 "0x%" PRIx64, d->dma_size);
+    /* Linux's xenbus takes any folder below device/ for one of its devices
+     * and probes it when the state is 1; with 4, and without a node called
+     * "backend", it leaves the folder alone. */
+    batch_write(b, vr_xs_guest(path, g, id, "state"), "4", g, XS_PERM_READ);
+}
+
+static void fill_truth(struct batch *b, const struct publish *p)
+{
+    const struct vr_record_dev *d = p->dev;
+    const char *id = d->cfg.id;
+    uint32_t g = p->rec->domid;
+    char path[VR_XS_PATH];
+
+    batch_dir(b, vr_xs_truth(path, g, NULL, NULL), 0, 0);
+    xs_rm(b->xs, b->t, vr_xs_truth(path, g, id, NULL));
+    batch_dir(b, path, 0, 0);
+    batch_write(b, vr_xs_truth(path, g, id, "type"),
+                vr_type_name(d->cfg.type), 0, 0);
+    batch_write(b, vr_xs_truth(path, g, id, "mode"),
+                vr_mode_name(d->cfg.mode), 0, 0);
+    batch_write(b, vr_xs_truth(path, g, id, "uuid"), p->rec->uuid, 0, 0);
+    batch_printf(b, vr_xs_truth(path, g, id, "driver-domid"), 0, 0,
+                 "%" PRIu32, p->drv->domid);
+    batch_write(b, vr_xs_truth(path, g, id, "driver-name"), p->drv->name, 0,
+                0);
+    batch_write(b, vr_xs_truth(path, g, id, "target"), d->cfg.target, 0, 0);
+    batch_printf(b, vr_xs_truth(path, g, id, "mmio"), 0, 0, "0x%" PRIx64,
+                 d->mmio_base);
+    batch_printf(b, vr_xs_truth(path, g, id, "irq"), 0, 0, "%" PRIu32,
+                 d->irq);
+    batch_write(b, vr_xs_truth(path, g, id, "window/0/kind"),
+                vr_mode_name(d->cfg.mode), 0, 0);
+    batch_printf(b, vr_xs_truth(path, g, id, "window/0/base"), 0, 0,
+                 "0x%" PRIx64, d->dma_base);
+    batch_printf(b, vr_xs_truth(path, g, id, "window/0/size"), 0, 0,
+                 "0x%" PRIx64, d->dma_size);
+    batch_printf(b, vr_xs_truth(path, g, id, "window/0/gref"), 0, 0,
+                 "%" PRIu32, d->gref_base);
+    batch_write(b, vr_xs_truth(path, g, id, "error"), "", 0, 0);
+    batch_write(b, vr_xs_truth(path, g, id, "state"), "starting", 0, 0);
+}
+
+static void fill_device(struct batch *b, const void *ctx)
+{
+    fill_truth(b, ctx);
+    fill_guest(b, ctx);
+    fill_backend(b, ctx);
+}
+
+int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
+                     unsigned int i, uint32_t ctrl_gref, uint32_t ctrl_port,
+                     struct vr_err *err)
+{
+    const struct vr_record_dev *d = &rec->devs[i];
+    struct batch b = {.xs = xs, .owner = own_domid(xs)};
+    struct vr_xs_dev dev = {
+        .cfg = d->cfg,
+        .guest = rec->domid,
+        .dma_base = d->dma_base,
+        .dma_size = d->dma_size,
+        .gref_base = d->gref_base,
+        .ctrl_domid = b.owner,
+        .ctrl_gref = ctrl_gref,
+        .ctrl_port = ctrl_port,
+    };
+    struct publish p = {
+        .rec = rec,
+        .dev = d,
+        .drv = &rec->drivers[d->driver],
+    };
+    struct vr_xs_kv *kv = calloc(VR_XS_MAX_KV, sizeof(*kv));
+    int rc;
+
+    if (!kv) {
+        vr_err_set(err, "device %s: out of memory", d->cfg.id);
+        return -ENOMEM;
+    }
+    p.kv = kv;
+    p.nkv = vr_xs_dev_format(&dev, kv);
+    rc = run_batch(&b, fill_device, &p);
+    free(kv);
+    if (rc == -ENOENT)
+        vr_err_set(err, "device %s: driver domain %s (%" PRIu32 ") is gone",
+                   d->cfg.id, p.drv->name, p.drv->domid);
+    else if (rc)
+        vr_err_set(err, "device %s: xenstore: cannot write %s: %s",
+                   d->cfg.id, b.path, strerror(-rc));
+    return rc;
+}
+
+/* ---- the toolstack's view ---- */
+
+struct truth {
+    const struct vr_record *rec;
+    const char *id;
+    const char *state, *error;
+    const struct vr_stats_dev *stats;
+};
+
+/* A guest that was taken away meanwhile must not come back as a folder. */
+static bool truth_exists(struct batch *b, const struct truth *t)
+{
+    char path[VR_XS_PATH];
+
+    return node_exists(b->xs, b->t,
+                       vr_xs_truth(path, t->rec->domid, t->id, NULL));
+}
+
+static void fill_state(struct batch *b, const void *ctx)
+{
+    const struct truth *t = ctx;
+    char path[VR_XS_PATH], text[384];
+
+    if (!truth_exists(b, t))
+        return;
+    if (t->error) {
+        vr_xs_sanitise(text, sizeof(text), t->error, strlen(t->error));
+        batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "error"), text,
+                    0, 0);
+    }
+    if (t->state)
+        batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "state"),
+                    t->state, 0, 0);
+}
+
+void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
+                    unsigned int i, const char *state, const char *error)
+{
+    struct batch b = {.xs = xs, .owner = own_domid(xs)};
+    struct truth t = {
+        .rec = rec,
+        .id = rec->devs[i].cfg.id,
+        .state = state,
+        .error = error,
+    };
+
+    run_batch(&b, fill_state, &t);
+}
+
+static void fill_counters(struct batch *b, const void *ctx)
+{
+    const struct truth *t = ctx;
+    const struct vr_stats_dev *s = t->stats;
+    const struct {
+        const char *leaf;
+        uint64_t value;
+    } c[] = {
+        {"counters/kicks", s->kicks},
+        {"counters/interrupts", s->interrupts},
+        {"counters/exits", s->mmio_reads + s->mmio_writes},
+        {"counters/resets", s->resets},
+        {"counters/faults", s->faults},
+        {"counters/requests", s->b.requests},
+        {"counters/errors", s->b.errors},
+        {"counters/read-bytes", s->b.read_bytes},
+        {"counters/write-bytes", s->b.write_bytes},
+        {"counters/backend-faults", s->b.faults},
+        {"counters/restarts", s->b.restarts},
+    };
+    char path[VR_XS_PATH];
+    unsigned int i;
+
+    if (!truth_exists(b, t))
+        return;
+    for (i = 0; i < VR_ARRAY_SIZE(c); i++)
+        batch_printf(b, vr_xs_truth(path, t->rec->domid, t->id, c[i].leaf), 0,
+                     0, "%" PRIu64, c[i].value);
+}
+
+void vr_store_counters(struct xs_handle *xs, const struct vr_record *rec,
+                       unsigned int i, const struct vr_stats_dev *s)
+{
+    struct batch b = {.xs = xs, .owner = own_domid(xs)};
+    struct truth t = {.rec = rec, .id = rec->devs[i].cfg.id, .stats = s};
+
+    run_batch(&b, fill_counters, &t);
+}
+
+enum vr_xbstate vr_store_backend_state(struct xs_handle *xs,
+                                       const struct vr_record *rec,
+                                       unsigned int i, char *why, size_t size)
+{
+    const struct vr_record_dev *d = &rec->devs[i];
+    uint32_t be = rec->drivers[d->driver].domid;
+    enum vr_xbstate state;
+    char path[VR_XS_PATH];
+    unsigned int len = 0;
+    char *v;
+
+    v = xs_read(xs, XBT_NULL,
+                vr_xs_backend(path, be, rec->domid, d->cfg.id, "state"),
+                &len);
+    state = vr_xbstate_parse(v, len);
+    free(v);
+    if (!why || !size)
+        return state;
+    why[0] = '\0';
+    v = xs_read(xs, XBT_NULL,
+                vr_xs_backend(path, be, rec->domid, d->cfg.id, "error"),
+                &len);
+    if (v)
+        vr_xs_sanitise(why, size, v, len);
+    free(v);
+    return state;
+}
+
+/* ---- withdrawing ---- */
+
+static void fill_withdraw(struct batch *b, const void *ctx)
+{
+    const char *path = ctx;
+    char folder[VR_XS_PATH], **names;
+    unsigned int num = 0;
+    bool empty;
+    char *slash;
+
+    /* Nothing there, or nobody there any more: as it should be. */
+    if (!xs_rm(b->xs, b->t, path))
+        return;
+    snprintf(folder, sizeof(folder), "%s", path);
+    slash = strrchr(folder, '/');
+    *slash = '\0';
+    names = xs_directory(b->xs, b->t, folder, &num);
+    empty = names && !num;
+    free(names);
+    if (empty)
+        xs_rm(b->xs, b->t, folder);
+}
+
+void vr_store_withdraw(struct xs_handle *xs, const struct vr_record *rec,
+                       bool all)
+{
+    struct batch b = {.xs = xs};
+    char path[VR_XS_PATH];
+    unsigned int i;
+
+    if (rec->domid == VR_DOMID_NONE)
+        return;
+    for (i = 0; i < rec->ndrivers; i++) {
+        if (rec->drivers[i].domid == VR_DOMID_NONE)
+            continue;
+        vr_xs_backend(path, rec->drivers[i].domid, rec->domid, NULL, NULL);
+        run_batch(&b, fill_withdraw, path);
+    }
+    if (!all)
+        return;
+    xs_rm(xs, XBT_NULL, vr_xs_guest(path, rec->domid, NULL, NULL));
+    xs_rm(xs, XBT_NULL, vr_xs_truth(path, rec->domid, NULL, NULL));
+}
