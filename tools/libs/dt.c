@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <libfdt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dt.h"
+#include "place.h"
+
+#define RESERVED      "reserved-memory"
+#define CELLS         2 /* #address-cells and #size-cells, root and reserved */
+#define FIRST_SPI     32
+#define GIC_SPI       0
+#define EDGE_RISING   1
+#define MAX_PHANDLE   UINT32_C(0xfffffffe)
+/* A node of each kind with names, properties and strings, generously. */
+#define ROOM_PER_DEV  640
+#define ROOM_ONCE     512
+
+static int fail(struct vr_err *err, const char *what, int r)
+{
+    vr_err_set(err,
+               "virtio_restricted: guest device tree: %s: %s: check the file "
+               "of device_tree=",
+               what, fdt_strerror(r));
+    return r == -FDT_ERR_NOSPACE ? -ENOSPC : -EINVAL;
+}
+
+/* libfdt trusts offsets inside a tree; only this looks at all of it. */
+static int check_tree(const void *fdt, size_t size, struct vr_err *err)
+{
+    int r = size < FDT_V1_SIZE ? -FDT_ERR_TRUNCATED
+                               : fdt_check_full(fdt, size);
+
+    return r ? fail(err, "not readable", r) : 0;
+}
+
+static bool cells_are(const void *fdt, int node, const char *name,
+                      uint32_t value)
+{
+    int len;
+    const fdt32_t *p = fdt_getprop(fdt, node, name, &len);
+
+    return p && len == sizeof(*p) && fdt32_to_cpu(*p) == value;
+}
+
+static uint64_t read_u64(const fdt32_t *cells)
+{
+    return (uint64_t)fdt32_to_cpu(cells[0]) << 32 | fdt32_to_cpu(cells[1]);
+}
+
+static uint32_t slots_of_reg(const void *fdt, int node)
+{
+    const uint64_t end = VR_SLOT_BASE + VR_SLOTS * VR_SLOT_SIZE;
+    uint32_t taken = 0;
+    int len, i;
+    const fdt32_t *reg = fdt_getprop(fdt, node, "reg", &len);
+
+    if (!reg)
+        return 0;
+    for (i = 0; i + 2 * CELLS <= len / (int)sizeof(*reg); i += 2 * CELLS) {
+        uint64_t base = read_u64(reg + i), size = read_u64(reg + i + CELLS);
+        uint64_t a;
+
+        if (base >= end || (base < VR_SLOT_BASE &&
+                            size <= VR_SLOT_BASE - base))
+            continue;
+        a = base < VR_SLOT_BASE ? VR_SLOT_BASE : base;
+        size -= a - base;
+        for (; size && a < end; a += VR_SLOT_SIZE) {
+            taken |= 1u << ((a - VR_SLOT_BASE) / VR_SLOT_SIZE);
+            if (size <= VR_SLOT_SIZE - a % VR_SLOT_SIZE)
+                break;
+            size -= VR_SLOT_SIZE - a % VR_SLOT_SIZE;
+            a -= a % VR_SLOT_SIZE;
+        }
+    }
+    return taken;
+}
+
+static uint32_t slots_of_irq(const void *fdt, int node)
+{
+    uint32_t taken = 0;
+    int len, i;
+    const fdt32_t *irq = fdt_getprop(fdt, node, "interrupts", &len);
+
+    if (!irq)
+        return 0;
+    for (i = 0; i + 3 <= len / (int)sizeof(*irq); i += 3) {
+        uint32_t spi = fdt32_to_cpu(irq[i + 1]);
+
+        if (fdt32_to_cpu(irq[i]) == GIC_SPI &&
+            spi >= VR_SLOT_IRQ - FIRST_SPI &&
+            spi < VR_SLOT_IRQ - FIRST_SPI + VR_SLOTS)
+            taken |= 1u << (spi - (VR_SLOT_IRQ - FIRST_SPI));
+    }
+    return taken;
+}
+
+int vr_dt_taken(const void *fdt, size_t size, uint32_t *taken,
+                struct vr_err *err)
+{
+    int node, rc = check_tree(fdt, size, err);
+
+    if (rc)
+        return rc;
+    *taken = 0;
+    fdt_for_each_subnode(node, fdt, 0)
+        *taken |= slots_of_reg(fdt, node) | slots_of_irq(fdt, node);
+    return 0;
+}
+
+size_t vr_dt_room(size_t size, unsigned int n)
+{
+    return size + ROOM_ONCE + (size_t)n * ROOM_PER_DEV;
+}
+
+static int set_reg(void *fdt, int node, uint64_t base, uint64_t size)
+{
+    fdt64_t reg[2] = {cpu_to_fdt64(base), cpu_to_fdt64(size)};
+
+    return fdt_setprop(fdt, node, "reg", reg, sizeof(reg));
+}
+
+/* The reserved-memory node, made when it is missing. @r: its offset. */
+static int reserved_node(void *fdt, int *node, struct vr_err *err)
+{
+    int r = fdt_subnode_offset(fdt, 0, RESERVED);
+
+    if (r >= 0) {
+        if (!cells_are(fdt, r, "#address-cells", CELLS) ||
+            !cells_are(fdt, r, "#size-cells", CELLS))
+            return fail(err, "/" RESERVED " without 2 address and 2 size "
+                        "cells", -FDT_ERR_BADNCELLS);
+        *node = r;
+        if (!fdt_getprop(fdt, r, "ranges", NULL))
+            r = fdt_setprop_empty(fdt, r, "ranges");
+        return r < 0 ? fail(err, "/" RESERVED, r) : 0;
+    }
+    if (r != -FDT_ERR_NOTFOUND)
+        return fail(err, "/" RESERVED, r);
+    r = fdt_add_subnode(fdt, 0, RESERVED);
+    if (r < 0)
+        return fail(err, "/" RESERVED, r);
+    *node = r;
+    r = fdt_setprop_u32(fdt, *node, "#address-cells", CELLS);
+    if (!r)
+        r = fdt_setprop_u32(fdt, *node, "#size-cells", CELLS);
+    if (!r)
+        r = fdt_setprop_empty(fdt, *node, "ranges");
+    return r ? fail(err, "/" RESERVED, r) : 0;
+}
+
+static int add_pool(void *fdt, int parent, const struct vr_dt_dev *dev)
+{
+    char name[32];
+    int node, r;
+
+    snprintf(name, sizeof(name), "pool@%" PRIx64, dev->pool_base);
+    node = fdt_add_subnode(fdt, parent, name);
+    if (node < 0)
+        return node;
+    r = fdt_setprop_string(fdt, node, "compatible", "restricted-dma-pool");
+    if (!r)
+        r = set_reg(fdt, node, dev->pool_base, dev->pool_size);
+    if (!r)
+        r = fdt_setprop_u32(fdt, node, "phandle", dev->phandle);
+    return r;
+}
+
+static int add_virtio(void *fdt, const struct vr_dt_dev *dev)
+{
+    fdt32_t irq[3] = {cpu_to_fdt32(GIC_SPI),
+                      cpu_to_fdt32(dev->irq - FIRST_SPI),
+                      cpu_to_fdt32(EDGE_RISING)};
+    char name[32];
+    int node, r;
+
+    snprintf(name, sizeof(name), "virtio@%" PRIx64, dev->mmio_base);
+    node = fdt_add_subnode(fdt, 0, name);
+    if (node < 0)
+        return node;
+    r = fdt_setprop_string(fdt, node, "compatible", "virtio,mmio");
+    if (!r)
+        r = set_reg(fdt, node, dev->mmio_base, VR_SLOT_SIZE);
+    if (!r)
+        r = fdt_setprop(fdt, node, "interrupts", irq, sizeof(irq));
+    if (!r)
+        r = fdt_setprop_empty(fdt, node, "dma-coherent");
+    if (!r)
+        r = fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
+    return r;
+}
+
+int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
+                 struct vr_dt_dev *devs, unsigned int n, struct vr_err *err)
+{
+    uint32_t phandle;
+    unsigned int i;
+    int node, r, rc;
+
+    rc = check_tree(fdt, size, err);
+    if (rc)
+        return rc;
+    /* Interrupts without a parent of their own, registers of 2 + 2 cells:
+     * what libxl's own virtio nodes rely on, too. */
+    if (!cells_are(fdt, 0, "#address-cells", CELLS) ||
+        !cells_are(fdt, 0, "#size-cells", CELLS) ||
+        !fdt_getprop(fdt, 0, "interrupt-parent", NULL))
+        return fail(err, "root without interrupt-parent, 2 address and 2 size "
+                    "cells", -FDT_ERR_BADNCELLS);
+    r = fdt_find_max_phandle(fdt, &phandle);
+    if (r < 0)
+        return fail(err, "phandles", r);
+    if (phandle > MAX_PHANDLE - n)
+        return fail(err, "phandles", -FDT_ERR_NOPHANDLES);
+    if (cap > INT32_MAX)
+        return fail(err, "size", -FDT_ERR_NOSPACE);
+    r = fdt_open_into(fdt, out, cap);
+    if (r)
+        return fail(err, "copy", r);
+    rc = reserved_node(out, &node, err);
+    if (rc)
+        return rc;
+    /* libfdt puts a new node before its siblings: add the last one first, so
+     * that the guest finds (and names) the devices in the user's order. */
+    for (i = n; i-- > 0;) {
+        devs[i].phandle = phandle + 1 + i;
+        r = add_pool(out, node, &devs[i]);
+        if (r)
+            return fail(err, "pool node", r);
+    }
+    for (i = n; i-- > 0;) {
+        r = add_virtio(out, &devs[i]);
+        if (r)
+            return fail(err, "virtio node", r);
+    }
+    return 0;
+}
+
+int vr_dt_set_pool(void *fdt, struct vr_dt_dev *dev, uint64_t base,
+                   struct vr_err *err)
+{
+    char name[32];
+    int node, r;
+
+    node = fdt_node_offset_by_phandle(fdt, dev->phandle);
+    if (node < 0)
+        return fail(err, "pool node", node);
+    snprintf(name, sizeof(name), "pool@%" PRIx64, base);
+    r = set_reg(fdt, node, base, dev->pool_size);
+    if (!r)
+        r = fdt_set_name(fdt, node, name);
+    if (r)
+        return fail(err, "pool node", r);
+    dev->pool_base = base;
+    return 0;
+}

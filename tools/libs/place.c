@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "place.h"
+
+static bool overlap(const struct vr_span *s, uint64_t start, uint64_t size)
+{
+    return s->start < s->end && s->start < start + size && start < s->end;
+}
+
+/* The first obstacle to [start, start + size), NULL when it is free. */
+static const struct vr_span *obstacle(const struct vr_span *used,
+                                      unsigned int nused, uint64_t start,
+                                      uint64_t size)
+{
+    unsigned int i;
+
+    for (i = 0; i < nused; i++) {
+        if (overlap(&used[i], start, size))
+            return &used[i];
+    }
+    return NULL;
+}
+
+static bool inside(const struct vr_span *ram, unsigned int nram,
+                   uint64_t start, uint64_t size)
+{
+    unsigned int i;
+
+    for (i = 0; i < nram; i++) {
+        if (start >= ram[i].start && start < ram[i].end &&
+            size <= ram[i].end - start)
+            return true;
+    }
+    return false;
+}
+
+static int check_base(const struct vr_dev_cfg *cfg, unsigned int index,
+                      const struct vr_span *ram, unsigned int nram,
+                      const struct vr_span *used, unsigned int nused,
+                      struct vr_err *err)
+{
+    const struct vr_span *o;
+
+    if (!inside(ram, nram, cfg->base, cfg->size)) {
+        vr_err_set(err,
+                   "virtio_restricted[%u]: base=0x%" PRIx64 " with its size "
+                   "is not inside the guest's RAM 0x%" PRIx64 "-0x%" PRIx64
+                   ": move it, or leave base= out",
+                   index, cfg->base, nram ? ram[0].start : 0,
+                   nram && ram[0].end ? ram[0].end - 1 : 0);
+        return -EINVAL;
+    }
+    o = obstacle(used, nused, cfg->base, cfg->size);
+    if (o) {
+        vr_err_set(err,
+                   "virtio_restricted[%u]: base=0x%" PRIx64 " overlaps %s at "
+                   "0x%" PRIx64 "-0x%" PRIx64 ": move it, or leave base= out",
+                   index, cfg->base, o->what, o->start, o->end - 1);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* Highest aligned free place in @bank; each round goes below an obstacle. */
+static bool find(const struct vr_span *bank, const struct vr_span *used,
+                 unsigned int nused, uint64_t size, uint64_t *base)
+{
+    uint64_t end = bank->end;
+
+    while (end > bank->start && end - bank->start >= size) {
+        uint64_t start = (end - size) & ~(VR_POOL_ALIGN - 1);
+        const struct vr_span *o;
+
+        if (start < bank->start)
+            return false;
+        o = obstacle(used, nused, start, size);
+        if (!o) {
+            *base = start;
+            return true;
+        }
+        end = o->start;
+    }
+    return false;
+}
+
+int vr_place_pools(const struct vr_dev_cfg *cfg, unsigned int n,
+                   const struct vr_span *ram, unsigned int nram,
+                   const struct vr_span *used, unsigned int nused,
+                   uint64_t *base, struct vr_err *err)
+{
+    /* Obstacles: @used and the pools placed so far. */
+    struct vr_span all[VR_MAX_DEVICES + 16];
+    unsigned int nall = 0, i, pass;
+    char size[24];
+    int rc;
+
+    if (n > VR_MAX_DEVICES || nused > VR_ARRAY_SIZE(all) - VR_MAX_DEVICES)
+        return -EINVAL;
+    for (i = 0; i < nused; i++)
+        all[nall++] = used[i];
+
+    /* Fixed ones first, so that the others keep clear of them. */
+    for (pass = 0; pass < 2; pass++) {
+        for (i = 0; i < n; i++) {
+            if (cfg[i].has_base != (pass == 0))
+                continue;
+            if (cfg[i].has_base) {
+                rc = check_base(&cfg[i], i, ram, nram, all, nall, err);
+                if (rc)
+                    return rc;
+                base[i] = cfg[i].base;
+            } else if (!nram ||
+                       !find(&ram[0], all, nall, cfg[i].size, &base[i])) {
+                vr_err_set(err,
+                           "virtio_restricted[%u]: no room for size=%s "
+                           "between kernel, ramdisk and other windows: raise "
+                           "memory= or lower size=",
+                           i, vr_format_size(cfg[i].size, size));
+                return -ENOSPC;
+            }
+            all[nall].start = base[i];
+            all[nall].end = base[i] + cfg[i].size;
+            all[nall++].what = "another window";
+        }
+    }
+    return 0;
+}
+
+int vr_place_slots(uint32_t taken, unsigned int n, unsigned int *slot,
+                   struct vr_err *err)
+{
+    unsigned int i = 0, s;
+
+    for (s = 0; s < VR_SLOTS && i < n; s++) {
+        if (!(taken & (1u << s)))
+            slot[i++] = s;
+    }
+    if (i == n)
+        return 0;
+    vr_err_set(err,
+               "virtio_restricted: %u devices, but only %u of the %u "
+               "virtio-mmio slots are free beside the guest's other virtio "
+               "devices: take devices out",
+               n, i, VR_SLOTS);
+    return -ENOSPC;
+}
