@@ -26,6 +26,7 @@ struct vr_stats_dev {
     uint64_t intr_events; /* notifications received from the backend */
     uint64_t resets;
     uint64_t config_changes;
+    uint64_t bad_accesses; /* of a size, offset or state that is not allowed */
     uint64_t faults;       /* ring addresses outside the window and such */
     uint64_t fault_addr;   /* the last one */
     uint32_t status;       /* the virtio status register */

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "record.h"
+#include "stats.h"
+
+const char *vr_fail_text(enum vr_fail fail)
+{
+    switch (fail) {
+    case VR_FAIL_NONE:
+        return "works";
+    case VR_FAIL_FEATURES:
+        return "the guest's driver did not accept VIRTIO_F_VERSION_1 and "
+               "VIRTIO_F_ACCESS_PLATFORM, or asked for features that were not "
+               "offered: use a kernel with a virtio 1 driver";
+    case VR_FAIL_OUTSIDE:
+        return "the guest put its rings outside of the device's window: boot "
+               "a kernel with CONFIG_DMA_RESTRICTED_POOL (for Linux, its log "
+               "says \"assigned reserved memory node\")";
+    case VR_FAIL_QUEUE:
+        return "the guest set up a queue with a bad size, alignment or "
+               "overlap: its driver is broken or hostile";
+    case VR_FAIL_BACKEND:
+        return "the backend reported a failure: see the driver domain's "
+               "console; unbind and bind the guest's driver to go on";
+    case VR_FAIL_TIMEOUT:
+        return "the backend did not answer in time: see whether its driver "
+               "domain is paused, overloaded or hung; the device goes on "
+               "when it answers and the guest has reset the device";
+    case VR_FAIL_GONE:
+        return "the driver domain is gone: the guest's requests wait; destroy "
+               "the guest and create it again";
+    }
+    return "failed for an unknown reason: broker and vrctl are of different "
+           "versions; install matching ones";
+}
+
+static struct vr_stats *map(int fd, int prot)
+{
+    void *p = mmap(NULL, sizeof(struct vr_stats), prot, MAP_SHARED, fd, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static struct vr_stats *create_file(const char *path)
+{
+    struct vr_stats *stats = NULL;
+    int fd, saved;
+
+    if (mkdir(VR_RUN_DIR, 0755) && errno != EEXIST)
+        return NULL;
+    /* A fresh file: a reader may still have the last one's mapped. */
+    if (unlink(path) && errno != ENOENT)
+        return NULL;
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return NULL;
+    if (!ftruncate(fd, sizeof(*stats)))
+        stats = map(fd, PROT_READ | PROT_WRITE);
+    saved = errno;
+    close(fd);
+    if (stats)
+        stats->magic = VR_STATS_MAGIC;
+    else
+        unlink(path);
+    errno = saved;
+    return stats;
+}
+
+static struct vr_stats *open_file(const char *path)
+{
+    struct vr_stats *stats = NULL;
+    struct stat st;
+    int fd, saved;
+
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    if (!fstat(fd, &st)) {
+        if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(*stats))
+            errno = EPROTO;
+        else
+            stats = map(fd, PROT_READ);
+    }
+    if (stats && stats->magic != VR_STATS_MAGIC) {
+        vr_stats_close(stats);
+        stats = NULL;
+        errno = EPROTO;
+    }
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return stats;
+}
+
+struct vr_stats *vr_stats_open(const char *uuid, bool create)
+{
+    char path[sizeof(VR_RUN_DIR) + VR_UUID_LEN + sizeof("/.stats")];
+
+    if (!vr_uuid_valid(uuid)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    snprintf(path, sizeof(path), VR_RUN_DIR "/%s.stats", uuid);
+    return create ? create_file(path) : open_file(path);
+}
+
+void vr_stats_close(struct vr_stats *stats)
+{
+    if (stats)
+        munmap(stats, sizeof(*stats));
+}
