@@ -39,15 +39,13 @@ int vr_record_dir(const char *path, bool create, struct vr_err *err)
 
     if (create && mkdir(path, 0700) && errno != EEXIST) {
         rc = -errno;
-        vr_err_set(err, "%s: cannot make this folder: %s", path,
-                   strerror(-rc));
+        vr_err_set(err, "%s: cannot make this folder: %s", path, strerror(-rc));
         return rc;
     }
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         rc = -errno;
-        vr_err_set(err, "%s: cannot open this folder: %s", path,
-                   strerror(-rc));
+        vr_err_set(err, "%s: cannot open this folder: %s", path, strerror(-rc));
         return rc;
     }
     if (fstat(fd, &st)) {
@@ -83,8 +81,7 @@ static int write_all(int fd, const char *buf, size_t len)
     return 0;
 }
 
-int vr_record_save_at(int dir, const struct vr_record *rec,
-                      struct vr_err *err)
+int vr_record_save_at(int dir, const struct vr_record *rec, struct vr_err *err)
 {
     char tmp[NAME_LEN], name[NAME_LEN], *json = NULL;
     int rc, fd = -1;
@@ -101,8 +98,8 @@ int vr_record_save_at(int dir, const struct vr_record *rec,
         rc = -errno;
         goto out;
     }
-    fd = openat(dir, tmp,
-                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                0600);
     if (fd < 0) {
         rc = -errno;
         goto out;
@@ -187,8 +184,7 @@ int vr_record_load_at(int dir, const char *uuid, struct vr_record *rec,
         goto out;
     if (strcmp(rec->uuid, uuid)) {
         rc = -EINVAL;
-        vr_err_set(err, "record %s: holds another guest, %s", name,
-                   rec->uuid);
+        vr_err_set(err, "record %s: holds another guest, %s", name, rec->uuid);
     }
 out:
     if (fd >= 0)
@@ -212,7 +208,7 @@ void vr_record_remove_at(int dir, const char *uuid)
 
 int vr_record_list_at(int dir, char (**uuids)[VR_UUID_LEN + 1])
 {
-    char (*list)[VR_UUID_LEN + 1] = NULL;
+    char(*list)[VR_UUID_LEN + 1] = NULL;
     int n = 0, room = 0, rc, fd;
     struct dirent *de;
     DIR *d;
@@ -270,8 +266,7 @@ int vr_record_save(const struct vr_record *rec, struct vr_err *err)
     return rc;
 }
 
-int vr_record_load(const char *uuid, struct vr_record *rec,
-                   struct vr_err *err)
+int vr_record_load(const char *uuid, struct vr_record *rec, struct vr_err *err)
 {
     int dir = vr_record_dir(VR_RUN_DIR, false, err);
     int rc;

@@ -46,7 +46,7 @@ struct object {
     unsigned int nfields;
 };
 
-#define AT(type, m)    offsetof(struct type, m), sizeof(((struct type *)0)->m)
+#define AT(type, m) offsetof(struct type, m), sizeof(((struct type *)0)->m)
 #define STRING(type, m, k)                                                     \
     {                                                                          \
         k, K_STRING, AT(type, m), 0, NULL, 0                                   \
@@ -117,8 +117,8 @@ static const struct field root_fields[] = {
     NUMBER(vr_record, creator_start, "creator_start", INT64_MAX),
     NUMBER(vr_record, broker, "broker", PID_MAX),
     NUMBER(vr_record, broker_start, "broker_start", INT64_MAX),
-    {"drivers", K_ARRAY, AT(vr_record, drivers), VR_MAX_DEVICES,
-     &driver_object, offsetof(struct vr_record, ndrivers)},
+    {"drivers", K_ARRAY, AT(vr_record, drivers), VR_MAX_DEVICES, &driver_object,
+     offsetof(struct vr_record, ndrivers)},
     {"devices", K_ARRAY, AT(vr_record, devs), VR_MAX_DEVICES, &dev_object,
      offsetof(struct vr_record, ndevs)},
 };
@@ -292,9 +292,9 @@ static int refuse(struct parser *p, const char *what)
 {
     const struct level *l = p->depth ? &p->level[p->depth - 1] : NULL;
 
-    vr_err_set(p->err, "record: %s%s%s: %s",
-               l ? l->object->name : "top level", l && l->field ? ", " : "",
-               l && l->field ? l->field->key : "", what);
+    vr_err_set(p->err, "record: %s%s%s: %s", l ? l->object->name : "top level",
+               l && l->field ? ", " : "", l && l->field ? l->field->key : "",
+               what);
     return 0; /* yajl: stop */
 }
 

@@ -36,8 +36,7 @@ char *vr_xs_guest(char *buf, uint32_t g, const char *id, const char *leaf)
 
 char *vr_xs_truth(char *buf, uint32_t g, const char *id, const char *leaf)
 {
-    int len =
-        snprintf(buf, VR_XS_PATH, "/libxl/%" PRIu32 "/%s", g, VR_NAME);
+    int len = snprintf(buf, VR_XS_PATH, "/libxl/%" PRIu32 "/%s", g, VR_NAME);
 
     return append(buf, len, id, leaf);
 }
@@ -63,8 +62,7 @@ void vr_xs_sanitise(char *dst, size_t size, const char *src, size_t len)
 /* ---- writing ---- */
 
 static void put(struct vr_xs_kv *kv, unsigned int *n, const char *key,
-                const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+                const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 static void put(struct vr_xs_kv *kv, unsigned int *n, const char *key,
                 const char *fmt, ...)
@@ -78,8 +76,7 @@ static void put(struct vr_xs_kv *kv, unsigned int *n, const char *key,
     (*n)++;
 }
 
-unsigned int vr_xs_dev_format(const struct vr_xs_dev *dev,
-                              struct vr_xs_kv *kv)
+unsigned int vr_xs_dev_format(const struct vr_xs_dev *dev, struct vr_xs_kv *kv)
 {
     const struct vr_dev_cfg *c = &dev->cfg;
     const char *type = vr_type_name(c->type), *mode = vr_mode_name(c->mode);
@@ -245,8 +242,8 @@ static int get_cfg(struct reader *r, struct vr_dev_cfg *c)
     if (rc)
         return rc;
     if (v & (v - 1)) {
-        vr_err_set(r->err, "xenstore: queue-size: %" PRIu32
-                   ": not a power of two", v);
+        vr_err_set(r->err,
+                   "xenstore: queue-size: %" PRIu32 ": not a power of two", v);
         return -EINVAL;
     }
     c->queue_size = v;
@@ -278,14 +275,14 @@ static int get_window(struct reader *r, struct vr_xs_dev *dev)
     rc = get_number(r, "window/0/base", 0, ADDR_MAX, &dev->dma_base);
     if (rc)
         return rc;
-    rc = get_number(r, "window/0/size", VR_PAGE_SIZE, ADDR_MAX,
-                    &dev->dma_size);
+    rc = get_number(r, "window/0/size", VR_PAGE_SIZE, ADDR_MAX, &dev->dma_size);
     if (rc)
         return rc;
     if ((dev->dma_base | dev->dma_size) & (VR_PAGE_SIZE - 1) ||
         dev->dma_size > ADDR_MAX + 1 - dev->dma_base) {
-        vr_err_set(r->err, "xenstore: window/0: 0x%" PRIx64 " bytes at 0x%"
-                   PRIx64 ": not in whole pages, or too large",
+        vr_err_set(r->err,
+                   "xenstore: window/0: 0x%" PRIx64 " bytes at 0x%" PRIx64
+                   ": not in whole pages, or too large",
                    dev->dma_size, dev->dma_base);
         return -EINVAL;
     }
@@ -294,8 +291,9 @@ static int get_window(struct reader *r, struct vr_xs_dev *dev)
         return rc;
     pages = dev->dma_size >> VR_PAGE_SHIFT;
     if (pages - 1 > UINT32_MAX - dev->gref_base) {
-        vr_err_set(r->err, "xenstore: window/0/gref: %" PRIu32
-                   ": %" PRIu64 " references do not fit behind it",
+        vr_err_set(r->err,
+                   "xenstore: window/0/gref: %" PRIu32 ": %" PRIu64
+                   " references do not fit behind it",
                    dev->gref_base, pages);
         return -EINVAL;
     }

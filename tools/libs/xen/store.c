@@ -168,8 +168,7 @@ static void fill_backend(struct batch *b, const struct publish *p)
     xs_rm(b->xs, b->t, vr_xs_backend(path, be, g, id, NULL));
     batch_dir(b, path, be, XS_PERM_READ);
     batch_dir(b, vr_xs_backend(path, be, g, id, "window"), be, XS_PERM_READ);
-    batch_dir(b, vr_xs_backend(path, be, g, id, "window/0"), be,
-              XS_PERM_READ);
+    batch_dir(b, vr_xs_backend(path, be, g, id, "window/0"), be, XS_PERM_READ);
     for (i = 0; i < p->nkv; i++)
         batch_write(b, vr_xs_backend(path, be, g, id, p->kv[i].key),
                     p->kv[i].value, be, XS_PERM_READ);
@@ -189,10 +188,10 @@ static void fill_guest(struct batch *b, const struct publish *p)
     batch_dir(b, vr_xs_guest(path, g, NULL, NULL), g, XS_PERM_READ);
     xs_rm(b->xs, b->t, vr_xs_guest(path, g, id, NULL));
     batch_dir(b, path, g, XS_PERM_READ);
-    batch_write(b, vr_xs_guest(path, g, id, "type"),
-                vr_type_name(d->cfg.type), g, XS_PERM_READ);
-    batch_write(b, vr_xs_guest(path, g, id, "mode"),
-                vr_mode_name(d->cfg.mode), g, XS_PERM_READ);
+    batch_write(b, vr_xs_guest(path, g, id, "type"), vr_type_name(d->cfg.type),
+                g, XS_PERM_READ);
+    batch_write(b, vr_xs_guest(path, g, id, "mode"), vr_mode_name(d->cfg.mode),
+                g, XS_PERM_READ);
     batch_printf(b, vr_xs_guest(path, g, id, "mmio"), g, XS_PERM_READ,
                  "0x%" PRIx64, d->mmio_base);
     batch_printf(b, vr_xs_guest(path, g, id, "irq"), g, XS_PERM_READ,
@@ -217,28 +216,26 @@ static void fill_truth(struct batch *b, const struct publish *p)
     batch_dir(b, vr_xs_truth(path, g, NULL, NULL), 0, 0);
     xs_rm(b->xs, b->t, vr_xs_truth(path, g, id, NULL));
     batch_dir(b, path, 0, 0);
-    batch_write(b, vr_xs_truth(path, g, id, "type"),
-                vr_type_name(d->cfg.type), 0, 0);
-    batch_write(b, vr_xs_truth(path, g, id, "mode"),
-                vr_mode_name(d->cfg.mode), 0, 0);
+    batch_write(b, vr_xs_truth(path, g, id, "type"), vr_type_name(d->cfg.type),
+                0, 0);
+    batch_write(b, vr_xs_truth(path, g, id, "mode"), vr_mode_name(d->cfg.mode),
+                0, 0);
     batch_write(b, vr_xs_truth(path, g, id, "uuid"), p->rec->uuid, 0, 0);
-    batch_printf(b, vr_xs_truth(path, g, id, "driver-domid"), 0, 0,
-                 "%" PRIu32, p->drv->domid);
-    batch_write(b, vr_xs_truth(path, g, id, "driver-name"), p->drv->name, 0,
-                0);
+    batch_printf(b, vr_xs_truth(path, g, id, "driver-domid"), 0, 0, "%" PRIu32,
+                 p->drv->domid);
+    batch_write(b, vr_xs_truth(path, g, id, "driver-name"), p->drv->name, 0, 0);
     batch_write(b, vr_xs_truth(path, g, id, "target"), d->cfg.target, 0, 0);
     batch_printf(b, vr_xs_truth(path, g, id, "mmio"), 0, 0, "0x%" PRIx64,
                  d->mmio_base);
-    batch_printf(b, vr_xs_truth(path, g, id, "irq"), 0, 0, "%" PRIu32,
-                 d->irq);
+    batch_printf(b, vr_xs_truth(path, g, id, "irq"), 0, 0, "%" PRIu32, d->irq);
     batch_write(b, vr_xs_truth(path, g, id, "window/0/kind"),
                 vr_mode_name(d->cfg.mode), 0, 0);
     batch_printf(b, vr_xs_truth(path, g, id, "window/0/base"), 0, 0,
                  "0x%" PRIx64, d->dma_base);
     batch_printf(b, vr_xs_truth(path, g, id, "window/0/size"), 0, 0,
                  "0x%" PRIx64, d->dma_size);
-    batch_printf(b, vr_xs_truth(path, g, id, "window/0/gref"), 0, 0,
-                 "%" PRIu32, d->gref_base);
+    batch_printf(b, vr_xs_truth(path, g, id, "window/0/gref"), 0, 0, "%" PRIu32,
+                 d->gref_base);
     batch_write(b, vr_xs_truth(path, g, id, "error"), "", 0, 0);
     batch_write(b, vr_xs_truth(path, g, id, "state"), "starting", 0, 0);
 }
@@ -286,8 +283,8 @@ int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
         vr_err_set(err, "device %s: driver domain %s (%" PRIu32 ") is gone",
                    d->cfg.id, p.drv->name, p.drv->domid);
     else if (rc)
-        vr_err_set(err, "device %s: xenstore: cannot write %s: %s",
-                   d->cfg.id, b.path, strerror(-rc));
+        vr_err_set(err, "device %s: xenstore: cannot write %s: %s", d->cfg.id,
+                   b.path, strerror(-rc));
     return rc;
 }
 
@@ -391,16 +388,14 @@ enum vr_xbstate vr_store_backend_state(struct xs_handle *xs,
     char *v;
 
     v = xs_read(xs, XBT_NULL,
-                vr_xs_backend(path, be, rec->domid, d->cfg.id, "state"),
-                &len);
+                vr_xs_backend(path, be, rec->domid, d->cfg.id, "state"), &len);
     state = vr_xbstate_parse(v, len);
     free(v);
     if (!why || !size)
         return state;
     why[0] = '\0';
     v = xs_read(xs, XBT_NULL,
-                vr_xs_backend(path, be, rec->domid, d->cfg.id, "error"),
-                &len);
+                vr_xs_backend(path, be, rec->domid, d->cfg.id, "error"), &len);
     if (v)
         vr_xs_sanitise(why, size, v, len);
     free(v);
