@@ -30,4 +30,15 @@ static inline int vr_domain_info(xc_interface *xch, uint32_t domid,
     return 0;
 }
 
+/*
+ * vr_num_virtios() - the guest's generic virtio devices (`virtio=` in xl.cfg).
+ * They came with 4.18 and no macro of their own; this one came along. Include
+ * <libxl.h> before this file to use it.
+ */
+#ifdef LIBXL_HAVE_DT_OVERLAY
+#define vr_num_virtios(d_config) ((unsigned int)(d_config)->num_virtios)
+#else
+#define vr_num_virtios(d_config) 0u
+#endif
+
 #endif /* VR_COMPAT_H */

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* All that can be judged before a domain exists. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gntent.h"
+#include "state.h"
+
+/* Guest memory that no pool may take: kernel, ramdisk, page tables, init. */
+#define ROOM_MIB 32
+/* What libxl takes for a guest without memory=. */
+#define LIBXL_KB_DEFAULT (32 * 1024)
+/* Grant table frames for the guest's own use (PV drivers: rings, buffers). */
+#define RESERVE_FRAMES 8
+/* What a hypervisor starts with when nothing tells. */
+#define DEFAULT_FRAMES          64
+#define DEFAULT_MAPTRACK_FRAMES 1024
+/* 16-byte entries, and some for the control pages and B's own drivers. */
+#define MAPTRACK_PER_FRAME 256
+#define MAPTRACK_RESERVE   1024
+/* Linux gntdev's `limit`: pages in one mapping, one for the control page. */
+#define GNTDEV_PAGES 65535
+
+static int check_memory(const struct vr_plugin *p,
+                        const libxl_domain_build_info *b_info,
+                        struct vr_err *err)
+{
+    uint64_t kb = b_info->target_memkb, mib, sum = 0;
+    char text[24];
+    unsigned int i;
+
+    if (kb == LIBXL_MEMKB_DEFAULT)
+        kb = b_info->max_memkb;
+    if (kb == LIBXL_MEMKB_DEFAULT)
+        kb = LIBXL_KB_DEFAULT;
+    mib = kb >> 10;
+    for (i = 0; i < p->ndevs; i++) {
+        sum += p->devs[i].size;
+        if (sum + ((uint64_t)ROOM_MIB << 20) <= mib << 20)
+            continue;
+        vr_err_set(err,
+                   "virtio_restricted[%u]: size=%s: windows of %" PRIu64
+                   " MiB and %u MiB for the guest itself do not fit into "
+                   "memory=%" PRIu64 ": raise memory= or lower size=",
+                   i, vr_format_size(p->devs[i].size, text),
+                   (sum + 0xfffff) >> 20, ROOM_MIB, mib);
+        return -ENOSPC;
+    }
+    return 0;
+}
+
+static int check_file(const char *key, const char *path, struct vr_err *err)
+{
+    if (!path || !access(path, R_OK))
+        return 0;
+    vr_err_set(err, "virtio_restricted: %s=%s: %s: correct the path", key,
+               path, strerror(errno));
+    return -ENOENT;
+}
+
+int vr_check_guest(const struct vr_plugin *p,
+                   const libxl_domain_config *d_config, struct vr_err *err)
+{
+    const libxl_domain_build_info *b_info = &d_config->b_info;
+    char size[24];
+    unsigned int i;
+    int rc;
+
+    if (!d_config->c_info.name ||
+        strlen(d_config->c_info.name) > VR_NAME_LEN) {
+        vr_err_set(err,
+                   "virtio_restricted: name= is longer than %d characters: "
+                   "shorten it",
+                   VR_NAME_LEN);
+        return -EINVAL;
+    }
+    rc = vr_arch_check(d_config, p->ndevs, err);
+    if (rc)
+        return rc;
+    /* A guest without any way to boot would fail only after its driver
+     * domain was made. */
+    if (!b_info->kernel && !b_info->bootloader) {
+        vr_err_set(err, "virtio_restricted: neither kernel= nor bootloader= "
+                        "is given: add one");
+        return -EINVAL;
+    }
+    if (!b_info->bootloader) {
+        rc = check_file("kernel", b_info->kernel, err);
+        if (!rc)
+            rc = check_file("ramdisk", b_info->ramdisk, err);
+        if (rc)
+            return rc;
+    }
+    rc = check_file("device_tree", b_info->device_tree, err);
+    if (rc)
+        return rc;
+    for (i = 0; i < p->ndevs; i++) {
+        if (p->devs[i].size >> VR_PAGE_SHIFT <= GNTDEV_PAGES)
+            continue;
+        vr_err_set(err,
+                   "virtio_restricted[%u]: size=%s needs more than the %u "
+                   "pages that a driver domain's gntdev maps at once: use at "
+                   "most 255M, or several devices",
+                   i, vr_format_size(p->devs[i].size, size), GNTDEV_PAGES);
+        return -EINVAL;
+    }
+    return check_memory(p, b_info, err);
+}
+
+/* From 4.18 on the hypervisor's limits are only defaults for domains. */
+static bool limits_bind(const struct vr_hostinfo *host)
+{
+    return host->major < 4 || (host->major == 4 && host->minor < 18);
+}
+
+static int check_frames(struct vr_plan *plan, uint64_t pages,
+                        libxl_domain_build_info *b_info, struct vr_err *err)
+{
+    const struct vr_hostinfo *host = &plan->host;
+    uint64_t limit =
+        host->max_grant_frames ? host->max_grant_frames : DEFAULT_FRAMES;
+    uint64_t need =
+        (pages + VR_GNTENT_PER_FRAME - 1) / VR_GNTENT_PER_FRAME +
+        RESERVE_FRAMES;
+    uint64_t frames = b_info->max_grant_frames;
+
+    if (frames == LIBXL_MAX_GRANT_DEFAULT)
+        frames = limit;
+    if (frames < need)
+        frames = need;
+    if (frames > limit && limits_bind(host)) {
+        vr_err_set(err,
+                   "virtio_restricted: windows of %" PRIu64 " MiB need %" PRIu64
+                   " grant table frames, this hypervisor allows %" PRIu64
+                   ": boot Xen with gnttab_max_frames=%" PRIu64
+                   ", run `xenhypfs write /params/gnttab_max_frames %" PRIu64
+                   "`, or lower size=",
+                   (pages + 255) >> 8, frames, limit, frames, frames);
+        return -ENOSPC;
+    }
+    /* Said aloud even when it is the default: the windows' references count
+     * from the end of this table. */
+    b_info->max_grant_frames = frames;
+    plan->rec.grant_frames = frames;
+    return 0;
+}
+
+static int check_maptrack(struct vr_plan *plan, unsigned int driver,
+                          struct vr_err *err)
+{
+    const struct vr_hostinfo *host = &plan->host;
+    const struct vr_record *rec = &plan->rec;
+    libxl_domain_build_info *b_info = &plan->driver_config[driver].b_info;
+    bool owned = rec->drivers[driver].owned;
+    uint64_t limit = host->max_maptrack_frames ? host->max_maptrack_frames
+                                               : DEFAULT_MAPTRACK_FRAMES;
+    uint64_t pages = 0, need;
+    unsigned int i;
+
+    for (i = 0; i < rec->ndevs; i++) {
+        if (rec->devs[i].driver == driver)
+            pages += rec->devs[i].cfg.size >> VR_PAGE_SHIFT;
+    }
+    need = (pages + MAPTRACK_RESERVE) / MAPTRACK_PER_FRAME + 1;
+    if (owned && b_info->max_maptrack_frames != LIBXL_MAX_GRANT_DEFAULT &&
+        b_info->max_maptrack_frames >= need)
+        return 0;
+    if (need > limit && (!owned || limits_bind(host))) {
+        vr_err_set(err,
+                   "virtio_restricted: driver domain %s has to map %" PRIu64
+                   " pages, which takes %" PRIu64 " maptrack frames of %" PRIu64
+                   ": boot Xen with gnttab_max_maptrack_frames=%" PRIu64
+                   ", or lower size=",
+                   rec->drivers[driver].name, pages, need, limit, need);
+        return -ENOSPC;
+    }
+    if (owned && (need > limit ||
+                  b_info->max_maptrack_frames != LIBXL_MAX_GRANT_DEFAULT))
+        b_info->max_maptrack_frames = need;
+    return 0;
+}
+
+int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
+                    struct vr_err *err)
+{
+    struct vr_record *rec = &plan->rec;
+    uint64_t pages = 0;
+    uint32_t gref;
+    unsigned int i;
+    int rc;
+
+    for (i = 0; i < rec->ndevs; i++)
+        pages += rec->devs[i].cfg.size >> VR_PAGE_SHIFT;
+    rc = check_frames(plan, pages, &d_config->b_info, err);
+    if (rc)
+        return rc;
+    /* From the top down: guests allocate from the bottom up and never look
+     * at entries that they have not allocated. */
+    gref = rec->grant_frames * VR_GNTENT_PER_FRAME;
+    for (i = 0; i < rec->ndevs; i++) {
+        gref -= rec->devs[i].cfg.size >> VR_PAGE_SHIFT;
+        rec->devs[i].gref_base = gref;
+    }
+    for (i = 0; i < rec->ndrivers; i++) {
+        rc = check_maptrack(plan, i, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Do the two guests share a target that one of them writes? */
+static int check_targets(const struct vr_record *rec,
+                         const struct vr_record *other, struct vr_err *err)
+{
+    unsigned int i, j;
+
+    for (i = 0; i < rec->ndevs; i++) {
+        const struct vr_record_driver *a = &rec->drivers[rec->devs[i].driver];
+
+        if (a->owned)
+            continue; /* new: nobody else can be in it */
+        for (j = 0; j < other->ndevs; j++) {
+            const struct vr_record_dev *d = &other->devs[j];
+            const struct vr_record_driver *b = &other->drivers[d->driver];
+
+            if (strcmp(a->uuid, b->uuid) || a->domid != b->domid)
+                continue;
+            if (b->owned) {
+                vr_err_set(err,
+                           "virtio_restricted[%u]: backend=%s belongs to "
+                           "guest %s and ends with it: create a driver domain "
+                           "by itself and name that",
+                           i, a->name, other->name);
+                return -EBUSY;
+            }
+            if (!strcmp(rec->devs[i].cfg.target, d->cfg.target) &&
+                !(rec->devs[i].cfg.readonly && d->cfg.readonly)) {
+                vr_err_set(err,
+                           "virtio_restricted[%u]: target=%s of %s is in use "
+                           "by guest %s: choose another, or access=ro for "
+                           "both",
+                           i, d->cfg.target, a->name, other->name);
+                return -EBUSY;
+            }
+        }
+    }
+    return 0;
+}
+
+int vr_check_others(const struct vr_record *rec, struct vr_err *err)
+{
+    char(*uuids)[VR_UUID_LEN + 1] = NULL;
+    struct vr_record *other = malloc(sizeof(*other));
+    int i, n = vr_record_list(&uuids), rc = 0;
+
+    if (n < 0 || !other) {
+        free(other);
+        if (n == -ENOENT)
+            return 0;
+        vr_err_set(err, "virtio_restricted: cannot read %s: %s", VR_RUN_DIR,
+                   n < 0 ? strerror(-n) : "out of memory");
+        return n < 0 ? n : -ENOMEM;
+    }
+    for (i = 0; !rc && i < n; i++) {
+        /* Gone meanwhile, or broken: vrctl's to judge. */
+        if (vr_record_load(uuids[i], other, NULL))
+            continue;
+        if (!strcmp(other->uuid, rec->uuid)) {
+            vr_err_set(err,
+                       "virtio_restricted: uuid %s belongs to guest %s, which "
+                       "has not ended: run `vrctl cleanup %s` if it has, or "
+                       "change uuid=",
+                       rec->uuid, other->name, rec->uuid);
+            rc = -EEXIST;
+        } else {
+            rc = check_targets(rec, other, err);
+        }
+    }
+    free(uuids);
+    free(other);
+    return rc;
+}

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `xl create` of a guest with restricted devices:
+ *
+ *   1. everything is checked; nothing exists yet
+ *   2. the record is written, the broker started: from here on, when xl dies,
+ *      the broker undoes what the record names
+ *   3. driver domains are created and started; they boot while
+ *   4. libxl builds the guest, with our hooks inside
+ *   5. windows are granted in the paused guest's table
+ *   6. the broker serves; it answers when every backend is connected
+ *
+ * xl then unpauses the guest, which commits (plugin.c).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libxl_utils.h>
+#include <xenforeignmemory.h>
+
+#include "child.h"
+#include "link.h"
+#include "state.h"
+#include "xen/gtable.h"
+
+#define PREPARE_MS 10000 /* the broker opens its handles */
+#define MARGIN_MS  15000 /* beyond the backend's own timeout= */
+#define UNDO_MS    60000
+#define CLEANUP_MS 30000
+
+static bool alive(pid_t pid, uint64_t start)
+{
+    return pid && start && vr_proc_start(pid) == start;
+}
+
+static bool domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid)
+{
+    char text[VR_UUID_LEN + 1];
+    libxl_dominfo info;
+    bool exists;
+
+    if (domid == VR_DOMID_NONE)
+        return false;
+    libxl_dominfo_init(&info);
+    exists = !libxl_domain_info(ctx, &info, domid) &&
+             !strcmp(vr_uuid_text(&info.uuid, text), uuid);
+    libxl_dominfo_dispose(&info);
+    return exists;
+}
+
+/* What an xl that was killed left behind, when its broker died as well. */
+static void reap_stale(libxl_ctx *ctx)
+{
+    char(*uuids)[VR_UUID_LEN + 1] = NULL;
+    struct vr_record *rec = malloc(sizeof(*rec));
+    int i, n = vr_record_list(&uuids);
+    struct vr_err err;
+
+    for (i = 0; rec && i < n; i++) {
+        bool begun;
+
+        if (vr_record_load(uuids[i], rec, NULL))
+            continue;
+        begun = rec->phase == VR_PHASE_CREATING ||
+                rec->phase == VR_PHASE_READY;
+        if (alive(rec->broker, rec->broker_start) ||
+            (begun && alive(rec->creator, rec->creator_start)))
+            continue;
+        if (!begun && domain_exists(ctx, rec->domid, rec->uuid))
+            continue;
+        vr_say("virtio_restricted: cleaning up after guest %s", rec->name);
+        if (vr_child_cleanup(rec->uuid, begun, CLEANUP_MS, &err))
+            vr_say("virtio_restricted: %s", err.text);
+    }
+    free(uuids);
+    free(rec);
+}
+
+static void init_record(const struct vr_plugin *p, struct vr_record *rec,
+                        const libxl_domain_config *d_config)
+{
+    unsigned int i;
+
+    rec->phase = VR_PHASE_CREATING;
+    snprintf(rec->name, sizeof(rec->name), "%s", d_config->c_info.name);
+    vr_uuid_text(&d_config->c_info.uuid, rec->uuid);
+    rec->domid = VR_DOMID_NONE;
+    rec->vcpus = d_config->b_info.max_vcpus;
+    rec->creator = getpid();
+    rec->creator_start = vr_proc_start(rec->creator);
+    rec->ndevs = p->ndevs;
+    for (i = 0; i < p->ndevs; i++)
+        rec->devs[i].cfg = p->devs[i];
+}
+
+/* Step 1. */
+static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                     libxl_domain_config *d_config, struct vr_err *err)
+{
+    struct vr_record *rec = &plan->rec;
+    struct vr_err why;
+    uint32_t other;
+    int rc;
+
+    rc = vr_check_guest(p, d_config, err);
+    if (rc)
+        return rc;
+    rc = vr_hostinfo_read(&plan->host, &why);
+    if (!rc)
+        rc = vr_hostinfo_check(&plan->host, &why);
+    if (rc) {
+        vr_err_set(err, "virtio_restricted: %s", why.text);
+        return rc;
+    }
+    init_record(p, rec, d_config);
+    if (!libxl_name_to_domid(ctx, rec->name, &other)) {
+        vr_err_set(err,
+                   "virtio_restricted: a domain named %s exists already "
+                   "(domid %" PRIu32 "): destroy it, or change name=",
+                   rec->name, other);
+        return -EEXIST;
+    }
+    reap_stale(ctx);
+    rc = vr_find_drivers(plan, ctx, err);
+    if (!rc)
+        rc = vr_check_grants(plan, d_config, err);
+    if (!rc)
+        rc = vr_check_others(rec, err);
+    return rc;
+}
+
+/* Sends @type, waits for the broker's verdict. */
+static int ask(int fd, char type, const char *uuid, unsigned int timeout_ms,
+               struct vr_err *err)
+{
+    char text[VR_LINK_MAX + 1], answer = 0;
+    int rc = vr_link_send(fd, type, uuid);
+
+    /* A broker that could not start says why before it closes the link. */
+    if (!rc || rc == -EPIPE)
+        rc = vr_link_recv(fd, timeout_ms, &answer, text);
+    if (!rc && answer == 'O')
+        return 0;
+    if (!rc && answer == 'E') {
+        vr_err_set(err, "virtio_restricted: %s", text);
+        return -EIO;
+    }
+    if (rc == -ETIMEDOUT)
+        vr_err_set(err,
+                   "virtio_restricted: no answer from the broker within %u s: "
+                   "look for vr-broker in the system log",
+                   timeout_ms / 1000);
+    else if (rc == -EPIPE)
+        vr_err_set(err, "virtio_restricted: the broker ended: look for "
+                        "vr-broker in the system log");
+    else
+        vr_err_set(err,
+                   "virtio_restricted: the broker cannot be understood (%s): "
+                   "install virtio-restricted again",
+                   rc ? strerror(-rc) : "unknown message");
+    return rc ? rc : -EPROTO;
+}
+
+/* Step 2. @fd: -1 on failure; then nothing is left either. */
+static int start_broker(struct vr_record *rec, int *fd, struct vr_err *err)
+{
+    int rc = vr_record_save(rec, err);
+
+    if (rc)
+        return rc;
+    rc = vr_child_broker(fd, err);
+    if (!rc)
+        rc = ask(*fd, 'P', rec->uuid, PREPARE_MS, err);
+    /* It has written its own pid. */
+    if (!rc)
+        rc = vr_record_load(rec->uuid, rec, err);
+    if (!rc)
+        return 0;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    vr_record_remove(rec->uuid);
+    return rc;
+}
+
+/* Step 4. */
+static int build_guest(struct vr_plugin *p, struct vr_record *rec,
+                       libxl_ctx *ctx, libxl_domain_config *d_config,
+                       uint32_t *domid, const void *console_how,
+                       struct vr_err *err)
+{
+    struct vr_build build = {.rec = rec, .domid = VR_DOMID_NONE};
+    unsigned int i;
+    int r;
+
+    p->build = &build;
+    r = p->real->create_new(ctx, d_config, domid, NULL, console_how);
+    p->build = NULL;
+    free(build.fdt);
+    if (r) {
+        vr_err_set(err,
+                   "virtio_restricted: guest %s cannot be created: see the "
+                   "lines above",
+                   rec->name);
+        return -EIO;
+    }
+    rec->domid = *domid;
+    for (i = 0; i < rec->ndevs; i++) {
+        if (build.domid == *domid && rec->devs[i].dma_size)
+            continue;
+        vr_err_set(err,
+                   "virtio_restricted[%u]: libxl built guest %s past the "
+                   "plug-in: build virtio-restricted for this version of Xen",
+                   i, rec->name);
+        return -EPROTO;
+    }
+    return 0;
+}
+
+/*
+ * Step 5. No cache maintenance is needed: the table's frames are ordinary
+ * cacheable memory for Xen and for both domains, and the pools are not written
+ * to here at all.
+ */
+static int seed(const struct vr_record *rec, struct vr_err *err)
+{
+    uint32_t lowest = rec->devs[rec->ndevs - 1].gref_base;
+    uint32_t first = lowest / VR_GNTENT_PER_FRAME;
+    xenforeignmemory_handle *fm;
+    struct vr_gtable gt;
+    unsigned int i;
+    uint32_t bad;
+    int rc;
+
+    fm = xenforeignmemory_open(NULL, 0);
+    if (!fm) {
+        rc = -errno;
+        vr_err_set(err, "virtio_restricted: cannot open privcmd: %s",
+                   strerror(-rc));
+        return rc;
+    }
+    rc = vr_gtable_map(&gt, fm, rec->domid, first, rec->grant_frames - first,
+                       true, err);
+    if (rc)
+        goto out;
+    for (i = 0; !rc && i < rec->ndevs; i++) {
+        const struct vr_record_dev *d = &rec->devs[i];
+
+        rc = vr_gntent_grant_range(vr_gtable_entry(&gt, d->gref_base),
+                                   d->dma_size >> VR_PAGE_SHIFT,
+                                   rec->drivers[d->driver].domid,
+                                   d->dma_base >> VR_PAGE_SHIFT, false, &bad);
+        if (rc)
+            vr_err_set(err,
+                       "virtio_restricted[%u]: grant %" PRIu32 " of a guest "
+                       "that has not run yet is not free: %s",
+                       i, d->gref_base + bad, strerror(-rc));
+    }
+    vr_gtable_unmap(&gt);
+out:
+    xenforeignmemory_close(fm);
+    return rc;
+}
+
+static int store_record(const struct vr_record *rec, libxl_ctx *ctx,
+                        struct vr_err *err)
+{
+    char *json = NULL;
+    int r, rc;
+
+    rc = vr_record_save(rec, err);
+    if (rc)
+        return rc;
+    rc = vr_record_to_json(rec, &json);
+    if (rc) {
+        vr_err_set(err, "virtio_restricted: cannot write the record: %s",
+                   strerror(-rc));
+        return rc;
+    }
+    r = libxl_userdata_store(ctx, rec->domid, "virtio-restricted",
+                             (const uint8_t *)json, strlen(json));
+    free(json);
+    if (r) {
+        vr_err_set(err, "virtio_restricted: libxl cannot store the record: "
+                        "see the lines above");
+        return -EIO;
+    }
+    return 0;
+}
+
+static unsigned int longest_wait(const struct vr_record *rec)
+{
+    unsigned int i, s = 0;
+
+    for (i = 0; i < rec->ndevs; i++)
+        s = rec->devs[i].cfg.timeout > s ? rec->devs[i].cfg.timeout : s;
+    return s * 1000 + MARGIN_MS;
+}
+
+/* Waits until the record is gone, or nobody works on it any more. */
+static bool undone_by_broker(const char *uuid, struct vr_record *rec)
+{
+    const struct timespec nap = {.tv_nsec = 50 * 1000000};
+    uint64_t deadline = vr_now_ms() + UNDO_MS;
+    char path[VR_PATH_LEN + 1];
+
+    vr_record_path(uuid, path);
+    while (vr_now_ms() < deadline) {
+        if (access(path, F_OK) && errno == ENOENT)
+            return true;
+        if (!vr_record_load(uuid, rec, NULL) &&
+            !alive(rec->broker, rec->broker_start))
+            return access(path, F_OK) && errno == ENOENT;
+        nanosleep(&nap, NULL);
+    }
+    return false;
+}
+
+/* Takes everything down again, driver domains before the guest whose pages
+ * they may map. */
+static void undo(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                 int fd)
+{
+    struct vr_record *rec = &plan->rec, *now = malloc(sizeof(*now));
+    struct vr_err err;
+    unsigned int i;
+
+    vr_link_send(fd, 'A', "");
+    if (!now || !undone_by_broker(rec->uuid, now)) {
+        if (vr_child_cleanup(rec->uuid, true, CLEANUP_MS, &err))
+            vr_say("virtio_restricted: %s", err.text);
+    }
+    close(fd);
+    free(now);
+    for (i = 0; i < rec->ndrivers; i++) {
+        const struct vr_record_driver *d = &rec->drivers[i];
+
+        if (d->owned && domain_exists(ctx, d->domid, d->uuid))
+            p->real->destroy(ctx, d->domid, NULL);
+    }
+    if (domain_exists(ctx, rec->domid, rec->uuid))
+        p->real->destroy(ctx, rec->domid, NULL);
+}
+
+static struct vr_plan *new_plan(void)
+{
+    struct vr_plan *plan = calloc(1, sizeof(*plan));
+    unsigned int i;
+
+    for (i = 0; plan && i < VR_MAX_DEVICES; i++)
+        libxl_domain_config_init(&plan->driver_config[i]);
+    return plan;
+}
+
+static void free_plan(struct vr_plan *plan)
+{
+    unsigned int i;
+
+    for (i = 0; plan && i < VR_MAX_DEVICES; i++)
+        libxl_domain_config_dispose(&plan->driver_config[i]);
+    free(plan);
+}
+
+int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
+              libxl_domain_config *d_config, uint32_t *domid,
+              const void *console_how)
+{
+    struct vr_plan *plan = new_plan();
+    struct vr_err err = {"virtio_restricted: out of memory"};
+    int fd = -1, rc = -ENOMEM;
+
+    if (plan)
+        rc = check_all(p, plan, ctx, d_config, &err);
+    if (!rc)
+        rc = start_broker(&plan->rec, &fd, &err);
+    if (!rc)
+        rc = vr_create_drivers(p, plan, ctx, &err);
+    if (!rc)
+        rc = build_guest(p, &plan->rec, ctx, d_config, domid, console_how,
+                         &err);
+    if (!rc)
+        rc = seed(&plan->rec, &err);
+    if (!rc)
+        rc = store_record(&plan->rec, ctx, &err);
+    if (!rc)
+        rc = ask(fd, 'S', plan->rec.uuid, longest_wait(&plan->rec), &err);
+    if (rc) {
+        /* Shared code does not know which key it works for. */
+        vr_say("%s%s", strstr(err.text, VR_NAME) ? "" : VR_NAME ": ",
+               err.text);
+        if (fd >= 0)
+            undo(p, plan, ctx, fd);
+        *domid = INVALID_DOMID;
+        rc = ERROR_FAIL;
+    } else {
+        p->pending.fd = fd;
+        p->pending.owner = getpid();
+        p->pending.domid = *domid;
+    }
+    free_plan(plan);
+    return rc;
+}

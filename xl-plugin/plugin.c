@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vr-plugin.so: what stands behind each function that preload.c intercepts. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libxlutil.h>
+#include <xenctrl.h>
+#include <xenguest.h>
+
+#include "child.h"
+#include "link.h"
+#include "state.h"
+
+#define CLEANUP_MS 30000
+
+static struct vr_plugin self = {.pending.fd = -1};
+
+void vr_say(const char *fmt, ...)
+{
+    va_list ap;
+
+    fflush(stdout);
+    fputs("xl: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+}
+
+char *vr_uuid_text(const libxl_uuid *uuid, char *buf)
+{
+    snprintf(buf, VR_UUID_LEN + 1, LIBXL_UUID_FMT, LIBXL_UUID_BYTES(*uuid));
+    return buf;
+}
+
+int vr_find_record(libxl_ctx *ctx, uint32_t domid, struct vr_record *rec)
+{
+    char(*uuids)[VR_UUID_LEN + 1] = NULL;
+    char uuid[VR_UUID_LEN + 1];
+    libxl_dominfo info;
+    int i, n, rc = -ENOENT;
+
+    n = vr_record_list(&uuids);
+    if (n <= 0)
+        goto out;
+    libxl_dominfo_init(&info);
+    if (!libxl_domain_info(ctx, &info, domid)) {
+        vr_uuid_text(&info.uuid, uuid);
+        for (i = 0; rc && i < n; i++) {
+            if (!strcmp(uuids[i], uuid))
+                rc = vr_record_load(uuid, rec, NULL);
+        }
+    }
+    libxl_dominfo_dispose(&info);
+out:
+    free(uuids);
+    return n < 0 ? n : rc;
+}
+
+static int parse_devices(XLU_Config *cfg, XLU_ConfigList *list, int count,
+                         struct vr_err *err)
+{
+    int i, rc;
+
+    (void)cfg;
+    if (count > VR_MAX_DEVICES) {
+        vr_err_set(err,
+                   "virtio_restricted: %d devices: a guest can have %d at "
+                   "most",
+                   count, VR_MAX_DEVICES);
+        return -EINVAL;
+    }
+    for (i = 0; i < count; i++) {
+        const char *text = xlu_cfg_get_listitem(list, i);
+
+        if (!text) {
+            vr_err_set(err,
+                       "virtio_restricted[%d]: not a string: write the device "
+                       "as \"id=disk0, type=block, ...\"",
+                       i);
+            return -EINVAL;
+        }
+        rc = vr_cfg_parse(i, text, &self.devs[i], err);
+        if (rc)
+            return rc;
+        /* Looked at again when the domain is made; here for `xl create -n`. */
+        if (self.devs[i].driver[0] && access(self.devs[i].driver, R_OK)) {
+            rc = -errno;
+            vr_err_set(err,
+                       "virtio_restricted[%d]: driver=%.200s: %s: name the "
+                       "xl.cfg of the driver domain",
+                       i, self.devs[i].driver, strerror(-rc));
+            return rc;
+        }
+    }
+    return vr_cfg_check_all(self.devs, count, err);
+}
+
+/* Each config that xl reads replaces what an earlier one said. */
+static int on_config(struct XLU_Config *cfg, const char *data, int length)
+{
+    XLU_ConfigList *list;
+    struct vr_err err;
+    int count, r, rc;
+
+    (void)data;
+    (void)length;
+    self.ndevs = 0;
+    r = xlu_cfg_get_list(cfg, VR_NAME, &list, &count, 1);
+    if (r == ESRCH)
+        return 0;
+    if (r) {
+        vr_say("virtio_restricted: not a list: write virtio_restricted = "
+               "[ \"id=disk0, type=block, ...\" ]");
+        return EINVAL;
+    }
+    rc = parse_devices(cfg, list, count, &err);
+    if (rc) {
+        vr_say("%s", err.text);
+        return EINVAL;
+    }
+    self.ndevs = count;
+    return 0;
+}
+
+static int on_create_new(libxl_ctx *ctx, libxl_domain_config *d_config,
+                         uint32_t *domid, const void *ao_how,
+                         const void *console_how)
+{
+    if (!self.ndevs)
+        return self.real->create_new(ctx, d_config, domid, ao_how,
+                                     console_how);
+    if (ao_how) {
+        vr_say("virtio_restricted: asynchronous creation is not supported: "
+               "use xl");
+        return ERROR_INVAL;
+    }
+    return vr_create(&self, ctx, d_config, domid, console_how);
+}
+
+static int on_create_restore(libxl_ctx *ctx, libxl_domain_config *d_config,
+                             uint32_t *domid, int restore_fd, int send_back_fd,
+                             const void *params, const void *ao_how,
+                             const void *console_how)
+{
+    if (!self.ndevs)
+        return self.real->create_restore(ctx, d_config, domid, restore_fd,
+                                         send_back_fd, params, ao_how,
+                                         console_how);
+    vr_say("virtio_restricted: guest %s cannot be restored with restricted "
+           "devices: take the key out, or use xl create",
+           d_config->c_info.name);
+    return ERROR_FAIL;
+}
+
+/* Has guest @domid restricted devices? Then says why it cannot be moved. */
+static bool refused(libxl_ctx *ctx, uint32_t domid, const char *what)
+{
+    struct vr_record *rec = malloc(sizeof(*rec));
+    int rc = rec ? vr_find_record(ctx, domid, rec) : -ENOMEM;
+
+    if (!rc)
+        vr_say("virtio_restricted: guest %s cannot be %s: its driver domains "
+               "hold its windows; use xl shutdown and xl create",
+               rec->name, what);
+    else if (rc != -ENOENT)
+        vr_say("virtio_restricted: cannot read the record of domain %" PRIu32
+               " (%s): look at `vrctl list`",
+               domid, strerror(-rc));
+    free(rec);
+    return rc != -ENOENT;
+}
+
+static int on_soft_reset(libxl_ctx *ctx, libxl_domain_config *d_config,
+                         uint32_t domid, const void *ao_how,
+                         const void *console_how)
+{
+    if (refused(ctx, domid, "reset in place"))
+        return ERROR_FAIL;
+    return self.real->soft_reset(ctx, d_config, domid, ao_how, console_how);
+}
+
+static int on_suspend(libxl_ctx *ctx, uint32_t domid, int fd, int flags,
+                      const void *ao_how)
+{
+    if (refused(ctx, domid, "saved or migrated"))
+        return ERROR_FAIL;
+    return self.real->suspend(ctx, domid, fd, flags, ao_how);
+}
+
+void vr_commit(struct vr_plugin *p)
+{
+    if (p->pending.fd < 0)
+        return;
+    if (vr_link_send(p->pending.fd, 'C', ""))
+        vr_say("virtio_restricted: the broker has ended: the guest's devices "
+               "do not work, see `vrctl list`");
+    close(p->pending.fd);
+    p->pending.fd = -1;
+}
+
+static int on_unpause(libxl_ctx *ctx, uint32_t domid, const void *ao_how)
+{
+    if (domid == self.pending.domid)
+        vr_commit(&self);
+    return self.real->unpause(ctx, domid, ao_how);
+}
+
+/* xl begins to watch over the guest: it was created, whether it is to run at
+ * once or stays paused (-p). */
+static int on_await_death(libxl_ctx *ctx, uint32_t domid, uint64_t user,
+                          struct libxl__evgen_domain_death **evgen)
+{
+    if (domid == self.pending.domid)
+        vr_commit(&self);
+    return self.real->await_death(ctx, domid, user, evgen);
+}
+
+/* Brings the driver domains to let go of @domid's pages: while they are
+ * mapped, it would stay a zombie. */
+static void release(libxl_ctx *ctx, uint32_t domid)
+{
+    struct vr_record *rec = malloc(sizeof(*rec));
+    struct vr_err err;
+
+    if (rec && !vr_find_record(ctx, domid, rec) &&
+        vr_child_cleanup(rec->uuid, false, CLEANUP_MS, &err))
+        vr_say("virtio_restricted: %s", err.text);
+    free(rec);
+    if (self.pending.fd >= 0 && domid == self.pending.domid) {
+        close(self.pending.fd);
+        self.pending.fd = -1;
+    }
+}
+
+static int on_destroy(libxl_ctx *ctx, uint32_t domid, const void *ao_how)
+{
+    release(ctx, domid);
+    return self.real->destroy(ctx, domid, ao_how);
+}
+
+/* The domain gets another uuid and its successor this one. */
+static int on_preserve(libxl_ctx *ctx, uint32_t domid,
+                       struct libxl_domain_create_info *info,
+                       const char *suffix, struct vr_libxl_uuid uuid)
+{
+    release(ctx, domid);
+    return self.real->preserve(ctx, domid, info, suffix, uuid);
+}
+
+static int on_xc_create(xc_interface *xch, uint32_t *domid,
+                        struct xen_domctl_createdomain *config)
+{
+    bool ours = self.build && self.build->domid == VR_DOMID_NONE;
+    int r;
+
+    if (ours)
+        vr_arch_domain(config);
+    r = self.real->xc_create(xch, domid, config);
+    if (ours && !r)
+        self.build->domid = *domid;
+    return r;
+}
+
+static bool is_ours(const struct xc_dom_image *dom)
+{
+    return self.build && dom->guest_domid == self.build->domid;
+}
+
+static int on_dom_devicetree(struct xc_dom_image *dom, const void *mem,
+                             size_t size)
+{
+    struct vr_err err;
+
+    if (is_ours(dom)) {
+        if (vr_arch_devicetree(self.build, mem, size, &size, &err)) {
+            vr_say("%s", err.text);
+            errno = EINVAL;
+            return -1;
+        }
+        mem = self.build->fdt;
+    }
+    return self.real->dom_devicetree(dom, mem, size);
+}
+
+static int on_dom_mem_init(struct xc_dom_image *dom)
+{
+    int r = self.real->dom_mem_init(dom);
+    struct vr_err err;
+
+    /* Now it is known where kernel, ramdisk and device tree go; libxl fills
+     * in (and dumps) the device tree next. */
+    if (!r && is_ours(dom) && vr_arch_place(self.build, dom, &err)) {
+        vr_say("%s", err.text);
+        errno = ENOSPC;
+        return -1;
+    }
+    return r;
+}
+
+/* xl create -p -e: neither unpaused nor watched, but a success. A failure
+ * closes the link without a commit, and the broker undoes the creation. */
+static void on_process_exit(int status, void *arg)
+{
+    (void)arg;
+    if (!status && self.pending.owner == getpid())
+        vr_commit(&self);
+}
+
+static const struct vr_calls calls = {
+    .cfg_readdata = on_config,
+    .create_new = on_create_new,
+    .create_restore = on_create_restore,
+    .soft_reset = on_soft_reset,
+    .suspend = on_suspend,
+    .unpause = on_unpause,
+    .destroy = on_destroy,
+    .preserve = on_preserve,
+    .await_death = on_await_death,
+    .xc_create = on_xc_create,
+    .dom_devicetree = on_dom_devicetree,
+    .dom_mem_init = on_dom_mem_init,
+};
+
+vr_plugin_init_fn vr_plugin_init __attribute__((visibility("default")));
+
+const struct vr_calls *vr_plugin_init(const struct vr_calls *real)
+{
+    self.real = real;
+    if (!real->create_new || !real->create_restore || !real->soft_reset ||
+        !real->suspend || !real->unpause || !real->destroy ||
+        !real->preserve || !real->await_death || !real->xc_create ||
+        !real->dom_devicetree || !real->dom_mem_init ||
+        on_exit(on_process_exit, NULL))
+        return NULL;
+    return &calls;
+}

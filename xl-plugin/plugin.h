@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Between the two halves of the plug-in. preload.c is loaded into every
+ * process below `xl`, links libc alone and only forwards; vr-plugin.so does
+ * the work and is opened when a config has the key `virtio_restricted` or a
+ * guest that has such devices is touched.
+ *
+ * The prototypes are those of Xen 4.17 to 4.20 with tags instead of typedefs,
+ * so that preload.c needs none of Xen's headers. void stands for structures
+ * that have no tag.
+ */
+#ifndef VR_PLUGIN_H
+#define VR_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct XLU_Config;
+struct libxl__ctx;
+struct libxl_domain_config;
+struct libxl_domain_create_info;
+struct libxl__evgen_domain_death;
+struct xc_interface_core;
+struct xc_dom_image;
+struct xen_domctl_createdomain;
+
+/* libxl_uuid, which is passed by value. */
+struct vr_libxl_uuid {
+    uint8_t uuid[16];
+};
+
+/* What xl calls (or libxl, from xc_domain_create on) and where it goes on. */
+struct vr_calls {
+    int (*cfg_readdata)(struct XLU_Config *cfg, const char *data, int length);
+    int (*create_new)(struct libxl__ctx *ctx, struct libxl_domain_config *cfg,
+                      uint32_t *domid, const void *ao_how,
+                      const void *console_how);
+    int (*create_restore)(struct libxl__ctx *ctx,
+                          struct libxl_domain_config *cfg, uint32_t *domid,
+                          int restore_fd, int send_back_fd,
+                          const void *params, const void *ao_how,
+                          const void *console_how);
+    int (*soft_reset)(struct libxl__ctx *ctx, struct libxl_domain_config *cfg,
+                      uint32_t domid, const void *ao_how,
+                      const void *console_how);
+    int (*suspend)(struct libxl__ctx *ctx, uint32_t domid, int fd, int flags,
+                   const void *ao_how);
+    int (*unpause)(struct libxl__ctx *ctx, uint32_t domid,
+                   const void *ao_how);
+    int (*destroy)(struct libxl__ctx *ctx, uint32_t domid,
+                   const void *ao_how);
+    int (*preserve)(struct libxl__ctx *ctx, uint32_t domid,
+                    struct libxl_domain_create_info *info, const char *suffix,
+                    struct vr_libxl_uuid uuid);
+    int (*await_death)(struct libxl__ctx *ctx, uint32_t domid, uint64_t user,
+                       struct libxl__evgen_domain_death **evgen);
+    int (*xc_create)(struct xc_interface_core *xch, uint32_t *domid,
+                     struct xen_domctl_createdomain *config);
+    int (*dom_devicetree)(struct xc_dom_image *dom, const void *mem,
+                          size_t size);
+    int (*dom_mem_init)(struct xc_dom_image *dom);
+};
+
+/*
+ * vr-plugin.so's one symbol. @real: the functions behind preload.c's, valid
+ * for the life of the process. Returns what preload.c calls from then on;
+ * cfg_readdata there gets the data already parsed (data NULL) and returns an
+ * errno value, the others replace the real calls altogether.
+ */
+#define VR_PLUGIN_INIT "vr_plugin_init"
+typedef const struct vr_calls *vr_plugin_init_fn(const struct vr_calls *real);
+
+#endif /* VR_PLUGIN_H */

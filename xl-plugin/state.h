@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the parts of vr-plugin.so share. */
+#ifndef VR_STATE_H
+#define VR_STATE_H
+
+#include <libxl.h>
+
+#include "dt.h"
+#include "xen/hostinfo.h"
+#include "plugin.h"
+#include "record.h"
+
+/* A guest while libxl builds it: what the inner hooks work on. */
+struct vr_build {
+    struct vr_record *rec;
+    uint32_t domid; /* VR_DOMID_NONE until the hypervisor has made it */
+    void *fdt;      /* libxl keeps a pointer to it: freed after the create */
+    struct vr_dt_dev dt[VR_MAX_DEVICES];
+};
+
+/* The broker of a guest that is created but not yet committed. */
+struct vr_pending {
+    int fd; /* -1: none */
+    pid_t owner;
+    uint32_t domid;
+};
+
+/* One per process: libxl's calls carry no context of ours. */
+struct vr_plugin {
+    const struct vr_calls *real;
+    /* Devices of the config that was parsed last; they stay for reboots. */
+    unsigned int ndevs;
+    struct vr_dev_cfg devs[VR_MAX_DEVICES];
+    struct vr_build *build; /* only during the guest's own creation */
+    struct vr_pending pending;
+};
+
+/* Everything about one creation; far too big for the stack. */
+struct vr_plan {
+    struct vr_record rec;
+    struct vr_hostinfo host;
+    libxl_domain_config driver_config[VR_MAX_DEVICES]; /* of owned drivers */
+};
+
+/** vr_say() - one line "xl: ..." on stderr, where xl's own messages go. */
+void vr_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/** vr_uuid_text() - @buf: VR_UUID_LEN + 1 bytes. Returns @buf. */
+char *vr_uuid_text(const libxl_uuid *uuid, char *buf);
+
+/**
+ * vr_find_record() - the record of guest @domid, and of no earlier domain of
+ * the same number. Returns 0, -ENOENT or -errno.
+ */
+int vr_find_record(libxl_ctx *ctx, uint32_t domid, struct vr_record *rec);
+
+/* create.c: libxl_domain_create_new() for a guest with devices; 0 or a libxl
+ * error. */
+int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
+              libxl_domain_config *d_config, uint32_t *domid,
+              const void *console_how);
+/* Tells the broker that the guest is accepted. */
+void vr_commit(struct vr_plugin *p);
+
+/* check.c */
+int vr_check_guest(const struct vr_plugin *p,
+                   const libxl_domain_config *d_config, struct vr_err *err);
+/* Chooses max_grant_frames and the windows' references; @d_config's limits
+ * are raised when they are too low. */
+int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
+                    struct vr_err *err);
+/* No other guest with this uuid, no target served twice. */
+int vr_check_others(const struct vr_record *rec, struct vr_err *err);
+
+/* driver.c: fills plan->rec.drivers and driver_config, creates nothing. */
+int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
+/* Creates and starts the owned ones, saves the record after each. */
+int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan,
+                      libxl_ctx *ctx, struct vr_err *err);
+
+/* Arch hooks; arch_arm.c or arch_x86.c. */
+int vr_arch_check(const libxl_domain_config *d_config, unsigned int n,
+                  struct vr_err *err);
+void vr_arch_domain(struct xen_domctl_createdomain *config);
+int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
+                       size_t *new_size, struct vr_err *err);
+int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
+                  struct vr_err *err);
+
+#endif /* VR_STATE_H */
