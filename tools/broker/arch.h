@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the worker needs to know of the architecture: how a device's interrupt
+ * line is driven. Another architecture is another file with another table.
+ */
+#ifndef VR_BROKER_ARCH_H
+#define VR_BROKER_ARCH_H
+
+#include <stdbool.h>
+
+#include <xendevicemodel.h>
+
+struct vr_arch {
+    const char *name;
+    /*
+     * Is the line level-triggered for the guest? If not, only irq(true) is
+     * called, once for each cause.
+     */
+    bool level;
+    /** irq() - drive the line. Returns 0, or -1 with errno set. */
+    int (*irq)(xendevicemodel_handle *dm, domid_t domid, uint32_t irq,
+               bool raise);
+};
+
+extern const struct vr_arch vr_arch_arm;
+
+#endif /* VR_BROKER_ARCH_H */

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vr-broker: one per guest, in the toolstack domain. Two processes:
+ *
+ *   supervisor  root. Talks to the plug-in and to xenstore, watches the
+ *               domains, starts the clean-up. Sees nothing that the guest
+ *               writes.
+ *   worker      an unprivileged user in a sandbox. Is the guest's ioreq
+ *               server: device registers, interrupts, control pages. Its
+ *               privileges end before the guest runs (sandbox.c).
+ *
+ * Between them a SOCK_SEQPACKET pair with the messages below, and the stats
+ * page. The supervisor takes what the worker says as hostile: the worst that
+ * a worker taken over by its guest can do is to lie about that guest.
+ */
+#ifndef VR_BROKER_H
+#define VR_BROKER_H
+
+#include <sys/types.h>
+
+#include "record.h"
+#include "stats.h"
+
+#define VR_EMPTY_DIR VR_RUN_DIR "/empty"
+#define VR_USER      "virtio-restricted"
+
+/* How long a guest's reset may wait for the backend. */
+#define VR_QUIESCE_MS 1000
+
+enum vr_msg_type {
+    /* worker to supervisor */
+    VR_MSG_DEVICE = 1, /* dev, gref, port: its control page is there */
+    VR_MSG_SERVING,    /* every device is trapped, privileges are dropped */
+    VR_MSG_ERROR,      /* text: why it cannot serve (dev: VR_MSG_NO_DEV) */
+    VR_MSG_CONNECTED,  /* dev: the control page has a valid description */
+    VR_MSG_INVALID,    /* dev: ... or an invalid one */
+    VR_MSG_CHANGED,    /* dev: look at its statistics */
+    /* supervisor to worker */
+    VR_MSG_GONE, /* dev: its driver domain is gone */
+};
+
+#define VR_MSG_NO_DEV UINT32_MAX
+
+struct vr_msg {
+    uint32_t type; /* enum vr_msg_type */
+    uint32_t dev;
+    uint32_t gref;
+    uint32_t port;
+    char text[384];
+};
+
+/** broker_log() - one line with the time, to standard error (the log). */
+void broker_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/** broker_title() - what ps shows of this process. */
+void broker_title(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/** broker_now_ms() - monotonic time. */
+int64_t broker_now_ms(void);
+
+/** broker_msg_send() - returns 0 or -errno; never blocks. */
+int broker_msg_send(int sock, const struct vr_msg *msg);
+
+/** broker_msg_recv() - returns 0, -EAGAIN (none there), -EPIPE or -errno. */
+int broker_msg_recv(int sock, struct vr_msg *msg);
+
+/**
+ * supervisor_run() - serve the guest @uuid until it is gone.
+ * Returns the exit status of the program.
+ */
+int supervisor_run(const char *uuid);
+
+/**
+ * worker_run() - the worker, in a process of its own.
+ * @rec, @stats: the supervisor's, inherited. @sock: to the supervisor.
+ */
+void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
+    __attribute__((noreturn));
+
+/**
+ * sandbox_enter() - give up all that the worker does not need any more.
+ * @domid: the guest, the only domain that the open handles may act on.
+ *
+ * The caller has opened and bound everything. Returns 0 or -errno with @err.
+ */
+int sandbox_enter(uint32_t domid, struct vr_err *err);
+
+#endif /* VR_BROKER_H */

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ioreq.h"
+
+/* A repeated access (x86 only) that would leave the device is not ours; this
+ * also bounds the number of repetitions. */
+static bool fits(uint64_t base, const ioreq_t *req)
+{
+    uint64_t off = req->addr - base;
+    uint64_t span;
+
+    if (req->addr < base || off >= VR_MMIO_SIZE)
+        return false;
+    if (req->count == 1)
+        return req->size <= VR_MMIO_SIZE - off;
+    if (!req->count || req->count > VR_MMIO_SIZE)
+        return false;
+    span = (uint64_t)req->count * req->size;
+    if (req->df)
+        return span - req->size <= off && req->size <= VR_MMIO_SIZE - off;
+    return span <= VR_MMIO_SIZE - off;
+}
+
+int ioreq_find(const struct ioreq_dev *devs, unsigned int n,
+               const ioreq_t *req)
+{
+    unsigned int i;
+
+    /* data_is_ptr: the data stands in guest memory, where we do not go. */
+    if (req->type != IOREQ_TYPE_COPY || req->data_is_ptr)
+        return -1;
+    if (req->size != 1 && req->size != 2 && req->size != 4 && req->size != 8)
+        return -1;
+    for (i = 0; i < n; i++)
+        if (fits(devs[i].base, req))
+            return i;
+    return -1;
+}
+
+enum vr_mmio_result ioreq_exec(const struct ioreq_dev *dev, ioreq_t *req)
+{
+    enum vr_mmio_result result = VR_MMIO_DONE;
+    uint64_t off = req->addr - dev->base;
+    uint32_t i;
+
+    for (i = 0; i < req->count; i++) {
+        if (req->dir == IOREQ_READ)
+            req->data = vr_mmio_read(dev->mmio, off, req->size);
+        else if (vr_mmio_write(dev->mmio, off, req->size, req->data) ==
+                 VR_MMIO_PENDING)
+            result = VR_MMIO_PENDING;
+        off = req->df ? off - req->size : off + req->size;
+    }
+    return result;
+}
+
+void ioreq_refuse(ioreq_t *req)
+{
+    if (req->dir == IOREQ_READ)
+        req->data = UINT64_MAX;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "link.h"
+
+#define LOG_DIR "/var/log/xen"
+
+/* The memory that ps reads; known once, in main(). */
+static struct {
+    char *start;
+    size_t size;
+} title;
+
+void broker_log(const char *fmt, ...)
+{
+    char line[1024];
+    struct timespec ts;
+    struct tm tm;
+    va_list ap;
+    size_t n;
+    int r;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    gmtime_r(&ts.tv_sec, &tm);
+    n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%SZ ", &tm);
+    va_start(ap, fmt);
+    r = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
+    va_end(ap);
+    if (r < 0)
+        return;
+    n += (size_t)r < sizeof(line) - n - 1 ? (size_t)r : sizeof(line) - n - 2;
+    line[n++] = '\n';
+    /* Nobody is left to be told that the log is full. */
+    if (write(STDERR_FILENO, line, n) < 0)
+        return;
+}
+
+void broker_title(const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!title.size)
+        return;
+    memset(title.start, 0, title.size);
+    va_start(ap, fmt);
+    vsnprintf(title.start, title.size, fmt, ap);
+    va_end(ap);
+}
+
+int64_t broker_now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int broker_msg_send(int sock, const struct vr_msg *msg)
+{
+    ssize_t r;
+
+    do {
+        r = send(sock, msg, sizeof(*msg), MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : 0;
+}
+
+int broker_msg_recv(int sock, struct vr_msg *msg)
+{
+    ssize_t r;
+
+    do {
+        r = recv(sock, msg, sizeof(*msg), MSG_DONTWAIT);
+    } while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return errno == ECONNRESET ? -EPIPE : -errno;
+    if (r == 0)
+        return -EPIPE;
+    if (r != sizeof(*msg))
+        return -EPROTO;
+    msg->text[sizeof(msg->text) - 1] = '\0';
+    return 0;
+}
+
+/* Argument strings lie one behind the other. */
+static void title_init(int argc, char **argv)
+{
+    char *end = argv[0];
+    int i;
+
+    for (i = 0; i < argc; i++)
+        if (argv[i] == end)
+            end += strlen(argv[i]) + 1;
+    title.start = argv[0];
+    title.size = end - argv[0];
+}
+
+/* A guest's name as a file name. */
+static void log_path(char *path, size_t size, const char *name)
+{
+    int n = snprintf(path, size, LOG_DIR "/vr-broker-%s.log", name);
+    char *p;
+
+    if (n < 0 || (size_t)n >= size)
+        return;
+    for (p = path + sizeof(LOG_DIR); *p; p++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                    "0123456789._-",
+                    *p))
+            *p = '_';
+}
+
+/* Every start begins a new log: it tells of one guest's life. */
+static void open_log(const char *name)
+{
+    char path[sizeof(LOG_DIR) + 32 + VR_NAME_LEN];
+    int null, fd;
+
+    log_path(path, sizeof(path), name);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0)
+        return;
+    fd = open(path,
+              O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
+              0640);
+    dup2(null, STDIN_FILENO);
+    dup2(fd < 0 ? null : fd, STDOUT_FILENO);
+    dup2(fd < 0 ? null : fd, STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+    if (null > STDERR_FILENO)
+        close(null);
+}
+
+/* Descriptors 0 to 2 must be taken, or the link's number would be reused. */
+static int check_fds(void)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+
+    if (getsockopt(VR_LINK_FD, SOL_SOCKET, SO_TYPE, &type, &len) ||
+        type != SOCK_SEQPACKET) {
+        fprintf(stderr,
+                "vr-broker: descriptor %d is not the plug-in's socket; this "
+                "program is started by xl, see vr-broker(8)\n",
+                VR_LINK_FD);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct vr_record rec; /* 100 KiB: not for the stack */
+    char uuid[VR_UUID_LEN + 1];
+    struct vr_err err;
+    int rc;
+
+    if (argc != 2 || !vr_uuid_valid(argv[1])) {
+        fprintf(stderr, "usage: vr-broker UUID (started by xl; see "
+                        "vr-broker(8))\n");
+        return 2;
+    }
+    if (check_fds())
+        return 2;
+    memcpy(uuid, argv[1], sizeof(uuid));
+    close_range(VR_LINK_FD + 1, ~0u, 0);
+    /* We come out of xl, whose environment loads the plug-in. */
+    unsetenv("LD_PRELOAD");
+    umask(022);
+    tzset(); /* reads a file, which the worker may not */
+    setsid();
+    rc = vr_record_load(uuid, &rec, &err);
+    open_log(rc ? uuid : rec.name);
+    if (chdir("/"))
+        broker_log("chdir /: %s", strerror(errno));
+    title_init(argc, argv);
+    broker_title("vr-broker %s", rc ? uuid : rec.name);
+    prctl(PR_SET_NAME, "vr-broker");
+    if (rc)
+        broker_log("record: %s", err.text);
+    return supervisor_run(uuid);
+}
