@@ -144,7 +144,7 @@ int vr_hostinfo_check(const struct vr_hostinfo *info, struct vr_err *err)
         vr_err_set(err,
                    "this hypervisor was built without ioreq servers "
                    "(CONFIG_IOREQ_SERVER): rebuild it with CONFIG_EXPERT=y and "
-                   "CONFIG_IOREQ_SERVER=y, see docs/real-host.md");
+                   "CONFIG_IOREQ_SERVER=y (README.md, Install)");
         return -ENOTSUP;
     }
     if (!strcmp(info->xsm, "silo")) {

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit.h"
+
+/* One page that a domain can reach, or should. */
+struct item {
+    uint16_t domid;
+    uint8_t kind;
+    bool readonly;
+    bool in_use;
+    unsigned int window;
+    uint32_t gfn, gref;
+};
+
+static int cmp(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int by_range(const void *pa, const void *pb)
+{
+    const struct item *a = pa, *b = pb;
+    int r = cmp(a->domid, b->domid);
+
+    if (!r)
+        r = cmp(a->kind, b->kind);
+    if (!r)
+        r = cmp(a->window, b->window);
+    if (!r)
+        r = cmp(a->readonly, b->readonly);
+    if (!r)
+        r = cmp(a->gfn, b->gfn);
+    return r ? r : cmp(a->gref, b->gref);
+}
+
+static int by_page(const void *pa, const void *pb)
+{
+    const struct item *a = pa, *b = pb;
+    int r = cmp(a->domid, b->domid);
+
+    return r ? r : cmp(a->gfn, b->gfn);
+}
+
+/* The window that reference @gref belongs to; @nwin when none. */
+static unsigned int find_window(const struct vr_audit_window *win,
+                                unsigned int nwin, uint32_t gref)
+{
+    unsigned int i;
+
+    for (i = 0; i < nwin; i++)
+        if (gref >= win[i].gref && gref - win[i].gref < win[i].count)
+            break;
+    return i;
+}
+
+static bool serves(const struct vr_audit_window *win, unsigned int nwin,
+                   uint16_t domid)
+{
+    unsigned int i;
+
+    for (i = 0; i < nwin; i++)
+        if (win[i].domid == domid)
+            return true;
+    return false;
+}
+
+/* Items for all entries that grant something or should; returns how many. */
+static uint32_t collect(const struct vr_gntent *entries, uint32_t n,
+                        const struct vr_audit_window *win, unsigned int nwin,
+                        struct item *items, uint32_t *odd)
+{
+    uint32_t i, count = 0;
+
+    for (i = 0; i < n; i++) {
+        const struct vr_gntent *e = &entries[i];
+        unsigned int type = e->flags & VR_GTF_TYPE_MASK;
+        unsigned int w = find_window(win, nwin, i);
+        bool readonly = e->flags & VR_GTF_READONLY;
+        bool right = false;
+
+        if (type && type != VR_GTF_PERMIT_ACCESS)
+            (*odd)++;
+        if (w < nwin)
+            right = type == VR_GTF_PERMIT_ACCESS && !readonly &&
+                    e->domid == win[w].domid &&
+                    e->frame == win[w].gfn + (i - win[w].gref);
+        if (w < nwin && !right)
+            items[count++] = (struct item){
+                .domid = win[w].domid,
+                .kind = VR_AUDIT_MISSING,
+                .window = w,
+                .gfn = win[w].gfn + (i - win[w].gref),
+                .gref = i,
+            };
+        if (!type)
+            continue;
+        items[count] = (struct item){
+            .domid = e->domid,
+            .readonly = readonly,
+            .in_use = e->flags & VR_GTF_IN_USE,
+            .window = right ? w : nwin,
+            .gfn = e->frame,
+            .gref = i,
+        };
+        if (right)
+            items[count].kind = VR_AUDIT_WINDOW;
+        else if (serves(win, nwin, e->domid))
+            items[count].kind = VR_AUDIT_EXCESS;
+        else if (type == VR_GTF_PERMIT_ACCESS)
+            items[count].kind = VR_AUDIT_OTHER;
+        else
+            continue; /* offers to take a page; lets nobody reach one */
+        count++;
+    }
+    return count;
+}
+
+/* What a window declares beyond the table's end is missing as well. */
+static uint32_t collect_beyond(uint32_t n, const struct vr_audit_window *win,
+                               unsigned int nwin, struct item *items)
+{
+    uint32_t i, count = 0;
+    unsigned int w;
+
+    for (w = 0; w < nwin; w++)
+        for (i = 0; i < win[w].count; i++)
+            if ((uint64_t)win[w].gref + i >= n)
+                items[count++] = (struct item){
+                    .domid = win[w].domid,
+                    .kind = VR_AUDIT_MISSING,
+                    .window = w,
+                    .gfn = win[w].gfn + i,
+                    .gref = win[w].gref + i,
+                };
+    return count;
+}
+
+static void make_ranges(struct vr_audit *out, const struct item *items,
+                        uint32_t count)
+{
+    struct vr_audit_range *r = NULL;
+    uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        const struct item *it = &items[i];
+
+        if (!r || r->domid != it->domid || (uint8_t)r->kind != it->kind ||
+            r->window != it->window || r->readonly != it->readonly ||
+            (it->gfn != r->last && it->gfn != r->last + 1)) {
+            r = &out->ranges[out->nranges++];
+            *r = (struct vr_audit_range){
+                .kind = (enum vr_audit_kind)it->kind,
+                .domid = it->domid,
+                .readonly = it->readonly,
+                .first = it->gfn,
+                .gref = it->gref,
+                .window = it->window,
+            };
+        }
+        r->last = it->gfn;
+        r->entries++;
+        r->in_use += it->in_use;
+    }
+}
+
+static void make_sums(struct vr_audit *out, const struct item *items,
+                      uint32_t count, const struct vr_audit_window *win,
+                      unsigned int nwin)
+{
+    struct vr_audit_dom *d = NULL;
+    const struct item *last = NULL; /* reachable page counted last */
+    uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        const struct item *it = &items[i];
+
+        if (!d || d->domid != it->domid) {
+            d = &out->doms[out->ndoms++];
+            *d = (struct vr_audit_dom){
+                .domid = it->domid,
+                .driver = serves(win, nwin, it->domid),
+            };
+            last = NULL;
+        }
+        d->in_use += it->in_use;
+        d->declared += it->kind == VR_AUDIT_WINDOW;
+        d->missing += it->kind == VR_AUDIT_MISSING;
+        d->excess += it->kind == VR_AUDIT_EXCESS;
+        if (it->kind == VR_AUDIT_MISSING || (last && last->gfn == it->gfn))
+            continue;
+        d->pages++;
+        last = it;
+    }
+    for (i = 0; i < out->ndoms; i++)
+        if (out->doms[i].missing || out->doms[i].excess)
+            out->ok = false;
+}
+
+int vr_audit_run(const struct vr_gntent *entries, uint32_t n,
+                 const struct vr_audit_window *win, unsigned int nwin,
+                 struct vr_audit *out)
+{
+    /* An entry makes at most two items, a declared page beyond it one. */
+    uint64_t room = 2 * (uint64_t)n + 1;
+    struct item *items;
+    uint32_t count;
+    unsigned int w;
+
+    memset(out, 0, sizeof(*out));
+    out->ok = true;
+    for (w = 0; w < nwin; w++)
+        room += win[w].count;
+    items = calloc(room, sizeof(*items));
+    if (!items)
+        return -ENOMEM;
+    count = collect(entries, n, win, nwin, items, &out->odd);
+    count += collect_beyond(n, win, nwin, items + count);
+    out->ranges = calloc(count + 1, sizeof(*out->ranges));
+    out->doms = calloc(count + 1, sizeof(*out->doms));
+    if (!out->ranges || !out->doms) {
+        free(items);
+        vr_audit_free(out);
+        return -ENOMEM;
+    }
+    qsort(items, count, sizeof(*items), by_range);
+    make_ranges(out, items, count);
+    qsort(items, count, sizeof(*items), by_page);
+    make_sums(out, items, count, win, nwin);
+    free(items);
+    return 0;
+}
+
+void vr_audit_free(struct vr_audit *audit)
+{
+    free(audit->ranges);
+    free(audit->doms);
+    memset(audit, 0, sizeof(*audit));
+}

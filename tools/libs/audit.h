@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who can reach which pages of a guest: read from a copy of its grant table
+ * and held against the windows that were declared. Pure.
+ *
+ * A page counts as declared only where entry, frame, domain and access are
+ * just what the window says. Whatever else a device's driver domain can reach
+ * is excess, even when the guest itself granted it: the claim is about what
+ * that domain can reach, not about who allowed it.
+ */
+#ifndef VR_AUDIT_H
+#define VR_AUDIT_H
+
+#include "gntent.h"
+
+struct vr_audit_window {
+    uint16_t domid; /* the driver domain */
+    uint32_t gfn;
+    uint32_t gref;
+    uint32_t count; /* pages */
+};
+
+enum vr_audit_kind {
+    VR_AUDIT_WINDOW,  /* declared and there */
+    VR_AUDIT_MISSING, /* declared, but not (or not so) in the table */
+    VR_AUDIT_EXCESS,  /* reachable by a driver domain, not declared */
+    VR_AUDIT_OTHER,   /* for a domain that serves no device of ours */
+};
+
+struct vr_audit_range {
+    enum vr_audit_kind kind;
+    uint16_t domid;
+    bool readonly;
+    uint32_t first, last; /* guest frames; consecutive */
+    uint32_t entries;     /* entries that grant them, >= frames */
+    uint32_t in_use;      /* of which are mapped or being copied now */
+    uint32_t gref;        /* of the first */
+    unsigned int window;  /* index, for WINDOW and MISSING */
+};
+
+/* One domain's sum. */
+struct vr_audit_dom {
+    uint16_t domid;
+    bool driver;                        /* some window names it */
+    uint32_t pages;                     /* different frames that it can reach */
+    uint32_t declared, missing, excess; /* frames */
+    uint32_t in_use;
+};
+
+struct vr_audit {
+    struct vr_audit_range *ranges; /* sorted by domain, kind, frame */
+    unsigned int nranges;
+    struct vr_audit_dom *doms;
+    unsigned int ndoms;
+    uint32_t odd; /* entries of a type that grants no access as such */
+    bool ok;      /* nothing missing, nothing in excess */
+};
+
+/**
+ * vr_audit_run() - judge @n entries, of which the first is reference 0.
+ * @win: the declared windows; they do not overlap.
+ * Returns 0 or -ENOMEM. Free with vr_audit_free().
+ */
+int vr_audit_run(const struct vr_gntent *entries, uint32_t n,
+                 const struct vr_audit_window *win, unsigned int nwin,
+                 struct vr_audit *out);
+void vr_audit_free(struct vr_audit *audit);
+
+#endif /* VR_AUDIT_H */

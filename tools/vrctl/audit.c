@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrctl audit: reads a guest's whole grant table and says which of its pages
+ * each other domain can reach, and whether that is what was declared. It asks
+ * the hypervisor, not the plug-in: only the declaration comes from the record.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit.h"
+#include "vrctl.h"
+#include "xen/compat.h"
+#include "xen/gtable.h"
+
+struct job {
+    xc_interface *xch;
+    struct xs_handle *xs;
+    uint32_t domid;
+    char name[VR_NAME_LEN + 1];
+    bool has_rec;
+    struct guest g;
+    struct vr_audit_window win[VR_MAX_DEVICES];
+    unsigned int nwin;
+    struct vr_gntent *copy;
+    uint32_t n;
+    struct vr_audit result;
+};
+
+static const char *const kind_names[] = {
+    [VR_AUDIT_WINDOW] = "window",
+    [VR_AUDIT_MISSING] = "MISSING",
+    [VR_AUDIT_EXCESS] = "EXCESS",
+    [VR_AUDIT_OTHER] = "granted by the guest itself or the toolstack",
+};
+
+/* Frames that the table has now: to map more would make it grow. */
+static int table_size(struct job *job, uint32_t *frames, struct vr_err *err)
+{
+    struct gnttab_query_size q = {.dom = job->domid};
+    int r;
+
+    r = xc_gnttab_get_version(job->xch, job->domid);
+    if (r > 1) {
+        vr_err_set(err,
+                   "domain %" PRIu32 ": its grant table is version %d; "
+                   "restricted devices and this audit need version 1: set "
+                   "max_grant_version=1 in its config",
+                   job->domid, r);
+        return -ENOTSUP;
+    }
+    r = xc_gnttab_query_size(job->xch, &q);
+    if (r || q.status != GNTST_okay) {
+        vr_err_set(err,
+                   "domain %" PRIu32 ": cannot ask for the size of its grant "
+                   "table (%s, status %d)",
+                   job->domid, r ? strerror(errno) : "refused", q.status);
+        return -EIO;
+    }
+    *frames = q.nr_frames;
+    return 0;
+}
+
+/* Copies the table and lets go of it again. */
+static int copy_table(struct job *job, struct vr_err *err)
+{
+    xenforeignmemory_handle *fm;
+    struct vr_gtable gt = {0};
+    uint32_t i, frames = 0;
+    int rc;
+
+    fm = xenforeignmemory_open(NULL, 0);
+    if (!fm) {
+        rc = errno ? -errno : -EIO;
+        vr_err_set(err, "cannot open /dev/xen/privcmd: %s", strerror(-rc));
+        return rc;
+    }
+    rc = table_size(job, &frames, err);
+    if (rc || !frames)
+        goto out;
+    rc = vr_gtable_map(&gt, fm, job->domid, 0, frames, false, err);
+    if (rc)
+        goto out;
+    rc = -ENOMEM;
+    job->n = frames * (uint32_t)VR_GNTENT_PER_FRAME;
+    job->copy = calloc(job->n, sizeof(*job->copy));
+    if (!job->copy) {
+        vr_err_set(err, "out of memory");
+        goto out;
+    }
+    for (i = 0; i < job->n; i++)
+        job->copy[i] = vr_gntent_read(&gt.entries[i]);
+    rc = 0;
+out:
+    vr_gtable_unmap(&gt);
+    xenforeignmemory_close(fm);
+    return rc;
+}
+
+static void declare(struct job *job)
+{
+    const struct vr_record *rec = &job->g.rec;
+    unsigned int i;
+
+    for (i = 0; job->has_rec && i < rec->ndevs; i++) {
+        const struct vr_record_dev *d = &rec->devs[i];
+
+        job->win[job->nwin++] = (struct vr_audit_window){
+            .domid = rec->drivers[d->driver].domid,
+            .gfn = d->dma_base >> VR_PAGE_SHIFT,
+            .gref = d->gref_base,
+            .count = d->dma_size >> VR_PAGE_SHIFT,
+        };
+    }
+}
+
+/* The name of a domain in the answer; the record knows those that are gone. */
+static void name_of(const struct job *job, uint16_t domid, char *buf,
+                    size_t size)
+{
+    unsigned int i;
+
+    for (i = 0; job->has_rec && i < job->g.rec.ndrivers; i++) {
+        if (job->g.rec.drivers[i].domid == domid) {
+            snprintf(buf, size, "%s", job->g.rec.drivers[i].name);
+            return;
+        }
+    }
+    dom_name(job->xs, domid, buf, size);
+}
+
+static const char *window_id(const struct job *job, unsigned int w)
+{
+    return job->has_rec && w < job->nwin ? job->g.rec.devs[w].cfg.id : "";
+}
+
+/* ---- for people ---- */
+
+static void print_ranges(const struct job *job, uint16_t domid)
+{
+    unsigned int i;
+
+    for (i = 0; i < job->result.nranges; i++) {
+        const struct vr_audit_range *r = &job->result.ranges[i];
+
+        if (r->domid != domid)
+            continue;
+        printf("  gfn [0x%" PRIx32 "-0x%" PRIx32 "] %s, %" PRIu32
+               " pages, %" PRIu32 " in use, from reference %" PRIu32 ": %s",
+               r->first, r->last, r->readonly ? "ro" : "rw",
+               r->last - r->first + 1, r->in_use, r->gref, kind_names[r->kind]);
+        if (r->kind == VR_AUDIT_WINDOW || r->kind == VR_AUDIT_MISSING)
+            printf(" of %s", window_id(job, r->window));
+        printf("\n");
+    }
+}
+
+static void print_result(const struct job *job)
+{
+    char name[VR_NAME_LEN + 1];
+    unsigned int i;
+
+    printf("guest %s, domain %" PRIu32 ": %" PRIu32 " grant entries\n",
+           job->name, job->domid, job->n);
+    for (i = 0; i < job->result.ndoms; i++) {
+        const struct vr_audit_dom *d = &job->result.doms[i];
+
+        name_of(job, d->domid, name, sizeof(name));
+        printf("domain %u (%s): %" PRIu32 " pages, %" PRIu32 " in use\n",
+               d->domid, name, d->pages, d->in_use);
+        print_ranges(job, d->domid);
+    }
+    if (job->result.odd)
+        printf("%" PRIu32 " entries of another type than page access\n",
+               job->result.odd);
+    for (i = 0; i < job->result.ndoms; i++) {
+        const struct vr_audit_dom *d = &job->result.doms[i];
+
+        if (!d->driver)
+            continue;
+        name_of(job, d->domid, name, sizeof(name));
+        if (!d->missing && !d->excess)
+            printf("audit: OK, %" PRIu32 " pages reachable by domain %u (%s), "
+                   "exactly as declared\n",
+                   d->pages, d->domid, name);
+        if (d->excess)
+            printf("audit: EXCESS, domain %u (%s) is granted %" PRIu32
+                   " pages beyond the declared windows\n",
+                   d->domid, name, d->excess);
+        if (d->missing)
+            printf("audit: MISSING, %" PRIu32 " declared pages are not "
+                   "granted to domain %u (%s)\n",
+                   d->missing, d->domid, name);
+    }
+    if (!job->nwin)
+        printf("audit: no restricted devices are declared for this domain\n");
+}
+
+/* ---- as JSON ---- */
+
+static void json_range(yajl_gen j, const struct job *job,
+                       const struct vr_audit_range *r)
+{
+    static const char *const names[] = {
+        [VR_AUDIT_WINDOW] = "window",
+        [VR_AUDIT_MISSING] = "missing",
+        [VR_AUDIT_EXCESS] = "excess",
+        [VR_AUDIT_OTHER] = "other",
+    };
+
+    yajl_gen_map_open(j);
+    json_str(j, "kind", names[r->kind]);
+    if (r->kind == VR_AUDIT_WINDOW || r->kind == VR_AUDIT_MISSING)
+        json_str(j, "device", window_id(job, r->window));
+    json_u64(j, "first_gfn", r->first);
+    json_u64(j, "last_gfn", r->last);
+    json_str(j, "access", r->readonly ? "ro" : "rw");
+    json_u64(j, "entries", r->entries);
+    json_u64(j, "in_use", r->in_use);
+    json_u64(j, "first_gref", r->gref);
+    yajl_gen_map_close(j);
+}
+
+static void json_result(const struct job *job)
+{
+    char name[VR_NAME_LEN + 1];
+    yajl_gen j = json_begin();
+    unsigned int i, k;
+
+    if (!j)
+        return;
+    json_str(j, "guest", job->name);
+    json_u64(j, "domid", job->domid);
+    json_u64(j, "entries", job->n);
+    json_u64(j, "windows", job->nwin);
+    json_bool(j, "ok", job->result.ok);
+    json_u64(j, "odd_entries", job->result.odd);
+    json_key(j, "domains");
+    yajl_gen_array_open(j);
+    for (i = 0; i < job->result.ndoms; i++) {
+        const struct vr_audit_dom *d = &job->result.doms[i];
+
+        name_of(job, d->domid, name, sizeof(name));
+        yajl_gen_map_open(j);
+        json_u64(j, "domid", d->domid);
+        json_str(j, "name", name);
+        json_bool(j, "driver", d->driver);
+        json_u64(j, "pages", d->pages);
+        json_u64(j, "declared", d->declared);
+        json_u64(j, "missing", d->missing);
+        json_u64(j, "excess", d->excess);
+        json_u64(j, "in_use", d->in_use);
+        json_key(j, "ranges");
+        yajl_gen_array_open(j);
+        for (k = 0; k < job->result.nranges; k++)
+            if (job->result.ranges[k].domid == d->domid)
+                json_range(j, job, &job->result.ranges[k]);
+        yajl_gen_array_close(j);
+        yajl_gen_map_close(j);
+    }
+    yajl_gen_array_close(j);
+    json_end(j);
+}
+
+static int find_domain(struct job *job, const char *what, struct vr_err *err)
+{
+    xc_domaininfo_t info;
+    char uuid[VR_UUID_LEN + 1];
+    int rc;
+
+    if (dom_lookup(job->xch, job->xs, what, &job->domid) ||
+        vr_domain_info(job->xch, job->domid, &info)) {
+        vr_err_set(err, "%s: no such domain; xl list shows those there are",
+                   what);
+        return -ESRCH;
+    }
+    dom_name(job->xs, job->domid, job->name, sizeof(job->name));
+    rc = guest_load(job->xch, dom_uuid(&info, uuid), &job->g, err);
+    if (rc && rc != -ENOENT)
+        return rc;
+    job->has_rec = !rc;
+    return 0;
+}
+
+static int audit(struct job *job, bool pause, struct vr_err *err)
+{
+    bool paused = false;
+    int rc;
+
+    if (pause) {
+        if (xc_domain_pause(job->xch, job->domid)) {
+            rc = -errno;
+            vr_err_set(err, "domain %" PRIu32 ": cannot pause it: %s",
+                       job->domid, strerror(-rc));
+            return rc;
+        }
+        paused = true;
+    }
+    rc = copy_table(job, err);
+    if (paused)
+        xc_domain_unpause(job->xch, job->domid);
+    if (rc)
+        return rc;
+    declare(job);
+    rc = vr_audit_run(job->copy, job->n, job->win, job->nwin, &job->result);
+    if (rc)
+        vr_err_set(err, "out of memory");
+    return rc;
+}
+
+int cmd_audit(int argc, char **argv)
+{
+    bool json = false, pause = false;
+    const char *what = NULL;
+    int i, status = EX_FAILED;
+    struct vr_err err;
+    struct job *job;
+
+    for (i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--json"))
+            json = true;
+        else if (!strcmp(argv[i], "--pause"))
+            pause = true;
+        else if (argv[i][0] != '-' && !what)
+            what = argv[i];
+        else
+            what = NULL, i = argc;
+    }
+    if (!what) {
+        fprintf(stderr, "usage: vrctl audit [--json] [--pause] GUEST\n");
+        return EX_USAGE;
+    }
+    job = calloc(1, sizeof(*job));
+    if (!job)
+        return EX_FAILED;
+    job->xch = xc_interface_open(NULL, NULL, 0);
+    job->xs = xs_open(0);
+    if (!job->xch || !job->xs) {
+        say("cannot reach %s: %s; run this as root in the toolstack domain",
+            job->xch ? "xenstored" : "the hypervisor", strerror(errno));
+        goto out;
+    }
+    if (find_domain(job, what, &err) || audit(job, pause, &err)) {
+        say("%s", err.text);
+        goto out;
+    }
+    if (json)
+        json_result(job);
+    else
+        print_result(job);
+    status = job->result.ok ? EX_OK : EX_FAILED;
+out:
+    vr_audit_free(&job->result);
+    free(job->copy);
+    if (job->xs)
+        xs_close(job->xs);
+    if (job->xch)
+        xc_interface_close(job->xch);
+    free(job);
+    return status;
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrctl cleanup: the one implementation of taking a guest's restricted devices
+ * down. `xl destroy`, the broker and the operator all come here. In the order
+ * it runs:
+ *
+ *  1. take the guest's lock; whoever waited for it looks again
+ *  2. pause the guest: without the broker its next register access would hang
+ *  3. stop the broker
+ *  4. withdraw the backend nodes: a sound backend lets go of the windows
+ *  5. wait, bounded, until Xen shows the windows unused
+ *  6. destroy the driver domains that were made for this guest: what they
+ *     still hold goes with them
+ *  7. look again, revoke every entry
+ *  8. with --abort: destroy the guest
+ *  9. remove what is left in xenstore, the record and the files beside it
+ *
+ * Each step is bounded and finds its work done already when it runs again.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vrctl.h"
+#include "xen/compat.h"
+#include "xen/store.h"
+
+#define LOCK_MS       120000
+#define BROKER_MS     3000
+#define RELEASE_MS    2000
+#define STORE_SECONDS 15
+#define MAX_CHILDREN  16
+
+/* A later guest's record has the same uuid but other processes. */
+static bool same_life(const struct vr_record *a, const struct vr_record *b)
+{
+    return a->creator == b->creator && a->creator_start == b->creator_start &&
+           !strcmp(a->uuid, b->uuid);
+}
+
+/*
+ * The number that stands for a domain in xenstore paths: its own while it
+ * lives; the recorded one while nobody else has it; else none.
+ */
+static uint32_t resolve(xc_interface *xch, const char *uuid, uint32_t domid)
+{
+    xc_domaininfo_t info;
+
+    if (!dom_find(xch, uuid, &info))
+        return info.domain;
+    if (domid == VR_DOMID_NONE || !vr_domain_info(xch, domid, &info))
+        return VR_DOMID_NONE;
+    return domid;
+}
+
+static void resolve_all(xc_interface *xch, struct guest *g)
+{
+    unsigned int i;
+
+    g->rec.domid = resolve(xch, g->rec.uuid, g->rec.domid);
+    for (i = 0; i < g->rec.ndrivers; i++)
+        g->rec.drivers[i].domid =
+            resolve(xch, g->rec.drivers[i].uuid, g->rec.drivers[i].domid);
+}
+
+static void stop_broker(const struct vr_record *rec)
+{
+    pid_t children[MAX_CHILDREN];
+    unsigned int i, n;
+    int rc;
+
+    if (rec->broker != getpid()) {
+        rc = proc_stop(rec->broker, rec->broker_start, BROKER_MS);
+        if (rc)
+            say("guest %s: broker %d does not end: %s", rec->name,
+                (int)rec->broker, strerror(-rc));
+        return;
+    }
+    /* We are what the broker has become: its worker is our child now. */
+    n = proc_children(getpid(), children, MAX_CHILDREN);
+    for (i = 0; i < n; i++) {
+        uint64_t start = vr_proc_start(children[i]);
+
+        proc_stop(children[i], start, BROKER_MS);
+        waitpid(children[i], NULL, WNOHANG);
+    }
+}
+
+struct withdrawal {
+    const struct vr_record *rec;
+    bool all;
+};
+
+static int withdraw_nodes(void *ctx)
+{
+    const struct withdrawal *w = ctx;
+    struct xs_handle *xs = xs_open(0);
+
+    if (!xs)
+        return 1;
+    vr_store_withdraw(xs, w->rec, w->all);
+    xs_close(xs);
+    return 0;
+}
+
+static void withdraw(const struct vr_record *rec, bool all)
+{
+    struct withdrawal w = {.rec = rec, .all = all};
+    int rc = proc_bounded(withdraw_nodes, &w, STORE_SECONDS);
+
+    if (rc)
+        say("guest %s: xenstore does not answer: nodes of its devices may be "
+            "left; see whether xenstored runs, then run vrctl cleanup again",
+            rec->name);
+}
+
+/* Returns 0, or the first error: then some driver domain is left. */
+static int destroy_drivers(xc_interface *xch, const struct vr_record *rec)
+{
+    unsigned int i;
+    int rc = 0, rc2;
+
+    for (i = 0; i < rec->ndrivers; i++) {
+        const struct vr_record_driver *d = &rec->drivers[i];
+
+        if (!d->owned)
+            continue;
+        rc2 = destroy_domain(xch, d->uuid);
+        if (rc2) {
+            say("guest %s: driver domain %s (%s) could not be destroyed: %s; "
+                "try xl destroy %s",
+                rec->name, d->name, d->uuid, strerror(-rc2), d->name);
+            if (!rc)
+                rc = rc2;
+        }
+    }
+    return rc;
+}
+
+static void report_held(const struct guest *g, uint32_t busy, unsigned int who)
+{
+    const struct vr_record_driver *d = &g->rec.drivers[who];
+
+    say("guest %s: driver domain %s (%" PRIu32 ") still holds %" PRIu32
+        " of its pages; until it lets go, they are not freed and the guest "
+        "stays as a zombie: restart vr-backend there, or xl destroy %s; "
+        "then run vrctl cleanup --stale",
+        g->rec.name, d->name, d->domid, busy, d->name);
+}
+
+static int teardown(xc_interface *xch, struct guest *g, bool abort)
+{
+    unsigned int who = 0;
+    struct vr_err err;
+    uint32_t busy;
+    int rc, status = EX_OK;
+
+    resolve_all(xch, g);
+    if (g->exists && !(g->info.flags & XEN_DOMINF_dying))
+        xc_domain_pause(xch, g->info.domain);
+    if (!abort && g->rec.phase != VR_PHASE_CLOSING) {
+        /* From here on the record is good for nothing but this. */
+        g->rec.phase = VR_PHASE_CLOSING;
+        if (vr_record_save(&g->rec, &err))
+            say("%s", err.text);
+    }
+    stop_broker(&g->rec);
+    withdraw(&g->rec, false);
+    windows_busy(g, RELEASE_MS, NULL);
+    rc = destroy_drivers(xch, &g->rec);
+    if (rc)
+        status = EX_LEFT;
+    busy = windows_busy(g, RELEASE_MS, &who);
+    if (busy)
+        report_held(g, busy, who);
+    if (windows_revoke(g))
+        status = EX_LEFT;
+    if (abort) {
+        rc = destroy_domain(xch, g->rec.uuid);
+        if (rc) {
+            say("guest %s: could not be destroyed: %s; try xl destroy %s",
+                g->rec.name, strerror(-rc), g->rec.name);
+            status = EX_LEFT;
+        }
+    }
+    withdraw(&g->rec, true);
+    /* With something left, the record says what, and lets one try again. */
+    if (status == EX_OK)
+        vr_record_remove(g->rec.uuid);
+    return status;
+}
+
+static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
+{
+    struct guest before, g;
+    struct vr_err err;
+    sigset_t set;
+    int lock, rc, status;
+
+    rc = guest_load(xch, uuid, &before, &err);
+    if (rc == -ENOENT) {
+        /* Nothing was promised, or all is done. */
+        vr_record_remove(uuid);
+        return EX_OK;
+    }
+    if (rc) {
+        say("%s; when it is beyond repair, destroy the guest and its driver "
+            "domains by xl destroy and remove %s/%s.json",
+            err.text, VR_RUN_DIR, uuid);
+        return EX_FAILED;
+    }
+    lock = lock_take(uuid, LOCK_MS);
+    if (lock < 0) {
+        say("guest %s: another clean-up of it is at work: %s", before.rec.name,
+            strerror(-lock));
+        return EX_FAILED;
+    }
+    /* Half a teardown is worse than a late answer to ^C: it is bounded. */
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    rc = guest_load(xch, uuid, &g, &err);
+    if (rc == -ENOENT || (!rc && !same_life(&before.rec, &g.rec))) {
+        /* Whoever held the lock did our work; and what stands there now, if
+         * anything, belongs to a guest that began afterwards. */
+        if (rc)
+            vr_record_remove(uuid);
+        status = EX_OK;
+    } else if (rc) {
+        say("%s", err.text);
+        status = EX_FAILED;
+    } else {
+        status = teardown(xch, &g, abort);
+    }
+    close(lock);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    return status;
+}
+
+static int cleanup_stale(xc_interface *xch)
+{
+    char(*uuids)[VR_UUID_LEN + 1] = NULL;
+    int i, n, status = EX_OK, one;
+    struct vr_err err;
+    struct guest g;
+
+    n = vr_record_list(&uuids);
+    if (n < 0) {
+        say("%s: %s", VR_RUN_DIR, strerror(-n));
+        return EX_FAILED;
+    }
+    for (i = 0; i < n; i++) {
+        const char *why;
+        bool abort;
+
+        if (guest_load(xch, uuids[i], &g, &err)) {
+            say("%s", err.text);
+            status = EX_FAILED;
+            continue;
+        }
+        why = guest_stale(&g);
+        if (!why)
+            continue;
+        /* A guest that was never let run has nobody to destroy it. */
+        abort =
+            g.rec.phase == VR_PHASE_CREATING || g.rec.phase == VR_PHASE_READY;
+        printf("%s (%s): %s: cleaning up\n", g.rec.name, uuids[i], why);
+        one = cleanup_one(xch, uuids[i], abort);
+        if (one > status)
+            status = one;
+    }
+    free(uuids);
+    return status;
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: vrctl cleanup [--abort] UUID\n"
+                    "       vrctl cleanup --stale\n");
+    return EX_USAGE;
+}
+
+/* The broker becomes this program: whatever it did to its signals, a child's
+ * end must be seen here, and whoever wants to stop us can. */
+static void reset_signals(void)
+{
+    sigset_t none;
+
+    signal(SIGCHLD, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int cmd_cleanup(int argc, char **argv)
+{
+    bool abort = false, stale = false;
+    const char *uuid = NULL;
+    xc_interface *xch;
+    int i, status;
+
+    for (i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--abort"))
+            abort = true;
+        else if (!strcmp(argv[i], "--stale"))
+            stale = true;
+        else if (argv[i][0] != '-' && !uuid)
+            uuid = argv[i];
+        else
+            return usage();
+    }
+    if (stale ? abort || uuid : !uuid)
+        return usage();
+    if (uuid && !vr_uuid_valid(uuid)) {
+        say("cleanup: \"%s\": not a uuid in lower case; vrctl list --json "
+            "shows it",
+            uuid);
+        return EX_USAGE;
+    }
+    reset_signals();
+    xch = xc_interface_open(NULL, NULL, 0);
+    if (!xch) {
+        say("cleanup: cannot reach the hypervisor: %s; run this as root in "
+            "the toolstack domain",
+            strerror(errno));
+        return EX_FAILED;
+    }
+    status = stale ? cleanup_stale(xch) : cleanup_one(xch, uuid, abort);
+    xc_interface_close(xch);
+    return status;
+}

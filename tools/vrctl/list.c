@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vrctl.h"
+
+/* "-" where a domain does not exist yet, or no more. */
+static const char *domid_text(uint32_t domid, char *buf, size_t size)
+{
+    if (domid == VR_DOMID_NONE)
+        snprintf(buf, size, "-");
+    else
+        snprintf(buf, size, "%" PRIu32, domid);
+    return buf;
+}
+
+static void print_row(const struct guest *g, unsigned int i, const char *state,
+                      const char *why)
+{
+    const struct vr_record_dev *d = &g->rec.devs[i];
+    const struct vr_record_driver *drv = &g->rec.drivers[d->driver];
+    char domid[12], bdomid[12], size[24], driver[VR_NAME_LEN + 16];
+
+    snprintf(driver, sizeof(driver), "%s(%s)", drv->name,
+             domid_text(drv->domid, bdomid, sizeof(bdomid)));
+    printf("%-20s %5s %-12s %-6s %-7s %6s %-24s %-10s %s\n", g->rec.name,
+           domid_text(g->rec.domid, domid, sizeof(domid)), d->cfg.id,
+           vr_type_name(d->cfg.type), vr_mode_name(d->cfg.mode),
+           vr_format_size(d->cfg.size, size), driver, state, why);
+}
+
+static void json_row(yajl_gen j, const struct guest *g, unsigned int i,
+                     const char *state, const char *why)
+{
+    const struct vr_record_dev *d = &g->rec.devs[i];
+    const struct vr_record_driver *drv = &g->rec.drivers[d->driver];
+
+    yajl_gen_map_open(j);
+    json_str(j, "guest", g->rec.name);
+    json_str(j, "uuid", g->rec.uuid);
+    if (g->rec.domid != VR_DOMID_NONE)
+        json_u64(j, "domid", g->rec.domid);
+    json_bool(j, "exists", g->exists);
+    json_str(j, "id", d->cfg.id);
+    json_str(j, "type", vr_type_name(d->cfg.type));
+    json_str(j, "mode", vr_mode_name(d->cfg.mode));
+    json_u64(j, "size", d->cfg.size);
+    json_str(j, "driver", drv->name);
+    if (drv->domid != VR_DOMID_NONE)
+        json_u64(j, "driver_domid", drv->domid);
+    json_bool(j, "driver_owned", drv->owned);
+    json_str(j, "state", state);
+    json_str(j, "error", why);
+    yajl_gen_map_close(j);
+}
+
+static void list_guest(struct xs_handle *xs, const struct guest *g, yajl_gen j)
+{
+    struct vr_stats *stats = vr_stats_open(g->rec.uuid, false);
+    char state[32], why[384];
+    unsigned int i;
+
+    for (i = 0; i < g->rec.ndevs; i++) {
+        guest_dev_state(xs, g, i, stats, state, sizeof(state), why,
+                        sizeof(why));
+        if (j)
+            json_row(j, g, i, state, why);
+        else
+            print_row(g, i, state, why);
+    }
+    if (stats)
+        vr_stats_close(stats);
+}
+
+int cmd_list(int argc, char **argv)
+{
+    char(*uuids)[VR_UUID_LEN + 1] = NULL;
+    xc_interface *xch = NULL;
+    struct xs_handle *xs = NULL;
+    int i, n, status = EX_OK;
+    struct vr_err err;
+    struct guest g;
+    yajl_gen j = NULL;
+    bool json = argc == 2 && !strcmp(argv[1], "--json");
+
+    if (argc > 1 && !json) {
+        fprintf(stderr, "usage: vrctl list [--json]\n");
+        return EX_USAGE;
+    }
+    n = vr_record_list(&uuids);
+    if (n < 0) {
+        say("%s: %s; run this as root", VR_RUN_DIR, strerror(-n));
+        return EX_FAILED;
+    }
+    if (n) {
+        xch = xc_interface_open(NULL, NULL, 0);
+        xs = xs_open(0);
+        if (!xch || !xs) {
+            say("cannot reach %s: %s; run this as root in the toolstack "
+                "domain",
+                xch ? "xenstored" : "the hypervisor", strerror(errno));
+            status = EX_FAILED;
+            goto out;
+        }
+    }
+    if (json) {
+        j = json_begin();
+        if (!j) {
+            status = EX_FAILED;
+            goto out;
+        }
+        json_key(j, "devices");
+        yajl_gen_array_open(j);
+    } else {
+        printf("%-20s %5s %-12s %-6s %-7s %6s %-24s %-10s %s\n", "GUEST",
+               "DOMID", "ID", "TYPE", "MODE", "POOL", "DRIVER", "STATE",
+               "REASON");
+    }
+    for (i = 0; i < n; i++) {
+        if (!guest_load(xch, uuids[i], &g, &err)) {
+            list_guest(xs, &g, j);
+        } else {
+            say("%s", err.text);
+            status = EX_FAILED;
+        }
+    }
+    if (j) {
+        yajl_gen_array_close(j);
+        json_end(j);
+    }
+out:
+    free(uuids);
+    if (xs)
+        xs_close(xs);
+    if (xch)
+        xc_interface_close(xch);
+    return status;
+}

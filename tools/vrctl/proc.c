@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vrctl.h"
+
+bool proc_alive(pid_t pid, uint64_t start)
+{
+    return pid > 0 && start && vr_proc_start(pid) == start;
+}
+
+/* Until the process behind @fd is gone, or @ms are over. */
+static bool gone_within(int fd, int ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int r;
+
+    do
+        r = poll(&p, 1, ms);
+    while (r < 0 && errno == EINTR);
+    return r == 1;
+}
+
+int proc_stop(pid_t pid, uint64_t start, int grace_ms)
+{
+    int fd, rc = 0;
+
+    if (!proc_alive(pid, start))
+        return 0;
+    /* The descriptor names this process for good; when it still is the one
+     * that we mean now, no later process can get the signal. */
+    fd = syscall(SYS_pidfd_open, pid, 0);
+    if (fd < 0)
+        return errno == ESRCH ? 0 : -errno;
+    if (!proc_alive(pid, start))
+        goto out;
+    syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
+    if (gone_within(fd, grace_ms))
+        goto out;
+    syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+    if (!gone_within(fd, 2000))
+        rc = -ETIMEDOUT;
+out:
+    close(fd);
+    return rc;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+    char path[32], buf[512], *s;
+    int fd, parent;
+    ssize_t len;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    len = read(fd, buf, sizeof(buf) - 1);
+    close(fd);
+    if (len <= 0)
+        return 0;
+    buf[len] = '\0';
+    s = strrchr(buf, ')');
+    if (!s || sscanf(s + 1, " %*c %d", &parent) != 1)
+        return 0;
+    return parent;
+}
+
+unsigned int proc_children(pid_t pid, pid_t *out, unsigned int max)
+{
+    unsigned int n = 0;
+    struct dirent *de;
+    DIR *d = opendir("/proc");
+
+    if (!d)
+        return 0;
+    while (n < max && (de = readdir(d))) {
+        pid_t p;
+
+        if (!isdigit((unsigned char)de->d_name[0]))
+            continue;
+        p = atoi(de->d_name);
+        if (parent_of(p) == pid)
+            out[n++] = p;
+    }
+    closedir(d);
+    return n;
+}
+
+uint64_t proc_rss_kib(pid_t pid)
+{
+    unsigned long long kib = 0;
+    char path[40], line[256];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    f = fopen(path, "re");
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof(line), f))
+        if (sscanf(line, "VmRSS: %llu kB", &kib) == 1)
+            break;
+    fclose(f);
+    return kib;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int proc_bounded(int (*fn)(void *ctx), void *ctx, unsigned int seconds)
+{
+    int64_t end = now_ms() + (int64_t)seconds * 1000;
+    const struct timespec step = {.tv_nsec = 5 * 1000 * 1000};
+    int status;
+    pid_t pid, r;
+
+    fflush(NULL);
+    pid = fork();
+    if (pid < 0)
+        return -errno;
+    if (!pid) {
+        int rc = fn(ctx);
+
+        fflush(NULL);
+        _exit(rc < 0 || rc > 125 ? 125 : rc);
+    }
+    for (;;) {
+        r = waitpid(pid, &status, WNOHANG);
+        if (r == pid)
+            break;
+        if (r < 0 && errno != EINTR)
+            return -errno;
+        if (now_ms() > end) {
+            kill(pid, SIGKILL);
+            /* A child inside an uninterruptible call is left to init. */
+            nanosleep(&step, NULL);
+            waitpid(pid, &status, WNOHANG);
+            return -ETIMEDOUT;
+        }
+        nanosleep(&step, NULL);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -ECHILD;
+}
