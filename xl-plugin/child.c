@@ -226,9 +226,9 @@ int vr_child_cleanup(const char *uuid, bool abort_it, unsigned int timeout_ms,
 }
 
 /* In the broker-to-be: only the link stays open. Does not return. */
-static void become_broker(const char *path, int link)
+static void become_broker(const char *path, const char *uuid, int link)
 {
-    const char *const argv[] = {"vr-broker", NULL};
+    const char *const argv[] = {"vr-broker", uuid, NULL};
     char text[VR_LINK_MAX];
     sigset_t none;
     int null, fd;
@@ -256,7 +256,7 @@ static void become_broker(const char *path, int link)
     _exit(127);
 }
 
-int vr_child_broker(int *fd, struct vr_err *err)
+int vr_child_broker(const char *uuid, int *fd, struct vr_err *err)
 {
     char path[PATH_MAX];
     int sv[2], status = 0, rc;
@@ -275,7 +275,7 @@ int vr_child_broker(int *fd, struct vr_err *err)
         setsid();
         pid = fork();
         if (!pid)
-            become_broker(path, sv[1]);
+            become_broker(path, uuid, sv[1]);
         _exit(pid < 0);
     }
     rc = pid < 0 ? -errno : wait_for(pid, &status);

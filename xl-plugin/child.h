@@ -25,11 +25,11 @@ int vr_child_cleanup(const char *uuid, bool abort_it, unsigned int timeout_ms,
                      struct vr_err *err);
 
 /**
- * vr_child_broker() - start vr-broker, detached from xl.
+ * vr_child_broker() - start vr-broker for guest @uuid, detached from xl.
  * @fd: our end of the link (link.h), close-on-exec.
  * Returns 0 or -errno with @err.
  */
-int vr_child_broker(int *fd, struct vr_err *err);
+int vr_child_broker(const char *uuid, int *fd, struct vr_err *err);
 
 /** vr_now_ms() - a clock that only goes forward. */
 uint64_t vr_now_ms(void);

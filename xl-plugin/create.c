@@ -134,11 +134,11 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
 }
 
 /* Sends @type, waits for the broker's verdict. */
-static int ask(int fd, char type, const char *uuid, unsigned int timeout_ms,
-               struct vr_err *err)
+static int ask(const struct vr_record *rec, int fd, char type,
+               unsigned int timeout_ms, struct vr_err *err)
 {
     char text[VR_LINK_MAX + 1], answer = 0;
-    int rc = vr_link_send(fd, type, uuid);
+    int rc = vr_link_send(fd, type, rec->uuid);
 
     /* A broker that could not start says why before it closes the link. */
     if (!rc || rc == -EPIPE)
@@ -152,11 +152,13 @@ static int ask(int fd, char type, const char *uuid, unsigned int timeout_ms,
     if (rc == -ETIMEDOUT)
         vr_err_set(err,
                    "virtio_restricted: no answer from the broker within %u s: "
-                   "look for vr-broker in the system log",
-                   timeout_ms / 1000);
+                   "look at /var/log/xen/vr-broker-%s.log",
+                   timeout_ms / 1000, rec->name);
     else if (rc == -EPIPE)
-        vr_err_set(err, "virtio_restricted: the broker ended: look for "
-                        "vr-broker in the system log");
+        vr_err_set(err,
+                   "virtio_restricted: the broker ended: look at "
+                   "/var/log/xen/vr-broker-%s.log",
+                   rec->name);
     else
         vr_err_set(err,
                    "virtio_restricted: the broker cannot be understood (%s): "
@@ -172,9 +174,9 @@ static int start_broker(struct vr_record *rec, int *fd, struct vr_err *err)
 
     if (rc)
         return rc;
-    rc = vr_child_broker(fd, err);
+    rc = vr_child_broker(rec->uuid, fd, err);
     if (!rc)
-        rc = ask(*fd, 'P', rec->uuid, PREPARE_MS, err);
+        rc = ask(rec, *fd, 'P', PREPARE_MS, err);
     /* It has written its own pid. */
     if (!rc)
         rc = vr_record_load(rec->uuid, rec, err);
@@ -387,7 +389,7 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
     if (!rc)
         rc = store_record(&plan->rec, ctx, &err);
     if (!rc)
-        rc = ask(fd, 'S', plan->rec.uuid, longest_wait(&plan->rec), &err);
+        rc = ask(&plan->rec, fd, 'S', longest_wait(&plan->rec), &err);
     if (rc) {
         /* Shared code does not know which key it works for. */
         vr_say("%s%s", strstr(err.text, VR_NAME) ? "" : VR_NAME ": ",

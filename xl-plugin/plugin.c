@@ -17,6 +17,7 @@
 #include "state.h"
 
 #define CLEANUP_MS 30000
+#define COMMIT_MS  5000
 
 static struct vr_plugin self = {.pending.fd = -1};
 
@@ -195,9 +196,15 @@ static int on_suspend(libxl_ctx *ctx, uint32_t domid, int fd, int flags,
 
 void vr_commit(struct vr_plugin *p)
 {
+    char text[VR_LINK_MAX + 1], answer = 0;
+    int rc;
+
     if (p->pending.fd < 0)
         return;
-    if (vr_link_send(p->pending.fd, 'C', ""))
+    rc = vr_link_send(p->pending.fd, 'C', "");
+    if (!rc)
+        rc = vr_link_recv(p->pending.fd, COMMIT_MS, &answer, text);
+    if (rc || answer != 'O')
         vr_say("virtio_restricted: the broker has ended: the guest's devices "
                "do not work, see `vrctl list`");
     close(p->pending.fd);
