@@ -352,7 +352,6 @@ int vr_vq_pop(struct vr_vq *vq, struct vr_chain *chain)
     if (rc)
         return rc;
     bit_set(vq->busy, head);
-    vq->inflight++;
     vq->last_avail++;
     log_pop(vq, head);
     return 1;
@@ -375,7 +374,6 @@ int vr_vq_pop_resumed(struct vr_vq *vq, struct vr_chain *chain)
     if (rc)
         return rc;
     bit_clear(vq->resume, head);
-    vq->inflight++;
     return 1;
 }
 
@@ -387,7 +385,6 @@ void vr_vq_push(struct vr_vq *vq, uint16_t head, uint32_t len)
     STORE(&e->len, len);
     vq->pushed[vq->used_new & (vq->size - 1)] = head;
     vq->used_new++;
-    vq->inflight--;
 }
 
 void vr_vq_publish(struct vr_vq *vq)

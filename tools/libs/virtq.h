@@ -120,7 +120,6 @@ struct vr_vq {
     uint16_t used_new;   /* next entry to fill */
     uint16_t signalled;  /* used index when the guest was last told */
     bool signalled_valid;
-    uint16_t inflight;   /* chains popped and not pushed */
     uint64_t busy[VR_MAX_QUEUE_SIZE / 64];
     uint64_t resume[VR_MAX_QUEUE_SIZE / 64]; /* to be executed again */
     uint16_t pushed[VR_MAX_QUEUE_SIZE];      /* heads not yet published */

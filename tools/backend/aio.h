@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Asynchronous I/O on a target, together with the wait for everything else: a
+ * batch of requests, the completions of earlier ones and the notification
+ * from the broker take one system call. Two kinds: io_uring, and a small pool
+ * of threads where the kernel lacks or forbids that.
+ *
+ * Nothing here allocates after vr_aio_ops.open(). One thread calls.
+ */
+#ifndef VR_AIO_H
+#define VR_AIO_H
+
+#include "target.h"
+
+enum vr_aio_op {
+    VR_AIO_READ,
+    VR_AIO_WRITE,
+    VR_AIO_FLUSH,
+    VR_AIO_DISCARD,
+    VR_AIO_ZEROES,
+};
+
+struct vr_aio_req {
+    enum vr_aio_op op;
+    bool direct; /* READ, WRITE: through direct_fd */
+    bool again;  /* (io_uring) direct I/O failed, it is tried without */
+    bool dsync;  /* WRITE */
+    bool unmap;  /* ZEROES */
+    const struct iovec *iov; /* stays as it is until the request is done */
+    unsigned int niov;
+    uint64_t offset, len; /* bytes */
+    int res; /* when done: 0 or -errno */
+    struct vr_aio_req *next;
+};
+
+#define VR_AIO_FDS 2 /* descriptors waited for besides the requests */
+
+struct vr_aio_cfg {
+    struct vr_target *target;
+    unsigned int depth;  /* the most requests at once */
+    int fds[VR_AIO_FDS]; /* -1: none */
+    unsigned int threads; /* pool: how many */
+};
+
+struct vr_aio;
+
+struct vr_aio_ops {
+    const char *name;
+    /* Returns 0, or -errno with @err (-ENOSYS, -EPERM: not to be had here). */
+    int (*open)(struct vr_aio **aio, const struct vr_aio_cfg *cfg,
+                struct vr_err *err);
+    /* Takes @req over; it starts with the next run() at the latest. */
+    void (*queue)(struct vr_aio *aio, struct vr_aio_req *req);
+    /*
+     * Starts what was queued and gathers what is done, into the list *@done.
+     * With none done, waits for the first, for one of the descriptors, or for
+     * @timeout_ns (-1: no limit, 0: not at all). Bit i of the result: fds[i]
+     * became readable; it is not reported again before it was read.
+     */
+    unsigned int (*run)(struct vr_aio *aio, int64_t timeout_ns,
+                        struct vr_aio_req **done);
+    /* Only when no request is under way. */
+    void (*close)(struct vr_aio *aio);
+};
+
+extern const struct vr_aio_ops vr_aio_uring, vr_aio_threads;
+
+/** vr_aio_exec() - carry @req out now; fills res. */
+void vr_aio_exec(struct vr_target *t, struct vr_aio_req *req);
+
+#endif /* VR_AIO_H */

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool.h"
+
+/*
+ * The ring knows its files by index and is restricted, before it is enabled,
+ * to the few operations used here on exactly these files: what a system call
+ * filter does for system calls.
+ */
+enum {
+    FILE_WAKE = 0, /* VR_AIO_FDS of them */
+    FILE_POOL = VR_AIO_FDS,
+    FILE_TARGET,
+    FILE_DIRECT,
+    NFILES,
+};
+
+/* user_data: a request's address, or for a poll the file's index + 1, which
+ * is no address. */
+#define TAG_LIMIT (FILE_POOL + 2)
+
+#define SQ_ENTRIES 256u
+#define CQ_ENTRIES 1024u /* beyond that the kernel keeps them (NODROP) */
+#define BATCH      64u
+
+#define FEATURES                                                               \
+    (IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL |        \
+     IORING_FEAT_RSRC_TAGS) /* the last: 5.13, as is multishot poll */
+
+struct vr_aio {
+    struct io_uring ring;
+    struct vr_target *target;
+    struct vr_pool *pool; /* what io_uring cannot do, and second attempts */
+    unsigned int fds;     /* wake descriptors in use, a bit each */
+    unsigned int inflight;
+    bool deferred; /* completions appear only while we are in the kernel */
+};
+
+static struct io_uring_sqe *get_sqe(struct vr_aio *aio)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&aio->ring);
+
+    while (!sqe) {
+        io_uring_submit(&aio->ring);
+        sqe = io_uring_get_sqe(&aio->ring);
+    }
+    return sqe;
+}
+
+static void arm_poll(struct vr_aio *aio, unsigned int file)
+{
+    struct io_uring_sqe *sqe = get_sqe(aio);
+
+    io_uring_prep_poll_multishot(sqe, file, POLLIN);
+    io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+    sqe->user_data = file + 1;
+}
+
+static int restrict_ring(struct io_uring *ring)
+{
+    static const uint8_t ops[] = {
+        IORING_OP_READ,      IORING_OP_WRITE,     IORING_OP_READV,
+        IORING_OP_WRITEV,    IORING_OP_FSYNC,     IORING_OP_POLL_ADD,
+    };
+    struct io_uring_restriction res[VR_ARRAY_SIZE(ops) + 1];
+    unsigned int i;
+    int r;
+
+    memset(res, 0, sizeof(res));
+    for (i = 0; i < VR_ARRAY_SIZE(ops); i++) {
+        res[i].opcode = IORING_RESTRICTION_SQE_OP;
+        res[i].sqe_op = ops[i];
+    }
+    res[i].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
+    res[i].sqe_flags = IOSQE_FIXED_FILE;
+    r = io_uring_register_restrictions(ring, res, i + 1);
+    return r ? r : io_uring_enable_rings(ring);
+}
+
+/* Newer kernels do less for a ring that only one thread uses. */
+static int setup_ring(struct vr_aio *aio)
+{
+    static const unsigned int flags[] = {
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, /* 6.1 */
+        IORING_SETUP_COOP_TASKRUN,                               /* 5.19 */
+        0,
+    };
+    unsigned int i;
+    int r = -EINVAL;
+
+    for (i = 0; i < VR_ARRAY_SIZE(flags) && r == -EINVAL; i++) {
+        struct io_uring_params p = {
+            .flags = flags[i] | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
+            .cq_entries = CQ_ENTRIES,
+        };
+
+        r = io_uring_queue_init_params(SQ_ENTRIES, &aio->ring, &p);
+        if (r)
+            continue;
+        aio->deferred = flags[i] & IORING_SETUP_DEFER_TASKRUN;
+        if ((p.features & FEATURES) != FEATURES) {
+            io_uring_queue_exit(&aio->ring);
+            return -ENOSYS;
+        }
+    }
+    return r;
+}
+
+static int uring_open(struct vr_aio **out, const struct vr_aio_cfg *cfg,
+                      struct vr_err *err)
+{
+    struct vr_aio *aio = calloc(1, sizeof(*aio));
+    const char *what = "io_uring";
+    int files[NFILES];
+    bool ring = false;
+    unsigned int i;
+    int rc;
+
+    if (!aio)
+        return -ENOMEM;
+    aio->target = cfg->target;
+    rc = setup_ring(aio);
+    if (rc)
+        goto out;
+    ring = true;
+    what = "I/O thread";
+    rc = vr_pool_new(&aio->pool, cfg->target, 1);
+    if (rc)
+        goto out;
+    what = "io_uring files";
+    for (i = 0; i < VR_AIO_FDS; i++) {
+        files[FILE_WAKE + i] = cfg->fds[i];
+        if (cfg->fds[i] >= 0)
+            aio->fds |= 1u << i;
+    }
+    files[FILE_POOL] = vr_pool_fd(aio->pool);
+    files[FILE_TARGET] = cfg->target->fd;
+    files[FILE_DIRECT] = cfg->target->direct_fd;
+    rc = io_uring_register_files(&aio->ring, files, NFILES);
+    if (rc)
+        goto out;
+    what = "io_uring restrictions";
+    rc = restrict_ring(&aio->ring);
+    if (rc)
+        goto out;
+    for (i = 0; i < VR_AIO_FDS; i++) {
+        if (aio->fds & 1u << i)
+            arm_poll(aio, FILE_WAKE + i);
+    }
+    arm_poll(aio, FILE_POOL);
+    *out = aio;
+    return 0;
+out:
+    vr_err_set(err, "%s: %s", what, strerror(-rc));
+    if (aio->pool)
+        vr_pool_free(aio->pool);
+    if (ring)
+        io_uring_queue_exit(&aio->ring);
+    free(aio);
+    return rc;
+}
+
+static void to_pool(struct vr_aio *aio, struct vr_aio_req *req)
+{
+    req->next = NULL;
+    vr_pool_add(aio->pool, req);
+}
+
+static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
+{
+    int file = req->direct ? FILE_DIRECT : FILE_TARGET;
+    struct io_uring_sqe *sqe;
+
+    aio->inflight++;
+    req->again = false;
+    switch (req->op) {
+    case VR_AIO_READ:
+        sqe = get_sqe(aio);
+        if (req->niov == 1)
+            io_uring_prep_read(sqe, file, req->iov[0].iov_base,
+                               req->iov[0].iov_len, req->offset);
+        else
+            io_uring_prep_readv(sqe, file, req->iov, req->niov, req->offset);
+        break;
+    case VR_AIO_WRITE:
+        sqe = get_sqe(aio);
+        if (req->niov == 1)
+            io_uring_prep_write(sqe, file, req->iov[0].iov_base,
+                                req->iov[0].iov_len, req->offset);
+        else
+            io_uring_prep_writev(sqe, file, req->iov, req->niov, req->offset);
+        if (req->dsync)
+            sqe->rw_flags = RWF_DSYNC;
+        break;
+    case VR_AIO_FLUSH:
+        sqe = get_sqe(aio);
+        io_uring_prep_fsync(sqe, FILE_TARGET, IORING_FSYNC_DATASYNC);
+        break;
+    default:
+        /* Several steps, or an ioctl: not for the ring. */
+        to_pool(aio, req);
+        return;
+    }
+    io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+    sqe->user_data = (uintptr_t)req;
+}
+
+/*
+ * A transfer that ended early or failed is carried out once more, as a whole,
+ * through the page cache: requests are idempotent. When that works although
+ * direct I/O did not (and not for its alignment), direct I/O does not work on
+ * these pages at all: some block drivers cannot pass on foreign memory.
+ */
+static void finish(struct vr_aio *aio, struct vr_aio_req *req, int res,
+                   struct vr_aio_req **done)
+{
+    bool transfer = req->op == VR_AIO_READ || req->op == VR_AIO_WRITE;
+
+    if (transfer && res != (int64_t)req->len) {
+        req->again = req->direct && res < 0 && res != -EINVAL &&
+                     res != -EAGAIN && res != -EINTR;
+        req->direct = false;
+        to_pool(aio, req);
+        return;
+    }
+    req->res = transfer ? 0 : res;
+    req->next = *done;
+    *done = req;
+    aio->inflight--;
+}
+
+static void pool_done(struct vr_aio *aio, struct vr_aio_req **done)
+{
+    struct vr_aio_req *req = vr_pool_done(aio->pool);
+
+    while (req) {
+        struct vr_aio_req *next = req->next;
+
+        if (req->again && !req->res)
+            aio->target->direct = false;
+        req->next = *done;
+        *done = req;
+        aio->inflight--;
+        req = next;
+    }
+}
+
+static unsigned int reap(struct vr_aio *aio, struct vr_aio_req **done)
+{
+    struct io_uring_cqe *cqe[BATCH];
+    unsigned int i, n, ready = 0;
+
+    while ((n = io_uring_peek_batch_cqe(&aio->ring, cqe, BATCH))) {
+        for (i = 0; i < n; i++) {
+            uint64_t data = cqe[i]->user_data;
+            int res = cqe[i]->res;
+
+            if (data >= TAG_LIMIT) {
+                finish(aio, (struct vr_aio_req *)(uintptr_t)data, res, done);
+                continue;
+            }
+            if (data - 1 == FILE_POOL)
+                pool_done(aio, done);
+            else
+                ready |= 1u << (data - 1 - FILE_WAKE);
+            if (!(cqe[i]->flags & IORING_CQE_F_MORE))
+                arm_poll(aio, data - 1);
+        }
+        io_uring_cq_advance(&aio->ring, n);
+    }
+    return ready;
+}
+
+static unsigned int uring_run(struct vr_aio *aio, int64_t timeout_ns,
+                              struct vr_aio_req **done)
+{
+    struct __kernel_timespec ts = {timeout_ns / 1000000000,
+                                   timeout_ns % 1000000000};
+    struct io_uring_cqe *cqe;
+
+    *done = NULL;
+    if (timeout_ns && !io_uring_cq_ready(&aio->ring))
+        io_uring_submit_and_wait_timeout(
+            &aio->ring, &cqe, 1, timeout_ns < 0 ? NULL : &ts, NULL);
+    else if (io_uring_sq_ready(&aio->ring) || (aio->inflight && aio->deferred))
+        io_uring_submit_and_get_events(&aio->ring);
+    return reap(aio, done);
+}
+
+static void uring_close(struct vr_aio *aio)
+{
+    io_uring_queue_exit(&aio->ring);
+    vr_pool_free(aio->pool);
+    free(aio);
+}
+
+const struct vr_aio_ops vr_aio_uring = {
+    .name = "io_uring",
+    .open = uring_open,
+    .queue = uring_queue,
+    .run = uring_run,
+    .close = uring_close,
+};

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <xenstore.h>
+
+#include "devices.h"
+
+#define ROOT "backend/" VR_NAME /* relative: of the domain we run in */
+
+#define MAX_DEVICES 256
+
+/* All times in milliseconds. */
+#define BACKOFF_MIN   100
+#define BACKOFF_MAX   10000
+#define STABLE        60000 /* a worker that lived so long starts afresh */
+#define MAX_STARTS    5     /* deaths before it ever connected */
+#define WAIT_STEP     250   /* a target that is not there: look again ... */
+#define WAIT_LIMIT    15000 /* ... for so long */
+#define STOP_LIMIT    10000 /* to finish what is under way */
+
+enum dev_state {
+    DEV_IDLE,     /* to be started at @when */
+    DEV_RUNNING,
+    DEV_STOPPING, /* told to end; killed at @when */
+    DEV_FAILED,   /* until its nodes change */
+};
+
+struct device {
+    struct device *next;
+    struct vr_xs_dev dev;
+    uint32_t guest; /* and id: as in the path */
+    char id[VR_ID_LEN + 1];
+    enum dev_state state;
+    bool present;   /* its nodes exist */
+    bool connected; /* once, at least */
+    bool stable;    /* this worker connected */
+    pid_t pid;
+    int sock;
+    char report; /* VR_WORKER_WAIT, VR_WORKER_FAILED: the worker's last word */
+    char why[VR_WORKER_MSG_MAX];
+    int64_t when, started, waiting_since;
+    unsigned int backoff, starts;
+};
+
+struct devices {
+    const struct vr_worker_opts *opts;
+    struct xs_handle *xs;
+    int sigfd;
+    struct device *list;
+    unsigned int count;
+    bool quit;
+    int64_t now;
+};
+
+static int64_t clock_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+static void node_path(const struct device *d, const char *leaf, char *buf)
+{
+    snprintf(buf, VR_XS_PATH, ROOT "/%u/%s/%s", d->guest, d->id, leaf);
+}
+
+/* What the toolstack sees of us. Nodes that were withdrawn meanwhile cannot
+ * be made anew by us: xenstore refuses, which is right. */
+static void say(struct devices *ds, struct device *d, enum vr_xbstate state,
+                const char *error)
+{
+    char path[VR_XS_PATH], value[16];
+
+    if (!d->present)
+        return;
+    node_path(d, "error", path);
+    xs_write(ds->xs, XBT_NULL, path, error, strlen(error));
+    node_path(d, "state", path);
+    snprintf(value, sizeof(value), "%d", state);
+    xs_write(ds->xs, XBT_NULL, path, value, strlen(value));
+}
+
+static void fail(struct devices *ds, struct device *d, const char *why)
+{
+    vr_log(d->guest, d->id, "%s", why);
+    d->state = DEV_FAILED;
+    say(ds, d, VR_XB_CLOSED, why);
+}
+
+/* ---- workers ---- */
+
+static void start(struct devices *ds, struct device *d)
+{
+    struct device *o;
+    int pair[2];
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+        fail(ds, d, "cannot make a socket pair");
+        return;
+    }
+    pid = fork();
+    if (pid < 0) {
+        close(pair[0]);
+        close(pair[1]);
+        fail(ds, d, "cannot start a process for the device");
+        return;
+    }
+    if (!pid) {
+        /* Another worker must see its socket close when the parent's end
+         * does: no copy of it may live here. */
+        for (o = ds->list; o; o = o->next) {
+            if (o->sock >= 0)
+                close(o->sock);
+        }
+        close(pair[0]);
+        close(ds->sigfd);
+        xs_daemon_destroy_postfork(ds->xs);
+        vr_worker_main(&d->dev, pair[1], ds->opts);
+    }
+    close(pair[1]);
+    d->sock = pair[0];
+    d->pid = pid;
+    d->state = DEV_RUNNING;
+    d->stable = false;
+    d->report = 0;
+    d->started = ds->now;
+    d->starts++;
+}
+
+static void stop(struct devices *ds, struct device *d)
+{
+    if (d->state != DEV_RUNNING)
+        return;
+    /* That is the order to end. */
+    close(d->sock);
+    d->sock = -1;
+    d->state = DEV_STOPPING;
+    d->when = ds->now + STOP_LIMIT;
+}
+
+static void message(struct devices *ds, struct device *d)
+{
+    char msg[VR_WORKER_MSG_MAX + 1];
+    ssize_t n = recv(d->sock, msg, sizeof(msg) - 1, MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        /* It is about to die; the signal says how. */
+        close(d->sock);
+        d->sock = -1;
+        return;
+    }
+    msg[n] = '\0';
+    if (msg[0] == VR_WORKER_CONNECTED) {
+        d->connected = d->stable = true;
+        d->starts = 0;
+        d->waiting_since = 0;
+        vr_log(d->guest, d->id, "%s", msg + 1);
+        say(ds, d, VR_XB_CONNECTED, "");
+        return;
+    }
+    d->report = msg[0];
+    snprintf(d->why, sizeof(d->why), "%s", msg + 1);
+}
+
+/* The worker ended by itself. */
+static void died(struct devices *ds, struct device *d, int status)
+{
+    char why[VR_WORKER_MSG_MAX];
+
+    if (d->report == VR_WORKER_FAILED) {
+        fail(ds, d, d->why);
+        return;
+    }
+    d->state = DEV_IDLE;
+    if (d->report == VR_WORKER_WAIT) {
+        if (!d->waiting_since) {
+            d->waiting_since = ds->now;
+            vr_log(d->guest, d->id, "%s; waiting for it", d->why);
+        }
+        d->starts = 0;
+        d->when = ds->now + WAIT_STEP;
+        if (ds->now - d->waiting_since > WAIT_LIMIT)
+            fail(ds, d, d->why);
+        return;
+    }
+    if (WIFSIGNALED(status))
+        snprintf(why, sizeof(why), "worker %d was killed by signal %d%s",
+                 d->pid, WTERMSIG(status),
+                 WTERMSIG(status) == SIGSYS
+                     ? " (a system call that its filter forbids)" : "");
+    else
+        snprintf(why, sizeof(why), "worker %d ended with code %d", d->pid,
+                 WEXITSTATUS(status));
+    if (!d->connected && d->starts >= MAX_STARTS) {
+        fail(ds, d, why);
+        return;
+    }
+    if (d->stable && ds->now - d->started > STABLE)
+        d->backoff = 0;
+    d->backoff = d->backoff ? d->backoff * 2 : BACKOFF_MIN;
+    if (d->backoff > BACKOFF_MAX)
+        d->backoff = BACKOFF_MAX;
+    d->when = ds->now + d->backoff;
+    vr_log(d->guest, d->id, "%s; a new one starts in %u ms", why, d->backoff);
+    if (d->connected)
+        say(ds, d, VR_XB_CONNECTED, why);
+}
+
+static void reap(struct devices *ds)
+{
+    struct signalfd_siginfo si;
+    struct device *d;
+    int status;
+    pid_t pid;
+
+    while (read(ds->sigfd, &si, sizeof(si)) == sizeof(si)) {
+        if (si.ssi_signo != SIGCHLD)
+            ds->quit = true;
+    }
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (d = ds->list; d && d->pid != pid; d = d->next)
+            ;
+        if (!d)
+            continue;
+        /* Its last words may still be in the socket. */
+        while (d->sock >= 0)
+            message(ds, d);
+        d->pid = 0;
+        if (d->state == DEV_STOPPING) {
+            d->state = DEV_IDLE;
+            d->when = ds->now;
+            d->backoff = d->starts = 0;
+            vr_log(d->guest, d->id, "closed");
+            continue;
+        }
+        d->pid = pid;
+        died(ds, d, status);
+        d->pid = 0;
+    }
+}
+
+/* ---- xenstore ---- */
+
+struct node_ctx {
+    struct devices *ds;
+    struct device *d;
+};
+
+static char *read_node(void *ctx, const char *key, size_t *len)
+{
+    struct node_ctx *n = ctx;
+    char path[VR_XS_PATH];
+    unsigned int l = 0;
+    char *value;
+
+    node_path(n->d, key, path);
+    value = xs_read(n->ds->xs, XBT_NULL, path, &l);
+    *len = l;
+    return value;
+}
+
+static bool same(const struct vr_xs_dev *a, const struct vr_xs_dev *b)
+{
+    return a->guest == b->guest && a->dma_base == b->dma_base &&
+           a->dma_size == b->dma_size && a->gref_base == b->gref_base &&
+           a->ctrl_domid == b->ctrl_domid && a->ctrl_gref == b->ctrl_gref &&
+           a->ctrl_port == b->ctrl_port &&
+           !strcmp(a->cfg.target, b->cfg.target) &&
+           a->cfg.readonly == b->cfg.readonly;
+}
+
+static struct device *find(struct devices *ds, uint32_t guest, const char *id)
+{
+    struct device *d;
+
+    for (d = ds->list; d; d = d->next) {
+        if (d->guest == guest && !strcmp(d->id, id))
+            return d;
+    }
+    if (ds->count >= MAX_DEVICES)
+        return NULL;
+    d = calloc(1, sizeof(*d));
+    if (!d)
+        return NULL;
+    d->guest = guest;
+    d->sock = -1;
+    snprintf(d->id, sizeof(d->id), "%s", id);
+    d->next = ds->list;
+    ds->list = d;
+    ds->count++;
+    return d;
+}
+
+static void look_at(struct devices *ds, uint32_t guest, const char *id)
+{
+    struct node_ctx ctx = {.ds = ds};
+    struct vr_xs_dev dev;
+    struct vr_err err = {""};
+    struct device *d;
+    bool changed;
+    int rc;
+
+    if (!vr_id_valid(id))
+        return;
+    d = find(ds, guest, id);
+    if (!d)
+        return;
+    d->present = true;
+    ctx.d = d;
+    memset(&dev, 0, sizeof(dev));
+    rc = vr_xs_dev_parse(&dev, id, read_node, &ctx, &err);
+    if (!rc && dev.guest != guest) {
+        rc = -EINVAL;
+        vr_err_set(&err, "xenstore: frontend-id: %u: the path says %u",
+                   dev.guest, guest);
+    }
+    if (rc) {
+        if (d->state == DEV_RUNNING)
+            stop(ds, d);
+        else if (d->state == DEV_IDLE)
+            fail(ds, d, err.text);
+        memset(&d->dev, 0, sizeof(d->dev));
+        return;
+    }
+    changed = !same(&dev, &d->dev);
+    if (!changed)
+        return;
+    if (d->state == DEV_RUNNING)
+        stop(ds, d);
+    d->dev = dev;
+    d->connected = false;
+    if (d->state == DEV_FAILED)
+        d->state = DEV_IDLE;
+    if (d->state == DEV_IDLE)
+        d->when = ds->now;
+}
+
+/* Anything may have changed: look at all of it, there is not much. */
+static void scan(struct devices *ds)
+{
+    unsigned int ng = 0, ni, i, k;
+    struct device *d;
+    char **guests;
+
+    guests = xs_directory(ds->xs, XBT_NULL, ROOT, &ng);
+    if (!guests && errno != ENOENT)
+        return; /* an unreadable store says nothing about devices */
+    for (d = ds->list; d; d = d->next)
+        d->present = false;
+    for (i = 0; i < ng; i++) {
+        char path[VR_XS_PATH];
+        uint64_t guest;
+        char **ids;
+
+        if (vr_parse_u64(guests[i], VR_DOMID_NONE, &guest))
+            continue;
+        snprintf(path, sizeof(path), ROOT "/%u", (uint32_t)guest);
+        ni = 0;
+        ids = xs_directory(ds->xs, XBT_NULL, path, &ni);
+        for (k = 0; k < ni; k++)
+            look_at(ds, guest, ids[k]);
+        free(ids);
+    }
+    free(guests);
+    for (d = ds->list; d; d = d->next) {
+        if (!d->present)
+            stop(ds, d);
+    }
+}
+
+/* ---- the loop ---- */
+
+/* Does what is due; forgets who is gone. Returns the time to the next deed. */
+static int due(struct devices *ds)
+{
+    struct device **p = &ds->list, *d;
+    int64_t wait = -1;
+
+    while ((d = *p)) {
+        if (d->state == DEV_STOPPING && ds->now >= d->when) {
+            vr_log(d->guest, d->id, "worker %d does not end; killed", d->pid);
+            kill(d->pid, SIGKILL);
+            d->when = ds->now + STOP_LIMIT;
+        }
+        if (!d->pid && (!d->present || ds->quit)) {
+            *p = d->next;
+            free(d);
+            ds->count--;
+            continue;
+        }
+        if (d->state == DEV_IDLE && !d->dev.dma_size)
+            d->state = DEV_FAILED; /* its nodes said nothing usable */
+        if (d->state == DEV_IDLE && ds->now >= d->when)
+            start(ds, d);
+        if ((d->state == DEV_IDLE || d->state == DEV_STOPPING) &&
+            (wait < 0 || d->when - ds->now < wait))
+            wait = d->when > ds->now ? d->when - ds->now : 0;
+        p = &d->next;
+    }
+    return wait;
+}
+
+static void wait_for_work(struct devices *ds, int timeout)
+{
+    struct pollfd pfd[2 + MAX_DEVICES];
+    struct device *owner[2 + MAX_DEVICES], *d;
+    unsigned int n = 2, i;
+    bool changed = false;
+
+    pfd[0].fd = ds->sigfd;
+    pfd[1].fd = xs_fileno(ds->xs);
+    for (d = ds->list; d; d = d->next) {
+        if (d->sock < 0)
+            continue;
+        pfd[n].fd = d->sock;
+        owner[n++] = d;
+    }
+    for (i = 0; i < n; i++) {
+        pfd[i].events = POLLIN;
+        pfd[i].revents = 0;
+    }
+    if (poll(pfd, n, timeout) < 0)
+        return;
+    ds->now = clock_ms();
+    for (i = 2; i < n; i++) {
+        if (pfd[i].revents)
+            message(ds, owner[i]);
+    }
+    if (pfd[0].revents)
+        reap(ds);
+    if (pfd[1].revents) {
+        char **event;
+
+        while ((event = xs_check_watch(ds->xs))) {
+            free(event);
+            changed = true;
+        }
+    }
+    if (changed && !ds->quit)
+        scan(ds);
+}
+
+int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
+{
+    struct devices ds = {.opts = opts, .sigfd = -1};
+    struct device *d;
+    sigset_t set;
+    int rc = 0, wait = 0;
+
+    /* Before libxenstore starts its thread, which inherits this. */
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    ds.sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (ds.sigfd < 0) {
+        rc = -errno;
+        vr_err_set(err, "signalfd: %s", strerror(errno));
+        goto out;
+    }
+    ds.xs = xs_open(0);
+    if (!ds.xs || !xs_watch(ds.xs, ROOT, "devices")) {
+        rc = -errno;
+        vr_err_set(err, "xenstore cannot be reached: %s (is this a Xen "
+                   "domain? /dev/xen/xenbus and its owner?)",
+                   strerror(errno));
+        goto out;
+    }
+    vr_log(0, NULL, "watching %s", ROOT);
+    ds.now = clock_ms();
+    while (!ds.quit || ds.list) {
+        if (ds.quit) {
+            for (d = ds.list; d; d = d->next)
+                stop(&ds, d);
+        }
+        wait = due(&ds);
+        if (!ds.quit || ds.list)
+            wait_for_work(&ds, wait);
+    }
+out:
+    if (ds.xs)
+        xs_close(ds.xs);
+    if (ds.sigfd >= 0)
+        close(ds.sigfd);
+    return rc;
+}

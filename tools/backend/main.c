@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vr-backend: serves restricted virtio devices from within a driver domain. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "devices.h"
+#include "sandbox.h"
+
+static void usage(FILE *f)
+{
+    fprintf(f,
+            "usage: vr-backend [-dhSt] [-c auto|direct|buffered] [-u user]\n"
+            "Serves the virtio_restricted devices that xenstore lists for "
+            "this domain.\n"
+            "  -c  how to do I/O: direct where it works (auto, the default),\n"
+            "      always direct, or through the page cache\n"
+            "  -d  no system call filter, for a debugger\n"
+            "  -S  wait for xenstore instead of failing\n"
+            "  -t  threads instead of io_uring\n"
+            "  -u  the user to become\n");
+}
+
+static int parse_cache(const char *s, enum vr_cache *out)
+{
+    static const char *const names[] = {
+        [VR_CACHE_AUTO] = "auto",
+        [VR_CACHE_DIRECT] = "direct",
+        [VR_CACHE_BUFFERED] = "buffered",
+    };
+    unsigned int i;
+
+    for (i = 0; i < VR_ARRAY_SIZE(names); i++) {
+        if (!strcmp(s, names[i])) {
+            *out = i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+int main(int argc, char **argv)
+{
+    struct vr_worker_opts opts = {.cache = VR_CACHE_AUTO};
+    const char *user = NULL;
+    bool patient = false;
+    struct vr_err err = {""};
+    int rc, o;
+
+    while ((o = getopt(argc, argv, "c:dhStu:")) != -1) {
+        switch (o) {
+        case 'c':
+            if (parse_cache(optarg, &opts.cache)) {
+                fprintf(stderr, "vr-backend: -c %s: not auto, direct or "
+                        "buffered\n", optarg);
+                return 2;
+            }
+            break;
+        case 'd':
+            opts.no_sandbox = true;
+            break;
+        case 'h':
+            usage(stdout);
+            return 0;
+        case 'S':
+            patient = true;
+            break;
+        case 't':
+            opts.threads = true;
+            break;
+        case 'u':
+            user = optarg;
+            break;
+        default:
+            usage(stderr);
+            return 2;
+        }
+    }
+    if (optind != argc) {
+        usage(stderr);
+        return 2;
+    }
+    rc = user ? vr_sandbox_user(user, &err) : 0;
+    if (!rc) {
+        do {
+            rc = vr_devices_serve(&opts, &err);
+        } while (rc && patient && !sleep(1));
+    }
+    if (rc)
+        fprintf(stderr, "vr-backend: %s\n", err.text);
+    return rc ? 1 : 0;
+}

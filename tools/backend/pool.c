@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "pool.h"
+
+#define STACK_SIZE (128u << 10)
+
+struct vr_pool {
+    struct vr_target *target;
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct vr_aio_req *head, **tail; /* to do, in order */
+    struct vr_aio_req *done;
+    bool quit;
+    int fd;
+    unsigned int threads;
+    pthread_t thread[];
+};
+
+void vr_aio_exec(struct vr_target *t, struct vr_aio_req *req)
+{
+    switch (req->op) {
+    case VR_AIO_READ:
+        req->res = vr_target_read(t, req->direct, req->iov, req->niov,
+                                  req->offset);
+        return;
+    case VR_AIO_WRITE:
+        req->res = vr_target_write(t, req->direct, req->iov, req->niov,
+                                   req->offset, req->dsync);
+        return;
+    case VR_AIO_FLUSH:
+        req->res = vr_target_flush(t);
+        return;
+    case VR_AIO_DISCARD:
+        req->res = vr_target_discard(t, req->offset, req->len);
+        return;
+    case VR_AIO_ZEROES:
+        req->res = vr_target_zero(t, req->offset, req->len, req->unmap);
+        return;
+    }
+    req->res = -EINVAL;
+}
+
+static void *pool_thread(void *arg)
+{
+    struct vr_pool *pool = arg;
+    struct vr_aio_req *req;
+
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        while (!pool->head && !pool->quit)
+            pthread_cond_wait(&pool->more, &pool->lock);
+        req = pool->head;
+        if (!req)
+            break;
+        pool->head = req->next;
+        if (!pool->head)
+            pool->tail = &pool->head;
+        pthread_mutex_unlock(&pool->lock);
+
+        vr_aio_exec(pool->target, req);
+
+        pthread_mutex_lock(&pool->lock);
+        /* Announced once until it is taken. */
+        if (!pool->done)
+            eventfd_write(pool->fd, 1);
+        req->next = pool->done;
+        pool->done = req;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+int vr_pool_new(struct vr_pool **out, struct vr_target *target,
+                unsigned int threads)
+{
+    struct vr_pool *pool;
+    pthread_attr_t attr;
+    int rc = 0;
+
+    pool = calloc(1, sizeof(*pool) + threads * sizeof(pthread_t));
+    if (!pool)
+        return -ENOMEM;
+    pool->target = target;
+    pool->tail = &pool->head;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->more, NULL);
+    pool->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pool->fd < 0)
+        rc = -errno;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_SIZE);
+    while (!rc && pool->threads < threads) {
+        rc = -pthread_create(&pool->thread[pool->threads], &attr, pool_thread,
+                             pool);
+        if (!rc)
+            pool->threads++;
+    }
+    pthread_attr_destroy(&attr);
+    if (rc)
+        vr_pool_free(pool);
+    else
+        *out = pool;
+    return rc;
+}
+
+void vr_pool_free(struct vr_pool *pool)
+{
+    unsigned int i;
+
+    pthread_mutex_lock(&pool->lock);
+    pool->quit = true;
+    pthread_cond_broadcast(&pool->more);
+    pthread_mutex_unlock(&pool->lock);
+    for (i = 0; i < pool->threads; i++)
+        pthread_join(pool->thread[i], NULL);
+    if (pool->fd >= 0)
+        close(pool->fd);
+    pthread_cond_destroy(&pool->more);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+int vr_pool_fd(const struct vr_pool *pool)
+{
+    return pool->fd;
+}
+
+void vr_pool_add(struct vr_pool *pool, struct vr_aio_req *list)
+{
+    struct vr_aio_req *last = list;
+
+    while (last->next)
+        last = last->next;
+    pthread_mutex_lock(&pool->lock);
+    *pool->tail = list;
+    pool->tail = &last->next;
+    if (list == last)
+        pthread_cond_signal(&pool->more);
+    else
+        pthread_cond_broadcast(&pool->more);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+struct vr_aio_req *vr_pool_done(struct vr_pool *pool)
+{
+    struct vr_aio_req *list;
+    eventfd_t n;
+
+    pthread_mutex_lock(&pool->lock);
+    list = pool->done;
+    pool->done = NULL;
+    if (list)
+        eventfd_read(pool->fd, &n);
+    pthread_mutex_unlock(&pool->lock);
+    return list;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <grp.h>
+#include <linux/fs.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <xen/xen.h>
+#include <xen/sys/evtchn.h>
+
+#include "sandbox.h"
+
+/* Open ones stay; no number below is free for another. ppoll() counts too. */
+#define MAX_FILES 3
+
+/*
+ * /etc/passwd read by hand: getpwnam() of a static program would want the
+ * shared name service modules of the very same libc.
+ */
+static int find_user(const char *user, uid_t *uid, gid_t *gid)
+{
+    size_t len = strlen(user);
+    char line[512];
+    int rc = -ENOENT;
+    FILE *f;
+
+    f = fopen("/etc/passwd", "re");
+    if (!f)
+        return -errno;
+    while (fgets(line, sizeof(line), f)) {
+        unsigned int u, g;
+
+        if (strncmp(line, user, len) || line[len] != ':')
+            continue;
+        if (sscanf(line + len, ":%*[^:]:%u:%u:", &u, &g) == 2) {
+            *uid = u;
+            *gid = g;
+            rc = 0;
+        }
+        break;
+    }
+    fclose(f);
+    return rc;
+}
+
+int vr_sandbox_user(const char *user, struct vr_err *err)
+{
+    uid_t uid;
+    gid_t gid;
+    int rc;
+
+    rc = find_user(user, &uid, &gid);
+    if (rc || !uid) {
+        rc = rc ? rc : -EINVAL;
+        vr_err_set(err, "user %s: %s", user,
+                   rc == -EINVAL ? "is root; name another one"
+                                 : "not in /etc/passwd; add it or omit -u");
+        return rc;
+    }
+    if (setgroups(1, &gid) || setresgid(gid, gid, gid) ||
+        setresuid(uid, uid, uid)) {
+        rc = -errno;
+        vr_err_set(err, "user %s: cannot become it: %s", user, strerror(errno));
+        return rc;
+    }
+    return 0;
+}
+
+static const int allowed[] = {
+    /* the loop */
+    SCMP_SYS(io_uring_enter),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(read),
+    SCMP_SYS(write),
+    SCMP_SYS(clock_gettime),
+    /* requests that a thread carries out */
+    SCMP_SYS(preadv2),
+    SCMP_SYS(pwritev2),
+    SCMP_SYS(fdatasync),
+    SCMP_SYS(fallocate),
+    SCMP_SYS(futex),
+    /* the end, by whatever way */
+    SCMP_SYS(close),
+    SCMP_SYS(munmap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(brk),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(tgkill),
+};
+
+static const unsigned long ioctls[] = {
+    IOCTL_EVTCHN_NOTIFY,
+    BLKDISCARD,
+};
+
+static int filter(void)
+{
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    unsigned int i;
+    int rc;
+
+    if (!ctx)
+        return -ENOMEM;
+    rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
+    for (i = 0; !rc && i < VR_ARRAY_SIZE(allowed); i++)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+    for (i = 0; !rc && i < VR_ARRAY_SIZE(ioctls); i++)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                              SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)ioctls[i], 0));
+    /* Memory for libc, if it wants some; never to be executed. */
+    if (!rc)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    if (!rc)
+        rc = seccomp_load(ctx);
+    seccomp_release(ctx);
+    return rc;
+}
+
+static int limit(int what, rlim_t to)
+{
+    struct rlimit r = {to, to};
+
+    return setrlimit(what, &r) ? -errno : 0;
+}
+
+int vr_sandbox_worker(struct vr_err *err)
+{
+    const char *what = "no_new_privs";
+    int rc = 0;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0))
+        rc = -errno;
+    if (!rc) {
+        what = "resource limits";
+        rc = limit(RLIMIT_CORE, 0);
+    }
+    if (!rc)
+        rc = limit(RLIMIT_NOFILE, MAX_FILES);
+    if (!rc) {
+        what = "system call filter (CONFIG_SECCOMP_FILTER)";
+        rc = filter();
+    }
+    if (rc)
+        vr_err_set(err, "%s: %s", what, strerror(-rc));
+    return rc;
+}

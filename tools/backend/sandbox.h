@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the backend gives up: root at its start, and in each worker, once all
+ * is open, everything but the few system calls of its loop.
+ */
+#ifndef VR_SANDBOX_H
+#define VR_SANDBOX_H
+
+#include "../libs/vr.h"
+
+/** vr_sandbox_user() - become @user (a name), for good. 0 or -errno. */
+int vr_sandbox_user(const char *user, struct vr_err *err);
+
+/**
+ * vr_sandbox_worker() - no new privileges, no new files, no core, and a
+ * system call filter that kills. Threads started before are bound as well.
+ * Returns 0 or -errno with @err.
+ */
+int vr_sandbox_worker(struct vr_err *err);
+
+#endif /* VR_SANDBOX_H */

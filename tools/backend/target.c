@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "target.h"
+
+#define SECTOR 512u
+/* Vectors handed to the kernel at once; far below IOV_MAX. */
+#define IOV_BATCH 32
+
+void vr_target_close(struct vr_target *t)
+{
+    if (t->direct_fd >= 0)
+        close(t->direct_fd);
+    if (t->fd >= 0)
+        close(t->fd);
+    t->fd = t->direct_fd = -1;
+}
+
+/* Without sysfs nobody can tell: offer it, the kernel answers for itself. */
+static bool block_can_discard(dev_t rdev)
+{
+    unsigned long long max = 1;
+    char path[96];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/discard_max_bytes",
+             major(rdev), minor(rdev));
+    f = fopen(path, "re");
+    if (!f) { /* a partition has its queue one level up */
+        snprintf(path, sizeof(path),
+                 "/sys/dev/block/%u:%u/../queue/discard_max_bytes",
+                 major(rdev), minor(rdev));
+        f = fopen(path, "re");
+    }
+    if (!f)
+        return true;
+    if (fscanf(f, "%llu", &max) != 1)
+        max = 1;
+    fclose(f);
+    return max != 0;
+}
+
+/* A hole punched behind the end changes nothing and tells. */
+static bool file_can_punch(const struct vr_target *t, uint64_t end)
+{
+    if (t->readonly)
+        return false;
+    return !fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                      (end + 0xfffff) & ~UINT64_C(0xfff), 4096);
+}
+
+static void file_dio_align(struct vr_target *t)
+{
+    t->mem_align = t->off_align = SECTOR;
+#ifdef STATX_DIOALIGN
+    struct statx stx;
+
+    if (!statx(t->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) &&
+        (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_mem_align &&
+        stx.stx_dio_offset_align) {
+        t->mem_align = stx.stx_dio_mem_align;
+        t->off_align = stx.stx_dio_offset_align;
+    }
+#endif
+}
+
+int vr_target_open(struct vr_target *t, const char *path, bool readonly,
+                   enum vr_cache cache, struct vr_err *err)
+{
+    int flags = (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+    struct stat st;
+    int rc, lbs;
+
+    memset(t, 0, sizeof(*t));
+    t->direct_fd = -1;
+    t->readonly = readonly;
+    /* A FIFO must not hang us; the flag itself would spoil the I/O. */
+    t->fd = open(path, flags | O_NONBLOCK);
+    if (t->fd < 0) {
+        rc = -errno;
+        vr_err_set(err, "target %s: cannot open it%s: %s", path,
+                   readonly ? "" : " for writing", strerror(errno));
+        goto out;
+    }
+    if (fstat(t->fd, &st) || fcntl(t->fd, F_SETFL, 0)) {
+        rc = -errno;
+        vr_err_set(err, "target %s: %s", path, strerror(errno));
+        goto out;
+    }
+    if (S_ISBLK(st.st_mode)) {
+        t->block = true;
+        if (ioctl(t->fd, BLKGETSIZE64, &t->size) ||
+            ioctl(t->fd, BLKSSZGET, &lbs)) {
+            rc = -errno;
+            vr_err_set(err, "target %s: cannot find its size: %s", path,
+                       strerror(errno));
+            goto out;
+        }
+        if (lbs < (int)SECTOR || lbs > 65536 || (lbs & (lbs - 1)))
+            lbs = SECTOR;
+        t->blk_size = t->mem_align = t->off_align = lbs;
+        t->can_discard = block_can_discard(st.st_rdev);
+    } else if (S_ISREG(st.st_mode)) {
+        t->size = st.st_size;
+        t->blk_size = SECTOR;
+        t->can_discard = file_can_punch(t, t->size);
+        file_dio_align(t);
+    } else {
+        rc = -EINVAL;
+        vr_err_set(err, "target %s: is neither a file nor a block device",
+                   path);
+        goto out;
+    }
+    t->size &= ~(uint64_t)(t->blk_size - 1);
+    if (!t->size) {
+        rc = -EINVAL;
+        vr_err_set(err, "target %s: is empty; it needs at least %u bytes",
+                   path, t->blk_size);
+        goto out;
+    }
+    if (flock(t->fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) &&
+        errno == EWOULDBLOCK) {
+        rc = -EBUSY;
+        vr_err_set(err, "target %s: is in use by another device or process",
+                   path);
+        goto out;
+    }
+    if (cache != VR_CACHE_BUFFERED) {
+        t->direct_fd = open(path, flags | O_DIRECT);
+        t->direct = t->direct_fd >= 0;
+    }
+    if (cache == VR_CACHE_DIRECT && !t->direct) {
+        rc = -ENOTSUP;
+        vr_err_set(err, "target %s: no direct I/O there; use -c auto", path);
+        goto out;
+    }
+    return 0;
+out:
+    vr_target_close(t);
+    return rc;
+}
+
+bool vr_target_direct_ok(const struct vr_target *t, const struct iovec *iov,
+                         unsigned int niov, uint64_t offset)
+{
+    uint64_t mem = 0, off = offset;
+    unsigned int i;
+
+    if (!t->direct)
+        return false;
+    for (i = 0; i < niov; i++) {
+        mem |= (uintptr_t)iov[i].iov_base;
+        off |= iov[i].iov_len;
+    }
+    return !(mem & (t->mem_align - 1)) && !(off & (t->off_align - 1));
+}
+
+/* Whole transfers, in as many calls as the kernel wants. */
+static int transfer(int fd, const struct iovec *iov, unsigned int niov,
+                    uint64_t offset, bool write, int flags)
+{
+    size_t skip = 0; /* bytes of iov[0] that are done */
+
+    while (niov) {
+        struct iovec v[IOV_BATCH];
+        unsigned int n = niov < IOV_BATCH ? niov : IOV_BATCH;
+        ssize_t r;
+
+        memcpy(v, iov, n * sizeof(*v));
+        v[0].iov_base = (char *)v[0].iov_base + skip;
+        v[0].iov_len -= skip;
+        r = write ? pwritev2(fd, v, n, offset, flags)
+                  : preadv2(fd, v, n, offset, flags);
+        if (r < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (r < 0)
+            return -errno;
+        if (!r)
+            return -EIO;
+        offset += r;
+        r += skip;
+        while (niov && (size_t)r >= iov->iov_len) {
+            r -= iov->iov_len;
+            iov++;
+            niov--;
+        }
+        skip = r;
+    }
+    return 0;
+}
+
+int vr_target_read(struct vr_target *t, bool direct, const struct iovec *iov,
+                   unsigned int niov, uint64_t offset)
+{
+    if (direct && !transfer(t->direct_fd, iov, niov, offset, false, 0))
+        return 0;
+    return transfer(t->fd, iov, niov, offset, false, 0);
+}
+
+int vr_target_write(struct vr_target *t, bool direct, const struct iovec *iov,
+                    unsigned int niov, uint64_t offset, bool dsync)
+{
+    int flags = dsync ? RWF_DSYNC : 0;
+
+    if (direct && !transfer(t->direct_fd, iov, niov, offset, true, flags))
+        return 0;
+    return transfer(t->fd, iov, niov, offset, true, flags);
+}
+
+int vr_target_flush(struct vr_target *t)
+{
+    return fdatasync(t->fd) ? -errno : 0;
+}
+
+int vr_target_discard(struct vr_target *t, uint64_t offset, uint64_t len)
+{
+    uint64_t range[2] = {offset, len};
+    int r;
+
+    if (t->block)
+        r = ioctl(t->fd, BLKDISCARD, range);
+    else
+        r = fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                      len);
+    return r ? -errno : 0;
+}
+
+static int write_zeroes(struct vr_target *t, uint64_t offset, uint64_t len)
+{
+    static uint8_t zero[32768];
+    int rc = 0;
+
+    while (len && !rc) {
+        struct iovec v = {zero, len < sizeof(zero) ? len : sizeof(zero)};
+
+        rc = transfer(t->fd, &v, 1, offset, true, 0);
+        offset += v.iov_len;
+        len -= v.iov_len;
+    }
+    return rc;
+}
+
+int vr_target_zero(struct vr_target *t, uint64_t offset, uint64_t len,
+                   bool unmap)
+{
+    /* A hole reads as zeroes in a file; what a discarded block of a device
+     * reads as, nobody promises: there the kernel is to choose. */
+    if (unmap && !fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                            offset, len))
+        return 0;
+    if (!fallocate(t->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset,
+                   len))
+        return 0;
+    if (errno != EOPNOTSUPP && errno != ENOSYS && errno != ENODEV)
+        return -errno;
+    return write_zeroes(t, offset, len);
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <xenevtchn.h>
+#include <xengnttab.h>
+
+#include "loop.h"
+#include "sandbox.h"
+#include "worker.h"
+
+struct worker {
+    const struct vr_xs_dev *dev;
+    int sock;
+    xengnttab_handle *gt;
+    xenevtchn_handle *ec;
+    evtchn_port_t port;
+    struct vr_window win;
+    struct vr_ctrl_page *page;
+    struct vr_target target;
+};
+
+void vr_log(uint32_t g, const char *id, const char *fmt, ...)
+{
+    char line[600], *p = line;
+    size_t left = sizeof(line) - 1;
+    va_list ap;
+    int r;
+
+    if (id)
+        r = snprintf(p, left, "vr-backend: %u/%s: ", g, id);
+    else
+        r = snprintf(p, left, "vr-backend: ");
+    p += r;
+    left -= r;
+    va_start(ap, fmt);
+    r = vsnprintf(p, left, fmt, ap);
+    va_end(ap);
+    p += (size_t)r < left ? (size_t)r : left - 1;
+    *p++ = '\n';
+    /* One write: lines of several processes stay whole. */
+    if (write(STDERR_FILENO, line, p - line) < 0)
+        return;
+}
+
+static void tell(struct worker *w, char what, const char *text)
+{
+    char msg[VR_WORKER_MSG_MAX];
+    int n = snprintf(msg, sizeof(msg), "%c%s", what, text);
+
+    if (n >= (int)sizeof(msg))
+        n = sizeof(msg) - 1;
+    /* A parent that is gone is noticed by the loop. */
+    if (send(w->sock, msg, n, MSG_NOSIGNAL) < 0)
+        return;
+}
+
+/* ---- Xen ---- */
+
+static int map_window(struct worker *w, struct vr_err *err)
+{
+    const struct vr_xs_dev *dev = w->dev;
+    uint32_t i, count = dev->dma_size >> VR_PAGE_SHIFT;
+    uint32_t *refs;
+    int rc = 0;
+
+    refs = malloc(count * sizeof(*refs));
+    if (!refs)
+        return -ENOMEM;
+    for (i = 0; i < count; i++)
+        refs[i] = dev->gref_base + i;
+    w->win.base = dev->dma_base;
+    w->win.size = dev->dma_size;
+    w->win.va = xengnttab_map_domain_grant_refs(w->gt, count, dev->guest, refs,
+                                                PROT_READ | PROT_WRITE);
+    if (!w->win.va) {
+        rc = -errno;
+        vr_err_set(err,
+                   "window of %u pages at grant %u of domain %u cannot be "
+                   "mapped: %s (SILO? gnttab_max_maptrack_frames? gntdev's "
+                   "limit?)",
+                   count, dev->gref_base, dev->guest, strerror(errno));
+    } else {
+        /* The guest's data is not ours to dump, nor to pass on. */
+        madvise(w->win.va, dev->dma_size, MADV_DONTDUMP);
+        madvise(w->win.va, dev->dma_size, MADV_DONTFORK);
+    }
+    free(refs);
+    return rc;
+}
+
+static int open_xen(struct worker *w, struct vr_err *err)
+{
+    const struct vr_xs_dev *dev = w->dev;
+    int rc, r;
+
+    w->gt = xengnttab_open(NULL, 0);
+    if (!w->gt) {
+        rc = -errno;
+        vr_err_set(err, "/dev/xen/gntdev cannot be opened: %s (module "
+                   "xen-gntdev? owner?)", strerror(errno));
+        return rc;
+    }
+    w->ec = xenevtchn_open(NULL, 0);
+    if (!w->ec) {
+        rc = -errno;
+        vr_err_set(err, "/dev/xen/evtchn cannot be opened: %s (module "
+                   "xen-evtchn? owner?)", strerror(errno));
+        return rc;
+    }
+    w->page = xengnttab_map_grant_ref(w->gt, dev->ctrl_domid, dev->ctrl_gref,
+                                      PROT_READ | PROT_WRITE);
+    if (!w->page) {
+        rc = -errno;
+        vr_err_set(err, "control page, grant %u of domain %u, cannot be "
+                   "mapped: %s", dev->ctrl_gref, dev->ctrl_domid,
+                   strerror(errno));
+        return rc;
+    }
+    rc = vr_ctrl_check(w->page);
+    if (rc) {
+        vr_err_set(err, "control page is not version %u: broker and backend "
+                   "have to be of one release", VR_CTRL_VERSION);
+        return rc;
+    }
+    r = xenevtchn_bind_interdomain(w->ec, dev->ctrl_domid, dev->ctrl_port);
+    if (r < 0) {
+        rc = -errno;
+        vr_err_set(err, "event channel %u of domain %u cannot be bound: %s",
+                   dev->ctrl_port, dev->ctrl_domid, strerror(errno));
+        return rc;
+    }
+    w->port = r;
+    /* The loop reads it only after it was reported; never wait there. */
+    if (fcntl(xenevtchn_fd(w->ec), F_SETFL, O_NONBLOCK)) {
+        rc = -errno;
+        vr_err_set(err, "event channel: %s", strerror(errno));
+        return rc;
+    }
+    return map_window(w, err);
+}
+
+static void loop_drain(void *ctx)
+{
+    struct worker *w = ctx;
+
+    xenevtchn_pending(w->ec);
+}
+
+static void loop_unmask(void *ctx)
+{
+    struct worker *w = ctx;
+
+    xenevtchn_unmask(w->ec, w->port);
+}
+
+static void loop_notify(void *ctx)
+{
+    struct worker *w = ctx;
+
+    xenevtchn_notify(w->ec, w->port);
+}
+
+static void loop_log(void *ctx, const char *text)
+{
+    struct worker *w = ctx;
+
+    vr_log(w->dev->guest, w->dev->cfg.id, "%s", text);
+}
+
+static const struct vr_loop_ops loop_ops = {
+    .drain = loop_drain,
+    .unmask = loop_unmask,
+    .notify = loop_notify,
+    .log = loop_log,
+};
+
+/* ---- the process ---- */
+
+static void prepare_process(void)
+{
+    static const int quiet[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    struct sigaction sa = {.sa_handler = SIG_IGN};
+    sigset_t none;
+    unsigned int i;
+
+    /* The parent ends us by closing the socket; should it be killed, nobody
+     * would watch us any more. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "vr-worker");
+    for (i = 0; i < VR_ARRAY_SIZE(quiet); i++)
+        sigaction(quiet[i], &sa, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static bool worth_waiting(int rc)
+{
+    /* A disk that is still to appear; a former worker still to go. */
+    return rc == -ENOENT || rc == -ENXIO || rc == -EBUSY || rc == -ENOMEDIUM;
+}
+
+void vr_worker_main(const struct vr_xs_dev *dev, int sock,
+                    const struct vr_worker_opts *opts)
+{
+    const struct vr_dev_cfg *c = &dev->cfg;
+    struct worker w = {.dev = dev, .sock = sock};
+    struct vr_loop_cfg lc = {
+        .win = &w.win,
+        .target = &w.target,
+        .ops = &loop_ops,
+        .ctx = &w,
+        .aio = opts->threads ? &vr_aio_threads : NULL,
+        .stop_fd = sock,
+        .queues = c->queues,
+        .queue_size = c->queue_size,
+        .poll_us = c->poll_us,
+        .discard = c->discard,
+    };
+    struct vr_loop *loop;
+    struct vr_err err = {"out of memory"};
+    char text[VR_WORKER_MSG_MAX];
+    int rc;
+
+    prepare_process();
+    rc = vr_target_open(&w.target, c->target, c->readonly, opts->cache, &err);
+    if (rc) {
+        tell(&w, worth_waiting(rc) ? VR_WORKER_WAIT : VR_WORKER_FAILED,
+             err.text);
+        _exit(1);
+    }
+    rc = open_xen(&w, &err);
+    if (rc)
+        goto out;
+    if (w.page->req.run || w.page->counters.requests)
+        w.page->counters.restarts++;
+    lc.page = w.page;
+    lc.wake_fd = xenevtchn_fd(w.ec);
+    memcpy(lc.serial, c->serial, sizeof(lc.serial));
+    rc = vr_loop_new(&loop, &lc, &err);
+    if (rc)
+        goto out;
+    if (!opts->no_sandbox)
+        rc = vr_sandbox_worker(&err);
+    if (rc)
+        goto out;
+    snprintf(text, sizeof(text),
+             "serves %.200s, %llu MiB%s, %s%s, window of %llu KiB at 0x%llx",
+             c->target, (unsigned long long)(w.target.size >> 20),
+             c->readonly ? ", read-only" : "", vr_loop_aio_name(loop),
+             w.target.direct ? ", direct" : ", buffered",
+             (unsigned long long)(dev->dma_size >> 10),
+             (unsigned long long)dev->dma_base);
+    tell(&w, VR_WORKER_CONNECTED, text);
+    loop_notify(&w);
+    vr_loop_run(loop);
+    /* The kernel unmaps and unbinds; what is under way has ended. */
+    _exit(0);
+out:
+    tell(&w, VR_WORKER_FAILED, err.text);
+    _exit(1);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The process that serves one device: opens what it needs of Xen and the
+ * target, locks itself in, runs the loop.
+ */
+#ifndef VR_WORKER_H
+#define VR_WORKER_H
+
+#include "../libs/xsnode.h"
+#include "target.h"
+
+/* What a worker tells its parent, one message each over the socket:
+ * the letter, then text. */
+#define VR_WORKER_CONNECTED 'C' /* text: what it does, for the log */
+#define VR_WORKER_WAIT      'W' /* failed; worth another try: why */
+#define VR_WORKER_FAILED    'E' /* failed for good: why */
+#define VR_WORKER_MSG_MAX   400
+
+struct vr_worker_opts {
+    enum vr_cache cache;
+    bool threads;    /* no io_uring */
+    bool no_sandbox; /* for debuggers */
+};
+
+/**
+ * vr_worker_main() - the whole life of a worker. Never returns.
+ * @sock: to the parent; ends when the parent closes it.
+ */
+void vr_worker_main(const struct vr_xs_dev *dev, int sock,
+                    const struct vr_worker_opts *opts)
+    __attribute__((noreturn));
+
+/** vr_log() - one line for device @g/@id, or in general when @id is NULL. */
+void vr_log(uint32_t g, const char *id, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif /* VR_WORKER_H */
