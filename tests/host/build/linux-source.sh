@@ -1,9 +1,9 @@
 #!/bin/bash
-# The kernel source as Debian packages it (linux-source-6.12_*.deb).
+# The kernel source as Debian packages it: linux-source.sh linux-source-6.12
 # Any revision of the series will do; the one found first is kept.
 . "$(dirname "$0")/lib.sh"
 
-package=linux-source-6.12
+package=$1
 
 download() {
     say "downloading $package (about 150 MB)"
