@@ -363,10 +363,12 @@ static bool inside(const struct vr_mmio *m, const struct area *a)
     return false;
 }
 
-/* Both ends are known not to wrap: the areas lie in a window. */
+/* Without adding: an area may end where the address space does. */
 static bool overlap(const struct area *a, const struct area *b)
 {
-    return a->start < b->start + b->len && b->start < a->start + a->len;
+    if (a->start < b->start)
+        return b->start - a->start < a->len;
+    return a->start - b->start < b->len;
 }
 
 /* 2.7: sizes of the three parts, with the event index that follows a ring. */
