@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a backend finds in xenstore. The input is a good description of a
+ * device with some of its nodes replaced: one byte says which, one how long
+ * the new value is, then the value.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xsnode.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct value {
+    const uint8_t *data; /* NULL: as formatted */
+    size_t len;
+};
+
+struct store {
+    struct vr_xs_kv kv[VR_XS_MAX_KV];
+    struct value value[VR_XS_MAX_KV];
+    unsigned int n;
+};
+
+static char *get(void *ctx, const char *key, size_t *len)
+{
+    const struct store *s = ctx;
+    unsigned int i;
+    char *copy;
+
+    for (i = 0; i < s->n; i++) {
+        if (strcmp(key, s->kv[i].key))
+            continue;
+        if (!s->value[i].data) {
+            *len = strlen(s->kv[i].value);
+            return strdup(s->kv[i].value);
+        }
+        /* xs_read() terminates what it returns. */
+        copy = malloc(s->value[i].len + 1);
+        if (!copy)
+            abort();
+        memcpy(copy, s->value[i].data, s->value[i].len);
+        copy[s->value[i].len] = '\0';
+        *len = s->value[i].len;
+        return copy;
+    }
+    return NULL;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct vr_xs_dev good = {
+        .cfg = {.id = "disk0",
+                .type = VR_TYPE_BLOCK,
+                .mode = VR_MODE_STATIC,
+                .target = "/dev/xvdb",
+                .queues = 1,
+                .queue_size = 128},
+        .guest = 5,
+        .dma_base = 0x48000000,
+        .dma_size = 64 << 20,
+        .gref_base = 16384,
+        .ctrl_gref = 8,
+        .ctrl_port = 3,
+    };
+    static struct store s;
+    struct vr_err err = {""};
+    struct vr_xs_dev dev;
+    char text[64];
+
+    memset(&s.value, 0, sizeof(s.value));
+    s.n = vr_xs_dev_format(&good, s.kv);
+    vr_xs_sanitise(text, sizeof(text), (const char *)data, size);
+    vr_xbstate_parse((const char *)data, size);
+    while (size >= 2) {
+        struct value *v = &s.value[data[0] % s.n];
+        size_t len = data[1];
+
+        data += 2;
+        size -= 2;
+        if (len > size)
+            len = size;
+        v->data = data;
+        v->len = len;
+        data += len;
+        size -= len;
+    }
+    if (vr_xs_dev_parse(&dev, "disk0", get, &s, &err)) {
+        if (!err.text[0])
+            abort();
+        return 0;
+    }
+    /* What was accepted is within bounds. */
+    if (!dev.dma_size || ((dev.dma_base | dev.dma_size) & 4095) ||
+        dev.dma_base + dev.dma_size < dev.dma_base ||
+        dev.gref_base + (dev.dma_size >> 12) - 1 > UINT32_MAX ||
+        dev.cfg.queues < 1 || dev.cfg.queues > VR_MAX_QUEUES ||
+        dev.cfg.queue_size > VR_MAX_QUEUE_SIZE || dev.guest > VR_DOMID_MAX)
+        abort();
+    return 0;
+}

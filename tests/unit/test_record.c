@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "record.h"
+
+#define UUID  "01234567-89ab-cdef-0123-456789abcdef"
+#define UUID2 "11234567-89ab-cdef-0123-456789abcdef"
+
+static void fill(struct vr_record *rec)
+{
+    memset(rec, 0, sizeof(*rec));
+    rec->phase = VR_PHASE_RUNNING;
+    strcpy(rec->name, "guest \"one\" \xc3\xa9");
+    strcpy(rec->uuid, UUID);
+    rec->domid = 5;
+    rec->vcpus = 2;
+    rec->grant_frames = 64;
+    rec->creator = 1234;
+    rec->creator_start = 99999999999;
+    rec->broker = 1240;
+    rec->broker_start = 100000000000;
+    rec->ndrivers = 2;
+    strcpy(rec->drivers[0].name, "disk0-driver");
+    strcpy(rec->drivers[0].uuid, UUID2);
+    rec->drivers[0].domid = 4;
+    rec->drivers[0].owned = true;
+    strcpy(rec->drivers[0].config, "/etc/xen/disk-driver.cfg");
+    strcpy(rec->drivers[1].name, "storage");
+    strcpy(rec->drivers[1].uuid, "21234567-89ab-cdef-0123-456789abcdef");
+    rec->drivers[1].domid = 1;
+    rec->ndevs = 2;
+    rec->devs[0].cfg = (struct vr_dev_cfg){
+        .id = "disk0",
+        .type = VR_TYPE_BLOCK,
+        .mode = VR_MODE_STATIC,
+        .size = 64 << 20,
+        .driver = "/etc/xen/disk-driver.cfg",
+        .target = "/dev/xvdb",
+        .queues = 2,
+        .queue_size = 128,
+        .serial = "S1",
+        .discard = true,
+        .timeout = 60,
+    };
+    rec->devs[0].mmio_base = 0x2000000;
+    rec->devs[0].irq = 33;
+    rec->devs[0].dma_base = 0x48000000;
+    rec->devs[0].dma_size = 64 << 20;
+    rec->devs[0].gref_base = 16384;
+    rec->devs[1] = rec->devs[0];
+    strcpy(rec->devs[1].cfg.id, "disk1");
+    rec->devs[1].cfg.driver[0] = '\0';
+    strcpy(rec->devs[1].cfg.backend, "storage");
+    rec->devs[1].cfg.readonly = true;
+    rec->devs[1].cfg.has_base = true;
+    rec->devs[1].cfg.base = 0x60000000;
+    rec->devs[1].cfg.size = 4 << 20;
+    rec->devs[1].driver = 1;
+    rec->devs[1].dma_base = 0x60000000;
+    rec->devs[1].dma_size = 4 << 20;
+    rec->devs[1].gref_base = 15360;
+}
+
+static void test_round_trip(void **state)
+{
+    struct vr_record a, b;
+    struct vr_err err;
+    char *json, *again;
+
+    (void)state;
+    fill(&a);
+    assert_int_equal(vr_record_to_json(&a, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &b, &err), 0);
+    assert_int_equal(vr_record_to_json(&b, &again), 0);
+    assert_string_equal(json, again);
+    assert_string_equal(a.name, b.name);
+    assert_int_equal(a.phase, b.phase);
+    assert_true(a.creator_start == b.creator_start);
+    assert_int_equal(b.ndrivers, 2);
+    assert_int_equal(b.ndevs, 2);
+    assert_true(b.drivers[0].owned);
+    assert_false(b.drivers[1].owned);
+    assert_string_equal(b.devs[1].cfg.backend, "storage");
+    assert_true(b.devs[1].cfg.has_base);
+    assert_true(b.devs[0].dma_base == 0x48000000);
+    free(json);
+    free(again);
+    /* nothing placed yet */
+    fill(&a);
+    a.phase = VR_PHASE_CREATING;
+    a.domid = VR_DOMID_NONE;
+    a.drivers[0].domid = VR_DOMID_NONE;
+    a.devs[0].dma_base = a.devs[0].dma_size = a.devs[0].gref_base = 0;
+    assert_int_equal(vr_record_to_json(&a, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &b, &err), 0);
+    free(json);
+    /* a name that is no text */
+    strcpy(a.name, "\xff\xfe");
+    assert_int_equal(vr_record_to_json(&a, &json), -EINVAL);
+    assert_null(json);
+}
+
+/* @from replaced by @to in a good record: must be refused. */
+static void refused(const char *from, const char *to)
+{
+    struct vr_record rec;
+    struct vr_err err = {""};
+    char *json, *at, *bad;
+    int rc;
+
+    fill(&rec);
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    at = strstr(json, from);
+    if (!at)
+        fail_msg("no %s in %s", from, json);
+    assert_true(asprintf(&bad, "%.*s%s%s", (int)(at - json), json, to,
+                         at + strlen(from)) > 0);
+    rc = vr_record_from_json(bad, strlen(bad), &rec, &err);
+    if (rc != -EINVAL || !err.text[0])
+        fail_msg("%s for %s: rc %d, \"%s\"", to, from, rc, err.text);
+    free(bad);
+    free(json);
+}
+
+static void test_hostile_fields(void **state)
+{
+    char longer[VR_PATH_LEN + 16];
+
+    (void)state;
+    refused("\"version\": 1", "\"version\": 2");
+    refused("\"version\": 1,", "");
+    refused("\"version\": 1", "\"version\": 1, \"version\": 1");
+    refused("\"vcpus\"", "\"vcups\"");
+    refused("\"running\"", "\"walking\"");
+    refused("\"running\"", "2");
+    refused("\"domid\": 5", "\"domid\": -5");
+    refused("\"domid\": 5", "\"domid\": 5.0");
+    refused("\"domid\": 5", "\"domid\": 5e0");
+    refused("\"domid\": 5", "\"domid\": 32752"); /* DOMID_SELF */
+    refused("\"domid\": 5", "\"domid\": 99999999999999999999999999");
+    refused("\"domid\": 5", "\"domid\": \"5\"");
+    refused("\"domid\": 5", "\"domid\": null");
+    refused("\"domid\": 5", "\"domid\": [5]");
+    refused("\"domid\": 5", "\"domid\": {}");
+    refused("\"domid\": 5", "\"domid\": true");
+    refused("\"domid\": 5", "\"domid\": 32756"); /* none, but running */
+    refused("\"owned\": true", "\"owned\": 1");
+    refused("\"owned\": true", "\"owned\": false"); /* has a config */
+    refused(UUID, "0123456789abcdef");
+    refused("disk0-driver", "disk0\\ndriver");
+    refused("disk0-driver", "disk0\\u0000driver");
+    refused("\"name\": \"guest", "\"nam\": \"guest");
+    refused("\"id\": \"disk1\"", "\"id\": \"disk0\"");
+    refused("\"id\": \"disk1\"", "\"id\": \"disk/1\"");
+    refused("\"id\": \"disk1\"", "\"id\": \"\"");
+    refused("\"type\": \"block\"", "\"type\": \"bloc\"");
+    refused("\"mode\": \"static\"", "\"mode\": \"\"");
+    refused("\"queues\": 2", "\"queues\": 0");
+    refused("\"queues\": 2", "\"queues\": 17");
+    refused("\"queue_size\": 128", "\"queue_size\": 100");
+    refused("\"driver\": 1", "\"driver\": 2");
+    refused("\"driver\": 1", "\"driver\": 16");
+    refused("\"backend\": \"storage\"", "\"backend\": \"\"");
+    refused("\"dma_size\": 67108864", "\"dma_size\": 67108865");
+    refused("\"dma_size\": 67108864", "\"dma_size\": 17592186044415");
+    refused("\"dma_size\": 67108864", "\"dma_size\": 0");
+    refused("\"dma_size\": 67108864", "\"dma_size\": 68157440");
+    refused("\"gref_base\": 16384", "\"gref_base\": 4294967295");
+    refused("\"gref_base\": 15360", "\"gref_base\": 20000");
+    refused("\"gref_base\": 15360", "\"gref_base\": 15361");
+    refused("\"irq\": 33", "\"irq\": 1020");
+    refused("/dev/xvdb", "");
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = '\0';
+    refused("/dev/xvdb", longer);
+    refused("disk0-driver", longer);
+}
+
+static void test_hostile_shape(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "null",
+        "[]",
+        "{}",
+        "{",
+        "}",
+        "1",
+        "\"\"",
+        "true",
+        "{\"version\":1}",
+        "[[[[[[[[",
+        "{\"drivers\":[1]}",
+        "{\"drivers\":[[]]}",
+        "{\"drivers\":{}}",
+        "{\"drivers\":[{\"name\":{}}]}",
+        "{\"devices\":[{},{}]}",
+        "{\"phase\":\"running\"} {}",
+    };
+    size_t i, len = VR_RECORD_MAX + 1;
+    struct vr_record rec;
+    struct vr_err err;
+    char *deep, *json;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(bad); i++)
+        assert_int_equal(
+            vr_record_from_json(bad[i], strlen(bad[i]), &rec, &err), -EINVAL);
+    deep = malloc(len);
+    assert_non_null(deep);
+    memset(deep, '[', len);
+    assert_int_equal(vr_record_from_json(deep, len - 1, &rec, &err), -EINVAL);
+    assert_int_equal(vr_record_from_json(deep, len, &rec, &err), -EINVAL);
+    memset(deep, ' ', len);
+    assert_int_equal(vr_record_from_json(deep, len - 1, &rec, &err), -EINVAL);
+    free(deep);
+    /* cut anywhere */
+    fill(&rec);
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    len = strlen(json);
+    while (len && json[len - 1] != '}')
+        len--;
+    for (i = 0; i < len; i++)
+        assert_int_equal(vr_record_from_json(json, i, &rec, &err), -EINVAL);
+    assert_int_equal(vr_record_from_json(json, len, &rec, &err), 0);
+    free(json);
+}
+
+static void test_too_many(void **state)
+{
+    struct vr_record rec;
+    struct vr_err err;
+    char *json, *at, *bad;
+    size_t len = 0, room = 64 * 1024;
+    unsigned int i;
+
+    (void)state;
+    fill(&rec);
+    rec.ndrivers = 1;
+    rec.ndevs = 0;
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    at = strstr(json, "\"drivers\": [");
+    assert_non_null(at);
+    bad = malloc(room);
+    assert_non_null(bad);
+    len += snprintf(bad, room, "%.*s\"drivers\": [", (int)(at - json), json);
+    for (i = 0; i <= VR_MAX_DEVICES; i++)
+        len += snprintf(bad + len, room - len,
+                        "%s{\"name\":\"d\",\"uuid\":\"" UUID2
+                        "\",\"domid\":1,\"owned\":false,\"config\":\"\"}",
+                        i ? "," : "");
+    snprintf(bad + len, room - len, "], \"devices\": []}");
+    assert_int_equal(vr_record_from_json(bad, strlen(bad), &rec, &err),
+                     -EINVAL);
+    assert_non_null(strstr(err.text, "too many"));
+    free(bad);
+    free(json);
+}
+
+static void test_files(void **state)
+{
+    char tmp[] = "/tmp/vr-record-XXXXXX", name[160], path[128];
+    char(*uuids)[VR_UUID_LEN + 1];
+    struct vr_record rec, back;
+    struct vr_err err;
+    struct stat st;
+    int dir, fd;
+
+    (void)state;
+    assert_non_null(mkdtemp(tmp));
+    snprintf(path, sizeof(path), "%s/run", tmp);
+    assert_int_equal(vr_record_dir(path, false, &err), -ENOENT);
+    dir = vr_record_dir(path, true, &err);
+    assert_true(dir >= 0);
+    assert_int_equal(fstat(dir, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+
+    fill(&rec);
+    assert_int_equal(vr_record_load_at(dir, UUID, &back, &err), -ENOENT);
+    assert_int_equal(vr_record_save_at(dir, &rec, &err), 0);
+    rec.phase = VR_PHASE_CLOSING;
+    assert_int_equal(vr_record_save_at(dir, &rec, &err), 0);
+    assert_int_equal(vr_record_load_at(dir, UUID, &back, &err), 0);
+    assert_int_equal(back.phase, VR_PHASE_CLOSING);
+    snprintf(name, sizeof(name), "%s.json", UUID);
+    assert_int_equal(fstatat(dir, name, &st, 0), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+
+    /* a record under another guest's name */
+    snprintf(path, sizeof(path), "%s.json", UUID2);
+    assert_int_equal(linkat(dir, name, dir, path, 0), 0);
+    assert_int_equal(vr_record_load_at(dir, UUID2, &back, &err), -EINVAL);
+    assert_int_equal(unlinkat(dir, path, 0), 0);
+    /* links, fifos and folders in a record's place */
+    assert_int_equal(symlinkat(name, dir, path), 0);
+    assert_int_equal(vr_record_load_at(dir, UUID2, &back, &err), -ELOOP);
+    assert_int_equal(unlinkat(dir, path, 0), 0);
+    assert_int_equal(mkfifoat(dir, path, 0600), 0);
+    assert_int_equal(vr_record_load_at(dir, UUID2, &back, &err), -EINVAL);
+    assert_int_equal(unlinkat(dir, path, 0), 0);
+    assert_int_equal(vr_record_load_at(dir, "../../etc/passwd", &back, &err),
+                     -EINVAL);
+    /* what an interrupted save leaves */
+    snprintf(path, sizeof(path), ".%s.tmp", UUID);
+    fd = openat(dir, path, O_CREAT | O_WRONLY, 0644);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(vr_record_save_at(dir, &rec, &err), 0);
+
+    fd = openat(dir, "README", O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(vr_record_list_at(dir, &uuids), 1);
+    assert_string_equal(uuids[0], UUID);
+    free(uuids);
+    vr_record_remove_at(dir, UUID);
+    assert_int_equal(vr_record_list_at(dir, &uuids), 0);
+    free(uuids);
+    close(dir);
+
+    /* a folder that others could write to */
+    snprintf(path, sizeof(path), "%s/run", tmp);
+    assert_int_equal(chmod(path, 0777), 0);
+    assert_int_equal(vr_record_dir(path, true, &err), -EPERM);
+    snprintf(name, sizeof(name), "%s/README", path);
+    unlink(name);
+    rmdir(path);
+    assert_int_equal(symlink(tmp, path), 0);
+    assert_true(vr_record_dir(path, true, &err) < 0);
+    unlink(path);
+    rmdir(tmp);
+}
+
+static void test_proc_start(void **state)
+{
+    uint64_t start = vr_proc_start(getpid());
+    pid_t pid;
+
+    (void)state;
+    assert_true(start != 0);
+    assert_true(vr_proc_start(getpid()) == start);
+    assert_true(vr_proc_start(0) == 0);
+    assert_true(vr_proc_start(-1) == 0);
+    pid = fork();
+    if (!pid)
+        _exit(0);
+    assert_true(pid > 0);
+    /* a zombie counts as gone, before and after it is reaped */
+    while (vr_proc_start(pid))
+        usleep(1000);
+    waitpid(pid, NULL, 0);
+    assert_true(vr_proc_start(pid) == 0);
+}
+
+static void test_phase(void **state)
+{
+    (void)state;
+    assert_string_equal(vr_phase_name(VR_PHASE_CREATING), "creating");
+    assert_string_equal(vr_phase_name(VR_PHASE_CLOSING), "closing");
+    assert_null(vr_phase_name((enum vr_phase)4));
+    assert_null(vr_phase_name((enum vr_phase) - 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_hostile_fields),
+        cmocka_unit_test(test_hostile_shape),
+        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_proc_start),
+        cmocka_unit_test(test_phase),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
