@@ -46,7 +46,7 @@ check: setup
 .PHONY: arm64
 arm64: setup
 	@$(MAKE) --no-print-directory O=out/arm64 WERROR=1 \
-	    CROSS_COMPILE=aarch64-linux-gnu- SYSROOT=$$(tests/host/host sysroot)
+	    CROSS_COMPILE=aarch64-linux-gnu- SYSROOT=$$(tests/host/host path sysroot)
 
 e2e: setup
 	@tests/check.sh e2e
