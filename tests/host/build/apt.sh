@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A private apt state beside the machine's own; sourced after lib.sh.
 # It uses the machine's configured Debian mirrors, nothing else, and keeps its
 # lists in the current folder.

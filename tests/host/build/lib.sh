@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by the scripts in this folder; sourced, not run.  bash.
 #
 # A component is a folder in the cache that one script produces from known
@@ -10,8 +11,11 @@ umask 022
 export LC_ALL=C
 
 HOST_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export HOST_DIR
 VR_CACHE=${VR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtio-restricted}
-JOBS=${VR_JOBS:-$(nproc)}
+case $VR_CACHE in /*) ;; *) VR_CACHE=$PWD/$VR_CACHE ;; esac
+export VR_CACHE
+export VR_JOBS=${VR_JOBS:-$(nproc)}
 
 # Progress lines count from the start of the outermost command.
 : "${VR_T0:=$(date +%s.%N)}"
@@ -51,10 +55,20 @@ input_hash() {
     done | sha256sum | cut -c1-12
 }
 
+clean_up() {
+    if [ ! -d "$2" ] && [ -f "$1/log" ]; then
+        mv "$1/log" "$2.log"
+        say "the whole log is $2.log"
+    fi
+    cd /
+    rm -rf "$1"
+}
+
 # component NAME FUNCTION INPUT...
 # Prints the path of NAME's folder.  When it is not cached yet, FUNCTION is
 # called in an empty scratch folder and leaves the result in ./out, which is
-# then renamed into place: a folder in the cache is always complete.
+# then renamed into place: a folder in the cache is always complete.  Output
+# of its commands goes to ./log, which outlives a failure.
 component() {
     local name=$1 produce=$2 dir scratch
     shift 2
@@ -66,9 +80,8 @@ component() {
         flock 9
         if [ ! -d "$dir" ]; then
             scratch=$(mktemp -d "$VR_CACHE/.$name.XXXXXX")
-            # Kept open by no child: a daemon must not hold the lock.
             (
-                trap 'cd / && rm -rf "$scratch"' EXIT
+                trap 'clean_up "$scratch" "$dir"' EXIT
                 cd "$scratch"
                 mkdir out
                 ("$produce") >&2

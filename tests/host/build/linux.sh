@@ -10,7 +10,7 @@ fragment=$HOST_DIR/config/linux-small.config
 
 # Options of the fragment that Kconfig did not take over.
 missing_options() {
-    local line option want
+    local line option
     while read -r line; do
         case $line in
         CONFIG_*=*)
@@ -51,7 +51,7 @@ module_build_tree() {
 build() {
     local src=$PWD/linux obj=$PWD/obj log=$PWD/log deb missing
     local kmake=(make -C "$src" O="$obj" ARCH=arm64
-        CROSS_COMPILE=aarch64-linux-gnu- -j"$JOBS"
+        CROSS_COMPILE=aarch64-linux-gnu- -j"$VR_JOBS"
         KBUILD_BUILD_USER=host KBUILD_BUILD_HOST=virtio-restricted)
 
     # Only now: a kernel in the cache does not need its source.

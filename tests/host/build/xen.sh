@@ -32,7 +32,7 @@ download_source() {
 build() {
     local log=$PWD/log missing
     local xmake=(make -C "$PWD/source/xen" XEN_TARGET_ARCH=arm64
-        CROSS_COMPILE=aarch64-linux-gnu- -j"$JOBS"
+        CROSS_COMPILE=aarch64-linux-gnu- -j"$VR_JOBS"
         XEN_WHOAMI=host XEN_DOMAIN=virtio-restricted)
 
     download_source
