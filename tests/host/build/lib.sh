@@ -85,7 +85,7 @@ component() {
                 cd "$scratch"
                 mkdir out
                 ("$produce") >&2
-                mv out "$dir"
+                mv -T out "$dir"
             ) 9>&-
         fi
         rm -f "$dir.lock"
