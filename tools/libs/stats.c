@@ -52,7 +52,7 @@ static struct vr_stats *create_file(const char *path)
     struct vr_stats *stats = NULL;
     int fd, saved;
 
-    if (mkdir(VR_RUN_DIR, 0755) && errno != EEXIST)
+    if (mkdir(VR_RUN_DIR, 0700) && errno != EEXIST)
         return NULL;
     /* A fresh file: a reader may still have the last one's mapped. */
     if (unlink(path) && errno != ENOENT)
