@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Any bytes as a guest's device tree, taken through all that the plug-in does
+ * with one. */
+#include <assert.h>
+#include <libfdt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dt.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct vr_dt_dev devs[2] = {
+        {.mmio_base = 0x02000000, .irq = 33, .pool_size = 1 << 20},
+        {.mmio_base = 0x02000200,
+         .irq = 34,
+         .pool_base = 4096,
+         .pool_size = 1 << 20},
+    };
+    size_t cap = vr_dt_room(size, 2);
+    void *fdt = malloc(size ? size : 1), *out = malloc(cap);
+    struct vr_err err;
+    uint32_t taken;
+
+    if (!fdt || !out)
+        goto out;
+    /* Aligned and exactly as long as it says. */
+    memcpy(fdt, data, size);
+    if (!vr_dt_taken(fdt, size, &taken, &err))
+        assert(!(taken & ~0x7ffu));
+    if (!vr_dt_extend(fdt, size, out, cap, devs, 2, &err)) {
+        assert(!vr_dt_set_pool(out, &devs[0], 0x7c000000, &err));
+        assert(!vr_dt_set_pool(out, &devs[1], 0x7b000000, &err));
+        assert(fdt_totalsize(out) == cap);
+        assert(!fdt_check_full(out, cap));
+    }
+out:
+    free(fdt);
+    free(out);
+    return 0;
+}

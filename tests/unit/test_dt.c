@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <errno.h>
+
+#include <cmocka.h>
+#include <libfdt.h>
+
+#include "dt.h"
+
+#define SIZE 4096
+#define GIC  65000
+
+/* A tree like libxl's; @extra: nodes to add to the root. */
+static void make_tree(void *fdt, void (*extra)(void *fdt))
+{
+    fdt32_t reg[4] = {0, cpu_to_fdt32(0x03001000), 0, cpu_to_fdt32(0x1000)};
+
+    memset(fdt, 0, SIZE);
+    assert_int_equal(fdt_create(fdt, SIZE), 0);
+    assert_int_equal(fdt_finish_reservemap(fdt), 0);
+    fdt_begin_node(fdt, "");
+    fdt_property_string(fdt, "compatible", "xen,xenvm");
+    fdt_property_u32(fdt, "interrupt-parent", GIC);
+    fdt_property_u32(fdt, "#address-cells", 2);
+    fdt_property_u32(fdt, "#size-cells", 2);
+    fdt_begin_node(fdt, "interrupt-controller@3001000");
+    fdt_property(fdt, "reg", reg, sizeof(reg));
+    fdt_property_u32(fdt, "phandle", GIC);
+    fdt_end_node(fdt);
+    if (extra)
+        extra(fdt);
+    fdt_end_node(fdt);
+    assert_int_equal(fdt_finish(fdt), 0);
+    assert_int_equal(fdt_check_full(fdt, SIZE), 0);
+}
+
+/* libxl's second virtio disk, and something else at interrupt 35. */
+static void add_virtio(void *fdt)
+{
+    fdt32_t reg[4] = {0, cpu_to_fdt32(0x02000200), 0, cpu_to_fdt32(0x200)};
+    fdt32_t irq[3] = {0, cpu_to_fdt32(2), cpu_to_fdt32(0xf01)};
+    fdt32_t other[3] = {0, cpu_to_fdt32(3), cpu_to_fdt32(4)};
+    fdt32_t ppi[3] = {cpu_to_fdt32(1), cpu_to_fdt32(5), cpu_to_fdt32(8)};
+
+    fdt_begin_node(fdt, "virtio@2000200");
+    fdt_property_string(fdt, "compatible", "virtio,mmio");
+    fdt_property(fdt, "reg", reg, sizeof(reg));
+    fdt_property(fdt, "interrupts", irq, sizeof(irq));
+    fdt_end_node(fdt);
+    fdt_begin_node(fdt, "other");
+    fdt_property(fdt, "interrupts", other, sizeof(other));
+    fdt_end_node(fdt);
+    fdt_begin_node(fdt, "timer");
+    fdt_property(fdt, "interrupts", ppi, sizeof(ppi));
+    fdt_end_node(fdt);
+}
+
+static void add_reserved(void *fdt)
+{
+    fdt_begin_node(fdt, "reserved-memory");
+    fdt_property_u32(fdt, "#address-cells", 2);
+    fdt_property_u32(fdt, "#size-cells", 2);
+    fdt_begin_node(fdt, "framebuffer@50000000");
+    fdt_property_u32(fdt, "phandle", 70000);
+    fdt_end_node(fdt);
+    fdt_end_node(fdt);
+}
+
+static void add_reserved_1cell(void *fdt)
+{
+    fdt_begin_node(fdt, "reserved-memory");
+    fdt_property_u32(fdt, "#address-cells", 1);
+    fdt_property_u32(fdt, "#size-cells", 1);
+    fdt_end_node(fdt);
+}
+
+static void add_last_phandle(void *fdt)
+{
+    fdt_begin_node(fdt, "last");
+    fdt_property_u32(fdt, "phandle", 0xfffffffd);
+    fdt_end_node(fdt);
+}
+
+static void get_devs(struct vr_dt_dev devs[2])
+{
+    memset(devs, 0, 2 * sizeof(*devs));
+    devs[0].mmio_base = 0x02000000;
+    devs[0].irq = 33;
+    devs[0].pool_base = 0;
+    devs[0].pool_size = 64 << 20;
+    devs[1].mmio_base = 0x02000400;
+    devs[1].irq = 35;
+    devs[1].pool_base = 0x1000;
+    devs[1].pool_size = 2 << 20;
+}
+
+static uint64_t u64_at(const fdt32_t *p)
+{
+    return (uint64_t)fdt32_to_cpu(p[0]) << 32 | fdt32_to_cpu(p[1]);
+}
+
+static void expect_reg(const void *fdt, int node, uint64_t base, uint64_t size)
+{
+    int len;
+    const fdt32_t *reg = fdt_getprop(fdt, node, "reg", &len);
+
+    assert_non_null(reg);
+    assert_int_equal(len, 16);
+    assert_int_equal(u64_at(reg), base);
+    assert_int_equal(u64_at(reg + 2), size);
+}
+
+static uint32_t u32_prop(const void *fdt, int node, const char *name)
+{
+    int len;
+    const fdt32_t *p = fdt_getprop(fdt, node, name, &len);
+
+    assert_non_null(p);
+    assert_int_equal(len, 4);
+    return fdt32_to_cpu(*p);
+}
+
+/* Everything that a guest reads of one device. */
+static void expect_dev(const void *fdt, const struct vr_dt_dev *d,
+                       const char *virtio, const char *pool)
+{
+    int node = fdt_path_offset(fdt, virtio), len;
+    const fdt32_t *irq;
+
+    assert_true(node > 0);
+    assert_string_equal(fdt_getprop(fdt, node, "compatible", NULL),
+                        "virtio,mmio");
+    expect_reg(fdt, node, d->mmio_base, 0x200);
+    irq = fdt_getprop(fdt, node, "interrupts", &len);
+    assert_int_equal(len, 12);
+    assert_int_equal(fdt32_to_cpu(irq[0]), 0);
+    assert_int_equal(fdt32_to_cpu(irq[1]), d->irq - 32);
+    assert_int_equal(fdt32_to_cpu(irq[2]), 1);
+    assert_non_null(fdt_getprop(fdt, node, "dma-coherent", &len));
+    assert_int_equal(u32_prop(fdt, node, "memory-region"), d->phandle);
+
+    node = fdt_path_offset(fdt, pool);
+    assert_true(node > 0);
+    assert_string_equal(fdt_getprop(fdt, node, "compatible", NULL),
+                        "restricted-dma-pool");
+    expect_reg(fdt, node, d->pool_base, d->pool_size);
+    assert_int_equal(u32_prop(fdt, node, "phandle"), d->phandle);
+    assert_int_equal(fdt_node_offset_by_phandle(fdt, d->phandle), node);
+}
+
+static void test_extend(void **state)
+{
+    char fdt[SIZE], *out;
+    struct vr_dt_dev devs[2];
+    size_t cap = vr_dt_room(SIZE, 2);
+    int node, a, b;
+
+    (void)state;
+    get_devs(devs);
+    make_tree(fdt, NULL);
+    out = calloc(1, cap);
+    assert_int_equal(vr_dt_extend(fdt, SIZE, out, cap, devs, 2, NULL), 0);
+    assert_int_equal(fdt_totalsize(out), cap);
+    assert_int_equal(fdt_check_full(out, cap), 0);
+    assert_int_equal(devs[0].phandle, GIC + 1);
+    assert_int_equal(devs[1].phandle, GIC + 2);
+    node = fdt_path_offset(out, "/reserved-memory");
+    assert_true(node > 0);
+    assert_int_equal(u32_prop(out, node, "#address-cells"), 2);
+    assert_int_equal(u32_prop(out, node, "#size-cells"), 2);
+    assert_non_null(fdt_getprop(out, node, "ranges", NULL));
+
+    /* Names grow and shrink, the blob does not. */
+    assert_int_equal(vr_dt_set_pool(out, &devs[0], 0x7c000000, NULL), 0);
+    assert_int_equal(vr_dt_set_pool(out, &devs[1], 0x2fffe00000, NULL), 0);
+    assert_int_equal(fdt_totalsize(out), cap);
+    assert_int_equal(fdt_check_full(out, cap), 0);
+    expect_dev(out, &devs[0], "/virtio@2000000",
+               "/reserved-memory/pool@7c000000");
+    expect_dev(out, &devs[1], "/virtio@2000400",
+               "/reserved-memory/pool@2fffe00000");
+    /* In the user's order. */
+    a = fdt_path_offset(out, "/virtio@2000000");
+    b = fdt_path_offset(out, "/virtio@2000400");
+    assert_true(a < b);
+    /* The rest is as it was. */
+    assert_true(fdt_path_offset(out, "/interrupt-controller@3001000") > 0);
+    free(out);
+}
+
+static void test_existing_reserved(void **state)
+{
+    char fdt[SIZE], out[2 * SIZE];
+    struct vr_dt_dev devs[2];
+    struct vr_err err;
+    int node;
+
+    (void)state;
+    get_devs(devs);
+    make_tree(fdt, add_reserved);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL), 0);
+    assert_int_equal(devs[0].phandle, 70001);
+    node = fdt_path_offset(out, "/reserved-memory");
+    assert_non_null(fdt_getprop(out, node, "ranges", NULL));
+    assert_true(fdt_path_offset(
+                    out, "/reserved-memory/framebuffer@50000000") > 0);
+    assert_int_equal(vr_dt_set_pool(out, &devs[1], 0x48000000, NULL), 0);
+    expect_dev(out, &devs[1], "/virtio@2000400",
+               "/reserved-memory/pool@48000000");
+
+    make_tree(fdt, add_reserved_1cell);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, &err), -EINVAL);
+    assert_string_equal(err.text,
+                        "virtio_restricted: guest device tree: "
+                        "/reserved-memory without 2 address and 2 size cells: "
+                        "FDT_ERR_BADNCELLS: check the file of device_tree=");
+}
+
+static void test_no_phandle_left(void **state)
+{
+    char fdt[SIZE], out[2 * SIZE];
+    struct vr_dt_dev devs[2];
+
+    (void)state;
+    get_devs(devs);
+    make_tree(fdt, add_last_phandle);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL), -EINVAL);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 1, NULL), 0);
+    assert_int_equal(devs[0].phandle, 0xfffffffe);
+}
+
+static void test_taken(void **state)
+{
+    char fdt[SIZE];
+    uint32_t taken;
+
+    (void)state;
+    make_tree(fdt, NULL);
+    assert_int_equal(vr_dt_taken(fdt, SIZE, &taken, NULL), 0);
+    assert_int_equal(taken, 0);
+    make_tree(fdt, add_virtio);
+    assert_int_equal(vr_dt_taken(fdt, SIZE, &taken, NULL), 0);
+    assert_int_equal(taken, 1u << 1 | 1u << 2);
+}
+
+/* A register block across several slots, and one that begins before them. */
+static void test_taken_wide(void **state)
+{
+    static const struct {
+        uint64_t base, size;
+        uint32_t taken;
+    } cases[] = {
+        {0x02000000, 0x200, 1},        {0x02000100, 0x200, 3},
+        {0x02000400, 0x600, 0x1c},     {0x01fff000, 0x1000, 0},
+        {0x01fff000, 0x1001, 1},       {0x02001400, 0x100000, 0x400},
+        {0x02001600, 0x200, 0},        {0, UINT64_MAX, 0x7ff},
+        {0x02000000, UINT64_MAX, 0x7ff}, {UINT64_MAX, UINT64_MAX, 0},
+        {0x02000200, 0, 0},
+    };
+    char fdt[SIZE], out[2 * SIZE];
+    uint32_t taken;
+    size_t i;
+    int node;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(cases); i++) {
+        fdt64_t reg[2] = {cpu_to_fdt64(cases[i].base),
+                          cpu_to_fdt64(cases[i].size)};
+
+        make_tree(fdt, NULL);
+        assert_int_equal(fdt_open_into(fdt, out, sizeof(out)), 0);
+        node = fdt_add_subnode(out, 0, "x");
+        fdt_setprop(out, node, "reg", reg, sizeof(reg));
+        assert_int_equal(vr_dt_taken(out, sizeof(out), &taken, NULL), 0);
+        assert_int_equal(taken, cases[i].taken);
+    }
+}
+
+static void test_no_space(void **state)
+{
+    char fdt[SIZE], out[2 * SIZE];
+    struct vr_dt_dev devs[2];
+    size_t cap, ok = 0;
+
+    (void)state;
+    get_devs(devs);
+    make_tree(fdt, NULL);
+    /* Room for less than everything: refused, whatever was still to come. */
+    for (cap = 0; cap < fdt_totalsize(fdt) + 1200; cap += 4) {
+        int rc = vr_dt_extend(fdt, SIZE, out, cap, devs, 2, NULL);
+
+        assert_true(rc == 0 || rc == -ENOSPC);
+        ok += rc == 0;
+        if (ok)
+            assert_int_equal(rc, 0);
+    }
+    assert_true(ok > 0);
+    assert_true(vr_dt_room(fdt_totalsize(fdt), 2) >=
+                fdt_totalsize(fdt) + 1200);
+}
+
+/* Truncated at each length and with each byte turned: an error or a tree, and
+ * nothing outside the buffers (the sanitizers watch). */
+static void test_corrupt(void **state)
+{
+    struct vr_dt_dev devs[2];
+    char fdt[SIZE], out[3 * SIZE];
+    uint32_t taken;
+    size_t len, i;
+
+    (void)state;
+    make_tree(fdt, add_virtio);
+    len = fdt_totalsize(fdt);
+    for (i = 0; i < len; i++) {
+        char *copy = malloc(i ? i : 1);
+
+        memcpy(copy, fdt, i);
+        assert_int_equal(vr_dt_taken(copy, i, &taken, NULL), -EINVAL);
+        get_devs(devs);
+        assert_int_equal(
+            vr_dt_extend(copy, i, out, sizeof(out), devs, 2, NULL), -EINVAL);
+        free(copy);
+    }
+    for (i = 0; i < len * 8; i++) {
+        char *copy = malloc(len);
+
+        memcpy(copy, fdt, len);
+        copy[i / 8] ^= 1 << i % 8;
+        vr_dt_taken(copy, len, &taken, NULL);
+        get_devs(devs);
+        vr_dt_extend(copy, len, out, sizeof(out), devs, 2, NULL);
+        free(copy);
+    }
+    memset(fdt, 0, sizeof(fdt));
+    assert_int_equal(vr_dt_taken(fdt, SIZE, &taken, NULL), -EINVAL);
+}
+
+static void test_foreign_root(void **state)
+{
+    char fdt[SIZE], out[2 * SIZE];
+    struct vr_dt_dev devs[2];
+    static const char *const props[] = {"interrupt-parent", "#address-cells",
+                                        "#size-cells"};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(props); i++) {
+        get_devs(devs);
+        make_tree(fdt, NULL);
+        assert_int_equal(fdt_delprop(fdt, 0, props[i]), 0);
+        assert_int_equal(
+            vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL), -EINVAL);
+    }
+}
+
+static void test_set_pool_unknown(void **state)
+{
+    char fdt[SIZE];
+    struct vr_dt_dev dev = {.phandle = 4711, .pool_size = 1 << 20};
+
+    (void)state;
+    make_tree(fdt, NULL);
+    assert_int_equal(vr_dt_set_pool(fdt, &dev, 0x48000000, NULL), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_extend),
+        cmocka_unit_test(test_existing_reserved),
+        cmocka_unit_test(test_no_phandle_left),
+        cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_taken_wide),
+        cmocka_unit_test(test_no_space),
+        cmocka_unit_test(test_corrupt),
+        cmocka_unit_test(test_foreign_root),
+        cmocka_unit_test(test_set_pool_unknown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
