@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "pool.h"
 
@@ -69,7 +71,6 @@ static int restrict_ring(struct io_uring *ring)
     };
     struct io_uring_restriction res[VR_ARRAY_SIZE(ops) + 1];
     unsigned int i;
-    int r;
 
     memset(res, 0, sizeof(res));
     for (i = 0; i < VR_ARRAY_SIZE(ops); i++) {
@@ -78,8 +79,13 @@ static int restrict_ring(struct io_uring *ring)
     }
     res[i].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
     res[i].sqe_flags = IOSQE_FIXED_FILE;
-    r = io_uring_register_restrictions(ring, res, i + 1);
-    return r ? r : io_uring_enable_rings(ring);
+    /* By hand: some builds of liburing do not export these two. */
+    if (syscall(__NR_io_uring_register, ring->ring_fd,
+                IORING_REGISTER_RESTRICTIONS, res, i + 1) ||
+        syscall(__NR_io_uring_register, ring->ring_fd,
+                IORING_REGISTER_ENABLE_RINGS, NULL, 0))
+        return -errno;
+    return 0;
 }
 
 /* Newer kernels do less for a ring that only one thread uses. */
@@ -282,13 +288,18 @@ static unsigned int uring_run(struct vr_aio *aio, int64_t timeout_ns,
     struct __kernel_timespec ts = {timeout_ns / 1000000000,
                                    timeout_ns % 1000000000};
     struct io_uring_cqe *cqe;
+    int r = 0;
 
     *done = NULL;
     if (timeout_ns && !io_uring_cq_ready(&aio->ring))
-        io_uring_submit_and_wait_timeout(
+        r = io_uring_submit_and_wait_timeout(
             &aio->ring, &cqe, 1, timeout_ns < 0 ? NULL : &ts, NULL);
     else if (io_uring_sq_ready(&aio->ring) || (aio->inflight && aio->deferred))
-        io_uring_submit_and_get_events(&aio->ring);
+        r = io_uring_submit_and_get_events(&aio->ring);
+    /* A ring that does not work cannot be repaired: the next process shall
+     * try, and goes on with what is in flight. */
+    if (r < 0 && r != -ETIME && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+        abort();
     return reap(aio, done);
 }
 

@@ -13,7 +13,7 @@
 #define COALESCE_MAX_NS (2000 * NS_PER_US)
 /* Bounds of the wait for the next completion before we ask for kicks. */
 #define GAP_MIN_NS (20 * NS_PER_US)
-#define GAP_MAX_NS (500 * NS_PER_US)
+#define GAP_MAX_NS (1000 * NS_PER_US)
 /* Chains taken from one queue before the others have their turn. */
 #define POP_BUDGET VR_MAX_QUEUE_SIZE
 /* The broker was seen writing: look again after this long. */

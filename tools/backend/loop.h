@@ -59,7 +59,8 @@ struct vr_loop;
 
 /**
  * vr_loop_new() - prepare: allocates all there is, publishes what the device
- * is, sets the status to ready. @cfg's pointers must outlive the loop.
+ * is, sets the status to ready. @cfg's pointers must outlive the loop. The
+ * thread that calls this has to be the one that calls vr_loop_run().
  * Returns 0 or -errno with @err.
  */
 int vr_loop_new(struct vr_loop **loop, const struct vr_loop_cfg *cfg,

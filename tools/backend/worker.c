@@ -16,6 +16,9 @@
 #include "sandbox.h"
 #include "worker.h"
 
+#define LOCK_STEP_US 5000
+#define LOCK_TRIES   100
+
 struct worker {
     const struct vr_xs_dev *dev;
     int sock;
@@ -224,13 +227,19 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
         .poll_us = c->poll_us,
         .discard = c->discard,
     };
+    unsigned int tries = LOCK_TRIES;
     struct vr_loop *loop;
     struct vr_err err = {"out of memory"};
     char text[VR_WORKER_MSG_MAX];
     int rc;
 
     prepare_process();
-    rc = vr_target_open(&w.target, c->target, c->readonly, opts->cache, &err);
+    do {
+        /* The kernel lets go of a former worker's ring, and with it of the
+         * lock, a moment after the process is gone. */
+        rc = vr_target_open(&w.target, c->target, c->readonly, opts->cache,
+                            &err);
+    } while (rc == -EBUSY && tries-- && !usleep(LOCK_STEP_US));
     if (rc) {
         tell(&w, worth_waiting(rc) ? VR_WORKER_WAIT : VR_WORKER_FAILED,
              err.text);
