@@ -108,7 +108,7 @@ static int withdraw_nodes(void *ctx)
     return 0;
 }
 
-static void withdraw(const struct vr_record *rec, bool all)
+static int withdraw(const struct vr_record *rec, bool all)
 {
     struct withdrawal w = {.rec = rec, .all = all};
     int rc = proc_bounded(withdraw_nodes, &w, STORE_SECONDS);
@@ -117,6 +117,7 @@ static void withdraw(const struct vr_record *rec, bool all)
         say("guest %s: xenstore does not answer: nodes of its devices may be "
             "left; see whether xenstored runs, then run vrctl cleanup again",
             rec->name);
+    return rc;
 }
 
 /* Returns 0, or the first error: then some driver domain is left. */
@@ -188,7 +189,8 @@ static int teardown(xc_interface *xch, struct guest *g, bool abort)
             status = EX_LEFT;
         }
     }
-    withdraw(&g->rec, true);
+    if (withdraw(&g->rec, true))
+        status = EX_LEFT;
     /* With something left, the record says what, and lets one try again. */
     if (status == EX_OK)
         vr_record_remove(g->rec.uuid);

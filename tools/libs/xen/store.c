@@ -142,6 +142,18 @@ struct publish {
     unsigned int nkv;
 };
 
+/* Nodes below the home of a domain that is gone would stay for ever. */
+static void require_home(struct batch *b, uint32_t domid)
+{
+    char path[VR_XS_PATH];
+
+    snprintf(path, sizeof(path), "/local/domain/%" PRIu32, domid);
+    if (node_exists(b->xs, b->t, path))
+        return;
+    errno = ENOENT;
+    batch_fail(b, path);
+}
+
 static void fill_backend(struct batch *b, const struct publish *p)
 {
     uint32_t be = p->drv->domid, g = p->rec->domid;
@@ -149,13 +161,7 @@ static void fill_backend(struct batch *b, const struct publish *p)
     char path[VR_XS_PATH];
     unsigned int i;
 
-    /* Nodes below the home of a domain that is gone would stay for ever. */
-    snprintf(path, sizeof(path), "/local/domain/%" PRIu32, be);
-    if (!node_exists(b->xs, b->t, path)) {
-        errno = ENOENT;
-        batch_fail(b, path);
-        return;
-    }
+    require_home(b, be);
     /* "backend" belongs to whoever made it; the others are ours. */
     snprintf(path, sizeof(path), "/local/domain/%" PRIu32 "/backend", be);
     if (!node_exists(b->xs, b->t, path))
@@ -185,6 +191,7 @@ static void fill_guest(struct batch *b, const struct publish *p)
     uint32_t g = p->rec->domid;
     char path[VR_XS_PATH];
 
+    require_home(b, g);
     batch_dir(b, vr_xs_guest(path, g, NULL, NULL), g, XS_PERM_READ);
     xs_rm(b->xs, b->t, vr_xs_guest(path, g, id, NULL));
     batch_dir(b, path, g, XS_PERM_READ);
@@ -242,8 +249,8 @@ static void fill_truth(struct batch *b, const struct publish *p)
 
 static void fill_device(struct batch *b, const void *ctx)
 {
-    fill_truth(b, ctx);
     fill_guest(b, ctx);
+    fill_truth(b, ctx);
     fill_backend(b, ctx);
 }
 
@@ -280,8 +287,10 @@ int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
     rc = run_batch(&b, fill_device, &p);
     free(kv);
     if (rc == -ENOENT)
-        vr_err_set(err, "device %s: driver domain %s (%" PRIu32 ") is gone",
-                   d->cfg.id, p.drv->name, p.drv->domid);
+        vr_err_set(err,
+                   "device %s: %s is missing from xenstore: guest %s or driver "
+                   "domain %s is gone",
+                   d->cfg.id, b.path, rec->name, p.drv->name);
     else if (rc)
         vr_err_set(err, "device %s: xenstore: cannot write %s: %s", d->cfg.id,
                    b.path, strerror(-rc));
