@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fakebackend garbage|connected|flood
+ *
+ * In a driver domain, in place of vr-backend: a backend that misbehaves.
+ *   garbage    rubbish in the state and error nodes and all over the control
+ *              page, again and again
+ *   connected  says Connected, and never touches the control page
+ *   flood      says Connected with a plausible device, then signals without
+ *              end and rewrites the control page all the time
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <xenevtchn.h>
+#include <xengnttab.h>
+#include <xenstore.h>
+
+#include "ctrl.h"
+
+static char base[512];
+
+/* The first device below backend/virtio_restricted. */
+static int find(struct xs_handle *xs)
+{
+    static const char *const top = "backend/virtio_restricted";
+    char path[256], **guest, **dev;
+    unsigned int n, m;
+
+    guest = xs_directory(xs, XBT_NULL, top, &n);
+    if (!guest || !n)
+        return -1;
+    snprintf(path, sizeof(path), "%s/%s", top, guest[0]);
+    dev = xs_directory(xs, XBT_NULL, path, &m);
+    if (!dev || !m)
+        return -1;
+    snprintf(base, sizeof(base), "%s/%s", path, dev[0]);
+    return 0;
+}
+
+static unsigned long number(struct xs_handle *xs, const char *leaf)
+{
+    char path[600], *value;
+    unsigned int len;
+    unsigned long v;
+
+    snprintf(path, sizeof(path), "%s/%s", base, leaf);
+    value = xs_read(xs, XBT_NULL, path, &len);
+    v = value ? strtoul(value, NULL, 0) : 0;
+    free(value);
+    return v;
+}
+
+static void say(struct xs_handle *xs, const char *leaf, const void *v,
+                size_t len)
+{
+    char path[600];
+
+    snprintf(path, sizeof(path), "%s/%s", base, leaf);
+    xs_write(xs, XBT_NULL, path, v, len);
+}
+
+int main(int argc, char **argv)
+{
+    static const unsigned char rubbish[] = "4\x00\xff\x1b[2J999999999999999\n";
+    struct vr_ctrl_page *page;
+    struct xs_handle *xs = xs_open(0);
+    xengnttab_handle *gt = xengnttab_open(NULL, 0);
+    xenevtchn_handle *ev = xenevtchn_open(NULL, 0);
+    uint32_t x = 0x12345678;
+    const char *mode;
+    int port = -1;
+
+    if (argc != 2 || !xs || !gt || !ev)
+        return 2;
+    mode = argv[1];
+    while (find(xs))
+        usleep(50000);
+    printf("fakebackend: %s on %s\n", mode, base);
+    fflush(stdout);
+    if (!strcmp(mode, "connected")) {
+        say(xs, "state", "4", 1);
+        for (;;)
+            pause();
+    }
+    page = xengnttab_map_grant_ref(gt, number(xs, "ctrl-domid"),
+                                   number(xs, "ctrl-gref"),
+                                   PROT_READ | PROT_WRITE);
+    if (!page) {
+        perror("control page");
+        return 1;
+    }
+    port = xenevtchn_bind_interdomain(ev, number(xs, "ctrl-domid"),
+                                      number(xs, "event-channel"));
+    if (!strcmp(mode, "flood")) {
+        uint64_t sectors = 2048;
+
+        memcpy(page->dev.config, &sectors, sizeof(sectors));
+        page->dev.config_len = 60;
+        page->dev.features = 0;
+        page->status = VR_CTRL_BACKEND_READY;
+        say(xs, "state", "4", 1);
+        for (;;) {
+            page->intr = ~UINT64_C(0);
+            page->ack++;
+            page->dev.config_generation += 2;
+            if (port >= 0)
+                xenevtchn_notify(ev, port);
+            usleep(1000);
+        }
+    }
+    for (;;) {
+        say(xs, "error", rubbish, sizeof(rubbish));
+        say(xs, "state", rubbish, sizeof(rubbish));
+        for (size_t i = 0; i < sizeof(*page) / 4; i++) {
+            x ^= x << 13;
+            x ^= x >> 17;
+            x ^= x << 5;
+            ((volatile uint32_t *)page)[i] = x;
+        }
+        if (port >= 0)
+            xenevtchn_notify(ev, port);
+        say(xs, "state", "4", 1);
+        usleep(20000);
+    }
+}

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Everything that goes into dom0's share: programs, images, the product."""
+
+import lzma
+import os
+import shutil
+import subprocess
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
+OUT = os.path.join(ROOT, "out", "e2e")
+GUEST = os.path.join(ROOT, "tests", "e2e", "guest")
+HOST = os.path.join(ROOT, "tests", "host", "host")
+PROGRAMS = ("agent", "pattern", "ioload")
+# What the tests add to a driver domain: never part of the product's image.
+HOSTILE = ("agent", "ioload", "hostile", "fakebackend")
+E2FS_LIBS = ("libext2fs.so.2", "libcom_err.so.2", "libblkid.so.1",
+             "libuuid.so.1", "libe2p.so.2", "libc.so.6",
+             "ld-linux-aarch64.so.1")
+
+
+class BuildError(Exception):
+    """A part could not be made; the text says which and why."""
+
+
+def run(*command, log=None, **kwargs):
+    """Run a command with its output in a log file; BuildError on failure."""
+    log = log or os.path.join(OUT, "build.log")
+    with open(log, "ab") as file:
+        file.write(("+ " + " ".join(command) + "\n").encode())
+        file.flush()
+        r = subprocess.run(command, stdout=file, stderr=file, cwd=ROOT,
+                           check=False, **kwargs)
+    if r.returncode:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            tail = "".join(file.readlines()[-15:])
+        raise BuildError(f"{' '.join(command)} failed ({log}):\n{tail}")
+
+
+def host_path(part):
+    """A part of the emulated host, by its name."""
+    r = subprocess.run([HOST, "path", part], stdout=subprocess.PIPE,
+                       text=True, check=False)
+    if r.returncode:
+        raise BuildError(f"tests/host/host path {part} failed")
+    return r.stdout.strip()
+
+
+def programs():
+    """The static arm64 test programs, in out/e2e/bin."""
+    run("make", "-s", "-C", GUEST, "O=" + os.path.join(OUT, "bin"),
+        "SYSROOT=" + host_path("sysroot"))
+    return os.path.join(OUT, "bin")
+
+
+def e2fs(root):
+    """mke2fs and its libraries from Debian's arm64 packages, into root."""
+    unpacked = os.path.join(OUT, "e2fs")
+    if not os.path.isdir(unpacked):
+        r = subprocess.run([os.path.join(ROOT, "tests/host/build",
+                                         "debs-arm64.sh")],
+                           stdout=subprocess.PIPE, text=True, check=True)
+        debs = r.stdout.strip()
+        scratch = unpacked + ".new"
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.makedirs(scratch)
+        for name in sorted(os.listdir(debs)):
+            if name.startswith(("e2fsprogs_", "libext2fs2_", "libcom-err2_",
+                                "libblkid1_", "libuuid1_", "libc6_")):
+                run("dpkg-deb", "-x", os.path.join(debs, name), scratch)
+        os.rename(scratch, unpacked)
+    libs = {}
+    for folder, _, files in os.walk(unpacked):
+        for name in files:
+            libs.setdefault(name, os.path.join(folder, name))
+    target = os.path.join(root, "lib", "aarch64-linux-gnu")
+    os.makedirs(target)
+    for name in E2FS_LIBS:
+        shutil.copy(libs[name], os.path.join(target, name))
+    shutil.copy(libs["ld-linux-aarch64.so.1"], os.path.join(root, "lib"))
+    os.makedirs(os.path.join(root, "etc"), exist_ok=True)
+    shutil.copy(libs["mke2fs.conf"], os.path.join(root, "etc"))
+    sbin = os.path.join(root, "sbin")
+    os.makedirs(sbin, exist_ok=True)
+    for name in ("mke2fs", "mkfs.ext4"):
+        shutil.copy(libs["mke2fs"], os.path.join(sbin, name))
+    shutil.copy(libs["e2fsck"], os.path.join(sbin, "e2fsck"))
+
+
+def guest_image(output, modules=()):
+    """A guest's initramfs; modules: files to load in this order."""
+    root = os.path.join(OUT, "root")
+    shutil.rmtree(root, ignore_errors=True)
+    for folder in ("bin", "sbin", "proc", "sys", "dev", "tmp", "mnt", "mnt2",
+                   "modules"):
+        os.makedirs(os.path.join(root, folder))
+    shutil.copy(host_path("busybox"), os.path.join(root, "bin", "busybox"))
+    for name in PROGRAMS:
+        shutil.copy(os.path.join(OUT, "bin", name), os.path.join(root, "bin"))
+    shutil.copy(os.path.join(GUEST, "init"), os.path.join(root, "init"))
+    for name in ("reboot", "poweroff"):
+        shutil.copy(os.path.join(GUEST, "halt"),
+                    os.path.join(root, "sbin", name))
+    os.symlink("busybox", os.path.join(root, "bin", "sh"))
+    e2fs(root)
+    for number, path in enumerate(modules):
+        data = open(path, "rb").read()
+        if path.endswith(".xz"):
+            data = lzma.decompress(data)
+        name = os.path.basename(path).removesuffix(".xz")
+        with open(os.path.join(root, "modules", f"{number}-{name}"),
+                  "wb") as file:
+            file.write(data)
+    run(os.path.join(ROOT, "tests/host/mkinitramfs"), root, output)
+
+
+def debian_modules(*names):
+    """Paths of modules of Debian's kernel, in the order given."""
+    found = {}
+    for folder, _, files in os.walk(host_path("modules-debian")):
+        for name in files:
+            found[name.split(".ko")[0]] = os.path.join(folder, name)
+    return [found[name] for name in names]
+
+
+def product(share):
+    """Build for arm64 and install into the share; dom0 copies it to /."""
+    args = ["O=out/arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "WERROR=1",
+            "SYSROOT=" + host_path("sysroot")]
+    run("make", "--no-print-directory", "-j2", *args)
+    target = os.path.join(share, "install")
+    shutil.rmtree(target, ignore_errors=True)
+    run("make", "--no-print-directory", *args, "install",
+        "DESTDIR=" + target, "PREFIX=/usr/local")
+
+
+def driver_image(share):
+    """The driver domain's image, by the product's own tool, with the tests'
+    programs and a hook that starts the agent."""
+    extra = os.path.join(OUT, "driver-extra")
+    shutil.rmtree(extra, ignore_errors=True)
+    os.makedirs(os.path.join(extra, "usr", "bin"))
+    os.makedirs(os.path.join(extra, "etc", "vr-driver.d"))
+    for name in HOSTILE:
+        shutil.copy(os.path.join(OUT, "bin", name),
+                    os.path.join(extra, "usr", "bin"))
+    shutil.copy(os.path.join(GUEST, "driver-hook.sh"),
+                os.path.join(extra, "etc", "vr-driver.d", "10-test.sh"))
+    run(os.path.join(ROOT, "tools/mkdriver/vr-mkdriver"),
+        "-o", os.path.join(share, "img", "driver.cpio"),
+        "-b", os.path.join(ROOT, "out/arm64/vr-backend"),
+        "-s", host_path("busybox"),
+        "-a", extra)
+
+
+def everything(share, say):
+    """All parts, into the share."""
+    os.makedirs(OUT, exist_ok=True)
+    open(os.path.join(OUT, "build.log"), "wb").close()
+    for folder in ("bin", "img", "cfg", "tmp"):
+        os.makedirs(os.path.join(share, folder), exist_ok=True)
+    say("building the test programs")
+    for name in os.listdir(programs()):
+        target = os.path.join(share, "bin", name)
+        if os.path.exists(target):
+            os.unlink(target)  # perhaps running in dom0
+        shutil.copy(os.path.join(OUT, "bin", name), target)
+    for name in os.listdir(os.path.join(ROOT, "tests/e2e/dom0")):
+        shutil.copy(os.path.join(ROOT, "tests/e2e/dom0", name),
+                    os.path.join(share, "bin"))
+    say("building the guest images")
+    img = os.path.join(share, "img")
+    guest_image(os.path.join(img, "guest.cpio"))
+    guest_image(os.path.join(img, "debian.cpio"),
+                debian_modules("virtio_mmio", "virtio_blk"))
+    shutil.copy(host_path("kernel-small"), os.path.join(img, "Image"))
+    shutil.copy(host_path("kernel-debian"), os.path.join(img, "vmlinuz"))
+    say("building and installing the product for arm64")
+    product(share)
+    say("building the driver domain's image")
+    driver_image(share)

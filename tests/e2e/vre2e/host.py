@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The emulated host as the checks see it: dom0's shell, guests, configs."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import time
+
+from .build import HOST, OUT, ROOT
+from .report import Fail, require, say
+
+RELATIVE = "/host/cfg"
+TIMED_OUT = 124
+HOST_GONE = 125
+
+
+class HostGone(Exception):
+    """The emulated host ended or does not answer any more."""
+
+
+class Result:
+    """What a command in dom0 left."""
+
+    def __init__(self, rc, out, err):
+        self.rc, self.out, self.err = rc, out, err
+
+    @property
+    def text(self):
+        """Output and errors together."""
+        return self.out + self.err
+
+    def line(self):
+        """The last line that says something, for messages."""
+        lines = [l for l in self.text.splitlines() if l.strip()]
+        return lines[-1].strip()[:300] if lines else "(no output)"
+
+
+class Host:
+    """One instance of tests/host/host."""
+
+    def __init__(self, name, share, attached=False):
+        self.name, self.share, self.attached = name, share, attached
+        self.log = open(os.path.join(OUT, "commands.log"), "a",
+                        encoding="utf-8")
+        self.deadline = None  # of the check that runs
+
+    # -- life --
+
+    def up(self, *args):
+        """Boot; HostGone with the console's end when that fails."""
+        r = subprocess.run([HOST, "up", "--name", self.name, "--share",
+                            self.share, *args], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True, check=False)
+        if r.returncode:
+            raise HostGone(f"the host did not boot:\n{r.stdout[-4000:]}")
+
+    def down(self):
+        """End it; keep its logs."""
+        subprocess.run([HOST, "down", "--name", self.name],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       check=False)
+
+    def instance(self):
+        """Where the instance's files are."""
+        return os.path.join(ROOT, "out", "host", self.name)
+
+    def keep_logs(self, label):
+        """Copy consoles and logs to out/e2e/LABEL."""
+        target = os.path.join(OUT, "log", label)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(os.path.join(self.instance(), "control", "log"),
+                        target, ignore_dangling_symlinks=True)
+        for name in ("console.log", "qemu.log"):
+            path = os.path.join(self.instance(), name)
+            if os.path.exists(path):
+                shutil.copy(path, target)
+
+    def install(self):
+        """The product into dom0, as `make install` laid it out."""
+        self.ok("cp -a /host/install/. / && ldconfig 2>/dev/null; "
+                "mkdir -p /run/virtio-restricted; "
+                "cp /host/bin/gx /host/bin/plant /host/bin/evtcount "
+                "/host/bin/hostile /usr/local/bin/ && hash -r; "
+                "command -v xl vrctl")
+
+    # -- commands --
+
+    def sh(self, command, t=60):
+        """Run a shell command in dom0."""
+        if self.deadline is not None:
+            t = max(1, min(t, self.deadline - time.monotonic()))
+        begin = time.monotonic()
+        try:
+            r = subprocess.run([HOST, "run", "--name", self.name, "-t",
+                                f"{t:.0f}", command],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               timeout=t + 30, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise HostGone(f"dom0 did not answer: {command[:100]}") from error
+        result = Result(r.returncode, r.stdout.decode("utf-8", "replace"),
+                        r.stderr.decode("utf-8", "replace"))
+        self.log.write(f"$ {command}\n{result.text}[{result.rc}, "
+                       f"{time.monotonic() - begin:.1f} s]\n")
+        self.log.flush()
+        if result.rc == HOST_GONE and "host ended" in result.err:
+            raise HostGone(result.line())
+        return result
+
+    def ok(self, command, t=60):
+        """A command that has to succeed; its output."""
+        r = self.sh(command, t)
+        require(r.rc == 0, f"`{command[:120]}` ended with {r.rc}: {r.line()}")
+        return r.out
+
+    def put(self, name, text):
+        """A file below /host/cfg; its path in dom0."""
+        with open(os.path.join(self.share, "cfg", name), "w",
+                  encoding="utf-8") as file:
+            file.write(text)
+        return f"{RELATIVE}/{name}"
+
+    def gx(self, guest, command, t=30, up=60):
+        """A command in a guest, by its agent."""
+        return self.sh(f"gx -t {t} -u {up} {guest} {shlex.quote(command)}",
+                       t + up + 25)
+
+    def gx_ok(self, guest, command, t=30, up=60):
+        """A command in a guest that has to succeed; its output."""
+        r = self.gx(guest, command, t, up)
+        require(r.rc == 0, f"in {guest}: `{command[:120]}` ended with {r.rc}: "
+                f"{r.line()}")
+        return r.out
+
+    def guest_log(self, name):
+        """All that a guest's console said."""
+        path = os.path.join(self.instance(), "log", "xen", "console",
+                            f"guest-{name}.log")
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    # -- domains --
+
+    def domains(self):
+        """Names of all domains but dom0."""
+        lines = self.ok("xl list").splitlines()[1:]
+        return {l.split()[0]: int(l.split()[1]) for l in lines
+                if l.split() and l.split()[0] != "Domain-0"}
+
+    def domid(self, name):
+        """The number of a domain; Fail when there is none."""
+        r = self.sh(f"xl domid {name}")
+        require(r.rc == 0, f"there is no domain {name}")
+        return int(r.out)
+
+    def create(self, cfg, t=120, args=""):
+        """xl create with its whole log kept; the result."""
+        log = f"/host/tmp/xl-{os.path.basename(cfg)}.log"
+        return self.sh(f"xl -vvv create {args} {cfg} > {log} 2>&1; rc=$?; "
+                       f"grep -vE '^libxl: (debug|detail)|^xc: (detail|debug)"
+                       f"|domainbuilder: detail' {log}; exit $rc", t)
+
+    def show(self, guest):
+        """vrctl show --json, parsed."""
+        text = self.ok(f"vrctl show --json {guest}")
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise Fail(f"vrctl show --json is not JSON: {error}") from error
+
+    def wait(self, what, condition, seconds=20, step=0.3):
+        """Poll until the condition returns something true; that."""
+        end = time.monotonic() + seconds
+        while True:
+            value = condition()
+            if value:
+                return value
+            require(time.monotonic() < end, f"{what}: not within {seconds} s")
+            time.sleep(step)
+
+    def wait_gone(self, *names, seconds=30):
+        """Wait until no domain of these names is left, zombies included."""
+        left = " ".join(names)
+        r = self.sh(f"for i in $(seq {seconds * 4}); do l=; for n in {left}; "
+                    "do xl domid $n >/dev/null 2>&1 && l=1; done; "
+                    "[ $l ] || exit 0; sleep 0.25; done; xl list; exit 1",
+                    seconds + 30)
+        require(r.rc == 0, f"still there after {seconds} s: {r.line()}")
+
+    def leftovers(self, seconds=10, keep=()):
+        """Fail when anything of ours is left in dom0, xenstore or Xen."""
+        r = self.sh(f"sh /host/bin/leftovers.sh {seconds} {' '.join(keep)}",
+                    seconds + 60)
+        require(r.rc == 0, "left behind: " +
+                "; ".join(r.text.strip().splitlines()[:6]))
+
+    def sweep(self):
+        """Destroy whatever a failed check left, so that others can go on."""
+        self.sh("for d in $(xl list | awk 'NR>2{print $1}'); do "
+                "timeout 40 xl destroy $d; done; sleep 0.5; "
+                "timeout 60 vrctl cleanup --stale; "
+                "for d in $(xl list | awk 'NR>2{print $2}'); do "
+                "timeout 20 xl destroy $d; done; true", 150)
+
+
+# -- configurations --
+
+def device(text="", **keys):
+    """A device string: keys over the usual ones; None leaves a key out."""
+    values = {"id": "disk0", "type": "block", "size": "8M",
+              "driver": f"{RELATIVE}/b1.cfg", "target": "/dev/xvdb"}
+    values.update({k.replace("_", "-"): v for k, v in keys.items()})
+    return ", ".join([f"{k}={v}" for k, v in values.items()
+                      if v is not None] + ([text] if text else []))
+
+
+def guest_cfg(name, devices=(), memory=96, extra="", kernel="Image",
+              ramdisk="guest.cpio", lines=""):
+    """An xl.cfg for a guest. devices: None leaves the key out."""
+    text = (f'name = "{name}"\ntype = "pvh"\nmemory = {memory}\nvcpus = 1\n'
+            f'kernel = "/host/img/{kernel}"\n'
+            f'ramdisk = "/host/img/{ramdisk}"\n'
+            f'extra = "console=hvc0 loglevel=6 {extra}"\n'
+            'on_poweroff = "destroy"\non_reboot = "restart"\n'
+            'on_crash = "destroy"\n')
+    if devices is not None:
+        text += "virtio_restricted = [\n" + "".join(
+            f'  "{d}",\n' for d in devices) + "]\n"
+    return text + lines + "\n"
+
+
+def driver_cfg(name, disks=("/dev/vda",), extra="", memory=96, lines=""):
+    """An xl.cfg for a driver domain; disks become xvdb, xvdc, ..."""
+    items = ", ".join(f"'phy:{d},raw,xvd{chr(ord('b') + i)},rw'"
+                      for i, d in enumerate(disks))
+    return (f'name = "{name}"\ntype = "pvh"\nmemory = {memory}\nvcpus = 1\n'
+            'kernel = "/host/img/Image"\nramdisk = "/host/img/driver.cpio"\n'
+            f'extra = "console=hvc0 loglevel=6 xen_privcmd.unrestricted=1 '
+            f'{extra}"\n'
+            'on_poweroff = "destroy"\non_reboot = "destroy"\n'
+            'on_crash = "destroy"\n'
+            f"disk = [ {items} ]\n{lines}\n")
+
+
+def hexint(value):
+    """A number from JSON that may be a string in hexadecimal."""
+    return int(value, 0) if isinstance(value, str) else int(value)
+
+
+def one_line(text, pattern):
+    """The line that matches, or None."""
+    for line in text.splitlines():
+        if re.search(pattern, line):
+            return line.strip()
+    return None
+
+
+__all__ = ["Host", "HostGone", "Result", "device", "guest_cfg", "driver_cfg",
+           "hexint", "one_line", "say"]

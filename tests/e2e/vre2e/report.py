@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Checks: how they are declared, run, timed and counted."""
+
+import os
+import time
+import traceback
+
+START = time.monotonic()
+
+
+class Fail(Exception):
+    """A check failed; the text says what was seen."""
+
+
+class Skip(Exception):
+    """A check cannot be made here; the text says why."""
+
+
+def say(text):
+    """A line with the time since the start."""
+    print(f"[e2e] {time.monotonic() - START:6.1f} s  {text}", flush=True)
+
+
+def require(condition, text):
+    """Fail with the text unless the condition holds."""
+    if not condition:
+        raise Fail(text)
+
+
+class Group:
+    """Checks that share guests: set up once, torn down whatever happens."""
+
+    def __init__(self, name, host=("ioreq", "dummy"), leftovers=True):
+        self.name = name
+        self.host = host
+        self.leftovers = leftovers
+        self.checks = []
+        self.setup = None
+        self.teardown = None
+
+    def check(self, name, limit=60):
+        """Declare a check: fn(host) or, after a set-up, fn(host, made)."""
+        def add(fn):
+            self.checks.append((name, fn, limit))
+            return fn
+        return add
+
+    def on_setup(self, fn):
+        """fn(host) returns what every check of the group gets."""
+        self.setup = fn
+        return fn
+
+    def on_teardown(self, fn):
+        """fn(host), called whatever happened."""
+        self.teardown = fn
+        return fn
+
+
+class Report:
+    """Counts, and one line per check."""
+
+    def __init__(self, logdir, only=None):
+        self.passed = self.failed = self.skipped = 0
+        self.logdir = logdir
+        self.only = only
+        self.failures = []
+
+    def line(self, verdict, name, seconds, why=""):
+        """Print and count one result."""
+        if verdict == "PASS":
+            self.passed += 1
+        elif verdict == "SKIP":
+            self.skipped += 1
+        else:
+            self.failed += 1
+            self.failures.append(name)
+        say(f"{verdict} {name} ({seconds:.1f} s)" + (f": {why}" if why else ""))
+
+    def run(self, name, fn, *args):
+        """Run one check; True when it did not fail."""
+        begin = time.monotonic()
+        try:
+            note = fn(*args)
+        except Skip as skip:
+            self.line("SKIP", name, time.monotonic() - begin, str(skip))
+            return True
+        except Fail as fail:
+            self.line("FAIL", name, time.monotonic() - begin, str(fail))
+            return False
+        except Exception as error:  # a broken check is a failed check
+            with open(os.path.join(self.logdir, "exceptions.log"), "a",
+                      encoding="utf-8") as file:
+                file.write(f"--- {name}\n{traceback.format_exc()}\n")
+            self.line("FAIL", name, time.monotonic() - begin,
+                      f"{type(error).__name__}: {error}")
+            return False
+        self.line("PASS", name, time.monotonic() - begin,
+                  note if isinstance(note, str) else "")
+        return True
+
+    def summary(self):
+        """The closing lines; the exit status."""
+        for name in self.failures:
+            print(f"  failed: {name}")
+        print(f"{self.passed} passed, {self.failed} failed, "
+              f"{self.skipped} skipped", flush=True)
+        return 1 if self.failed else 0
