@@ -11,10 +11,10 @@
 #define WIN  UINT64_C(0x48000000)
 #define SIZE UINT64_C(0x8000)
 
-#define REQUIRE(x)                                                            \
-    do {                                                                      \
-        if (!(x))                                                             \
-            abort();                                                          \
+#define REQUIRE(x)                                                             \
+    do {                                                                       \
+        if (!(x))                                                              \
+            abort();                                                           \
     } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,7 +23,7 @@ struct world {
     struct vr_mmio m;
     struct vr_stats_dev stats;
     struct vr_ctrl_request req;
-    bool quiet; /* the last request was acknowledged */
+    bool quiet;    /* the last request was acknowledged */
     uint32_t busy; /* queues that the backend works on */
     bool line;
 };
@@ -127,9 +127,9 @@ static uint64_t eat(const uint8_t **data, size_t *size, unsigned int n)
 /* Queue 0 to 2 as a well-behaved driver would set it up. */
 static void good_queue(struct world *w, unsigned int q)
 {
-    static const uint32_t off[] = {
-        VR_MMIO_QUEUE_DESC_LOW, VR_MMIO_QUEUE_DRIVER_LOW,
-        VR_MMIO_QUEUE_DEVICE_LOW};
+    static const uint32_t off[] = {VR_MMIO_QUEUE_DESC_LOW,
+                                   VR_MMIO_QUEUE_DRIVER_LOW,
+                                   VR_MMIO_QUEUE_DEVICE_LOW};
     unsigned int i;
 
     vr_mmio_write(&w->m, VR_MMIO_QUEUE_SEL, 4, q);

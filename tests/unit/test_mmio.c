@@ -222,8 +222,8 @@ static void s4_2_2_only_aligned_words(void **state)
     for (i = 0; i < VR_ARRAY_SIZE(sizes); i++) {
         bad = f->stats.bad_accesses;
         assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_MAGIC, sizes[i]), 0);
-        assert_int_equal(
-            vr_mmio_write(&f->m, VR_MMIO_STATUS, sizes[i], 1), VR_MMIO_DONE);
+        assert_int_equal(vr_mmio_write(&f->m, VR_MMIO_STATUS, sizes[i], 1),
+                         VR_MMIO_DONE);
         assert_int_equal(f->stats.bad_accesses, bad + 2);
     }
     assert_int_equal(vr_mmio_read(&f->m, 2, 4), 0);
@@ -235,15 +235,23 @@ static void s4_2_2_only_aligned_words(void **state)
 static void s4_2_2_write_only_read_only_and_holes(void **state)
 {
     static const uint32_t wo[] = {
-        VR_MMIO_DEVICE_FEATURES_SEL, VR_MMIO_DRIVER_FEATURES,
-        VR_MMIO_QUEUE_SEL,           VR_MMIO_QUEUE_SIZE,
-        VR_MMIO_QUEUE_NOTIFY,        VR_MMIO_INTERRUPT_ACK,
-        VR_MMIO_QUEUE_DESC_LOW,      VR_MMIO_QUEUE_DEVICE_HIGH,
-        0x018,                       0x0f8,
+        VR_MMIO_DEVICE_FEATURES_SEL,
+        VR_MMIO_DRIVER_FEATURES,
+        VR_MMIO_QUEUE_SEL,
+        VR_MMIO_QUEUE_SIZE,
+        VR_MMIO_QUEUE_NOTIFY,
+        VR_MMIO_INTERRUPT_ACK,
+        VR_MMIO_QUEUE_DESC_LOW,
+        VR_MMIO_QUEUE_DEVICE_HIGH,
+        0x018,
+        0x0f8,
     };
     static const uint32_t ro[] = {
-        VR_MMIO_MAGIC,          VR_MMIO_DEVICE_ID, VR_MMIO_DEVICE_FEATURES,
-        VR_MMIO_QUEUE_SIZE_MAX, VR_MMIO_INTERRUPT_STATUS,
+        VR_MMIO_MAGIC,
+        VR_MMIO_DEVICE_ID,
+        VR_MMIO_DEVICE_FEATURES,
+        VR_MMIO_QUEUE_SIZE_MAX,
+        VR_MMIO_INTERRUPT_STATUS,
         VR_MMIO_CONFIG_GENERATION,
     };
     struct fake *f = fresh();
@@ -368,7 +376,9 @@ static void s2_2_offered(void **state)
 static void s6_mandatory_features(void **state)
 {
     static const uint64_t bad[] = {
-        0, VR_F_VERSION_1, VR_F_ACCESS_PLATFORM,
+        0,
+        VR_F_VERSION_1,
+        VR_F_ACCESS_PLATFORM,
         VR_F_TRANSPORT & ~VR_F_ACCESS_PLATFORM,
         VR_F_TRANSPORT & ~VR_F_VERSION_1,
     };

@@ -123,8 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_reason_has_a_text),
-        cmocka_unit_test_teardown(reader_sees_what_the_writer_writes,
-                                  teardown),
+        cmocka_unit_test_teardown(reader_sees_what_the_writer_writes, teardown),
         cmocka_unit_test_teardown(a_new_file_begins_empty, teardown),
         cmocka_unit_test_teardown(bad_files, teardown),
         cmocka_unit_test(bad_uuids),

@@ -113,8 +113,7 @@ static void reap(struct super *s, int options)
     if (pid != s->worker)
         return;
     if (WIFSIGNALED(status))
-        broker_log("worker %d killed by signal %d", (int)pid,
-                   WTERMSIG(status));
+        broker_log("worker %d killed by signal %d", (int)pid, WTERMSIG(status));
     else
         broker_log("worker %d ended with status %d", (int)pid,
                    WEXITSTATUS(status));
@@ -191,9 +190,9 @@ static void worker_lost(struct super *s)
 /* ---- the end ---- */
 
 /*
- * A child takes over, so that what the record says of the broker's process is
- * over when vrctl reads it. In an abort it keeps the link open: the plug-in
- * sees the end of file when everything is undone.
+ * vrctl takes our place, process number included: whoever waits for the
+ * broker's end waits for the end of the clean-up. In an abort the link stays
+ * open for as long.
  */
 static void cleanup(struct super *s, bool abort)
 {
@@ -208,19 +207,8 @@ static void cleanup(struct super *s, bool abort)
     s->xs = NULL;
     s->xch = NULL;
     s->stats = NULL;
-    s->done = true;
-    s->status = 0;
-    switch (fork()) {
-    case -1:
-        broker_log("fork: %s; run `vrctl cleanup %s`", strerror(errno),
-                   s->uuid);
-        s->status = 1;
-        return;
-    case 0:
-        break;
-    default:
-        return;
-    }
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (abort)
@@ -230,7 +218,8 @@ static void cleanup(struct super *s, bool abort)
         execl(VR_SBINDIR "/vrctl", "vrctl", "cleanup", s->uuid, (char *)NULL);
     broker_log("cannot run %s: %s; run `vrctl cleanup %s`",
                VR_SBINDIR "/vrctl", strerror(errno), s->uuid);
-    _exit(1);
+    s->done = true;
+    s->status = 1;
 }
 
 static void guest_gone(struct super *s, const char *how)
@@ -279,8 +268,8 @@ static const char *domain_lost(struct super *s, uint32_t domid,
     if (info.flags & XEN_DOMINF_dying)
         return "dying";
     if (shutdown && info.flags & XEN_DOMINF_shutdown) {
-        unsigned int why = (info.flags >> XEN_DOMINF_shutdownshift) &
-                           XEN_DOMINF_shutdownmask;
+        unsigned int why =
+            (info.flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask;
 
         return why == SHUTDOWN_crash ? "crashed" : "shut down";
     }
@@ -350,13 +339,13 @@ static bool backend_refused(struct super *s, unsigned int i, const char *why)
 {
     struct vr_err err;
 
-    if (s->dev[i].backend != VR_XB_CLOSING &&
-        s->dev[i].backend != VR_XB_CLOSED)
+    if (s->dev[i].backend != VR_XB_CLOSING && s->dev[i].backend != VR_XB_CLOSED)
         return false;
     vr_err_set(&err, "device %s: driver domain %s: %s", dev_id(s, i),
                dev_driver(s, i)->name,
-               why[0] ? why : "the backend closed without giving a reason; "
-                              "see the domain's console");
+               why[0] ? why
+                      : "the backend closed without giving a reason; "
+                        "see the domain's console");
     refuse_err(s, &err);
     return true;
 }
@@ -422,8 +411,8 @@ static int publish(struct super *s, struct vr_err *err)
         const struct vr_record_driver *drv = dev_driver(s, i);
         char path[VR_XS_PATH], token[16];
 
-        rc = vr_store_publish(s->xs, &s->rec, i, s->dev[i].gref,
-                              s->dev[i].port, err);
+        rc = vr_store_publish(s->xs, &s->rec, i, s->dev[i].gref, s->dev[i].port,
+                              err);
         if (rc)
             return rc;
         snprintf(token, sizeof(token), "b%u", i);
@@ -664,8 +653,9 @@ static int open_xen(struct super *s, struct vr_err *err)
     s->xch = xc_interface_open(NULL, NULL, 0);
     s->xs = xs_open(0);
     if (!s->xch || !s->xs) {
-        vr_err_set(err, "broker: cannot reach %s: %s; is this the toolstack's "
-                        "domain, with xenstored running?",
+        vr_err_set(err,
+                   "broker: cannot reach %s: %s; is this the toolstack's "
+                   "domain, with xenstored running?",
                    s->xch ? "xenstore" : "the hypervisor", strerror(errno));
         return -EIO;
     }
@@ -686,8 +676,10 @@ static int start(struct super *s, struct vr_err *err)
     if (rc)
         return rc;
     if (s->rec.domid == VR_DOMID_NONE || !s->rec.ndevs) {
-        vr_err_set(err, "broker: the record of %s names no domain or no "
-                        "device yet", s->rec.name);
+        vr_err_set(err,
+                   "broker: the record of %s names no domain or no "
+                   "device yet",
+                   s->rec.name);
         return -EINVAL;
     }
     s->stats = vr_stats_open(s->uuid, true);

@@ -77,7 +77,7 @@ struct device {
     bool gone;
 
     bool masked;
-    int64_t hold_until; /* a vCPU waits: its time limit; 0: none */
+    int64_t hold_until;  /* a vCPU waits: its time limit; 0: none */
     int64_t quiet_until; /* throttled; 0: not */
     int64_t period;
     unsigned int idle_events;
@@ -113,7 +113,7 @@ struct worker {
     evtchn_port_t unmask[BATCH];
     unsigned int nunmask;
 
-    int64_t now; /* when this wake-up began */
+    int64_t now;         /* when this wake-up began */
     int64_t counters_at; /* 0: nothing has happened since the last copy */
     bool irq_error;
 };
@@ -126,8 +126,7 @@ static void flush_unmask(struct worker *w)
     size_t len = w->nunmask * sizeof(w->unmask[0]);
 
     if (len && write(w->evtchn_fd, w->unmask, len) != (ssize_t)len)
-        broker_log("worker: cannot unmask event channels: %s",
-                   strerror(errno));
+        broker_log("worker: cannot unmask event channels: %s", strerror(errno));
     w->nunmask = 0;
 }
 
@@ -253,8 +252,7 @@ static bool collect(struct device *d)
 
 static bool take_ack(struct device *d)
 {
-    if (d->acked || !d->generation ||
-        !vr_ctrl_acked(d->page, d->generation))
+    if (d->acked || !d->generation || !vr_ctrl_acked(d->page, d->generation))
         return false;
     d->acked = true;
     vr_mmio_quiesced(&d->mmio);
@@ -554,9 +552,11 @@ static int open_all(struct worker *w, xenforeignmemory_handle **fm,
     *gs = xengntshr_open(NULL, 0);
     if (w->dm && *fm && w->xce && *gs)
         return 0;
-    vr_err_set(err, "broker: cannot open Xen's device files (privcmd, evtchn, "
-                    "gntalloc): %s; load the modules xen-privcmd, xen-evtchn "
-                    "and xen-gntalloc", strerror(errno));
+    vr_err_set(err,
+               "broker: cannot open Xen's device files (privcmd, evtchn, "
+               "gntalloc): %s; load the modules xen-privcmd, xen-evtchn "
+               "and xen-gntalloc",
+               strerror(errno));
     return errno ? -errno : -EIO;
 }
 
@@ -582,8 +582,8 @@ static int start_ioreq(struct worker *w, xenforeignmemory_handle *fm,
     ioservid_t id;
     unsigned int i;
 
-    if (xendevicemodel_create_ioreq_server(w->dm, g,
-                                           HVM_IOREQSRV_BUFIOREQ_OFF, &id))
+    if (xendevicemodel_create_ioreq_server(w->dm, g, HVM_IOREQSRV_BUFIOREQ_OFF,
+                                           &id))
         return ioreq_failed(w, err, "create it");
     /* The mapping stays when the handle is closed. */
     if (!xenforeignmemory_map_resource(
@@ -619,8 +619,8 @@ static int start_ioreq(struct worker *w, xenforeignmemory_handle *fm,
     return 0;
 }
 
-static int start_device(struct worker *w, unsigned int i,
-                        xengntshr_handle *gs, struct vr_err *err)
+static int start_device(struct worker *w, unsigned int i, xengntshr_handle *gs,
+                        struct vr_err *err)
 {
     const struct vr_record_dev *rd = &w->rec->devs[i];
     const struct vr_record_driver *drv = &w->rec->drivers[rd->driver];
@@ -642,17 +642,19 @@ static int start_device(struct worker *w, unsigned int i,
     d->seek = true;
     d->page = xengntshr_share_pages(gs, drv->domid, 1, &msg.gref, 1);
     if (!d->page) {
-        vr_err_set(err, "device %s: cannot share a control page with driver "
-                        "domain %s (%" PRIu32 "): %s; raise the limit of "
-                        "xen-gntalloc (module parameter `limit`)",
+        vr_err_set(err,
+                   "device %s: cannot share a control page with driver "
+                   "domain %s (%" PRIu32 "): %s; raise the limit of "
+                   "xen-gntalloc (module parameter `limit`)",
                    rd->cfg.id, drv->name, drv->domid, strerror(errno));
         return errno ? -errno : -ENOMEM;
     }
     vr_ctrl_init(d->page);
     port = xenevtchn_bind_unbound_port(w->xce, drv->domid);
     if (port < 0) {
-        vr_err_set(err, "device %s: no event channel for driver domain %s "
-                        "(%" PRIu32 "): %s; see whether it still runs",
+        vr_err_set(err,
+                   "device %s: no event channel for driver domain %s "
+                   "(%" PRIu32 "): %s; see whether it still runs",
                    rd->cfg.id, drv->name, drv->domid, strerror(errno));
         return -errno;
     }

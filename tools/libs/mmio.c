@@ -5,8 +5,8 @@
 #include "mmio.h"
 
 /* Status bits that the driver may set (virtio 1.2, 2.1). */
-#define DRIVER_STATUS                                                         \
-    (VR_STATUS_ACKNOWLEDGE | VR_STATUS_DRIVER | VR_STATUS_FEATURES_OK |       \
+#define DRIVER_STATUS                                                          \
+    (VR_STATUS_ACKNOWLEDGE | VR_STATUS_DRIVER | VR_STATUS_FEATURES_OK |        \
      VR_STATUS_DRIVER_OK | VR_STATUS_FAILED)
 
 struct area {
@@ -29,8 +29,7 @@ static void show(struct vr_mmio *m)
 
     s->status = status_read(m);
     s->failed = vr_mmio_failed(m);
-    s->features =
-        m->status & VR_STATUS_FEATURES_OK ? m->drv_features : 0;
+    s->features = m->status & VR_STATUS_FEATURES_OK ? m->drv_features : 0;
     s->nqueues = m->desc.nqueues;
     for (i = 0; i < m->desc.nqueues; i++) {
         s->q[i].desc = m->q[i].desc;
@@ -403,7 +402,7 @@ static enum vr_fail queue_check(struct vr_mmio *m, unsigned int index)
         }
     }
     if (q->desc & 15 || q->driver & 1 || q->device & 3) {
-        fault(m, q->desc & 15   ? q->desc
+        fault(m, q->desc & 15    ? q->desc
                  : q->driver & 1 ? q->driver
                                  : q->device);
         return VR_FAIL_QUEUE;
@@ -744,8 +743,8 @@ uint32_t vr_mmio_isr(const struct vr_mmio *m)
     return m->isr;
 }
 
-int vr_mmio_set_device(struct vr_mmio *m, uint64_t features,
-                       const void *config, uint32_t len)
+int vr_mmio_set_device(struct vr_mmio *m, uint64_t features, const void *config,
+                       uint32_t len)
 {
     uint8_t fresh[VR_CONFIG_LEN] = {0};
     bool changed;

@@ -81,7 +81,7 @@
 #define VR_F_RING_RESET      (UINT64_C(1) << 40)
 
 #define VR_F_MANDATORY (VR_F_VERSION_1 | VR_F_ACCESS_PLATFORM)
-#define VR_F_TRANSPORT                                                        \
+#define VR_F_TRANSPORT                                                         \
     (VR_F_MANDATORY | VR_F_INDIRECT_DESC | VR_F_EVENT_IDX | VR_F_RING_RESET)
 /* Bits that belong to the device type: 0 to 23 and 50 up. */
 #define VR_F_DEVICE_TYPE (UINT64_C(0xffffff) | (UINT64_MAX << 50))
@@ -154,11 +154,11 @@ struct vr_mmio {
 
     enum vr_fail fail;
     bool needs_reset;
-    bool blind;   /* failed before DRIVER_OK */
-    bool stale;   /* a time limit passed, the acknowledgement is still due */
-    bool gone;    /* nobody is there to acknowledge anything */
+    bool blind; /* failed before DRIVER_OK */
+    bool stale; /* a time limit passed, the acknowledgement is still due */
+    bool gone;  /* nobody is there to acknowledge anything */
     bool resetting;
-    bool running; /* the last request published had run = 1 */
+    bool running;  /* the last request published had run = 1 */
     uint32_t live; /* queues that the backend may still be using */
 };
 
@@ -183,8 +183,8 @@ void vr_mmio_init(struct vr_mmio *m, const struct vr_mmio_desc *desc,
  * Returns 0, or -EPROTO when the driver works with features that are gone from
  * @features: then the device has failed (VR_FAIL_BACKEND).
  */
-int vr_mmio_set_device(struct vr_mmio *m, uint64_t features,
-                       const void *config, uint32_t len);
+int vr_mmio_set_device(struct vr_mmio *m, uint64_t features, const void *config,
+                       uint32_t len);
 
 /**
  * vr_mmio_read() - the guest reads.

@@ -41,12 +41,12 @@ struct vr_stats_dev {
 /* Why a device does not work, for the operator. */
 enum vr_fail {
     VR_FAIL_NONE = 0,
-    VR_FAIL_FEATURES,    /* driver did not accept ACCESS_PLATFORM, VERSION_1 */
-    VR_FAIL_OUTSIDE,     /* rings outside the window: guest without the pool */
-    VR_FAIL_QUEUE,       /* bad queue size or alignment */
-    VR_FAIL_BACKEND,     /* backend reported a failure */
-    VR_FAIL_TIMEOUT,     /* backend did not answer in time */
-    VR_FAIL_GONE,        /* driver domain or backend process is gone */
+    VR_FAIL_FEATURES, /* driver did not accept ACCESS_PLATFORM, VERSION_1 */
+    VR_FAIL_OUTSIDE,  /* rings outside the window: guest without the pool */
+    VR_FAIL_QUEUE,    /* bad queue size or alignment */
+    VR_FAIL_BACKEND,  /* backend reported a failure */
+    VR_FAIL_TIMEOUT,  /* backend did not answer in time */
+    VR_FAIL_GONE,     /* driver domain or backend process is gone */
 };
 
 struct vr_stats {

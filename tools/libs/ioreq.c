@@ -20,8 +20,7 @@ static bool fits(uint64_t base, const ioreq_t *req)
     return span <= VR_MMIO_SIZE - off;
 }
 
-int ioreq_find(const struct ioreq_dev *devs, unsigned int n,
-               const ioreq_t *req)
+int ioreq_find(const struct ioreq_dev *devs, unsigned int n, const ioreq_t *req)
 {
     unsigned int i;
 

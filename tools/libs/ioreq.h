@@ -3,8 +3,8 @@
  * One request of a vCPU, as Xen forwards it to an ioreq server (Xen
  * public/hvm/ioreq.h). Pure: works on a private copy.
  */
-#ifndef VR_BROKER_IOREQ_H
-#define VR_BROKER_IOREQ_H
+#ifndef VR_IOREQ_H
+#define VR_IOREQ_H
 
 #include "mmio.h"
 
@@ -34,4 +34,4 @@ enum vr_mmio_result ioreq_exec(const struct ioreq_dev *dev, ioreq_t *req);
 /** ioreq_refuse() - the answer of an empty bus: all ones, writes are lost. */
 void ioreq_refuse(ioreq_t *req);
 
-#endif /* VR_BROKER_IOREQ_H */
+#endif /* VR_IOREQ_H */
