@@ -170,22 +170,24 @@ static int ask(const struct vr_record *rec, int fd, char type,
 /* Step 2. @fd: -1 on failure; then nothing is left either. */
 static int start_broker(struct vr_record *rec, int *fd, struct vr_err *err)
 {
+    char uuid[VR_UUID_LEN + 1];
     int rc = vr_record_save(rec, err);
 
     if (rc)
         return rc;
-    rc = vr_child_broker(rec->uuid, fd, err);
+    strcpy(uuid, rec->uuid);
+    rc = vr_child_broker(uuid, fd, err);
     if (!rc)
         rc = ask(rec, *fd, 'P', PREPARE_MS, err);
     /* It has written its own pid. */
     if (!rc)
-        rc = vr_record_load(rec->uuid, rec, err);
+        rc = vr_record_load(uuid, rec, err);
     if (!rc)
         return 0;
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
-    vr_record_remove(rec->uuid);
+    vr_record_remove(uuid);
     return rc;
 }
 
