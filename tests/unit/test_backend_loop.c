@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backend's device loop on plain Linux: a thread runs it over ordinary
- * memory and a temporary file, the test plays broker and guest. Everything
- * runs with io_uring and with threads, through the page cache and direct.
+ * The backend's device loop on plain Linux: a process runs it, locked in as a
+ * worker is, over shared memory and a temporary file; the test plays broker
+ * and guest. Everything runs with io_uring and with threads, through the page
+ * cache and direct.
  */
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "../../tools/backend/loop.h"
+#include "../../tools/backend/sandbox.h"
 #include "ring.h"
 
 #define MEM_SIZE  (4u << 20)
@@ -42,13 +45,11 @@ struct host {
     struct vr_window win;
     struct vr_ctrl_page *page;
     struct vr_target target;
-    struct vr_loop *loop;
-    pthread_t thread;
-    pthread_barrier_t started;
+    pid_t pid;
     int wake_fd, intr_fd, stop[2];
     struct vr_ctrl_request req;
     struct ring ring[QUEUES];
-    unsigned int logs;
+    unsigned int *logs; /* shared */
 };
 
 static struct host h;
@@ -78,26 +79,24 @@ static void op_log(void *ctx, const char *text)
     struct host *host = ctx;
 
     (void)text;
-    host->logs++;
+    ++*host->logs;
 }
 
 static const struct vr_loop_ops ops = {op_drain, op_unmask, op_notify, op_log};
 
-/* The ring of an io_uring belongs to the thread that made it. */
-static void *run(void *arg)
+/* The filter would also bind what these tools do beside the program. */
+static bool lock_in(void)
 {
-    struct vr_err err;
+#if defined(__SANITIZE_ADDRESS__)
+    return false;
+#else
+    const char *preload = getenv("LD_PRELOAD");
 
-    if (vr_loop_new(&h.loop, arg, &err)) {
-        fprintf(stderr, "%s\n", err.text);
-        abort();
-    }
-    pthread_barrier_wait(&h.started);
-    vr_loop_run(h.loop);
-    return NULL;
+    return !preload || !strstr(preload, "vgpreload");
+#endif
 }
 
-static void backend_start(void)
+static void child(void)
 {
     struct vr_loop_cfg cfg = {
         .win = &h.win,
@@ -107,35 +106,54 @@ static void backend_start(void)
         .ctx = &h,
         .aio = h.v->aio,
         .wake_fd = h.wake_fd,
+        .stop_fd = h.stop[0],
         .queues = QUEUES,
         .queue_size = QSIZE,
         .poll_us = 20,
         .discard = true,
         .serial = "serial-0123456789abc",
     };
+    struct vr_loop *loop;
     struct vr_err err;
     int rc, ms = 0;
 
+    close(h.stop[1]);
     do {
         /* A ring that was closed holds its files for a moment. */
         rc = vr_target_open(&h.target, h.path, false, h.v->cache, &err);
     } while (rc == -EBUSY && ms++ < LIMIT_MS && !usleep(1000));
-    assert_int_equal(rc, 0);
-    assert_int_equal(pipe(h.stop), 0);
-    cfg.stop_fd = h.stop[0];
-    pthread_barrier_init(&h.started, NULL, 2);
-    assert_int_equal(pthread_create(&h.thread, NULL, run, &cfg), 0);
-    pthread_barrier_wait(&h.started);
-    pthread_barrier_destroy(&h.started);
+    if (!rc)
+        rc = vr_loop_new(&loop, &cfg, &err);
+    if (!rc && lock_in())
+        rc = vr_sandbox_worker(&err);
+    if (rc) {
+        fprintf(stderr, "%s\n", err.text);
+        _exit(1);
+    }
+    vr_loop_run(loop);
+    _exit(0);
 }
 
-static void backend_stop(void)
+static void backend_start(void)
 {
-    close(h.stop[1]);
-    pthread_join(h.thread, NULL);
-    vr_loop_free(h.loop);
-    vr_target_close(&h.target);
+    assert_int_equal(pipe(h.stop), 0);
+    h.pid = fork();
+    assert_true(h.pid >= 0);
+    if (!h.pid)
+        child();
     close(h.stop[0]);
+}
+
+/* Returns the status that the process ended with. */
+static int backend_stop(int signal)
+{
+    int status;
+
+    if (signal)
+        kill(h.pid, signal);
+    close(h.stop[1]);
+    assert_int_equal(waitpid(h.pid, &status, 0), h.pid);
+    return status;
 }
 
 static void publish(void)
@@ -180,9 +198,11 @@ static int setup(void **state)
     close(fd);
     h.win.base = RING_BASE;
     h.win.size = MEM_SIZE;
-    h.win.va = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    h.page = aligned_alloc(4096, 4096);
+    /* Window, control page, and a page for the test itself. */
+    h.win.va = mmap(NULL, MEM_SIZE + 8192, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    h.page = (void *)(h.win.va + MEM_SIZE);
+    h.logs = (void *)(h.win.va + MEM_SIZE + 4096);
     vr_ctrl_init(h.page);
     h.wake_fd = eventfd(0, EFD_NONBLOCK);
     h.intr_fd = eventfd(0, EFD_NONBLOCK);
@@ -194,10 +214,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    backend_stop();
+    assert_int_equal(backend_stop(0), 0);
     assert_int_equal(h.page->status, VR_CTRL_BACKEND_ABSENT);
-    munmap(h.win.va, MEM_SIZE);
-    free(h.page);
+    munmap(h.win.va, MEM_SIZE + 8192);
     close(h.wake_fd);
     close(h.intr_fd);
     unlink(h.path);
@@ -255,8 +274,7 @@ static uint8_t *data_of(unsigned int q, unsigned int n)
 
 static uint8_t status_of(unsigned int q, unsigned int n)
 {
-    return *(uint8_t *)ring_at(&h.ring[q],
-                               DATA + 0x40000 * q + 64 * n + 32);
+    return *(uint8_t *)ring_at(&h.ring[q], DATA + 0x40000 * q + 64 * n + 32);
 }
 
 /* Sleeps for the interrupt as a guest would; a lost one is a failure. */
@@ -409,8 +427,7 @@ static void deep(void **state)
     }
     assert_int_equal(h.page->counters.requests, done);
     assert_int_equal(h.page->counters.errors, 0);
-    print_message("%s: %.3f notifications per request\n",
-                  vr_loop_aio_name(h.loop),
+    print_message("%s: %.3f notifications per request\n", h.v->aio->name,
                   (double)(h.page->counters.interrupts - before) / done);
 }
 
@@ -448,7 +465,7 @@ static void hostile_then_reset(void **state)
     assert_int_equal(h.page->status, VR_CTRL_BACKEND_FAILED);
     assert_int_equal(h.page->counters.faults, 1);
     assert_int_equal(h.page->counters.fault_addr, 0x1000);
-    assert_int_equal(h.logs, 1);
+    assert_int_equal(*h.logs, 1);
     /* The other queue goes on. */
     assert_int_equal(do_request(1, 1, 0, 4096, false), 0);
     h.req.run = 0;
@@ -493,26 +510,40 @@ static void queue_reset(void **state)
 }
 
 /* The backend goes and comes back under load; nothing is lost or doubled. */
-static void restart(void **state)
+static void come_back(int signal, unsigned int rounds)
 {
     unsigned int round, i;
     uint32_t used;
 
-    (void)state;
-    for (round = 0; round < 20; round++) {
+    for (round = 0; round < rounds; round++) {
         bool seen[16] = {false};
 
         for (i = 0; i < 16; i++)
             request(0, i, 1, 8 * i, 4096, false);
-        backend_stop();
+        if (signal)
+            usleep(round * 20);
+        assert_int_equal(backend_stop(signal), signal);
         backend_start();
         for (i = 0; i < 16; i++) {
             uint32_t id = wait_used(0, &used) / 3;
 
             assert_true(id < 16 && !seen[id]);
             seen[id] = true;
+            assert_int_equal(status_of(0, id), 0);
         }
     }
+}
+
+static void restart(void **state)
+{
+    (void)state;
+    come_back(0, 20);
+}
+
+static void killed(void **state)
+{
+    (void)state;
+    come_back(SIGKILL, 40);
 }
 
 /* Died with requests in flight: the log says so, they are executed again. */
@@ -522,7 +553,7 @@ static void resume(void **state)
 
     (void)state;
     assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
-    backend_stop();
+    assert_int_equal(backend_stop(0), 0);
     /* As if request 1 had been taken and never answered. */
     request(0, 1, 1, 8, 4096, false);
     h.page->resume[0].inflight[0] |= 1u << 3;
@@ -594,18 +625,27 @@ int main(void)
 
     for (v = 0; v < VR_ARRAY_SIZE(variants); v++) {
         const struct CMUnitTest tests[] = {
-            T(device_page), T(write_read), T(unaligned), T(deep),
-            T(early_kick), T(hostile_then_reset), T(senseless_request),
-            T(queue_reset), T(restart), T(resume), T(scribble), T(others),
+            T(device_page),
+            T(write_read),
+            T(unaligned),
+            T(deep),
+            T(early_kick),
+            T(hostile_then_reset),
+            T(senseless_request),
+            T(queue_reset),
+            T(restart),
+            T(killed),
+            T(resume),
+            T(scribble),
+            T(others),
         };
         bool final = !(variants[v].features & VR_BLK_F_FLUSH);
 
         if (variants[v].aio == &vr_aio_uring && !uring)
             continue;
         /* others() wants all features: it is the last one. */
-        failed += _cmocka_run_group_tests("backend loop", tests,
-                                          VR_ARRAY_SIZE(tests) - final, NULL,
-                                          NULL);
+        failed += _cmocka_run_group_tests(
+            "backend loop", tests, VR_ARRAY_SIZE(tests) - final, NULL, NULL);
     }
     return failed;
 }

@@ -8,10 +8,10 @@
 
 #include "../../tools/libs/blkreq.h"
 
-#define IN     0
-#define OUT    1
-#define FLUSH  4
-#define GET_ID 8
+#define IN      0
+#define OUT     1
+#define FLUSH   4
+#define GET_ID  8
 #define DISCARD 11
 #define ZEROES  13
 
@@ -26,9 +26,13 @@ static uint64_t features;
 static int setup(void **state)
 {
     (void)state;
-    dev = (struct vr_blk_dev){.capacity = CAPACITY, .blk_size = 512,
-                              .queues = 1, .queue_size = 128, .discard = true,
-                              .zeroes = true, .serial = "disk-1"};
+    dev = (struct vr_blk_dev){.capacity = CAPACITY,
+                              .blk_size = 512,
+                              .queues = 1,
+                              .queue_size = 128,
+                              .discard = true,
+                              .zeroes = true,
+                              .serial = "disk-1"};
     features = ~UINT64_C(0);
     memset(&chain, 0, sizeof(chain));
     memset(mem, 0xee, sizeof(mem));
@@ -344,9 +348,9 @@ static void config(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(read_write), T(any_framing), T(capacity), T(no_status),
-        T(short_header), T(readonly), T(flush_and_unknown), T(get_id),
-        T(ranges), T(config),
+        T(read_write),   T(any_framing), T(capacity),          T(no_status),
+        T(short_header), T(readonly),    T(flush_and_unknown), T(get_id),
+        T(ranges),       T(config),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

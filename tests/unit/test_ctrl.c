@@ -23,8 +23,11 @@ static struct vr_ctrl_request one_queue(void)
         .run = 1,
         .nqueues = 1,
         .features = 1,
-        .q[0] = {.desc = 0x1000, .driver = 0x2000, .device = 0x3000,
-                 .size = 128, .epoch = 7},
+        .q[0] = {.desc = 0x1000,
+                 .driver = 0x2000,
+                 .device = 0x3000,
+                 .size = 128,
+                 .epoch = 7},
     };
 
     return req;

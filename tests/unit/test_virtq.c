@@ -180,8 +180,7 @@ static void indirect_chain(void **state)
     (void)state;
     /* A direct buffer in front, a table that is not aligned. */
     ring_desc(&f.r, 0, DATA, 16, RING_F_NEXT, 1);
-    ring_desc(&f.r, 1, DATA + 0x104, 3 * 16, RING_F_INDIRECT | RING_F_WRITE,
-              0);
+    ring_desc(&f.r, 1, DATA + 0x104, 3 * 16, RING_F_INDIRECT | RING_F_WRITE, 0);
     t = ring_at(&f.r, DATA + 0x104);
     memcpy(&t[0], &(struct vr_vring_desc){DATA + 0x200, 8, RING_F_NEXT, 2}, 16);
     memcpy(&t[2], &(struct vr_vring_desc){DATA + 0x300, 9, RING_F_WRITE, 0},
@@ -671,17 +670,44 @@ static void resume_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(window), T(window_translated), T(bad_start), T(simple_chain),
-        T(indirect_chain), T(avail_jump), T(avail_backwards), T(head_range),
-        T(head_busy), T(next_range), T(loop_of_one), T(loop_of_many),
-        T(longest), T(too_many_buffers), T(too_big), T(order), T(zero_length),
-        T(outside), T(indirect_off), T(indirect_len), T(indirect_outside),
-        T(indirect_next), T(indirect_nested), T(indirect_next_range),
-        T(indirect_loop), T(broken_by_device), T(fault_texts), T(wrap),
-        T(notify_event_idx), T(notify_flags), T(kicks_event_idx),
-        T(kicks_flags), T(resume_inflight), T(resume_twice),
-        T(resume_half_popped), T(resume_half_published),
-        T(resume_other_epoch), T(resume_nonsense),
+        T(window),
+        T(window_translated),
+        T(bad_start),
+        T(simple_chain),
+        T(indirect_chain),
+        T(avail_jump),
+        T(avail_backwards),
+        T(head_range),
+        T(head_busy),
+        T(next_range),
+        T(loop_of_one),
+        T(loop_of_many),
+        T(longest),
+        T(too_many_buffers),
+        T(too_big),
+        T(order),
+        T(zero_length),
+        T(outside),
+        T(indirect_off),
+        T(indirect_len),
+        T(indirect_outside),
+        T(indirect_next),
+        T(indirect_nested),
+        T(indirect_next_range),
+        T(indirect_loop),
+        T(broken_by_device),
+        T(fault_texts),
+        T(wrap),
+        T(notify_event_idx),
+        T(notify_flags),
+        T(kicks_event_idx),
+        T(kicks_flags),
+        T(resume_inflight),
+        T(resume_twice),
+        T(resume_half_popped),
+        T(resume_half_published),
+        T(resume_other_epoch),
+        T(resume_nonsense),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

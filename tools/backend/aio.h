@@ -29,7 +29,7 @@ struct vr_aio_req {
     const struct iovec *iov; /* stays as it is until the request is done */
     unsigned int niov;
     uint64_t offset, len; /* bytes */
-    int res; /* when done: 0 or -errno */
+    int res;              /* when done: 0 or -errno */
     struct vr_aio_req *next;
 };
 
@@ -37,8 +37,8 @@ struct vr_aio_req {
 
 struct vr_aio_cfg {
     struct vr_target *target;
-    unsigned int depth;  /* the most requests at once */
-    int fds[VR_AIO_FDS]; /* -1: none */
+    unsigned int depth;   /* the most requests at once */
+    int fds[VR_AIO_FDS];  /* -1: none */
     unsigned int threads; /* pool: how many */
 };
 

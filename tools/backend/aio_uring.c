@@ -66,8 +66,8 @@ static void arm_poll(struct vr_aio *aio, unsigned int file)
 static int restrict_ring(struct io_uring *ring)
 {
     static const uint8_t ops[] = {
-        IORING_OP_READ,      IORING_OP_WRITE,     IORING_OP_READV,
-        IORING_OP_WRITEV,    IORING_OP_FSYNC,     IORING_OP_POLL_ADD,
+        IORING_OP_READ,   IORING_OP_WRITE, IORING_OP_READV,
+        IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_POLL_ADD,
     };
     struct io_uring_restriction res[VR_ARRAY_SIZE(ops) + 1];
     unsigned int i;
@@ -292,8 +292,8 @@ static unsigned int uring_run(struct vr_aio *aio, int64_t timeout_ns,
 
     *done = NULL;
     if (timeout_ns && !io_uring_cq_ready(&aio->ring))
-        r = io_uring_submit_and_wait_timeout(
-            &aio->ring, &cqe, 1, timeout_ns < 0 ? NULL : &ts, NULL);
+        r = io_uring_submit_and_wait_timeout(&aio->ring, &cqe, 1,
+                                             timeout_ns < 0 ? NULL : &ts, NULL);
     else if (io_uring_sq_ready(&aio->ring) || (aio->inflight && aio->deferred))
         r = io_uring_submit_and_get_events(&aio->ring);
     /* A ring that does not work cannot be repaired: the next process shall

@@ -19,16 +19,16 @@
 #define MAX_DEVICES 256
 
 /* All times in milliseconds. */
-#define BACKOFF_MIN   100
-#define BACKOFF_MAX   10000
-#define STABLE        60000 /* a worker that lived so long starts afresh */
-#define MAX_STARTS    5     /* deaths before it ever connected */
-#define WAIT_STEP     250   /* a target that is not there: look again ... */
-#define WAIT_LIMIT    15000 /* ... for so long */
-#define STOP_LIMIT    10000 /* to finish what is under way */
+#define BACKOFF_MIN 100
+#define BACKOFF_MAX 10000
+#define STABLE      60000 /* a worker that lived so long starts afresh */
+#define MAX_STARTS  5     /* deaths before it ever connected */
+#define WAIT_STEP   250   /* a target that is not there: look again ... */
+#define WAIT_LIMIT  15000 /* ... for so long */
+#define STOP_LIMIT  10000 /* to finish what is under way */
 
 enum dev_state {
-    DEV_IDLE,     /* to be started at @when */
+    DEV_IDLE, /* to be started at @when */
     DEV_RUNNING,
     DEV_STOPPING, /* told to end; killed at @when */
     DEV_FAILED,   /* until its nodes change */
@@ -200,7 +200,8 @@ static void died(struct devices *ds, struct device *d, int status)
         snprintf(why, sizeof(why), "worker %d was killed by signal %d%s",
                  d->pid, WTERMSIG(status),
                  WTERMSIG(status) == SIGSYS
-                     ? " (a system call that its filter forbids)" : "");
+                     ? " (a system call that its filter forbids)"
+                     : "");
     else
         snprintf(why, sizeof(why), "worker %d ended with code %d", d->pid,
                  WEXITSTATUS(status));
@@ -475,7 +476,8 @@ int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
     ds.xs = xs_open(0);
     if (!ds.xs || !xs_watch(ds.xs, ROOT, "devices")) {
         rc = -errno;
-        vr_err_set(err, "xenstore cannot be reached: %s (is this a Xen "
+        vr_err_set(err,
+                   "xenstore cannot be reached: %s (is this a Xen "
                    "domain? /dev/xen/xenbus and its owner?)",
                    strerror(errno));
         goto out;

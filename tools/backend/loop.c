@@ -45,15 +45,15 @@ struct queue {
     struct slot *free;
     struct slot *fresh; /* never used so far, queue_size in all */
     struct slot *end;
-    uint32_t epoch;    /* of the rings in use; 0: stopped */
+    uint32_t epoch; /* of the rings in use; 0: stopped */
     unsigned int inflight;
     bool resuming;     /* chains of a former process are left to execute */
     bool reported;     /* a fault was handled */
     unsigned int held; /* completions published, guest not told */
     int64_t held_since;
     int64_t last_done;
-    int64_t gap;       /* usual distance of completions, ns */
-    int64_t service;   /* usual time from pop to completion, ns */
+    int64_t gap;     /* usual distance of completions, ns */
+    int64_t service; /* usual time from pop to completion, ns */
 };
 
 struct vr_loop {
@@ -64,14 +64,14 @@ struct vr_loop {
     struct vr_ctrl_request req;
     uint32_t generation; /* of req; acked or about to be */
     bool acked;
-    bool senseless;      /* it could not be understood */
-    bool retry;          /* the request could not be read this time */
+    bool senseless; /* it could not be understood */
+    bool retry;     /* the request could not be read this time */
     bool stopping;
-    bool armed;          /* kicks are asked for */
-    bool masked;         /* the event channel was taken and not unmasked */
+    bool armed;           /* kicks are asked for */
+    bool masked;          /* the event channel was taken and not unmasked */
     unsigned int nqueues; /* queues that may be running */
     unsigned int inflight;
-    uint64_t intr;        /* queues whose guest is to be told */
+    uint64_t intr; /* queues whose guest is to be told */
     int64_t now;
     int64_t last_progress;
     int64_t poll_ns; /* adaptive, up to cfg.poll_us */
@@ -235,8 +235,8 @@ static void publish(struct vr_loop *l)
         if (!q->held || !vr_vq_running(&q->vq))
             continue;
         vr_vq_publish(&q->vq);
-        if (q->inflight > q->held && q->epoch &&
-            held_deadline(q) > l->now && !l->stopping)
+        if (q->inflight > q->held && q->epoch && held_deadline(q) > l->now &&
+            !l->stopping)
             continue;
         q->held = 0;
         if (vr_vq_should_notify(&q->vq))
@@ -301,8 +301,8 @@ static bool execute(struct vr_loop *l, struct queue *q, struct slot *s)
     case VR_BLK_READ:
     case VR_BLK_WRITE:
         s->aio.op = s->read ? VR_AIO_READ : VR_AIO_WRITE;
-        s->aio.direct = vr_target_direct_ok(l->cfg.target, req.iov, req.niov,
-                                            req.offset);
+        s->aio.direct =
+            vr_target_direct_ok(l->cfg.target, req.iov, req.niov, req.offset);
         note_payload(l, &req);
         break;
     case VR_BLK_FLUSH:
@@ -519,9 +519,8 @@ static bool arm(struct vr_loop *l)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (i = 0; i < l->nqueues; i++)
         more |= wanted(l, i) && vr_vq_pending(&l->q[i].vq);
-    return more ||
-           __atomic_load_n(&l->cfg.page->generation, __ATOMIC_RELAXED) !=
-               l->generation;
+    return more || __atomic_load_n(&l->cfg.page->generation,
+                                   __ATOMIC_RELAXED) != l->generation;
 }
 
 /* The nearest instant at which held interrupts have to go out; or -1. */
@@ -645,8 +644,8 @@ void vr_loop_run(struct vr_loop *l)
             vr_ctrl_collect(&l->cfg.page->kick);
             /* Would a little more polling have caught it? */
             if (woken && l->now - woken < l->cfg.poll_us * NS_PER_US)
-                l->poll_ns = clamp(l->poll_ns * 2, 0,
-                                   l->cfg.poll_us * NS_PER_US);
+                l->poll_ns =
+                    clamp(l->poll_ns * 2, 0, l->cfg.poll_us * NS_PER_US);
             /* Whatever it was about, we look at everything now. */
             disarm(l);
         }

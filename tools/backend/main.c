@@ -53,8 +53,10 @@ int main(int argc, char **argv)
         switch (o) {
         case 'c':
             if (parse_cache(optarg, &opts.cache)) {
-                fprintf(stderr, "vr-backend: -c %s: not auto, direct or "
-                        "buffered\n", optarg);
+                fprintf(stderr,
+                        "vr-backend: -c %s: not auto, direct or "
+                        "buffered\n",
+                        optarg);
                 return 2;
             }
             break;

@@ -12,7 +12,8 @@
 struct vr_pool {
     struct vr_target *target;
     pthread_mutex_t lock;
-    pthread_cond_t more;
+    pthread_cond_t more, started;
+    unsigned int running;            /* threads that are through libc's start */
     struct vr_aio_req *head, **tail; /* to do, in order */
     struct vr_aio_req *done;
     bool quit;
@@ -25,8 +26,8 @@ void vr_aio_exec(struct vr_target *t, struct vr_aio_req *req)
 {
     switch (req->op) {
     case VR_AIO_READ:
-        req->res = vr_target_read(t, req->direct, req->iov, req->niov,
-                                  req->offset);
+        req->res =
+            vr_target_read(t, req->direct, req->iov, req->niov, req->offset);
         return;
     case VR_AIO_WRITE:
         req->res = vr_target_write(t, req->direct, req->iov, req->niov,
@@ -51,6 +52,8 @@ static void *pool_thread(void *arg)
     struct vr_aio_req *req;
 
     pthread_mutex_lock(&pool->lock);
+    pool->running++;
+    pthread_cond_signal(&pool->started);
     for (;;) {
         while (!pool->head && !pool->quit)
             pthread_cond_wait(&pool->more, &pool->lock);
@@ -89,6 +92,7 @@ int vr_pool_new(struct vr_pool **out, struct vr_target *target,
     pool->tail = &pool->head;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->more, NULL);
+    pthread_cond_init(&pool->started, NULL);
     pool->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (pool->fd < 0)
         rc = -errno;
@@ -101,6 +105,11 @@ int vr_pool_new(struct vr_pool **out, struct vr_target *target,
             pool->threads++;
     }
     pthread_attr_destroy(&attr);
+    /* A system call filter that is set next must not hit them half-way. */
+    pthread_mutex_lock(&pool->lock);
+    while (pool->running < pool->threads)
+        pthread_cond_wait(&pool->started, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
     if (rc)
         vr_pool_free(pool);
     else
@@ -121,6 +130,7 @@ void vr_pool_free(struct vr_pool *pool)
     if (pool->fd >= 0)
         close(pool->fd);
     pthread_cond_destroy(&pool->more);
+    pthread_cond_destroy(&pool->started);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }

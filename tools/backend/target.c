@@ -37,8 +37,8 @@ static bool block_can_discard(dev_t rdev)
     f = fopen(path, "re");
     if (!f) { /* a partition has its queue one level up */
         snprintf(path, sizeof(path),
-                 "/sys/dev/block/%u:%u/../queue/discard_max_bytes",
-                 major(rdev), minor(rdev));
+                 "/sys/dev/block/%u:%u/../queue/discard_max_bytes", major(rdev),
+                 minor(rdev));
         f = fopen(path, "re");
     }
     if (!f)
@@ -123,8 +123,8 @@ int vr_target_open(struct vr_target *t, const char *path, bool readonly,
     t->size &= ~(uint64_t)(t->blk_size - 1);
     if (!t->size) {
         rc = -EINVAL;
-        vr_err_set(err, "target %s: is empty; it needs at least %u bytes",
-                   path, t->blk_size);
+        vr_err_set(err, "target %s: is empty; it needs at least %u bytes", path,
+                   t->blk_size);
         goto out;
     }
     if (flock(t->fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) &&

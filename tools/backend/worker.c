@@ -107,30 +107,37 @@ static int open_xen(struct worker *w, struct vr_err *err)
     w->gt = xengnttab_open(NULL, 0);
     if (!w->gt) {
         rc = -errno;
-        vr_err_set(err, "/dev/xen/gntdev cannot be opened: %s (module "
-                   "xen-gntdev? owner?)", strerror(errno));
+        vr_err_set(err,
+                   "/dev/xen/gntdev cannot be opened: %s (module "
+                   "xen-gntdev? owner?)",
+                   strerror(errno));
         return rc;
     }
     w->ec = xenevtchn_open(NULL, 0);
     if (!w->ec) {
         rc = -errno;
-        vr_err_set(err, "/dev/xen/evtchn cannot be opened: %s (module "
-                   "xen-evtchn? owner?)", strerror(errno));
+        vr_err_set(err,
+                   "/dev/xen/evtchn cannot be opened: %s (module "
+                   "xen-evtchn? owner?)",
+                   strerror(errno));
         return rc;
     }
     w->page = xengnttab_map_grant_ref(w->gt, dev->ctrl_domid, dev->ctrl_gref,
                                       PROT_READ | PROT_WRITE);
     if (!w->page) {
         rc = -errno;
-        vr_err_set(err, "control page, grant %u of domain %u, cannot be "
-                   "mapped: %s", dev->ctrl_gref, dev->ctrl_domid,
-                   strerror(errno));
+        vr_err_set(err,
+                   "control page, grant %u of domain %u, cannot be "
+                   "mapped: %s",
+                   dev->ctrl_gref, dev->ctrl_domid, strerror(errno));
         return rc;
     }
     rc = vr_ctrl_check(w->page);
     if (rc) {
-        vr_err_set(err, "control page is not version %u: broker and backend "
-                   "have to be of one release", VR_CTRL_VERSION);
+        vr_err_set(err,
+                   "control page is not version %u: broker and backend "
+                   "have to be of one release",
+                   VR_CTRL_VERSION);
         return rc;
     }
     r = xenevtchn_bind_interdomain(w->ec, dev->ctrl_domid, dev->ctrl_port);
@@ -206,8 +213,10 @@ static void prepare_process(void)
 
 static bool worth_waiting(int rc)
 {
-    /* A disk that is still to appear; a former worker still to go. */
-    return rc == -ENOENT || rc == -ENXIO || rc == -EBUSY || rc == -ENOMEDIUM;
+    /* A disk that is still to appear, or to be given to our user; a former
+     * worker still to go. */
+    return rc == -ENOENT || rc == -ENXIO || rc == -EBUSY || rc == -ENOMEDIUM ||
+           rc == -EACCES;
 }
 
 void vr_worker_main(const struct vr_xs_dev *dev, int sock,

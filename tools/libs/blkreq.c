@@ -151,8 +151,8 @@ static int parse_range(const struct vr_blk_dev *dev, struct vr_blk_req *req,
                        enum vr_blk_op op, struct iovec *iov, unsigned int niov,
                        uint64_t len)
 {
-    uint32_t most = op == VR_BLK_DISCARD ? VR_BLK_DISCARD_SECTORS
-                                         : VR_BLK_ZEROES_SECTORS;
+    uint32_t most =
+        op == VR_BLK_DISCARD ? VR_BLK_DISCARD_SECTORS : VR_BLK_ZEROES_SECTORS;
     uint32_t known = op == VR_BLK_DISCARD ? 0 : RANGE_F_UNMAP;
     struct blk_range range;
 
@@ -226,14 +226,13 @@ int vr_blk_parse(const struct vr_blk_dev *dev, uint64_t features,
     case T_WRITE_ZEROES: {
         bool discard = h.type == T_DISCARD;
 
-        if (!(features &
-              (discard ? VR_BLK_F_DISCARD : VR_BLK_F_WRITE_ZEROES)))
+        if (!(features & (discard ? VR_BLK_F_DISCARD : VR_BLK_F_WRITE_ZEROES)))
             return done(req, VR_BLK_S_UNSUPP, 1);
         if (dev->readonly)
             return done(req, VR_BLK_S_IOERR, 1);
         return parse_range(dev, req,
-                           discard ? VR_BLK_DISCARD : VR_BLK_WRITE_ZEROES,
-                           out, nout, out_len);
+                           discard ? VR_BLK_DISCARD : VR_BLK_WRITE_ZEROES, out,
+                           nout, out_len);
     }
     default:
         return done(req, VR_BLK_S_UNSUPP, 1);

@@ -31,9 +31,9 @@
  * sends one request each, and each stays one operation on the target. A range
  * of zeroes may have to be written out, so it is kept short: a queue that has
  * to become quiet waits for it. */
-#define VR_BLK_MAX_RANGES         1u
-#define VR_BLK_DISCARD_SECTORS    (1u << 21) /* 1 GiB */
-#define VR_BLK_ZEROES_SECTORS     (1u << 15) /* 16 MiB */
+#define VR_BLK_MAX_RANGES      1u
+#define VR_BLK_DISCARD_SECTORS (1u << 21) /* 1 GiB */
+#define VR_BLK_ZEROES_SECTORS  (1u << 15) /* 16 MiB */
 
 /* What the device is. */
 struct vr_blk_dev {
@@ -58,14 +58,14 @@ enum vr_blk_op {
 
 struct vr_blk_req {
     enum vr_blk_op op;
-    bool unmap;          /* WRITE_ZEROES: may give up the storage */
+    bool unmap;           /* WRITE_ZEROES: may give up the storage */
     uint8_t status_value; /* VR_BLK_DONE: VR_BLK_S_* */
-    uint64_t offset;     /* bytes */
-    uint64_t len;        /* bytes; within the capacity together with offset */
-    struct iovec *iov;   /* READ, WRITE: the data, in the chain's own array */
+    uint64_t offset;      /* bytes */
+    uint64_t len;         /* bytes; within the capacity together with offset */
+    struct iovec *iov;    /* READ, WRITE: the data, in the chain's own array */
     unsigned int niov;
-    uint8_t *status;     /* in guest memory: write, never read */
-    uint32_t used_len;   /* for the used ring once status is OK */
+    uint8_t *status;   /* in guest memory: write, never read */
+    uint32_t used_len; /* for the used ring once status is OK */
 };
 
 /** vr_blk_features() - device-type feature bits of @dev. */

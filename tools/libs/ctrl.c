@@ -110,8 +110,8 @@ static bool request_ok(const struct vr_ctrl_request *req)
 int vr_ctrl_take(const struct vr_ctrl_page *page, struct vr_ctrl_request *req,
                  uint32_t *generation)
 {
-    int rc = seq_copy(&page->generation, req, &page->req, sizeof(*req),
-                      generation);
+    int rc =
+        seq_copy(&page->generation, req, &page->req, sizeof(*req), generation);
 
     if (rc)
         return rc;

@@ -68,8 +68,8 @@ struct vr_ctrl_resume {
 /* The backend's counters; the operator sees them, nothing depends on them. */
 struct vr_ctrl_counters {
     uint64_t requests;
-    uint64_t errors;  /* requests answered with an error */
-    uint64_t faults;  /* accesses refused: outside of the windows, bad chain */
+    uint64_t errors; /* requests answered with an error */
+    uint64_t faults; /* accesses refused: outside of the windows, bad chain */
     uint64_t fault_addr;
     uint64_t read_bytes;
     uint64_t write_bytes;

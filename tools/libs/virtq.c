@@ -335,8 +335,7 @@ int vr_vq_pop(struct vr_vq *vq, struct vr_chain *chain)
         return vq->fault ? -EPROTO : 0;
     if (vq->avail_idx == vq->last_avail) {
         /* Acquire: entries and descriptors are read after the index. */
-        vq->avail_idx = __atomic_load_n(&vq->avail[RING_IDX],
-                                        __ATOMIC_ACQUIRE);
+        vq->avail_idx = __atomic_load_n(&vq->avail[RING_IDX], __ATOMIC_ACQUIRE);
         n = vq->avail_idx - vq->last_avail;
         if (!n)
             return 0;
@@ -418,9 +417,8 @@ bool vr_vq_should_notify(struct vr_vq *vq)
     vq->signalled_valid = true;
     if (!vq->event_idx)
         return !(LOAD(&vq->avail[RING_FLAGS]) & AVAIL_F_NO_INTERRUPT);
-    return !valid ||
-           need_event(LOAD(&vq->avail[RING_FIRST + vq->size]), vq->used_idx,
-                      old);
+    return !valid || need_event(LOAD(&vq->avail[RING_FIRST + vq->size]),
+                                vq->used_idx, old);
 }
 
 bool vr_vq_enable_kicks(struct vr_vq *vq)

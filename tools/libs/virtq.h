@@ -25,7 +25,7 @@
 
 /* The most buffers of one chain: 126 segments, header and status, and two to
  * spare for drivers that cut a header in pieces. */
-#define VR_CHAIN_MAX    130
+#define VR_CHAIN_MAX 130
 /* The most entries of an indirect table; spec: not above the queue size. */
 #define VR_INDIRECT_MAX VR_MAX_QUEUE_SIZE
 
@@ -62,24 +62,24 @@ static inline void *vr_window_ptr(const struct vr_window *w, uint64_t addr,
 /* Why a queue was stopped. */
 enum vr_vq_fault {
     VR_VQ_OK = 0,
-    VR_VQ_SIZE,         /* queue size no power of two, or too large */
-    VR_VQ_ALIGN,        /* a ring area is not aligned */
-    VR_VQ_RING_OUTSIDE, /* a ring area is not inside the window */
-    VR_VQ_AVAIL_JUMP,   /* more new entries than the queue has */
-    VR_VQ_HEAD_RANGE,   /* available entry names no descriptor */
-    VR_VQ_HEAD_BUSY,    /* available entry names a chain still in flight */
-    VR_VQ_NEXT_RANGE,   /* next names no descriptor */
-    VR_VQ_TOO_LONG,     /* loop, or longer than the queue, or VR_CHAIN_MAX */
-    VR_VQ_TOO_BIG,      /* more than 4 GiB - 1 in one chain */
-    VR_VQ_ORDER,        /* a readable buffer behind a writable one */
-    VR_VQ_ZERO,         /* a buffer without bytes */
-    VR_VQ_OUTSIDE,      /* a buffer is not inside the window */
-    VR_VQ_INDIRECT_OFF, /* indirect table, but not negotiated */
-    VR_VQ_INDIRECT_LEN, /* table length no multiple of 16, or too long */
-    VR_VQ_INDIRECT_NEXT, /* indirect and next in one descriptor */
+    VR_VQ_SIZE,            /* queue size no power of two, or too large */
+    VR_VQ_ALIGN,           /* a ring area is not aligned */
+    VR_VQ_RING_OUTSIDE,    /* a ring area is not inside the window */
+    VR_VQ_AVAIL_JUMP,      /* more new entries than the queue has */
+    VR_VQ_HEAD_RANGE,      /* available entry names no descriptor */
+    VR_VQ_HEAD_BUSY,       /* available entry names a chain still in flight */
+    VR_VQ_NEXT_RANGE,      /* next names no descriptor */
+    VR_VQ_TOO_LONG,        /* loop, or longer than the queue, or VR_CHAIN_MAX */
+    VR_VQ_TOO_BIG,         /* more than 4 GiB - 1 in one chain */
+    VR_VQ_ORDER,           /* a readable buffer behind a writable one */
+    VR_VQ_ZERO,            /* a buffer without bytes */
+    VR_VQ_OUTSIDE,         /* a buffer is not inside the window */
+    VR_VQ_INDIRECT_OFF,    /* indirect table, but not negotiated */
+    VR_VQ_INDIRECT_LEN,    /* table length no multiple of 16, or too long */
+    VR_VQ_INDIRECT_NEXT,   /* indirect and next in one descriptor */
     VR_VQ_INDIRECT_NESTED, /* indirect inside a table */
-    VR_VQ_REQUEST,      /* the chain makes no request of the device's type */
-    VR_VQ_RESUME,       /* the state to go on from makes no sense */
+    VR_VQ_REQUEST,         /* the chain makes no request of the device's type */
+    VR_VQ_RESUME,          /* the state to go on from makes no sense */
 };
 
 /** vr_vq_fault_text() - a few words; never NULL. */
