@@ -45,6 +45,15 @@ class Group:
             return fn
         return add
 
+    def many(self, name, limit=60):
+        """Declare a function that makes many checks in one go: it returns
+        (name, why it failed or None, seconds) for each."""
+        def add(fn):
+            fn.many = True
+            self.checks.append((name, fn, limit))
+            return fn
+        return add
+
     def on_setup(self, fn):
         """fn(host) returns what every check of the group gets."""
         self.setup = fn
@@ -94,6 +103,11 @@ class Report:
             self.line("FAIL", name, time.monotonic() - begin,
                       f"{type(error).__name__}: {error}")
             return False
+        if getattr(fn, "many", False):
+            for row, why, seconds in note:
+                self.line("FAIL" if why else "PASS", f"{name}: {row}",
+                          seconds, why or "")
+            return True
         self.line("PASS", name, time.monotonic() - begin,
                   note if isinstance(note, str) else "")
         return True

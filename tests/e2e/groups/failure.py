@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The driver domain or its backend fails under I/O."""
+
+import json
+import time
+
+from vre2e.host import device, driver_cfg, guest_cfg
+from vre2e.report import Group, require
+
+group = Group("failure")
+
+
+@group.on_setup
+def setup(h):
+    h.put("b1.cfg", driver_cfg("b1"))
+    h.put("g1.cfg", guest_cfg("g1", [device()]))
+    return {}
+
+
+def fresh(h):
+    """A running guest g1 with driver domain b1, made when there is none."""
+    domains = h.domains()
+    if "g1" in domains and "b1" in domains:
+        return
+    if domains:
+        h.sweep()
+    r = h.create("/host/cfg/g1.cfg")
+    require(r.rc == 0, f"xl create: {r.text[-400:]}")
+    h.gx_ok("g1", "true")
+
+
+def start_io(h, seconds, mode="verify"):
+    """I/O in the guest's background; its progress stands in /tmp/progress."""
+    h.gx_ok("g1", "rm -f /tmp/io /tmp/progress; (ioload -f /dev/vda -m "
+            f"{mode} -q 16 -t {seconds} -s 16 -p /tmp/progress > /tmp/io 2>&1;"
+            " echo rc $? >> /tmp/io) </dev/null >/dev/null 2>&1 & sleep 1; "
+            "test -s /tmp/progress")
+
+
+def progress(h):
+    return int(h.gx_ok("g1", "cat /tmp/progress") or 0)
+
+
+def moves(h, seconds=20):
+    """Wait until requests complete again."""
+    at = progress(h)
+    h.wait("requests complete", lambda: progress(h) > at, seconds, 0.3)
+
+
+def end_io(h, seconds=60):
+    """The load's own verdict, when it ended."""
+    out = h.gx_ok("g1", f"for i in $(seq {seconds * 5}); do grep -q '^rc' "
+                  "/tmp/io && break; sleep 0.2; done; cat /tmp/io",
+                  seconds + 5)
+    require("rc 0" in out, f"I/O: {out[-400:]}")
+    line = next(l for l in out.splitlines() if l.startswith("{"))
+    return json.loads(line)
+
+
+def backend_pids(h):
+    """Main process and workers of vr-backend in b1."""
+    out = h.gx_ok("b1", "ps -o pid,ppid,comm,args | grep '[v]r-backend'")
+    rows = [l.split(None, 3) for l in out.splitlines() if l.strip()]
+    pids = {r[0] for r in rows}
+    main = [r[0] for r in rows if r[1] not in pids]
+    workers = [r[0] for r in rows if r[1] in pids]
+    return main, workers
+
+
+@group.check("backend's worker killed under I/O: restarted, data right", 120)
+def worker(h, _made):
+    fresh(h)
+    start_io(h, 6)
+    main, workers = backend_pids(h)
+    require(workers, f"no worker: main {main}")
+    h.gx_ok("b1", f"kill -9 {workers[0]}")
+    h.gx_ok("g1", "true", t=5)
+    moves(h)
+    _, again = backend_pids(h)
+    require(again and again[0] != workers[0], "no new worker")
+    h.gx_ok("b1", f"kill -9 {again[0]}")
+    moves(h)
+    io = end_io(h)
+    require(not io["errors"] and not io["mismatches"], str(io))
+    dev = h.show("g1")["devices"][0]
+    require(dev["counters"]["restarts"] >= 1, "the restart is not counted")
+    return (f"{io['ios']} writes, slowest {io['lat_max_us'] / 1e6:.1f} s, "
+            f"{dev['counters']['resumed']} resumed")
+
+
+@group.check("backend's main process killed under I/O: data right", 120)
+def main_process(h, _made):
+    fresh(h)
+    start_io(h, 8)
+    main, workers = backend_pids(h)
+    h.gx_ok("b1", f"kill -9 {main[0]}")
+    h.gx_ok("g1", "true", t=5)
+    moves(h, 40)
+    io = end_io(h)
+    require(not io["errors"] and not io["mismatches"], str(io))
+    return f"{io['ios']} writes, slowest {io['lat_max_us'] / 1e6:.1f} s"
+
+
+@group.check("driver domain paused and unpaused: requests wait", 120)
+def paused(h, _made):
+    fresh(h)
+    start_io(h, 12)
+    h.ok("xl pause b1")
+    time.sleep(1.5)
+    at = progress(h)
+    time.sleep(2.5)
+    require(progress(h) - at <= 16, "requests complete without a backend")
+    h.gx_ok("g1", "echo alive", t=5)
+    h.ok("xl unpause b1")
+    moves(h)
+    io = end_io(h)
+    require(not io["errors"] and not io["mismatches"], str(io))
+    require(io["lat_max_us"] > 2e6, "no request waited")
+    return f"slowest request {io['lat_max_us'] / 1e6:.1f} s"
+
+
+def dead(h, how, kill):
+    """The driver domain ends under I/O; guest and operator go on."""
+    fresh(h)
+    start_io(h, 60, "randwrite")
+    kill()
+    if how != "paused":
+        h.wait_gone("b1", seconds=20)
+    time.sleep(2)
+    h.gx_ok("g1", "echo alive", t=10)
+    at = progress(h)
+    time.sleep(1)
+    require(progress(h) - at <= 16, "requests complete without a backend")
+    seen = h.wait("the operator sees why",
+                  lambda: next((d for d in h.show("g1")["devices"]
+                                if d["error"] or d["state"] != "connected"),
+                               None), 20)
+    text = h.ok("vrctl list")
+    require(seen["state"] not in ("connected",) and
+            ("b1" in text or seen["error"]), text)
+    begin = time.monotonic()
+    h.ok("xl destroy g1", 60)
+    h.wait_gone("g1", "b1", seconds=20)
+    h.leftovers(10)
+    return (f"the operator reads \"{seen['state']}: {seen['error']}\"; "
+            f"xl destroy took {time.monotonic() - begin:.1f} s")
+
+
+@group.check("driver domain destroyed under I/O", 180)
+def destroyed(h, _made):
+    return dead(h, "destroyed", lambda: h.ok("xl destroy b1"))
+
+
+@group.check("driver domain panics under I/O", 180)
+def panicked(h, _made):
+    return dead(h, "panicked", lambda: h.gx(
+        "b1", "(sleep 0.3; echo c > /proc/sysrq-trigger) </dev/null "
+        ">/dev/null 2>&1 &", t=3))
+
+
+@group.check("guest destroyed while the paused driver domain holds its pages",
+             180)
+def zombie(h, _made):
+    fresh(h)
+    start_io(h, 60, "randwrite")
+    h.ok("xl pause b1")
+    time.sleep(1)
+    begin = time.monotonic()
+    h.ok("xl destroy g1", 90)
+    h.wait_gone("g1", "b1", seconds=20)
+    h.leftovers(10)
+    return f"xl destroy took {time.monotonic() - begin:.1f} s"
+
+
+@group.check("guest crashes while the paused driver domain holds its pages",
+             180)
+def crash_paused(h, _made):
+    fresh(h)
+    start_io(h, 60, "randwrite")
+    h.ok("xl pause b1")
+    time.sleep(1)
+    h.gx("g1", "(sleep 0.3; echo c > /proc/sysrq-trigger) </dev/null "
+         ">/dev/null 2>&1 &", t=3)
+    h.wait_gone("g1", "b1", seconds=40)
+    h.leftovers(10)
+
+
+@group.check("broker killed: the guest can still be destroyed", 180)
+def broker(h, _made):
+    fresh(h)
+    pid = h.show("g1")["broker"]
+    h.ok(f"pkill -9 -P {pid}; kill -9 {pid}; sleep 1")
+    text = h.sh("vrctl list; vrctl show g1").text
+    h.ok("xl destroy g1", 90)
+    h.sh("vrctl cleanup --stale", 60)
+    h.wait_gone("g1", "b1", seconds=30)
+    h.leftovers(10)
+    return next((l.strip() for l in text.splitlines() if "broker" in l), "")

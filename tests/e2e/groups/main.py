@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A guest with two devices: data, reboots, the pool, isolation."""
+
+import json
+import re
+import time
+
+from vre2e.host import device, driver_cfg, guest_cfg
+from vre2e.report import Fail, Group, require
+
+group = Group("main")
+MEMORY = 128
+SEED = {"vda": 11, "vdb": 22}
+
+
+@group.on_setup
+def setup(h):
+    h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb"), memory=128))
+    cfg = h.put("g1.cfg", guest_cfg("g1", [
+        device(size="16M", serial="one"),
+        device(id="disk1", target="/dev/xvdc", size="8M", queues="1"),
+    ], memory=MEMORY))
+    begin = time.monotonic()
+    r = h.create(cfg, 120)
+    require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
+    created = time.monotonic() - begin
+    h.gx_ok("g1", "true")
+    return {"created": created}
+
+
+@group.check("xl create makes guest and driver domain")
+def created(h, made):
+    domains = h.domains()
+    require({"g1", "b1"} <= set(domains), f"{sorted(domains)}")
+    return f"xl create {made['created']:.1f} s, driver domain's boot included"
+
+
+@group.check("both disks are there, with size, serial and driver")
+def disks(h, _made):
+    out = h.gx_ok("g1", "for d in vda vdb; do echo $d $(cat "
+                  "/sys/block/$d/size) $(cat /sys/block/$d/serial) "
+                  "$(basename $(readlink /sys/block/$d/device/driver)); done")
+    require(re.search(r"vda \d{5,} one virtio_blk", out) and
+            re.search(r"vdb \d{5,} \S* ?virtio_blk", out), out)
+
+
+@group.check("ext4 made, mounted, 64 MiB written, synced and read back", 240)
+def write(h, _made):
+    out = h.gx_ok("g1", "mkfs.ext4 -q -F /dev/vda && mkfs.ext4 -q -F /dev/vdb"
+                  " && mount -t ext4 /dev/vda /mnt && "
+                  "mount -t ext4 /dev/vdb /mnt2 && "
+                  f"pattern write /mnt/data 64 {SEED['vda']} && "
+                  f"pattern write /mnt2/data 16 {SEED['vdb']} && sync && "
+                  "echo 3 > /proc/sys/vm/drop_caches && "
+                  f"pattern check /mnt/data 64 {SEED['vda']} && "
+                  f"pattern check /mnt2/data 16 {SEED['vdb']}", 220)
+    sums = out.split()
+    require(len(sums) == 4 and sums[0] == sums[2] and sums[1] == sums[3], out)
+
+
+def windows(h):
+    return [(d["window_base"], d["window_size"])
+            for d in h.show("g1")["devices"]]
+
+
+@group.check("the guest's kernel says that each device uses its own pool")
+def kernel_says(h, _made):
+    log = h.gx_ok("g1", "dmesg | grep -iE 'restricted|reserved mem'")
+    created_pools = re.findall(r"created restricted DMA pool at (\S+)", log)
+    assigned = re.findall(r"assigned reserved memory node (\S+)", log)
+    require(len(created_pools) == 2, f"pools: {log}")
+    require(len(set(assigned)) == 2, f"assigned: {log}")
+    bases = {b for b, _ in windows(h)}
+    said = {int(p.rstrip(","), 16) for p in created_pools}
+    require(said == bases, f"kernel says {said}, vrctl {bases}")
+
+
+@group.check("rings and payload lie inside the pool")
+def inside(h, _made):
+    shown = h.show("g1")
+    for dev in shown["devices"]:
+        low, size = dev["window_base"], dev["window_size"]
+        high = low + size
+        enabled = [r for r in dev["rings"] if r["enabled"]]
+        require(enabled, f"{dev['id']}: no ring is enabled")
+        for ring in enabled:
+            for part in ("descriptors", "available", "used"):
+                require(low <= ring[part] < high,
+                        f"{dev['id']}: {part} at {ring[part]:#x}, window "
+                        f"{low:#x}-{high:#x}")
+        count = dev["counters"]
+        require(count["requests"] > 50, f"requests: {count['requests']}")
+        require(low <= count["payload_low"] <= count["payload_high"] <= high,
+                f"payload {count['payload_low']:#x}-"
+                f"{count['payload_high']:#x} outside {low:#x}-{high:#x}")
+        require(not count["faults"] and not count["backend_faults"],
+                f"faults: {count}")
+        require(not count["backend_grant_ops"],
+                f"grant operations: {count['backend_grant_ops']}")
+    tables = [(d["window_base"], d["window_size"]) for d in shown["devices"]]
+    (a, an), (b, bn) = sorted(tables)
+    require(a + an <= b, f"pools overlap: {tables} {bn}")
+
+
+@group.check("the guest's swiotlb figures show the pools at work")
+def swiotlb(h, _made):
+    out = h.gx_ok("g1", "cd /sys/kernel/debug/swiotlb; for d in */; do "
+                  "[ -e $d/io_tlb_nslabs ] && echo $d $(cat "
+                  "$d/io_tlb_nslabs) $(cat $d/io_tlb_used_hiwater "
+                  "2>/dev/null); done")
+    pools = [l.split() for l in out.splitlines() if len(l.split()) >= 2]
+    slabs = sorted(int(p[1]) for p in pools if int(p[1]))
+    require(len(pools) >= 2 and slabs, out)
+    # 2 KiB a slab: 16 MiB and 8 MiB
+    require({4096, 8192} <= set(slabs), out)
+
+
+@group.check("vrctl list and show, as text and JSON")
+def shown(h, _made):
+    text = h.ok("vrctl list")
+    require(re.search(r"g1.*disk0", text) and re.search(r"g1.*disk1", text),
+            text)
+    json.loads(h.ok("vrctl list --json"))
+    text = h.ok("vrctl show g1")
+    require("disk0" in text and "b1" in text and "window" in text, text)
+    data = h.show("g1")
+    require(data["phase"] == "running" and data["broker"] > 0 and
+            data["devices"][0]["state"] == "connected",
+            f"{data['phase']} {data['devices'][0]['state']}")
+    return (f"broker {data['broker_rss_kib']} KiB resident in "
+            f"{data['broker_processes']} processes")
+
+
+@group.check("xenstore: state is live, permissions as documented")
+def xenstore(h, _made):
+    g, b = h.domid("g1"), h.domid("b1")
+    base = f"/local/domain/{b}/backend/virtio_restricted/{g}/disk0"
+    out = h.ok(f"xenstore-ls -p {base}; echo --; xenstore-ls -p "
+               f"/local/domain/{g}/device/virtio_restricted/disk0; echo --; "
+               f"xenstore-ls -p /libxl/{g}/virtio_restricted/disk0")
+    back, guest, truth = out.split("--\n")
+    perms = {}
+    for line in back.splitlines():
+        m = re.match(r"\s*(\S+) = \"(.*?)\".*\((.*)\)", line)
+        if m:
+            perms[m.group(1)] = (m.group(2), m.group(3))
+    require(perms["state"][0] == "4", f"state {perms['state']}")
+    for name, (_, perm) in perms.items():
+        want = f"b{b}" if name in ("state", "error") else f"r{b}"
+        require(perm.startswith("n0") and perm.split(",")[1:] == [want],
+                f"{name}: {perm}")
+    require(all(f"n0,r{g})" in l for l in guest.splitlines()), guest[:300])
+    require(all("(n0)" in l for l in truth.splitlines()), truth[:300])
+    require(re.search(r'state = "connected"', truth), truth)
+    counted = int(re.search(r'requests = "(\d+)"', truth).group(1))
+    h.gx_ok("g1", "ioload -f /dev/vdb -m randread -t 2 -s 8")
+    h.wait("counters move", lambda: int(h.ok(
+        f"xenstore-read /libxl/{g}/virtio_restricted/disk1/counters/requests"))
+        > 100, 15)
+    return f"{counted} requests so far"
+
+
+def audit(h):
+    r = h.sh("vrctl audit g1")
+    require(r.rc == 0 and "OK" in r.out, f"[{r.rc}] {r.text[-500:]}")
+
+
+@group.check("audit agrees before, during and after I/O", 120)
+def audits(h, _made):
+    audit(h)
+    h.gx_ok("g1", "umount /mnt2; ioload -f /dev/vdb -m randwrite -q 16 -t 8 "
+            "-s 32 > /tmp/io 2>&1 & sleep 1; true")
+    for _ in range(3):
+        audit(h)
+    h.gx_ok("g1", "while pidof ioload >/dev/null; do sleep 0.2; done; "
+            "grep -q '\"errors\":0,' /tmp/io", 40)
+    audit(h)
+    h.gx_ok("g1", "mkfs.ext4 -q -F /dev/vdb && mount -t ext4 /dev/vdb /mnt2 "
+            f"&& pattern write /mnt2/data 16 {SEED['vdb']} && sync", 60)
+
+
+@group.check("audit finds an entry that nobody declared")
+def planted(h, _made):
+    g, b = h.domid("g1"), h.domid("b1")
+    data = h.show("g1")
+    low = min(d["gref_base"] for d in data["devices"])
+    h.ok(f"plant add {g} {b} {low - 7} 0x40100")
+    try:
+        r = h.sh("vrctl audit g1")
+    finally:
+        h.ok(f"plant del {g} {b} {low - 7} 0")
+    require(r.rc == 1 and "EXCESS" in r.out, f"[{r.rc}] {r.text[-400:]}")
+    audit(h)
+
+
+def hostile(h):
+    """The hostile program's outcomes by name."""
+    g, b = h.domid("g1"), h.domid("b1")
+    data = h.show("g1")
+    win = " ".join(f"-w {d['gref_base']}:{d['gref_count']}"
+                   for d in data["devices"])
+    refs = data["grant_frames"] * 512
+    out = h.gx_ok("b1", f"hostile -g {g} -b {b} -m 0x40000:{MEMORY * 256} "
+                  f"-r {refs} {win} 2>/tmp/hostile.err", 180)
+    return {t["name"]: t for t in json.loads(out)}
+
+
+@group.check("hostile driver domain: every attempt refused by Xen", 240)
+def isolation(h, made):
+    result = made["hostile"] = hostile(h)
+    bad = [t["name"] for t in result.values()
+           if t["expect"] == "refused" and (t["allowed"] or
+                                            not t["attempted"])]
+    require(not bad, "allowed: " + ", ".join(
+        f"{n} {result[n]['allowed']}/{result[n]['attempted']}" for n in bad))
+    refused = [t for t in result.values() if t["expect"] == "refused"]
+    require(result["foreign_map"]["attempted"] == MEMORY * 256,
+            "not every page was tried")
+    return (f"{sum(t['attempted'] for t in refused)} attempts of "
+            f"{len(refused)} kinds, 0 allowed")
+
+
+@group.check("the same calls reach Xen, and the windows' grants succeed")
+def reach(h, made):
+    result = made.get("hostile")
+    require(result, "the hostile program did not run")
+    data = h.show("g1")
+    pages = sum(d["gref_count"] for d in data["devices"])
+    for name in ("grant_map_inside", "grant_copy_inside"):
+        require(result[name]["allowed"] == pages,
+                f"{name}: {result[name]['allowed']} of {pages}")
+    for name in ("reach_xen_version", "reach_own_grant_table_size"):
+        require(result[name]["allowed"] == 1, name)
+    require(result["reach_unknown_domain"]["errors"] == {"ESRCH": 1},
+            str(result["reach_unknown_domain"]))
+    return f"{pages} references inside the windows"
+
+
+@group.check("positive control: the same calls from dom0 succeed")
+def control(h, _made):
+    g = h.domid("g1")
+    out = h.ok(f"hostile -c -g {g} -b 0 -m 0x40000:{MEMORY * 256} "
+               "2>/tmp/hostile.err", 60)
+    result = json.loads(out)
+    bad = [t["name"] for t in result if t["refused"] or not t["attempted"]]
+    require(len(result) > 10 and not bad, f"refused in dom0: {bad}")
+    return f"{sum(t['allowed'] for t in result)} calls of {len(result)} kinds"
+
+
+@group.check("after the attack: guest alive, data right, audit agrees", 90)
+def survived(h, _made):
+    h.gx_ok("g1", "echo 3 > /proc/sys/vm/drop_caches; "
+            f"pattern check /mnt2/data 16 {SEED['vdb']}", 60)
+    audit(h)
+
+
+def check_data(h):
+    h.gx_ok("g1", "mount -t ext4 /dev/vda /mnt && "
+            "mount -t ext4 /dev/vdb /mnt2 && "
+            f"pattern check /mnt/data 64 {SEED['vda']} && "
+            f"pattern check /mnt2/data 16 {SEED['vdb']}", 150)
+
+
+def rebooted(h, old, b):
+    """Wait for the guest after a reboot: a new domain of the same name."""
+    def again():
+        r = h.sh("xl domid g1")
+        return r.rc == 0 and int(r.out) != old
+    h.wait("the guest comes again", again, 60, 0.5)
+    h.gx_ok("g1", "true", up=90)
+    require(h.domid("b1") != b, "the driver domain is still the old one")
+
+
+@group.check("guest unbinds and rebinds its driver", 60)
+def rebind(h, _made):
+    h.gx_ok("g1", "umount /mnt2; d=$(basename $(readlink "
+            "/sys/block/vdb/device)); cd /sys/bus/virtio/drivers/virtio_blk; "
+            "for i in 1 2 3; do echo $d > unbind && echo $d > bind || exit 1; "
+            "done; ls -d /sys/block/vd[b-z]; n=$(ls -d /sys/block/vd[b-z]); "
+            "mount -t ext4 /dev/${n##*/} /mnt2 && "
+            f"pattern check /mnt2/data 16 {SEED['vdb']}", 50)
+    audit(h)
+
+
+@group.check("guest reboots by itself, data still right", 300)
+def self_reboot(h, _made):
+    old, b = h.domid("g1"), h.domid("b1")
+    h.gx("g1", "umount /mnt /mnt2; sync; (sleep 0.3; /sbin/reboot) "
+         "</dev/null >/dev/null 2>&1 &")
+    rebooted(h, old, b)
+    check_data(h)
+    audit(h)
+
+
+@group.check("xl reboot, data still right", 300)
+def xl_reboot(h, _made):
+    old, b = h.domid("g1"), h.domid("b1")
+    h.ok("xl reboot g1")
+    rebooted(h, old, b)
+    check_data(h)
+
+
+@group.check("xl destroy ends guest, driver domain and broker", 60)
+def destroy(h, _made):
+    begin = time.monotonic()
+    h.ok("xl destroy g1", 60)
+    h.wait_gone("g1", "b1", seconds=15)
+    spent = time.monotonic() - begin
+    try:
+        h.leftovers(10)
+    except Fail as fail:
+        raise Fail(f"after xl destroy: {fail}") from fail
+    return f"{spent:.1f} s"

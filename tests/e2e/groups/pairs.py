@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two guests at once: with a driver domain each, and sharing one."""
+
+from vre2e.host import device, driver_cfg, guest_cfg
+from vre2e.report import Group, require
+
+group = Group("pairs")
+
+
+def both(h, names, seconds):
+    """Write and verify in both guests at the same time, and audit each."""
+    job = ("mkfs.ext4 -q -F /dev/vda && mount -t ext4 /dev/vda /mnt && "
+           "pattern write /mnt/data 24 {0} && sync && "
+           "echo 3 > /proc/sys/vm/drop_caches && "
+           "pattern check /mnt/data 24 {0} > /tmp/sum && umount /mnt && "
+           "ioload -f /dev/vda -m verify -q 8 -t 2 -s 16")
+    run = " & ".join(f"gx -t {seconds} {n} '{job.format(i + 1)}' > "
+                     f"/tmp/{n}.out 2>&1; echo $? > /tmp/{n}.rc"
+                     for i, n in enumerate(names))
+    h.ok("; ".join(f"rm -f /tmp/{n}.rc" for n in names))
+    h.ok(f"({run}) & wait; for i in $(seq 1200); do "
+         f"[ -e /tmp/{names[0]}.rc ] && [ -e /tmp/{names[1]}.rc ] && break; "
+         "sleep 0.1; done", seconds + 60)
+    for name in names:
+        rc = h.ok(f"cat /tmp/{name}.rc").strip()
+        require(rc == "0", f"{name}: [{rc}] "
+                f"{h.ok(f'tail -c 300 /tmp/{name}.out')}")
+        r = h.sh(f"vrctl audit {name}")
+        require(r.rc == 0, f"audit {name}: {r.text[-300:]}")
+
+
+@group.check("two guests and two driver domains at once", 300)
+def separate(h):
+    for n in ("1", "2"):
+        h.put(f"pb{n}.cfg", driver_cfg(f"pb{n}", [f"/dev/vd{'ab'[int(n)-1]}"]))
+        h.put(f"pg{n}.cfg", guest_cfg(f"pg{n}", [
+            device(driver=f"/host/cfg/pb{n}.cfg")]))
+    h.ok("(xl create /host/cfg/pg1.cfg; echo $? > /tmp/c1) & "
+         "(xl create /host/cfg/pg2.cfg; echo $? > /tmp/c2) & "
+         "for i in $(seq 1200); do [ -e /tmp/c1 ] && [ -e /tmp/c2 ] && break; "
+         "sleep 0.1; done; r=$(cat /tmp/c1 /tmp/c2 | tr -d '\\n'); "
+         "rm -f /tmp/c1 /tmp/c2; [ $r = 00 ]", 130)
+    require({"pg1", "pg2", "pb1", "pb2"} <= set(h.domains()), "a domain is "
+            "missing")
+    both(h, ("pg1", "pg2"), 120)
+    # each driver domain reaches its own guest's windows and no other's
+    for n, other in (("1", "2"), ("2", "1")):
+        out = h.ok(f"vrctl audit pg{n}")
+        require(f"pb{other}" not in out, out)
+    h.ok("xl destroy pg1")
+    h.gx_ok("pg2", "ioload -f /dev/vda -m randread -t 1 -s 16")
+    h.ok("xl destroy pg2")
+    h.wait_gone("pg1", "pg2", "pb1", "pb2", seconds=20)
+
+
+@group.check("one driver domain serves two guests", 300)
+def shared(h):
+    b = h.put("sb.cfg", driver_cfg("sb", ("/dev/vda", "/dev/vdb"),
+                                   memory=128))
+    require(h.create(b).rc == 0, "the driver domain cannot be created")
+    h.gx_ok("sb", "true")
+    for n in ("1", "2"):
+        cfg = h.put(f"sg{n}.cfg", guest_cfg(f"sg{n}", [
+            device(driver=None, backend="sb", target=f"/dev/xvd{'bc'[int(n)-1]}")
+        ]))
+        r = h.create(cfg)
+        require(r.rc == 0, f"sg{n}: {r.text[-400:]}")
+    both(h, ("sg1", "sg2"), 120)
+    cfg = h.put("sg3.cfg", guest_cfg("sg3", [
+        device(driver=None, backend="sb", target="/dev/xvdb")]))
+    r = h.sh(f"xl create {cfg}")
+    require(r.rc != 0 and "/dev/xvdb" in r.text, "a target that another guest "
+            f"writes was given away: {r.text[-200:]}")
+    h.ok("xl destroy sg1", 60)
+    h.wait_gone("sg1", seconds=15)
+    h.gx_ok("sg2", "ioload -f /dev/vda -m verify -q 8 -t 1 -s 16")
+    require("sb" in h.domains(), "the shared driver domain ended")
+    h.ok("xl destroy sg2", 60)
+    h.wait_gone("sg2", seconds=15)
+    require("sb" in h.domains(), "the shared driver domain ended")
+    h.leftovers(10, ["sb"])
+    r = h.sh("xenstore-ls -f | grep virtio_restricted")
+    require(r.rc != 0, f"nodes are left: {r.out[:200]}")
+    h.ok("xl destroy sb")
+
+
+@group.check("a read-only device cannot be written", 120)
+def readonly(h):
+    h.put("b1.cfg", driver_cfg("b1"))
+    cfg = h.put("ro.cfg", guest_cfg("ro", [device(access="ro")]))
+    r = h.create(cfg)
+    require(r.rc == 0, r.text[-400:])
+    out = h.gx_ok("ro", "cat /sys/block/vda/ro; ioload -f /dev/vda -m "
+                  "randread -t 1 -s 8 >/dev/null && echo readable; "
+                  "dd if=/dev/zero of=/dev/vda bs=4k count=1 2>&1 && "
+                  "echo WRITTEN; true")
+    require(out.startswith("1") and "readable" in out and
+            "WRITTEN" not in out, out)
+    h.ok("xl destroy ro", 60)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The host itself, and a configuration without the key."""
+
+import json
+import re
+
+from vre2e.host import guest_cfg
+from vre2e.report import Group, require
+
+group = Group("preflight")
+
+
+@group.check("vrctl check finds this host fit")
+def fit(h):
+    r = h.sh("vrctl check")
+    require(r.rc == 0, f"vrctl check ended with {r.rc}: {r.text[-400:]}")
+    require("FAIL" not in r.out, r.out)
+    data = json.loads(h.ok("vrctl check --json"))
+    require(data, "empty JSON")
+
+
+@group.check("vrctl list and show without any guest")
+def empty(h):
+    h.ok("vrctl list")
+    json.loads(h.ok("vrctl list --json"))
+    r = h.sh("vrctl show nosuchguest")
+    require(r.rc != 0 and "nosuchguest" in r.text,
+            f"[{r.rc}] {r.line()}")
+
+
+@group.check("launcher found by sudo-like calls with a clean environment")
+def clean_env(h):
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    cfg = h.put("clean.cfg", guest_cfg("clean", ["id=d"]))
+    r = h.sh(f"env -i PATH={path} xl create {cfg}")
+    require(r.rc != 0 and "virtio_restricted[0]" in r.text, r.text[-300:])
+    r = h.sh(f"env -i PATH={path} sh -c 'xl info'")
+    require(r.rc == 0 and "xen_version" in r.out, r.text[-300:])
+
+
+@group.check("a configuration without the key: same guest, no cost", 150)
+def without_key(h):
+    h.put("plain.cfg", guest_cfg("plain", None))
+    stock = "/usr/lib/xen-4.17/bin/xl"
+    script = ("for i in 1 2 3 4; do for x in xl " + stock + "; do "
+              "t0=$(cut -d' ' -f1 /proc/uptime); "
+              "$x create -p /host/cfg/plain.cfg >/dev/null 2>/tmp/err || "
+              "{ cat /tmp/err; exit 1; }; "
+              "t1=$(cut -d' ' -f1 /proc/uptime); "
+              "cat /proc/[0-9]*/comm | grep -q '^vr-broker' && exit 2; "
+              "xl destroy plain; echo $(basename $(dirname $x)) $t0 $t1; "
+              "done; done")
+    out = h.ok(script, 140)
+    times = {"bin": [], ".": []}
+    for name, begin, end in re.findall(r"(\S+) ([\d.]+) ([\d.]+)", out):
+        times[name].append(float(end) - float(begin))
+    with_launcher, without = (sorted(times[k])[len(times[k]) // 2 - 1]
+                              for k in (".", "bin"))
+    return (f"xl create takes {with_launcher:.2f} s with the launcher, "
+            f"{without:.2f} s without")
+
+
+@group.check("xl create -n of a restricted guest makes nothing")
+def dry_run(h):
+    from vre2e.host import device, driver_cfg
+    h.put("b1.cfg", driver_cfg("b1"))
+    cfg = h.put("dry.cfg", guest_cfg("dry", [device()]))
+    r = h.sh(f"xl create -n {cfg}")
+    require(r.rc == 0, r.text[-300:])
+    require(not h.domains(), "a domain exists")
+    cfg = h.put("dry.cfg", guest_cfg("dry", [device(size="9M1")]))
+    r = h.sh(f"xl create -n {cfg}")
+    require(r.rc != 0 and "virtio_restricted[0]" in r.text,
+            "a wrong device string passes -n")
