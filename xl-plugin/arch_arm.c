@@ -4,6 +4,7 @@
 #if defined(__aarch64__) || defined(__arm__)
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,9 @@ _Static_assert(VR_SLOTS ==
                    GUEST_VIRTIO_MMIO_SPI_LAST - GUEST_VIRTIO_MMIO_SPI_FIRST + 1,
                "number of slots");
 
-#define FIRST_SPI 32
+#define FIRST_SPI    32
+#define IMAGE_HEADER 64
+#define IMAGE_MAX    (UINT64_C(1) << 40) /* more is not meant seriously */
 
 /* libxl's own virtio devices, which take slots from the lowest up. */
 static unsigned int libxl_slots(const libxl_domain_config *d_config)
@@ -34,8 +37,8 @@ static unsigned int libxl_slots(const libxl_domain_config *d_config)
     return n + vr_num_virtios(d_config);
 }
 
-int vr_arch_check(const libxl_domain_config *d_config, unsigned int n,
-                  struct vr_err *err)
+static int check_slots(const libxl_domain_config *d_config, unsigned int n,
+                       struct vr_err *err)
 {
     const libxl_domain_build_info *b_info = &d_config->b_info;
     unsigned int slots[VR_SLOTS], used = libxl_slots(d_config);
@@ -55,6 +58,74 @@ int vr_arch_check(const libxl_domain_config *d_config, unsigned int n,
     }
     return vr_place_slots(used < VR_SLOTS ? (1u << used) - 1 : ~0u, n, slots,
                           err);
+}
+
+/* How far an arm64 Image reaches from its start once it runs: its BSS follows
+ * the file's bytes (Documentation/arch/arm64/booting.rst in Linux). 0: this
+ * is none. */
+static uint64_t image_size(const uint8_t *k, size_t size)
+{
+    uint64_t v = 0;
+    unsigned int i;
+
+    if (size < IMAGE_HEADER || memcmp(k + 56, "ARM\x64", 4))
+        return 0;
+    for (i = 8; i-- > 0;)
+        v = v << 8 | k[16 + i];
+    return v > IMAGE_MAX ? 0 : v;
+}
+
+static void ram_banks(struct vr_span ram[GUEST_RAM_BANKS], uint64_t bytes)
+{
+    static const uint64_t base[] = GUEST_RAM_BANK_BASES;
+    static const uint64_t max[] = GUEST_RAM_BANK_SIZES;
+    unsigned int i;
+
+    for (i = 0; i < GUEST_RAM_BANKS; i++) {
+        uint64_t size = bytes < max[i] ? bytes : max[i];
+
+        ram[i] = (struct vr_span){base[i], base[i] + size, NULL};
+        bytes -= size;
+    }
+}
+
+/* Pools against what is known before libxl has built anything: RAM and, when
+ * it is not packed, the kernel. */
+static int check_places(const libxl_domain_build_info *b_info,
+                        const struct vr_dev_cfg *devs, unsigned int n,
+                        struct vr_err *err)
+{
+    struct vr_span ram[GUEST_RAM_BANKS], kernel = {0, 0, "the kernel"};
+    uint64_t base[VR_MAX_DEVICES], kb = b_info->max_memkb;
+    uint8_t head[IMAGE_HEADER];
+    FILE *f = NULL;
+
+    if (kb == LIBXL_MEMKB_DEFAULT)
+        kb = b_info->target_memkb;
+    if (kb > GUEST_RAM_MAX >> 10)
+        return 0; /* libxl's to refuse */
+    /* libxl gives out whole MiB. */
+    ram_banks(ram, (kb >> 10) << 20);
+    if (b_info->kernel && !b_info->bootloader)
+        f = fopen(b_info->kernel, "re");
+    if (f && fread(head, sizeof(head), 1, f) == 1)
+        kernel = (struct vr_span){ram[0].start,
+                                  ram[0].start +
+                                      image_size(head, sizeof(head)),
+                                  "the kernel"};
+    if (f)
+        fclose(f);
+    return vr_place_pools(devs, n, ram, GUEST_RAM_BANKS, &kernel, 1, base,
+                          err);
+}
+
+int vr_arch_check(const libxl_domain_config *d_config,
+                  const struct vr_dev_cfg *devs, unsigned int n,
+                  struct vr_err *err)
+{
+    int rc = check_slots(d_config, n, err);
+
+    return rc ? rc : check_places(&d_config->b_info, devs, n, err);
 }
 
 void vr_arch_domain(struct xen_domctl_createdomain *config)
@@ -103,28 +174,17 @@ int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
     return vr_dt_extend(mem, size, b->fdt, cap, b->dt, rec->ndevs, err);
 }
 
-/* How far a kernel reaches once it runs: an arm64 Image says it (its BSS
- * follows the file's bytes), Documentation/arch/arm64/booting.rst in Linux. */
 static uint64_t kernel_end(const struct xc_dom_image *dom)
 {
-    uint64_t end = dom->kernel_seg.vend, image_size;
-    const uint8_t *k = dom->kernel_blob;
-    unsigned int i;
+    uint64_t end = dom->kernel_seg.vstart +
+                   image_size(dom->kernel_blob, dom->kernel_size);
 
-    if (dom->kernel_size < 64 || memcmp(k + 56, "ARM\x64", 4))
-        return end;
-    for (image_size = 0, i = 8; i-- > 0;)
-        image_size = image_size << 8 | k[16 + i];
-    if (image_size > UINT64_MAX - dom->kernel_seg.vstart)
-        return end;
-    image_size += dom->kernel_seg.vstart;
-    return image_size > end ? image_size : end;
+    return end > dom->kernel_seg.vend ? end : dom->kernel_seg.vend;
 }
 
 int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
                   struct vr_err *err)
 {
-    static const uint64_t bank_base[] = GUEST_RAM_BANK_BASES;
     struct vr_dev_cfg cfg[VR_MAX_DEVICES];
     uint64_t base[VR_MAX_DEVICES];
     struct vr_span ram[GUEST_RAM_BANKS], used[XG_MAX_MODULES + 2];
@@ -137,15 +197,12 @@ int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
                         "this guest: use a guest type that has one");
         return -EINVAL;
     }
-    for (i = 0; i < GUEST_RAM_BANKS; i++) {
-        ram[i].start = bank_base[i];
-        ram[i].end = bank_base[i] +
-                     ((uint64_t)dom->rambank_size[i] << VR_PAGE_SHIFT);
-        ram[i].what = NULL;
-    }
+    ram_banks(ram, 0);
+    for (i = 0; i < GUEST_RAM_BANKS; i++)
+        ram[i].end += (uint64_t)dom->rambank_size[i] << VR_PAGE_SHIFT;
     /* From the start of RAM: whatever lies below it is the kernel's, too. */
     used[nused++] =
-        (struct vr_span){bank_base[0], kernel_end(dom), "the kernel"};
+        (struct vr_span){ram[0].start, kernel_end(dom), "the kernel"};
     for (i = 0; i < XG_MAX_MODULES; i++)
         used[nused++] = (struct vr_span){
             dom->modules[i].seg.vstart, dom->modules[i].seg.vend,

@@ -6,10 +6,12 @@
 
 #include "state.h"
 
-int vr_arch_check(const libxl_domain_config *d_config, unsigned int n,
+int vr_arch_check(const libxl_domain_config *d_config,
+                  const struct vr_dev_cfg *devs, unsigned int n,
                   struct vr_err *err)
 {
     (void)d_config;
+    (void)devs;
     vr_err_set(err,
                "virtio_restricted: %u devices for an x86 guest, which has no "
                "device tree to announce them: use an Arm host, or take the "

@@ -77,9 +77,6 @@ int vr_check_guest(const struct vr_plugin *p,
                    VR_NAME_LEN);
         return -EINVAL;
     }
-    rc = vr_arch_check(d_config, p->ndevs, err);
-    if (rc)
-        return rc;
     /* A guest without any way to boot would fail only after its driver
      * domain was made. */
     if (!b_info->kernel && !b_info->bootloader) {
@@ -107,7 +104,10 @@ int vr_check_guest(const struct vr_plugin *p,
                    i, vr_format_size(p->devs[i].size, size), GNTDEV_PAGES);
         return -EINVAL;
     }
-    return check_memory(p, b_info, err);
+    rc = check_memory(p, b_info, err);
+    if (rc)
+        return rc;
+    return vr_arch_check(d_config, p->devs, p->ndevs, err);
 }
 
 /* From 4.18 on the hypervisor's limits are only defaults for domains. */

@@ -205,6 +205,10 @@ static int build_guest(struct vr_plugin *p, struct vr_record *rec,
     r = p->real->create_new(ctx, d_config, domid, NULL, console_how);
     p->build = NULL;
     free(build.fdt);
+    if (r && build.why.text[0]) {
+        *err = build.why;
+        return -EINVAL;
+    }
     if (r) {
         vr_err_set(err,
                    "virtio_restricted: guest %s cannot be created: see the "

@@ -150,6 +150,14 @@ static int name_owned(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
     char *name;
     int r;
 
+    if (!strcmp(config->c_info.name, plan->rec.name)) {
+        vr_err_set(err,
+                   "virtio_restricted[%u]: driver=%s has the guest's own "
+                   "name=%s: change one of them",
+                   index, plan->rec.devs[index].cfg.driver, plan->rec.name);
+        return -EEXIST;
+    }
+
     r = asprintf(&name, "%s-%s", plan->rec.name, config->c_info.name);
     if (r < 0) {
         vr_err_set(err, "virtio_restricted[%u]: out of memory", index);

@@ -72,7 +72,7 @@ static int parse_devices(XLU_Config *cfg, XLU_ConfigList *list, int count,
     if (count > VR_MAX_DEVICES) {
         vr_err_set(err,
                    "virtio_restricted: %d devices: a guest can have %d at "
-                   "most",
+                   "most, take some out",
                    count, VR_MAX_DEVICES);
         return -EINVAL;
     }
@@ -282,15 +282,14 @@ static bool is_ours(const struct xc_dom_image *dom)
 static int on_dom_devicetree(struct xc_dom_image *dom, const void *mem,
                              size_t size)
 {
-    struct vr_err err;
+    struct vr_build *b = self.build;
 
     if (is_ours(dom)) {
-        if (vr_arch_devicetree(self.build, mem, size, &size, &err)) {
-            vr_say("%s", err.text);
+        if (vr_arch_devicetree(b, mem, size, &size, &b->why)) {
             errno = EINVAL;
             return -1;
         }
-        mem = self.build->fdt;
+        mem = b->fdt;
     }
     return self.real->dom_devicetree(dom, mem, size);
 }
@@ -298,12 +297,10 @@ static int on_dom_devicetree(struct xc_dom_image *dom, const void *mem,
 static int on_dom_mem_init(struct xc_dom_image *dom)
 {
     int r = self.real->dom_mem_init(dom);
-    struct vr_err err;
 
     /* Now it is known where kernel, ramdisk and device tree go; libxl fills
      * in (and dumps) the device tree next. */
-    if (!r && is_ours(dom) && vr_arch_place(self.build, dom, &err)) {
-        vr_say("%s", err.text);
+    if (!r && is_ours(dom) && vr_arch_place(self.build, dom, &self.build->why)) {
         errno = ENOSPC;
         return -1;
     }

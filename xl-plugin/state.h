@@ -16,6 +16,7 @@ struct vr_build {
     uint32_t domid; /* VR_DOMID_NONE until the hypervisor has made it */
     void *fdt;      /* libxl keeps a pointer to it: freed after the create */
     struct vr_dt_dev dt[VR_MAX_DEVICES];
+    struct vr_err why; /* what an inner hook found: said after libxl's lines */
 };
 
 /* The broker of a guest that is created but not yet committed. */
@@ -78,8 +79,10 @@ int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
 int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan,
                       libxl_ctx *ctx, struct vr_err *err);
 
-/* Arch hooks; arch_arm.c or arch_x86.c. */
-int vr_arch_check(const libxl_domain_config *d_config, unsigned int n,
+/* Arch hooks; arch_arm.c or arch_x86.c. The first judges the config alone; it
+ * knows less of the guest's memory than vr_arch_place(), but comes earlier. */
+int vr_arch_check(const libxl_domain_config *d_config,
+                  const struct vr_dev_cfg *devs, unsigned int n,
                   struct vr_err *err);
 void vr_arch_domain(struct xen_domctl_createdomain *config);
 int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,

@@ -74,6 +74,18 @@ static void test_all_keys(void **state)
     assert_int_equal(c.poll_us, 50);
 }
 
+static void test_mode_default(void **state)
+{
+    struct vr_dev_cfg c;
+
+    (void)state;
+    assert_int_equal(
+        vr_cfg_parse(0, "id=a,type=block,size=1M,driver=/d,target=/t", &c,
+                     NULL),
+        0);
+    assert_int_equal(c.mode, VR_MODE_STATIC);
+}
+
 static void test_readonly_has_no_discard(void **state)
 {
     struct vr_dev_cfg c;
@@ -199,8 +211,6 @@ static const struct {
     {GOOD_NO_ID, P "id= is missing: add it, such as id=disk0"},
     {"id=a,mode=static,size=1M,driver=/d,target=/t",
      P "type= is missing: add it, such as type=block"},
-    {"id=a,type=block,size=1M,driver=/d,target=/t",
-     P "mode= is missing: add it, such as mode=static"},
     {"id=a,type=block,mode=static,driver=/d,target=/t",
      P "size= is missing: add it, such as size=64M"},
     {"id=a,type=block,mode=static,size=1M,driver=/d",
@@ -319,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_all_keys),
+        cmocka_unit_test(test_mode_default),
         cmocka_unit_test(test_readonly_has_no_discard),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_too_long),

@@ -364,7 +364,6 @@ static int check_required(struct parser *p)
     } required[] = {
         {KEY_ID, "id=disk0"},
         {KEY_TYPE, "type=block"},
-        {KEY_MODE, "mode=static"},
         {KEY_SIZE, "size=64M"},
         {KEY_TARGET, "target=/dev/xvdb"},
     };
@@ -405,6 +404,7 @@ int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
     int rc;
 
     memset(cfg, 0, sizeof(*cfg));
+    cfg->mode = VR_MODE_STATIC;
     cfg->queues = 1;
     cfg->queue_size = QUEUE_SIZE_DEFAULT;
     cfg->discard = true;
