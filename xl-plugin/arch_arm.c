@@ -32,8 +32,8 @@ static unsigned int libxl_slots(const libxl_domain_config *d_config)
     int i;
 
     for (i = 0; i < d_config->num_disks; i++)
-        n += d_config->disks[i].specification ==
-             LIBXL_DISK_SPECIFICATION_VIRTIO;
+        n +=
+            d_config->disks[i].specification == LIBXL_DISK_SPECIFICATION_VIRTIO;
     return n + vr_num_virtios(d_config);
 }
 
@@ -110,13 +110,11 @@ static int check_places(const libxl_domain_build_info *b_info,
         f = fopen(b_info->kernel, "re");
     if (f && fread(head, sizeof(head), 1, f) == 1)
         kernel = (struct vr_span){ram[0].start,
-                                  ram[0].start +
-                                      image_size(head, sizeof(head)),
+                                  ram[0].start + image_size(head, sizeof(head)),
                                   "the kernel"};
     if (f)
         fclose(f);
-    return vr_place_pools(devs, n, ram, GUEST_RAM_BANKS, &kernel, 1, base,
-                          err);
+    return vr_place_pools(devs, n, ram, GUEST_RAM_BANKS, &kernel, 1, base, err);
 }
 
 int vr_arch_check(const libxl_domain_config *d_config,
@@ -176,8 +174,8 @@ int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
 
 static uint64_t kernel_end(const struct xc_dom_image *dom)
 {
-    uint64_t end = dom->kernel_seg.vstart +
-                   image_size(dom->kernel_blob, dom->kernel_size);
+    uint64_t end =
+        dom->kernel_seg.vstart + image_size(dom->kernel_blob, dom->kernel_size);
 
     return end > dom->kernel_seg.vend ? end : dom->kernel_seg.vend;
 }
@@ -204,12 +202,12 @@ int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
     used[nused++] =
         (struct vr_span){ram[0].start, kernel_end(dom), "the kernel"};
     for (i = 0; i < XG_MAX_MODULES; i++)
-        used[nused++] = (struct vr_span){
-            dom->modules[i].seg.vstart, dom->modules[i].seg.vend,
-            i ? "a boot module" : "the ramdisk"};
+        used[nused++] = (struct vr_span){dom->modules[i].seg.vstart,
+                                         dom->modules[i].seg.vend,
+                                         i ? "a boot module" : "the ramdisk"};
     used[nused++] =
-        (struct vr_span){dom->devicetree_seg.vstart,
-                         dom->devicetree_seg.vend, "the device tree"};
+        (struct vr_span){dom->devicetree_seg.vstart, dom->devicetree_seg.vend,
+                         "the device tree"};
 
     for (i = 0; i < rec->ndevs; i++)
         cfg[i] = rec->devs[i].cfg;

@@ -56,8 +56,8 @@ static int check_file(const char *key, const char *path, struct vr_err *err)
 {
     if (!path || !access(path, R_OK))
         return 0;
-    vr_err_set(err, "virtio_restricted: %s=%s: %s: correct the path", key,
-               path, strerror(errno));
+    vr_err_set(err, "virtio_restricted: %s=%s: %s: correct the path", key, path,
+               strerror(errno));
     return -ENOENT;
 }
 
@@ -69,8 +69,7 @@ int vr_check_guest(const struct vr_plugin *p,
     unsigned int i;
     int rc;
 
-    if (!d_config->c_info.name ||
-        strlen(d_config->c_info.name) > VR_NAME_LEN) {
+    if (!d_config->c_info.name || strlen(d_config->c_info.name) > VR_NAME_LEN) {
         vr_err_set(err,
                    "virtio_restricted: name= is longer than %d characters: "
                    "shorten it",
@@ -122,9 +121,8 @@ static int check_frames(struct vr_plan *plan, uint64_t pages,
     const struct vr_hostinfo *host = &plan->host;
     uint64_t limit =
         host->max_grant_frames ? host->max_grant_frames : DEFAULT_FRAMES;
-    uint64_t need =
-        (pages + VR_GNTENT_PER_FRAME - 1) / VR_GNTENT_PER_FRAME +
-        RESERVE_FRAMES;
+    uint64_t need = (pages + VR_GNTENT_PER_FRAME - 1) / VR_GNTENT_PER_FRAME +
+                    RESERVE_FRAMES;
     uint64_t frames = b_info->max_grant_frames;
 
     if (frames == LIBXL_MAX_GRANT_DEFAULT)

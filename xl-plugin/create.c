@@ -65,8 +65,7 @@ static void reap_stale(libxl_ctx *ctx)
 
         if (vr_record_load(uuids[i], rec, NULL))
             continue;
-        begun = rec->phase == VR_PHASE_CREATING ||
-                rec->phase == VR_PHASE_READY;
+        begun = rec->phase == VR_PHASE_CREATING || rec->phase == VR_PHASE_READY;
         if (alive(rec->broker, rec->broker_start) ||
             (begun && alive(rec->creator, rec->creator_start)))
             continue;
@@ -388,8 +387,8 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
     if (!rc)
         rc = vr_create_drivers(p, plan, ctx, &err);
     if (!rc)
-        rc = build_guest(p, &plan->rec, ctx, d_config, domid, console_how,
-                         &err);
+        rc =
+            build_guest(p, &plan->rec, ctx, d_config, domid, console_how, &err);
     if (!rc)
         rc = seed(&plan->rec, &err);
     if (!rc)
@@ -398,8 +397,7 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
         rc = ask(&plan->rec, fd, 'S', longest_wait(&plan->rec), &err);
     if (rc) {
         /* Shared code does not know which key it works for. */
-        vr_say("%s%s", strstr(err.text, VR_NAME) ? "" : VR_NAME ": ",
-               err.text);
+        vr_say("%s%s", strstr(err.text, VR_NAME) ? "" : VR_NAME ": ", err.text);
         if (fd >= 0)
             undo(p, plan, ctx, fd);
         *domid = INVALID_DOMID;

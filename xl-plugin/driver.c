@@ -97,14 +97,12 @@ static int read_json(const char *path, unsigned int index, char *json,
         vr_err_set(err,
                    "virtio_restricted[%u]: driver=%s: `xl create -n` refuses "
                    "it: %s: correct the file",
-                   index, path,
-                   say[0] ? last_line(say) : strerror(-rc));
+                   index, path, say[0] ? last_line(say) : strerror(-rc));
     return rc;
 }
 
-static int read_config(struct vr_plan *plan, libxl_ctx *ctx,
-                       unsigned int index, libxl_domain_config *config,
-                       struct vr_err *err)
+static int read_config(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
+                       libxl_domain_config *config, struct vr_err *err)
 {
     const char *path = plan->rec.devs[index].cfg.driver;
     char *json = malloc(JSON_MAX);
@@ -232,7 +230,9 @@ static int find_running(struct vr_plan *plan, libxl_ctx *ctx,
                    "virtio_restricted[%u]: backend=%s is %s: let it run "
                    "before its guest starts",
                    index, wanted,
-                   info.dying ? "dying" : info.paused ? "paused" : "shut down");
+                   info.dying    ? "dying"
+                   : info.paused ? "paused"
+                                 : "shut down");
         rc = -EINVAL;
         goto out;
     }
@@ -289,15 +289,14 @@ int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err)
     return 0;
 }
 
-static int create_one(struct vr_plugin *p, struct vr_plan *plan,
-                      libxl_ctx *ctx, unsigned int i, struct vr_err *err)
+static int create_one(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                      unsigned int i, struct vr_err *err)
 {
     struct vr_record_driver *d = &plan->rec.drivers[i];
     uint32_t domid = INVALID_DOMID;
     int rc;
 
-    if (p->real->create_new(ctx, &plan->driver_config[i], &domid, NULL,
-                            NULL)) {
+    if (p->real->create_new(ctx, &plan->driver_config[i], &domid, NULL, NULL)) {
         vr_err_set(err,
                    "virtio_restricted: driver domain %s (%s) cannot be "
                    "created: see the lines above",
@@ -318,8 +317,8 @@ static int create_one(struct vr_plugin *p, struct vr_plan *plan,
     return 0;
 }
 
-int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan,
-                      libxl_ctx *ctx, struct vr_err *err)
+int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                      struct vr_err *err)
 {
     unsigned int i;
     int rc = 0;

@@ -134,8 +134,7 @@ static int on_create_new(libxl_ctx *ctx, libxl_domain_config *d_config,
                          const void *console_how)
 {
     if (!self.ndevs)
-        return self.real->create_new(ctx, d_config, domid, ao_how,
-                                     console_how);
+        return self.real->create_new(ctx, d_config, domid, ao_how, console_how);
     if (ao_how) {
         vr_say("virtio_restricted: asynchronous creation is not supported: "
                "use xl");
@@ -300,7 +299,8 @@ static int on_dom_mem_init(struct xc_dom_image *dom)
 
     /* Now it is known where kernel, ramdisk and device tree go; libxl fills
      * in (and dumps) the device tree next. */
-    if (!r && is_ours(dom) && vr_arch_place(self.build, dom, &self.build->why)) {
+    if (!r && is_ours(dom) &&
+        vr_arch_place(self.build, dom, &self.build->why)) {
         errno = ENOSPC;
         return -1;
     }
@@ -337,10 +337,9 @@ const struct vr_calls *vr_plugin_init(const struct vr_calls *real)
 {
     self.real = real;
     if (!real->create_new || !real->create_restore || !real->soft_reset ||
-        !real->suspend || !real->unpause || !real->destroy ||
-        !real->preserve || !real->await_death || !real->xc_create ||
-        !real->dom_devicetree || !real->dom_mem_init ||
-        on_exit(on_process_exit, NULL))
+        !real->suspend || !real->unpause || !real->destroy || !real->preserve ||
+        !real->await_death || !real->xc_create || !real->dom_devicetree ||
+        !real->dom_mem_init || on_exit(on_process_exit, NULL))
         return NULL;
     return &calls;
 }

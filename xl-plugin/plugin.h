@@ -37,18 +37,15 @@ struct vr_calls {
                       const void *console_how);
     int (*create_restore)(struct libxl__ctx *ctx,
                           struct libxl_domain_config *cfg, uint32_t *domid,
-                          int restore_fd, int send_back_fd,
-                          const void *params, const void *ao_how,
-                          const void *console_how);
+                          int restore_fd, int send_back_fd, const void *params,
+                          const void *ao_how, const void *console_how);
     int (*soft_reset)(struct libxl__ctx *ctx, struct libxl_domain_config *cfg,
                       uint32_t domid, const void *ao_how,
                       const void *console_how);
     int (*suspend)(struct libxl__ctx *ctx, uint32_t domid, int fd, int flags,
                    const void *ao_how);
-    int (*unpause)(struct libxl__ctx *ctx, uint32_t domid,
-                   const void *ao_how);
-    int (*destroy)(struct libxl__ctx *ctx, uint32_t domid,
-                   const void *ao_how);
+    int (*unpause)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
+    int (*destroy)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
     int (*preserve)(struct libxl__ctx *ctx, uint32_t domid,
                     struct libxl_domain_create_info *info, const char *suffix,
                     struct vr_libxl_uuid uuid);

@@ -169,8 +169,7 @@ EXPORT int libxl_domain_destroy(struct libxl__ctx *ctx, uint32_t domid,
                                 const void *ao_how);
 EXPORT int libxl_domain_preserve(struct libxl__ctx *ctx, uint32_t domid,
                                  struct libxl_domain_create_info *info,
-                                 const char *suffix,
-                                 struct vr_libxl_uuid uuid);
+                                 const char *suffix, struct vr_libxl_uuid uuid);
 EXPORT int libxl_evenable_domain_death(
     struct libxl__ctx *ctx, uint32_t domid, uint64_t user,
     struct libxl__evgen_domain_death **evgen);

@@ -76,8 +76,8 @@ int vr_check_others(const struct vr_record *rec, struct vr_err *err);
 /* driver.c: fills plan->rec.drivers and driver_config, creates nothing. */
 int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
 /* Creates and starts the owned ones, saves the record after each. */
-int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan,
-                      libxl_ctx *ctx, struct vr_err *err);
+int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                      struct vr_err *err);
 
 /* Arch hooks; arch_arm.c or arch_x86.c. The first judges the config alone; it
  * knows less of the guest's memory than vr_arch_place(), but comes earlier. */

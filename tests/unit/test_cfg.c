@@ -12,12 +12,12 @@
 
 #include "cfg.h"
 
-#define GOOD_NO_ID                                                            \
+#define GOOD_NO_ID                                                             \
     "type=block,mode=static,size=64M,driver=/etc/d.cfg,target=/dev/xvdb"
 #define GOOD "id=disk0," GOOD_NO_ID
 
-#define X16  "xxxxxxxxxxxxxxxx"
-#define X128 X16 X16 X16 X16 X16 X16 X16 X16
+#define X16   "xxxxxxxxxxxxxxxx"
+#define X128  X16 X16 X16 X16 X16 X16 X16 X16
 #define X1024 X128 X128 X128 X128 X128 X128 X128 X128
 
 static void test_defaults(void **state)
@@ -79,10 +79,10 @@ static void test_mode_default(void **state)
     struct vr_dev_cfg c;
 
     (void)state;
-    assert_int_equal(
-        vr_cfg_parse(0, "id=a,type=block,size=1M,driver=/d,target=/t", &c,
-                     NULL),
-        0);
+    assert_int_equal(vr_cfg_parse(0,
+                                  "id=a,type=block,size=1M,driver=/d,target=/t",
+                                  &c, NULL),
+                     0);
     assert_int_equal(c.mode, VR_MODE_STATIC);
 }
 
@@ -93,17 +93,15 @@ static void test_readonly_has_no_discard(void **state)
     (void)state;
     assert_int_equal(vr_cfg_parse(0, GOOD ",access=ro", &c, NULL), 0);
     assert_false(c.discard);
-    assert_int_equal(vr_cfg_parse(0, GOOD ",access=ro,discard=0", &c, NULL),
-                     0);
+    assert_int_equal(vr_cfg_parse(0, GOOD ",access=ro,discard=0", &c, NULL), 0);
     assert_false(c.discard);
-    assert_int_equal(vr_cfg_parse(0, GOOD ",access=rw,discard=1", &c, NULL),
-                     0);
+    assert_int_equal(vr_cfg_parse(0, GOOD ",access=rw,discard=1", &c, NULL), 0);
     assert_true(c.discard);
 }
 
 #define P "virtio_restricted[1]: "
-#define KEYS                                                                  \
-    ": use id, type, mode, size, base, driver, backend, target, access, "     \
+#define KEYS                                                                   \
+    ": use id, type, mode, size, base, driver, backend, target, access, "      \
     "queues, queue_size, serial, discard, timeout or poll"
 
 /* What is wrong, its value and the remedy: the exact line. */
@@ -112,9 +110,9 @@ static const struct {
     const char *line;
 } bad[] = {
     {"", P "empty: write \"id=disk0, type=block, mode=static, size=64M, "
-         "driver=FILE, target=PATH\" or take it out"},
+           "driver=FILE, target=PATH\" or take it out"},
     {" \t\n", P "empty: write \"id=disk0, type=block, mode=static, size=64M, "
-              "driver=FILE, target=PATH\" or take it out"},
+                "driver=FILE, target=PATH\" or take it out"},
     {",", P "empty item: take the extra comma out"},
     {GOOD ",", P "empty item: take the extra comma out"},
     {"id=a,,type=block", P "empty item: take the extra comma out"},
@@ -127,45 +125,45 @@ static const struct {
     {"aperture=32M", P "unknown key \"aperture\"" KEYS},
     {"a\x01\xff=b", P "unknown key \"a??\"" KEYS},
     {"id=a,id=b", P "id= is given twice, the second time as \"b\": give it "
-                  "once"},
+                    "once"},
     {GOOD ",size=64M", P "size= is given twice, the second time as \"64M\": "
-                       "give it once"},
+                         "give it once"},
     {"id=", P "id= is empty: give a value or leave the key out"},
     {"size= ", P "size= is empty: give a value or leave the key out"},
     {"id=a/b", P "id=a/b is not a name: use 1 to 31 letters, digits, '-' or "
-               "'_', such as disk0"},
+                 "'_', such as disk0"},
     {"id=a b", P "id=a b is not a name: use 1 to 31 letters, digits, '-' or "
-               "'_', such as disk0"},
+                 "'_', such as disk0"},
     {"id=" X16 X16, P "id=" X16 X16 " is not a name: use 1 to 31 letters, "
-                    "digits, '-' or '_', such as disk0"},
+                      "digits, '-' or '_', such as disk0"},
     {"type=net", P "type=net is not a device type: use block"},
     {"type=Block", P "type=Block is not a device type: use block"},
     {"mode=dynamic", P "mode=dynamic is not a mode: use static"},
     {"size=3X", P "size=3X is not a size: use a number with K, M or G, such "
-                "as 64M"},
+                  "as 64M"},
     {"size=-1M", P "size=-1M is not a size: use a number with K, M or G, such "
-                 "as 64M"},
+                   "as 64M"},
     {"size=64MB", P "size=64MB is not a size: use a number with K, M or G, "
-                  "such as 64M"},
+                    "such as 64M"},
     {"size=1.5M", P "size=1.5M is not a size: use a number with K, M or G, "
-                  "such as 64M"},
+                    "such as 64M"},
     {"size=2G", P "size=2G is too large: use at most 1G"},
     {"size=99999999999999999999",
      P "size=99999999999999999999 is too large: use at most 1G"},
     {"size=0", P "size=0 is too small: a guest passes its rings and all data "
-               "in flight through the window, use at least 1M"},
+                 "in flight through the window, use at least 1M"},
     {"size=1023K", P "size=1023K is too small: a guest passes its rings and "
-                   "all data in flight through the window, use at least 1M"},
+                     "all data in flight through the window, use at least 1M"},
     {"size=1048577", P "size=1048577 is not whole pages: use a multiple of "
-                     "4K"},
+                       "4K"},
     {"base=top", P "base=top is not an address: use a number such as "
-                 "0x7c000000"},
+                   "0x7c000000"},
     {"base=2G", P "base=2G is not an address: use a number such as "
-                "0x7c000000"},
+                  "0x7c000000"},
     {"base=0x7c000100", P "base=0x7c000100 is not a page address: use a "
-                        "non-zero multiple of 0x1000"},
+                          "non-zero multiple of 0x1000"},
     {"base=0", P "base=0 is not a page address: use a non-zero multiple of "
-               "0x1000"},
+                 "0x1000"},
     {"base=0x1000000000000",
      P "base=0x1000000000000 is beyond any guest's memory: use an address "
        "inside its RAM, or leave base= out"},
@@ -173,41 +171,41 @@ static const struct {
      P "base=0xfffffffff000 and size= reach beyond any guest's memory: use an "
        "address inside its RAM, or leave base= out"},
     {"driver=d.cfg", P "driver=d.cfg is not an absolute path: begin it with "
-                     "/"},
+                       "/"},
     {"driver=/" X1024, P "driver=/" X16 X16 "xxxxxxxxxxxxxxx... is too long: "
-                       "use a path of at most 1023 characters"},
+                         "use a path of at most 1023 characters"},
     {"driver=/a\tb", P "driver=/a?b has characters that cannot be passed on: "
-                     "use a path of printable ASCII characters"},
+                       "use a path of printable ASCII characters"},
     {"target=xvdb", P "target=xvdb is not an absolute path: begin it with /"},
     {"target=/\xc3\xa4", P "target=/?? has characters that cannot be passed "
-                         "on: use a path of printable ASCII characters"},
+                           "on: use a path of printable ASCII characters"},
     {"backend=a/b", P "backend=a/b is not a domain name: use the name that xl "
-                    "list shows, at most 127 characters without /"},
+                      "list shows, at most 127 characters without /"},
     {"backend=" X128, P "backend=" X16 X16 X16 "... is not a domain name: use "
-                      "the name that xl list shows, at most 127 characters "
-                      "without /"},
+                        "the name that xl list shows, at most 127 characters "
+                        "without /"},
     {"access=w", P "access=w is neither rw nor ro: use one of them"},
     {"queues=0", P "queues=0 is out of range: use a number from 1 to 16"},
     {"queues=17", P "queues=17 is out of range: use a number from 1 to 16"},
     {"queues=two", P "queues=two is out of range: use a number from 1 to 16"},
     {"queue_size=4", P "queue_size=4 is out of range: use a number from 8 to "
-                     "256"},
+                       "256"},
     {"queue_size=512", P "queue_size=512 is out of range: use a number from 8 "
-                       "to 256"},
+                         "to 256"},
     {"queue_size=100", P "queue_size=100 is not a power of two: use 64, 128 "
-                       "or 256"},
+                         "or 256"},
     {"serial=012345678901234567890",
      P "serial=012345678901234567890 is not a serial number: use 1 to 20 "
        "printable ASCII characters"},
     {"serial=a\nb", P "serial=a?b is not a serial number: use 1 to 20 "
-                    "printable ASCII characters"},
+                      "printable ASCII characters"},
     {"discard=yes", P "discard=yes is neither on nor off: use one of them, or "
-                    "1 or 0"},
+                      "1 or 0"},
     {"timeout=0", P "timeout=0 is out of range: use a number from 1 to 3600"},
     {"timeout=60s", P "timeout=60s is out of range: use a number from 1 to "
-                    "3600"},
+                      "3600"},
     {"poll=100001", P "poll=100001 is out of range: use a number from 0 to "
-                    "100000"},
+                      "100000"},
     {GOOD_NO_ID, P "id= is missing: add it, such as id=disk0"},
     {"id=a,mode=static,size=1M,driver=/d,target=/t",
      P "type= is missing: add it, such as type=block"},
@@ -215,9 +213,10 @@ static const struct {
      P "size= is missing: add it, such as size=64M"},
     {"id=a,type=block,mode=static,size=1M,driver=/d",
      P "target= is missing: add it, such as target=/dev/xvdb"},
-    {GOOD ",backend=b", P "driver=/etc/d.cfg and backend=b are both given: "
-                        "keep driver= for a domain to create, or backend= for "
-                        "one that runs"},
+    {GOOD ",backend=b",
+     P "driver=/etc/d.cfg and backend=b are both given: "
+       "keep driver= for a domain to create, or backend= for "
+       "one that runs"},
     {"id=a,type=block,mode=static,size=1M,target=/t",
      P "neither driver= nor backend= is given: add driver=FILE (a driver "
        "domain to create) or backend=NAME (one that runs)"},
@@ -274,7 +273,7 @@ static void expect_pair(const char *a, const char *b, const char *line)
         assert_string_equal(err.text, line);
 }
 
-#define DEV(id, drv, tgt)                                                     \
+#define DEV(id, drv, tgt)                                                      \
     "id=" id ",type=block,mode=static,size=2M," drv ",target=" tgt
 
 static void test_check_all(void **state)
@@ -300,10 +299,8 @@ static void test_check_all(void **state)
     /* None of these is a conflict. */
     expect_pair(DEV("a", "driver=/d", "/t") ",access=ro",
                 DEV("b", "driver=/d", "/t") ",access=ro", NULL);
-    expect_pair(DEV("a", "driver=/d", "/t"), DEV("b", "driver=/e", "/t"),
-                NULL);
-    expect_pair(DEV("a", "driver=/d", "/t"), DEV("b", "backend=d", "/t"),
-                NULL);
+    expect_pair(DEV("a", "driver=/d", "/t"), DEV("b", "driver=/e", "/t"), NULL);
+    expect_pair(DEV("a", "driver=/d", "/t"), DEV("b", "backend=d", "/t"), NULL);
     expect_pair(DEV("a", "driver=/d", "/t") ",base=0x50000000",
                 DEV("b", "driver=/d", "/u") ",base=0x50200000", NULL);
 }

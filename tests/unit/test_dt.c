@@ -203,20 +203,20 @@ static void test_existing_reserved(void **state)
     (void)state;
     get_devs(devs);
     make_tree(fdt, add_reserved);
-    assert_int_equal(
-        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL), 0);
+    assert_int_equal(vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL),
+                     0);
     assert_int_equal(devs[0].phandle, 70001);
     node = fdt_path_offset(out, "/reserved-memory");
     assert_non_null(fdt_getprop(out, node, "ranges", NULL));
-    assert_true(fdt_path_offset(
-                    out, "/reserved-memory/framebuffer@50000000") > 0);
+    assert_true(fdt_path_offset(out, "/reserved-memory/framebuffer@50000000") >
+                0);
     assert_int_equal(vr_dt_set_pool(out, &devs[1], 0x48000000, NULL), 0);
     expect_dev(out, &devs[1], "/virtio@2000400",
                "/reserved-memory/pool@48000000");
 
     make_tree(fdt, add_reserved_1cell);
-    assert_int_equal(
-        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, &err), -EINVAL);
+    assert_int_equal(vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, &err),
+                     -EINVAL);
     assert_string_equal(err.text,
                         "virtio_restricted: guest device tree: "
                         "/reserved-memory without 2 address and 2 size cells: "
@@ -231,10 +231,10 @@ static void test_no_phandle_left(void **state)
     (void)state;
     get_devs(devs);
     make_tree(fdt, add_last_phandle);
-    assert_int_equal(
-        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL), -EINVAL);
-    assert_int_equal(
-        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 1, NULL), 0);
+    assert_int_equal(vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL),
+                     -EINVAL);
+    assert_int_equal(vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 1, NULL),
+                     0);
     assert_int_equal(devs[0].phandle, 0xfffffffe);
 }
 
@@ -259,11 +259,16 @@ static void test_taken_wide(void **state)
         uint64_t base, size;
         uint32_t taken;
     } cases[] = {
-        {0x02000000, 0x200, 1},        {0x02000100, 0x200, 3},
-        {0x02000400, 0x600, 0x1c},     {0x01fff000, 0x1000, 0},
-        {0x01fff000, 0x1001, 1},       {0x02001400, 0x100000, 0x400},
-        {0x02001600, 0x200, 0},        {0, UINT64_MAX, 0x7ff},
-        {0x02000000, UINT64_MAX, 0x7ff}, {UINT64_MAX, UINT64_MAX, 0},
+        {0x02000000, 0x200, 1},
+        {0x02000100, 0x200, 3},
+        {0x02000400, 0x600, 0x1c},
+        {0x01fff000, 0x1000, 0},
+        {0x01fff000, 0x1001, 1},
+        {0x02001400, 0x100000, 0x400},
+        {0x02001600, 0x200, 0},
+        {0, UINT64_MAX, 0x7ff},
+        {0x02000000, UINT64_MAX, 0x7ff},
+        {UINT64_MAX, UINT64_MAX, 0},
         {0x02000200, 0, 0},
     };
     char fdt[SIZE], out[2 * SIZE];
@@ -304,8 +309,7 @@ static void test_no_space(void **state)
             assert_int_equal(rc, 0);
     }
     assert_true(ok > 0);
-    assert_true(vr_dt_room(fdt_totalsize(fdt), 2) >=
-                fdt_totalsize(fdt) + 1200);
+    assert_true(vr_dt_room(fdt_totalsize(fdt), 2) >= fdt_totalsize(fdt) + 1200);
 }
 
 /* Truncated at each length and with each byte turned: an error or a tree, and
@@ -326,8 +330,8 @@ static void test_corrupt(void **state)
         memcpy(copy, fdt, i);
         assert_int_equal(vr_dt_taken(copy, i, &taken, NULL), -EINVAL);
         get_devs(devs);
-        assert_int_equal(
-            vr_dt_extend(copy, i, out, sizeof(out), devs, 2, NULL), -EINVAL);
+        assert_int_equal(vr_dt_extend(copy, i, out, sizeof(out), devs, 2, NULL),
+                         -EINVAL);
         free(copy);
     }
     for (i = 0; i < len * 8; i++) {

@@ -11,7 +11,7 @@
 
 #include "place.h"
 
-#define M UINT64_C(0x100000)
+#define M    UINT64_C(0x100000)
 #define RAM0 UINT64_C(0x40000000)
 
 static struct vr_dev_cfg dev(uint64_t size, uint64_t base)
@@ -22,8 +22,8 @@ static struct vr_dev_cfg dev(uint64_t size, uint64_t base)
 }
 
 static int place(const struct vr_dev_cfg *c, unsigned int n, uint64_t ram,
-                 const struct vr_span *used, unsigned int nused,
-                 uint64_t *base, struct vr_err *err)
+                 const struct vr_span *used, unsigned int nused, uint64_t *base,
+                 struct vr_err *err)
 {
     const struct vr_span banks[2] = {
         {RAM0, RAM0 + ram, NULL},
@@ -152,8 +152,8 @@ static void test_limits(void **state)
                      0);
     for (i = 0; i < VR_MAX_DEVICES; i++)
         assert_int_equal(base[i], RAM0 + (126 - 2 * i) * M);
-    assert_int_equal(
-        place(c, VR_MAX_DEVICES + 1, 128 * M, used, 0, base, NULL), -EINVAL);
+    assert_int_equal(place(c, VR_MAX_DEVICES + 1, 128 * M, used, 0, base, NULL),
+                     -EINVAL);
     assert_int_equal(place(c, 1, 128 * M, used, 17, base, NULL), -EINVAL);
 }
 

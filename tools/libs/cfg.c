@@ -156,8 +156,10 @@ static char *trim(char *s)
 static int parse_id(struct parser *p, const char *value)
 {
     if (!vr_id_valid(value))
-        return fail(p, "id=%s is not a name: use 1 to %d letters, digits, '-' "
-                    "or '_', such as disk0", show(value).text, VR_ID_LEN);
+        return fail(p,
+                    "id=%s is not a name: use 1 to %d letters, digits, '-' "
+                    "or '_', such as disk0",
+                    show(value).text, VR_ID_LEN);
     strcpy(p->cfg->id, value);
     return 0;
 }
@@ -167,13 +169,16 @@ static int parse_bytes(struct parser *p, const char *value)
     int rc = vr_parse_size(value, &p->cfg->size);
 
     if (rc == -EINVAL)
-        return fail(p, "size=%s is not a size: use a number with K, M or G, "
-                    "such as 64M", show(value).text);
+        return fail(p,
+                    "size=%s is not a size: use a number with K, M or G, "
+                    "such as 64M",
+                    show(value).text);
     if (rc || p->cfg->size > SIZE_LIMIT)
         return fail(p, "size=%s is too large: use at most 1G",
                     show(value).text);
     if (p->cfg->size < SIZE_MIN)
-        return fail(p, "size=%s is too small: a guest passes its rings and "
+        return fail(p,
+                    "size=%s is too small: a guest passes its rings and "
                     "all data in flight through the window, use at least 1M",
                     show(value).text);
     if (p->cfg->size % VR_PAGE_SIZE)
@@ -187,14 +192,20 @@ static int parse_base(struct parser *p, const char *value)
     int rc = vr_parse_u64(value, ADDR_LIMIT - 1, &p->cfg->base);
 
     if (rc == -EINVAL)
-        return fail(p, "base=%s is not an address: use a number such as "
-                    "0x7c000000", show(value).text);
+        return fail(p,
+                    "base=%s is not an address: use a number such as "
+                    "0x7c000000",
+                    show(value).text);
     if (rc)
-        return fail(p, "base=%s is beyond any guest's memory: use an address "
-                    "inside its RAM, or leave base= out", show(value).text);
+        return fail(p,
+                    "base=%s is beyond any guest's memory: use an address "
+                    "inside its RAM, or leave base= out",
+                    show(value).text);
     if (!p->cfg->base || p->cfg->base % VR_PAGE_SIZE)
-        return fail(p, "base=%s is not a page address: use a non-zero "
-                    "multiple of 0x1000", show(value).text);
+        return fail(p,
+                    "base=%s is not a page address: use a non-zero "
+                    "multiple of 0x1000",
+                    show(value).text);
     p->cfg->has_base = true;
     return 0;
 }
@@ -206,11 +217,13 @@ static int parse_path(struct parser *p, enum key key, const char *value,
         return fail(p, "%s=%s is not an absolute path: begin it with /",
                     key_name[key], show(value).text);
     if (strlen(value) > VR_PATH_LEN)
-        return fail(p, "%s=%s is too long: use a path of at most %d "
-                    "characters", key_name[key], show(value).text,
-                    VR_PATH_LEN);
+        return fail(p,
+                    "%s=%s is too long: use a path of at most %d "
+                    "characters",
+                    key_name[key], show(value).text, VR_PATH_LEN);
     if (!printable(value))
-        return fail(p, "%s=%s has characters that cannot be passed on: use a "
+        return fail(p,
+                    "%s=%s has characters that cannot be passed on: use a "
                     "path of printable ASCII characters",
                     key_name[key], show(value).text);
     strcpy(out, value);
@@ -219,9 +232,9 @@ static int parse_path(struct parser *p, enum key key, const char *value,
 
 static int parse_backend(struct parser *p, const char *value)
 {
-    if (strlen(value) > VR_NAME_LEN || !printable(value) ||
-        strchr(value, '/'))
-        return fail(p, "backend=%s is not a domain name: use the name that "
+    if (strlen(value) > VR_NAME_LEN || !printable(value) || strchr(value, '/'))
+        return fail(p,
+                    "backend=%s is not a domain name: use the name that "
                     "xl list shows, at most %d characters without /",
                     show(value).text, VR_NAME_LEN);
     strcpy(p->cfg->backend, value);
@@ -231,9 +244,10 @@ static int parse_backend(struct parser *p, const char *value)
 static int parse_serial(struct parser *p, const char *value)
 {
     if (strlen(value) > VR_SERIAL_LEN || !printable(value))
-        return fail(p, "serial=%s is not a serial number: use 1 to %d "
-                    "printable ASCII characters", show(value).text,
-                    VR_SERIAL_LEN);
+        return fail(p,
+                    "serial=%s is not a serial number: use 1 to %d "
+                    "printable ASCII characters",
+                    show(value).text, VR_SERIAL_LEN);
     strcpy(p->cfg->serial, value);
     return 0;
 }
@@ -259,8 +273,10 @@ static int parse_queue_size(struct parser *p, const char *value)
     if (rc)
         return rc;
     if (v & (v - 1))
-        return fail(p, "queue_size=%s is not a power of two: use 64, 128 or "
-                    "256", show(value).text);
+        return fail(p,
+                    "queue_size=%s is not a power of two: use 64, 128 or "
+                    "256",
+                    show(value).text);
     p->cfg->queue_size = v;
     return 0;
 }
@@ -307,8 +323,10 @@ static int parse_value(struct parser *p, enum key key, const char *value)
     case KEY_DISCARD:
         cfg->discard = !strcmp(value, "1") || !strcmp(value, "on");
         if (!cfg->discard && strcmp(value, "0") && strcmp(value, "off"))
-            return fail(p, "discard=%s is neither on nor off: use one of "
-                        "them, or 1 or 0", show(value).text);
+            return fail(p,
+                        "discard=%s is neither on nor off: use one of "
+                        "them, or 1 or 0",
+                        show(value).text);
         return 0;
     case KEY_TIMEOUT:
         return parse_count(p, key, value, 1, TIMEOUT_MAX, &cfg->timeout);
@@ -330,24 +348,26 @@ static int parse_item(struct parser *p, char *item)
         return fail(p, "empty item: take the extra comma out");
     eq = strchr(item, '=');
     if (!eq)
-        return fail(p, "\"%s\" has no value: write KEY=VALUE",
-                    show(item).text);
+        return fail(p, "\"%s\" has no value: write KEY=VALUE", show(item).text);
     *eq = '\0';
     name = trim(item);
     value = trim(eq + 1);
     for (key = 0; key < KEY_COUNT && strcmp(name, key_name[key]); key++)
         ;
     if (key == KEY_COUNT)
-        return fail(p, "unknown key \"%s\": use id, type, mode, size, base, "
+        return fail(p,
+                    "unknown key \"%s\": use id, type, mode, size, base, "
                     "driver, backend, target, access, queues, queue_size, "
-                    "serial, discard, timeout or poll", show(name).text);
+                    "serial, discard, timeout or poll",
+                    show(name).text);
     if (p->seen & (1u << key))
-        return fail(p, "%s= is given twice, the second time as \"%s\": give "
-                    "it once", name, show(value).text);
+        return fail(p,
+                    "%s= is given twice, the second time as \"%s\": give "
+                    "it once",
+                    name, show(value).text);
     p->seen |= 1u << key;
     if (!*value)
-        return fail(p, "%s= is empty: give a value or leave the key out",
-                    name);
+        return fail(p, "%s= is empty: give a value or leave the key out", name);
     return parse_value(p, key, value);
 }
 
@@ -375,20 +395,24 @@ static int check_required(struct parser *p)
                         key_name[required[i].key], required[i].example);
     }
     if (seen(p, KEY_DRIVER) && seen(p, KEY_BACKEND))
-        return fail(p, "driver=%s and backend=%s are both given: keep driver= "
+        return fail(p,
+                    "driver=%s and backend=%s are both given: keep driver= "
                     "for a domain to create, or backend= for one that runs",
                     show(p->cfg->driver).text, show(p->cfg->backend).text);
     if (!seen(p, KEY_DRIVER) && !seen(p, KEY_BACKEND))
-        return fail(p, "neither driver= nor backend= is given: add "
+        return fail(p,
+                    "neither driver= nor backend= is given: add "
                     "driver=FILE (a driver domain to create) or backend=NAME "
                     "(one that runs)");
     if (p->cfg->has_base && p->cfg->base > ADDR_LIMIT - p->cfg->size)
-        return fail(p, "base=0x%" PRIx64 " and size= reach beyond any guest's "
+        return fail(p,
+                    "base=0x%" PRIx64 " and size= reach beyond any guest's "
                     "memory: use an address inside its RAM, or leave base= "
-                    "out", p->cfg->base);
+                    "out",
+                    p->cfg->base);
     if (p->cfg->readonly && seen(p, KEY_DISCARD) && p->cfg->discard)
         return fail(p, "discard=on contradicts access=ro: take one of them "
-                    "out");
+                       "out");
     if (p->cfg->readonly)
         p->cfg->discard = false;
     return 0;
@@ -416,7 +440,7 @@ int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
     buf[len] = '\0';
     if (!*trim(buf))
         return fail(&p, "empty: write \"id=disk0, type=block, mode=static, "
-                    "size=64M, driver=FILE, target=PATH\" or take it out");
+                        "size=64M, driver=FILE, target=PATH\" or take it out");
     do {
         comma = strchr(item, ',');
         if (comma)
@@ -441,19 +465,23 @@ static int check_pair(const struct vr_dev_cfg *cfg, unsigned int i,
     struct parser p = {.err = err, .index = j};
 
     if (!strcmp(a->id, b->id))
-        return fail(&p, "id=%s is used by virtio_restricted[%u] as well: give "
-                    "each device its own id", b->id, i);
+        return fail(&p,
+                    "id=%s is used by virtio_restricted[%u] as well: give "
+                    "each device its own id",
+                    b->id, i);
     if (same_driver(a, b) && !strcmp(a->target, b->target) &&
         !(a->readonly && b->readonly))
-        return fail(&p, "target=%s is used by virtio_restricted[%u] as well: "
+        return fail(&p,
+                    "target=%s is used by virtio_restricted[%u] as well: "
                     "give each device its own, or all access=ro",
                     show(b->target).text, i);
     if (a->has_base && b->has_base && a->base < b->base + b->size &&
         b->base < a->base + a->size)
-        return fail(&p, "base=0x%" PRIx64 " overlaps the window of "
+        return fail(&p,
+                    "base=0x%" PRIx64 " overlaps the window of "
                     "virtio_restricted[%u], 0x%" PRIx64 "-0x%" PRIx64 ": move "
-                    "it, or leave base= out", b->base, i, a->base,
-                    a->base + a->size - 1);
+                    "it, or leave base= out",
+                    b->base, i, a->base, a->base + a->size - 1);
     return 0;
 }
 

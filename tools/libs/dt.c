@@ -8,15 +8,15 @@
 #include "dt.h"
 #include "place.h"
 
-#define RESERVED      "reserved-memory"
-#define CELLS         2 /* #address-cells and #size-cells, root and reserved */
-#define FIRST_SPI     32
-#define GIC_SPI       0
-#define EDGE_RISING   1
-#define MAX_PHANDLE   UINT32_C(0xfffffffe)
+#define RESERVED    "reserved-memory"
+#define CELLS       2 /* #address-cells and #size-cells, root and reserved */
+#define FIRST_SPI   32
+#define GIC_SPI     0
+#define EDGE_RISING 1
+#define MAX_PHANDLE UINT32_C(0xfffffffe)
 /* A node of each kind with names, properties and strings, generously. */
-#define ROOM_PER_DEV  640
-#define ROOM_ONCE     512
+#define ROOM_PER_DEV 640
+#define ROOM_ONCE    512
 
 static int fail(struct vr_err *err, const char *what, int r)
 {
@@ -30,8 +30,7 @@ static int fail(struct vr_err *err, const char *what, int r)
 /* libfdt trusts offsets inside a tree; only this looks at all of it. */
 static int check_tree(const void *fdt, size_t size, struct vr_err *err)
 {
-    int r = size < FDT_V1_SIZE ? -FDT_ERR_TRUNCATED
-                               : fdt_check_full(fdt, size);
+    int r = size < FDT_V1_SIZE ? -FDT_ERR_TRUNCATED : fdt_check_full(fdt, size);
 
     return r ? fail(err, "not readable", r) : 0;
 }
@@ -63,8 +62,7 @@ static uint32_t slots_of_reg(const void *fdt, int node)
         uint64_t base = read_u64(reg + i), size = read_u64(reg + i + CELLS);
         uint64_t a;
 
-        if (base >= end || (base < VR_SLOT_BASE &&
-                            size <= VR_SLOT_BASE - base))
+        if (base >= end || (base < VR_SLOT_BASE && size <= VR_SLOT_BASE - base))
             continue;
         a = base < VR_SLOT_BASE ? VR_SLOT_BASE : base;
         size -= a - base;
@@ -90,8 +88,7 @@ static uint32_t slots_of_irq(const void *fdt, int node)
     for (i = 0; i + 3 <= len / (int)sizeof(*irq); i += 3) {
         uint32_t spi = fdt32_to_cpu(irq[i + 1]);
 
-        if (fdt32_to_cpu(irq[i]) == GIC_SPI &&
-            spi >= VR_SLOT_IRQ - FIRST_SPI &&
+        if (fdt32_to_cpu(irq[i]) == GIC_SPI && spi >= VR_SLOT_IRQ - FIRST_SPI &&
             spi < VR_SLOT_IRQ - FIRST_SPI + VR_SLOTS)
             taken |= 1u << (spi - (VR_SLOT_IRQ - FIRST_SPI));
     }
@@ -106,8 +103,8 @@ int vr_dt_taken(const void *fdt, size_t size, uint32_t *taken,
     if (rc)
         return rc;
     *taken = 0;
-    fdt_for_each_subnode(node, fdt, 0)
-        *taken |= slots_of_reg(fdt, node) | slots_of_irq(fdt, node);
+    fdt_for_each_subnode(node, fdt, 0) *taken |=
+        slots_of_reg(fdt, node) | slots_of_irq(fdt, node);
     return 0;
 }
 
@@ -131,8 +128,10 @@ static int reserved_node(void *fdt, int *node, struct vr_err *err)
     if (r >= 0) {
         if (!cells_are(fdt, r, "#address-cells", CELLS) ||
             !cells_are(fdt, r, "#size-cells", CELLS))
-            return fail(err, "/" RESERVED " without 2 address and 2 size "
-                        "cells", -FDT_ERR_BADNCELLS);
+            return fail(err,
+                        "/" RESERVED " without 2 address and 2 size "
+                        "cells",
+                        -FDT_ERR_BADNCELLS);
         *node = r;
         if (!fdt_getprop(fdt, r, "ranges", NULL))
             r = fdt_setprop_empty(fdt, r, "ranges");
@@ -171,8 +170,7 @@ static int add_pool(void *fdt, int parent, const struct vr_dt_dev *dev)
 
 static int add_virtio(void *fdt, const struct vr_dt_dev *dev)
 {
-    fdt32_t irq[3] = {cpu_to_fdt32(GIC_SPI),
-                      cpu_to_fdt32(dev->irq - FIRST_SPI),
+    fdt32_t irq[3] = {cpu_to_fdt32(GIC_SPI), cpu_to_fdt32(dev->irq - FIRST_SPI),
                       cpu_to_fdt32(EDGE_RISING)};
     char name[32];
     int node, r;
@@ -208,8 +206,10 @@ int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
     if (!cells_are(fdt, 0, "#address-cells", CELLS) ||
         !cells_are(fdt, 0, "#size-cells", CELLS) ||
         !fdt_getprop(fdt, 0, "interrupt-parent", NULL))
-        return fail(err, "root without interrupt-parent, 2 address and 2 size "
-                    "cells", -FDT_ERR_BADNCELLS);
+        return fail(err,
+                    "root without interrupt-parent, 2 address and 2 size "
+                    "cells",
+                    -FDT_ERR_BADNCELLS);
     r = fdt_find_max_phandle(fdt, &phandle);
     if (r < 0)
         return fail(err, "phandles", r);

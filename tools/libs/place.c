@@ -24,8 +24,8 @@ static const struct vr_span *obstacle(const struct vr_span *used,
     return NULL;
 }
 
-static bool inside(const struct vr_span *ram, unsigned int nram,
-                   uint64_t start, uint64_t size)
+static bool inside(const struct vr_span *ram, unsigned int nram, uint64_t start,
+                   uint64_t size)
 {
     unsigned int i;
 
