@@ -31,8 +31,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!vr_dt_taken(fdt, size, &taken, &err))
         assert(!(taken & ~0x7ffu));
     if (!vr_dt_extend(fdt, size, out, cap, devs, 2, &err)) {
-        assert(!vr_dt_set_pool(out, &devs[0], 0x7c000000, &err));
-        assert(!vr_dt_set_pool(out, &devs[1], 0x7b000000, &err));
+        /* Odd trees may hide a node again, say by a second name for its
+         * phandle: an error then, but never another size or a broken tree. */
+        if (vr_dt_set_pool(out, &devs[0], 0x7c000000, &err) ||
+            vr_dt_set_pool(out, &devs[1], 0x7b000000, &err))
+            assert(err.text[0]);
         assert(fdt_totalsize(out) == cap);
         assert(!fdt_check_full(out, cap));
     }

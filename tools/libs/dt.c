@@ -27,11 +27,19 @@ static int fail(struct vr_err *err, const char *what, int r)
     return r == -FDT_ERR_NOSPACE ? -ENOSPC : -EINVAL;
 }
 
-/* libfdt trusts offsets inside a tree; only this looks at all of it. */
+/* libfdt trusts offsets inside a tree; only fdt_check_full() looks at all of
+ * it, and even that (1.6) stumbles over the names in trees of old versions.
+ * libxl's are of version 17. */
 static int check_tree(const void *fdt, size_t size, struct vr_err *err)
 {
-    int r = size < FDT_V1_SIZE ? -FDT_ERR_TRUNCATED : fdt_check_full(fdt, size);
+    int r = size < FDT_V1_SIZE ? -FDT_ERR_TRUNCATED : 0;
 
+    if (!r && fdt_magic(fdt) != FDT_MAGIC)
+        r = -FDT_ERR_BADMAGIC;
+    if (!r && fdt_version(fdt) < 17)
+        r = -FDT_ERR_BADVERSION;
+    if (!r)
+        r = fdt_check_full(fdt, size);
     return r ? fail(err, "not readable", r) : 0;
 }
 
