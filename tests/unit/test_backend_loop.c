@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -84,15 +85,20 @@ static void op_log(void *ctx, const char *text)
 
 static const struct vr_loop_ops ops = {op_drain, op_unmask, op_notify, op_log};
 
+static bool in_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+
+    return preload && strstr(preload, "vgpreload");
+}
+
 /* The filter would also bind what these tools do beside the program. */
 static bool lock_in(void)
 {
 #if defined(__SANITIZE_ADDRESS__)
     return false;
 #else
-    const char *preload = getenv("LD_PRELOAD");
-
-    return !preload || !strstr(preload, "vgpreload");
+    return !in_valgrind();
 #endif
 }
 
@@ -117,6 +123,7 @@ static void child(void)
     struct vr_err err;
     int rc, ms = 0;
 
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     close(h.stop[1]);
     do {
         /* A ring that was closed holds its files for a moment. */
@@ -465,11 +472,11 @@ static void hostile_then_reset(void **state)
     assert_int_equal(h.page->status, VR_CTRL_BACKEND_FAILED);
     assert_int_equal(h.page->counters.faults, 1);
     assert_int_equal(h.page->counters.fault_addr, 0x1000);
-    assert_int_equal(*h.logs, 1);
     /* The other queue goes on. */
     assert_int_equal(do_request(1, 1, 0, 4096, false), 0);
     h.req.run = 0;
     publish();
+    assert_int_equal(*h.logs, 1);
     assert_int_equal(h.page->status, VR_CTRL_BACKEND_READY);
     run_queues();
     assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
@@ -609,6 +616,10 @@ static bool have_uring(void)
     struct vr_err err;
     struct vr_aio *aio;
 
+    if (in_valgrind()) {
+        print_message("io_uring: skipped: valgrind does not know it well\n");
+        return false;
+    }
     if (vr_aio_uring.open(&aio, &cfg, &err)) {
         print_message("io_uring: skipped: %s\n", err.text);
         return false;
