@@ -7,6 +7,9 @@ import time
 from vre2e.host import device, driver_cfg, guest_cfg
 from vre2e.report import Group, require
 
+# A driver domain made for a guest carries the guest's name in front.
+B = "g1-b1"
+
 group = Group("failure")
 
 
@@ -20,7 +23,7 @@ def setup(h):
 def fresh(h):
     """A running guest g1 with driver domain b1, made when there is none."""
     domains = h.domains()
-    if "g1" in domains and "b1" in domains:
+    if "g1" in domains and B in domains:
         return
     if domains:
         h.sweep()
@@ -59,7 +62,7 @@ def end_io(h, seconds=60):
 
 def backend_pids(h):
     """Main process and workers of vr-backend in b1."""
-    out = h.gx_ok("b1", "ps -o pid,ppid,comm,args | grep '[v]r-backend'")
+    out = h.gx_ok(B, "ps -o pid,ppid,comm,args | grep '[v]r-backend'")
     rows = [l.split(None, 3) for l in out.splitlines() if l.strip()]
     pids = {r[0] for r in rows}
     main = [r[0] for r in rows if r[1] not in pids]
@@ -73,12 +76,12 @@ def worker(h, _made):
     start_io(h, 6)
     main, workers = backend_pids(h)
     require(workers, f"no worker: main {main}")
-    h.gx_ok("b1", f"kill -9 {workers[0]}")
+    h.gx_ok(B, f"kill -9 {workers[0]}")
     h.gx_ok("g1", "true", t=5)
     moves(h)
     _, again = backend_pids(h)
     require(again and again[0] != workers[0], "no new worker")
-    h.gx_ok("b1", f"kill -9 {again[0]}")
+    h.gx_ok(B, f"kill -9 {again[0]}")
     moves(h)
     io = end_io(h)
     require(not io["errors"] and not io["mismatches"], str(io))
@@ -93,7 +96,7 @@ def main_process(h, _made):
     fresh(h)
     start_io(h, 8)
     main, workers = backend_pids(h)
-    h.gx_ok("b1", f"kill -9 {main[0]}")
+    h.gx_ok(B, f"kill -9 {main[0]}")
     h.gx_ok("g1", "true", t=5)
     moves(h, 40)
     io = end_io(h)
@@ -105,13 +108,13 @@ def main_process(h, _made):
 def paused(h, _made):
     fresh(h)
     start_io(h, 12)
-    h.ok("xl pause b1")
+    h.ok(f"xl pause {B}")
     time.sleep(1.5)
     at = progress(h)
     time.sleep(2.5)
     require(progress(h) - at <= 16, "requests complete without a backend")
     h.gx_ok("g1", "echo alive", t=5)
-    h.ok("xl unpause b1")
+    h.ok(f"xl unpause {B}")
     moves(h)
     io = end_io(h)
     require(not io["errors"] and not io["mismatches"], str(io))
@@ -125,7 +128,7 @@ def dead(h, how, kill):
     start_io(h, 60, "randwrite")
     kill()
     if how != "paused":
-        h.wait_gone("b1", seconds=20)
+        h.wait_gone(B, seconds=20)
     time.sleep(2)
     h.gx_ok("g1", "echo alive", t=10)
     at = progress(h)
@@ -137,10 +140,10 @@ def dead(h, how, kill):
                                None), 20)
     text = h.ok("vrctl list")
     require(seen["state"] not in ("connected",) and
-            ("b1" in text or seen["error"]), text)
+            (B in text or seen["error"]), text)
     begin = time.monotonic()
     h.ok("xl destroy g1", 60)
-    h.wait_gone("g1", "b1", seconds=20)
+    h.wait_gone("g1", B, seconds=20)
     h.leftovers(10)
     return (f"the operator reads \"{seen['state']}: {seen['error']}\"; "
             f"xl destroy took {time.monotonic() - begin:.1f} s")
@@ -148,13 +151,13 @@ def dead(h, how, kill):
 
 @group.check("driver domain destroyed under I/O", 180)
 def destroyed(h, _made):
-    return dead(h, "destroyed", lambda: h.ok("xl destroy b1"))
+    return dead(h, "destroyed", lambda: h.ok(f"xl destroy {B}"))
 
 
 @group.check("driver domain panics under I/O", 180)
 def panicked(h, _made):
     return dead(h, "panicked", lambda: h.gx(
-        "b1", "(sleep 0.3; echo c > /proc/sysrq-trigger) </dev/null "
+        B, "(sleep 0.3; echo c > /proc/sysrq-trigger) </dev/null "
         ">/dev/null 2>&1 &", t=3))
 
 
@@ -163,11 +166,11 @@ def panicked(h, _made):
 def zombie(h, _made):
     fresh(h)
     start_io(h, 60, "randwrite")
-    h.ok("xl pause b1")
+    h.ok(f"xl pause {B}")
     time.sleep(1)
     begin = time.monotonic()
     h.ok("xl destroy g1", 90)
-    h.wait_gone("g1", "b1", seconds=20)
+    h.wait_gone("g1", B, seconds=20)
     h.leftovers(10)
     return f"xl destroy took {time.monotonic() - begin:.1f} s"
 
@@ -177,11 +180,11 @@ def zombie(h, _made):
 def crash_paused(h, _made):
     fresh(h)
     start_io(h, 60, "randwrite")
-    h.ok("xl pause b1")
+    h.ok(f"xl pause {B}")
     time.sleep(1)
     h.gx("g1", "(sleep 0.3; echo c > /proc/sysrq-trigger) </dev/null "
          ">/dev/null 2>&1 &", t=3)
-    h.wait_gone("g1", "b1", seconds=40)
+    h.wait_gone("g1", B, seconds=40)
     h.leftovers(10)
 
 
@@ -193,6 +196,6 @@ def broker(h, _made):
     text = h.sh("vrctl list; vrctl show g1").text
     h.ok("xl destroy g1", 90)
     h.sh("vrctl cleanup --stale", 60)
-    h.wait_gone("g1", "b1", seconds=30)
+    h.wait_gone("g1", B, seconds=30)
     h.leftovers(10)
     return next((l.strip() for l in text.splitlines() if "broker" in l), "")

@@ -7,6 +7,8 @@ import time
 from vre2e.host import device, driver_cfg, guest_cfg
 from vre2e.report import Group, require
 
+B = "deb-b1"
+
 group = Group("kernels")
 
 
@@ -38,7 +40,7 @@ def debian(h):
     require("DMA_RESTRICTED_POOL" in node, f"xenstore: {node}")
     require(dev["counters"]["requests"] == 0, "requests were served")
     h.ok("xl destroy deb", 60)
-    h.wait_gone("deb", "b1", seconds=20)
+    h.wait_gone("deb", B, seconds=20)
     require(h.ok("dd if=/dev/vda bs=1M count=8 2>/dev/null | md5sum") == mark,
             "the disk changed")
     return f"up {up:.0f} s; the operator reads: {node.strip()[:150]}"

@@ -7,6 +7,8 @@ import time
 from vre2e.host import device, driver_cfg, guest_cfg
 from vre2e.report import Group, require
 
+B = "l1-b1"
+
 group = Group("life")
 
 
@@ -35,7 +37,7 @@ def paused(h, _made):
 @group.check("guest powers off by itself: all ends", 60)
 def poweroff(h, _made):
     h.gx("l1", "(sleep 0.3; /sbin/poweroff) </dev/null >/dev/null 2>&1 &")
-    h.wait_gone("l1", "b1", seconds=30)
+    h.wait_gone("l1", B, seconds=30)
     h.leftovers(15)
 
 
@@ -44,7 +46,7 @@ def shutdown(h, _made):
     create(h)
     h.gx_ok("l1", "true")
     h.ok("xl shutdown l1")
-    h.wait_gone("l1", "b1", seconds=40)
+    h.wait_gone("l1", B, seconds=40)
     h.leftovers(15)
 
 
@@ -55,7 +57,7 @@ def crash(h, _made):
             "</dev/null >/dev/null 2>&1 & sleep 1; "
             "(sleep 0.5; echo c > /proc/sysrq-trigger) </dev/null "
             ">/dev/null 2>&1 &")
-    h.wait_gone("l1", "b1", seconds=40)
+    h.wait_gone("l1", B, seconds=40)
     h.leftovers(15)
 
 
@@ -63,7 +65,7 @@ def crash(h, _made):
 def early(h, _made):
     create(h)
     h.ok("xl destroy l1", 60)
-    h.wait_gone("l1", "b1", seconds=20)
+    h.wait_gone("l1", B, seconds=20)
     h.leftovers(15)
 
 
@@ -71,7 +73,7 @@ def early(h, _made):
 def never_ran(h, _made):
     create(h, "-p")
     h.ok("xl destroy l1", 60)
-    h.wait_gone("l1", "b1", seconds=20)
+    h.wait_gone("l1", B, seconds=20)
     h.leftovers(15)
 
 

@@ -8,6 +8,9 @@ import time
 from vre2e.host import device, driver_cfg, guest_cfg
 from vre2e.report import Fail, Group, require
 
+# A driver domain made for a guest carries the guest's name in front.
+B = "g1-b1"
+
 group = Group("main")
 MEMORY = 128
 SEED = {"vda": 11, "vdb": 22}
@@ -31,7 +34,7 @@ def setup(h):
 @group.check("xl create makes guest and driver domain")
 def created(h, made):
     domains = h.domains()
-    require({"g1", "b1"} <= set(domains), f"{sorted(domains)}")
+    require({"g1", B} <= set(domains), f"{sorted(domains)}")
     return f"xl create {made['created']:.1f} s, driver domain's boot included"
 
 
@@ -122,7 +125,7 @@ def shown(h, _made):
             text)
     json.loads(h.ok("vrctl list --json"))
     text = h.ok("vrctl show g1")
-    require("disk0" in text and "b1" in text and "window" in text, text)
+    require("disk0" in text and B in text and "window" in text, text)
     data = h.show("g1")
     require(data["phase"] == "running" and data["broker"] > 0 and
             data["devices"][0]["state"] == "connected",
@@ -133,7 +136,7 @@ def shown(h, _made):
 
 @group.check("xenstore: state is live, permissions as documented")
 def xenstore(h, _made):
-    g, b = h.domid("g1"), h.domid("b1")
+    g, b = h.domid("g1"), h.domid(B)
     base = f"/local/domain/{b}/backend/virtio_restricted/{g}/disk0"
     out = h.ok(f"xenstore-ls -p {base}; echo --; xenstore-ls -p "
                f"/local/domain/{g}/device/virtio_restricted/disk0; echo --; "
@@ -181,7 +184,7 @@ def audits(h, _made):
 
 @group.check("audit finds an entry that nobody declared")
 def planted(h, _made):
-    g, b = h.domid("g1"), h.domid("b1")
+    g, b = h.domid("g1"), h.domid(B)
     data = h.show("g1")
     low = min(d["gref_base"] for d in data["devices"])
     h.ok(f"plant add {g} {b} {low - 7} 0x40100")
@@ -195,12 +198,12 @@ def planted(h, _made):
 
 def hostile(h):
     """The hostile program's outcomes by name."""
-    g, b = h.domid("g1"), h.domid("b1")
+    g, b = h.domid("g1"), h.domid(B)
     data = h.show("g1")
     win = " ".join(f"-w {d['gref_base']}:{d['gref_count']}"
                    for d in data["devices"])
     refs = data["grant_frames"] * 512
-    out = h.gx_ok("b1", f"hostile -g {g} -b {b} -m 0x40000:{MEMORY * 256} "
+    out = h.gx_ok(B, f"hostile -g {g} -b {b} -m 0x40000:{MEMORY * 256} "
                   f"-r {refs} {win} 2>/tmp/hostile.err", 180)
     return {t["name"]: t for t in json.loads(out)}
 
@@ -268,7 +271,7 @@ def rebooted(h, old, b):
         return r.rc == 0 and int(r.out) != old
     h.wait("the guest comes again", again, 60, 0.5)
     h.gx_ok("g1", "true", up=90)
-    require(h.domid("b1") != b, "the driver domain is still the old one")
+    require(h.domid(B) != b, "the driver domain is still the old one")
 
 
 @group.check("guest unbinds and rebinds its driver", 60)
@@ -284,7 +287,7 @@ def rebind(h, _made):
 
 @group.check("guest reboots by itself, data still right", 300)
 def self_reboot(h, _made):
-    old, b = h.domid("g1"), h.domid("b1")
+    old, b = h.domid("g1"), h.domid(B)
     h.gx("g1", "umount /mnt /mnt2; sync; (sleep 0.3; /sbin/reboot) "
          "</dev/null >/dev/null 2>&1 &")
     rebooted(h, old, b)
@@ -294,7 +297,7 @@ def self_reboot(h, _made):
 
 @group.check("xl reboot, data still right", 300)
 def xl_reboot(h, _made):
-    old, b = h.domid("g1"), h.domid("b1")
+    old, b = h.domid("g1"), h.domid(B)
     h.ok("xl reboot g1")
     rebooted(h, old, b)
     check_data(h)
@@ -304,7 +307,7 @@ def xl_reboot(h, _made):
 def destroy(h, _made):
     begin = time.monotonic()
     h.ok("xl destroy g1", 60)
-    h.wait_gone("g1", "b1", seconds=15)
+    h.wait_gone("g1", B, seconds=15)
     spent = time.monotonic() - begin
     try:
         h.leftovers(10)

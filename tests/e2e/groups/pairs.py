@@ -40,7 +40,7 @@ def separate(h):
          "for i in $(seq 1200); do [ -e /tmp/c1 ] && [ -e /tmp/c2 ] && break; "
          "sleep 0.1; done; r=$(cat /tmp/c1 /tmp/c2 | tr -d '\\n'); "
          "rm -f /tmp/c1 /tmp/c2; [ $r = 00 ]", 130)
-    require({"pg1", "pg2", "pb1", "pb2"} <= set(h.domains()), "a domain is "
+    require({"pg1", "pg2", "pg1-pb1", "pg2-pb2"} <= set(h.domains()), "a domain is "
             "missing")
     both(h, ("pg1", "pg2"), 120)
     # each driver domain reaches its own guest's windows and no other's
@@ -50,7 +50,7 @@ def separate(h):
     h.ok("xl destroy pg1")
     h.gx_ok("pg2", "ioload -f /dev/vda -m randread -t 1 -s 16")
     h.ok("xl destroy pg2")
-    h.wait_gone("pg1", "pg2", "pb1", "pb2", seconds=20)
+    h.wait_gone("pg1", "pg2", "pg1-pb1", "pg2-pb2", seconds=20)
 
 
 @group.check("one driver domain serves two guests", 300)

@@ -138,17 +138,17 @@ def driver_image(share):
     programs and a hook that starts the agent."""
     extra = os.path.join(OUT, "driver-extra")
     shutil.rmtree(extra, ignore_errors=True)
-    os.makedirs(os.path.join(extra, "usr", "bin"))
+    os.makedirs(os.path.join(extra, "bin"))
     os.makedirs(os.path.join(extra, "etc", "vr-driver.d"))
     for name in HOSTILE:
         shutil.copy(os.path.join(OUT, "bin", name),
-                    os.path.join(extra, "usr", "bin"))
+                    os.path.join(extra, "bin"))
     shutil.copy(os.path.join(GUEST, "driver-hook.sh"),
                 os.path.join(extra, "etc", "vr-driver.d", "10-test.sh"))
     run(os.path.join(ROOT, "tools/mkdriver/vr-mkdriver"),
         "-o", os.path.join(share, "img", "driver.cpio"),
         "-b", os.path.join(ROOT, "out/arm64/vr-backend"),
-        "-s", host_path("busybox"),
+        "-B", host_path("busybox"),
         "-a", extra)
 
 

@@ -163,7 +163,7 @@ class Host:
         log = f"/host/tmp/xl-{os.path.basename(cfg)}.log"
         return self.sh(f"xl -vvv create {args} {cfg} > {log} 2>&1; rc=$?; "
                        f"grep -vE '^libxl: (debug|detail)|^xc: (detail|debug)"
-                       f"|domainbuilder: detail' {log}; exit $rc", t)
+                       f"|domainbuilder: detail|^xencall:|^Parsing config' {log}; exit $rc", t)
 
     def show(self, guest):
         """vrctl show --json, parsed."""
@@ -236,7 +236,7 @@ def guest_cfg(name, devices=(), memory=96, extra="", kernel="Image",
 
 def driver_cfg(name, disks=("/dev/vda",), extra="", memory=96, lines=""):
     """An xl.cfg for a driver domain; disks become xvdb, xvdc, ..."""
-    items = ", ".join(f"'phy:{d},raw,xvd{chr(ord('b') + i)},rw'"
+    items = ", ".join(f"'{d},raw,xvd{chr(ord('b') + i)},rw'"
                       for i, d in enumerate(disks))
     return (f'name = "{name}"\ntype = "pvh"\nmemory = {memory}\nvcpus = 1\n'
             'kernel = "/host/img/Image"\nramdisk = "/host/img/driver.cpio"\n'
