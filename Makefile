@@ -27,7 +27,7 @@ ALL_CPPFLAGS = -D_GNU_SOURCE -Itools/libs \
 ALL_CFLAGS   = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) -MMD -MP
 ALL_LDFLAGS  = -Wl,-z,relro,-z,now $(LDFLAGS)
 ifneq ($(XEN_INCLUDE),)
-ALL_CPPFLAGS += -I$(XEN_INCLUDE)
+ALL_CPPFLAGS += -isystem $(XEN_INCLUDE)
 endif
 ifneq ($(SYSROOT),)
 ALL_CPPFLAGS += -isystem $(SYSROOT)/usr/include \
@@ -46,7 +46,6 @@ BROKER_LIBS  := -lxendevicemodel -lxenforeignmemory -lxenevtchn -lxengnttab \
     -lxenctrl -lxenstore -lxentoolcore -lxentoollog -lyajl -lseccomp
 VRCTL_LIBS   := -lxenlight -lxenctrl -lxenforeignmemory -lxenhypfs -lxenstore \
     -lxentoollog -lyajl
-# Static: the driver domain's image is then this one program beside a shell.
 BACKEND_LIBS := -lxengnttab -lxenevtchn -lxenstore -lxentoolcore -lxentoollog \
     -luring -lseccomp
 
@@ -87,7 +86,7 @@ $(O)/vr-broker: $(call obj,$(BROKER_SRC)) $(O)/libvrxen.a $(O)/libvr.a
 	$(CC) $(ALL_CFLAGS) -pie $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(BROKER_LIBS)
 
 $(O)/vr-backend: $(call obj,$(BACKEND_SRC)) $(O)/libvr.a
-	$(CC) $(ALL_CFLAGS) -static-pie $(ALL_LDFLAGS) -o $@ $^ $(BACKEND_LIBS) -lpthread
+	$(CC) $(ALL_CFLAGS) -pie $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(BACKEND_LIBS) -lpthread
 
 $(O)/vrctl: $(call obj,$(VRCTL_SRC)) $(O)/libvrxen.a $(O)/libvr.a
 	$(CC) $(ALL_CFLAGS) -pie $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(VRCTL_LIBS)

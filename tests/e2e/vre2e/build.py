@@ -149,6 +149,7 @@ def driver_image(share):
         "-o", os.path.join(share, "img", "driver.cpio"),
         "-b", os.path.join(ROOT, "out/arm64/vr-backend"),
         "-B", host_path("busybox"),
+        "-L", host_path("sysroot"), "-L", "/usr/aarch64-linux-gnu",
         "-a", extra)
 
 
