@@ -10,7 +10,7 @@ from vre2e.report import Group, require
 # A driver domain made for a guest carries the guest's name in front.
 B = "g1-b1"
 
-group = Group("failure")
+group = Group("failure", sweep=True)
 
 
 @group.on_setup
@@ -32,12 +32,14 @@ def fresh(h):
     h.gx_ok("g1", "true")
 
 
-def start_io(h, seconds, mode="verify"):
+def start_io(h, mode="verify"):
     """I/O in the guest's background; its progress stands in /tmp/progress."""
-    h.gx_ok("g1", "rm -f /tmp/io /tmp/progress; (ioload -f /dev/vda -m "
-            f"{mode} -q 16 -t {seconds} -s 16 -p /tmp/progress > /tmp/io 2>&1;"
-            " echo rc $? >> /tmp/io) </dev/null >/dev/null 2>&1 & sleep 1; "
-            "test -s /tmp/progress")
+    h.gx_ok("g1", "killall -9 ioload 2>/dev/null; rm -f /tmp/io /tmp/progress;"
+            f" (ioload -f /dev/vda -m {mode} -q 16 -t 120 -s 16 "
+            "-p /tmp/progress > /tmp/io 2>&1; echo rc $? >> /tmp/io) "
+            "</dev/null >/dev/null 2>&1 & "
+            "for i in $(seq 50); do test -s /tmp/progress && exit 0; "
+            "sleep 0.2; done; cat /tmp/io; exit 1")
 
 
 def progress(h):
@@ -51,8 +53,8 @@ def moves(h, seconds=20):
 
 
 def end_io(h, seconds=60):
-    """The load's own verdict, when it ended."""
-    out = h.gx_ok("g1", f"for i in $(seq {seconds * 5}); do grep -q '^rc' "
+    """End the load; its own verdict after it has read all back."""
+    out = h.gx_ok("g1", f"killall ioload; for i in $(seq {seconds * 5}); do grep -q '^rc' "
                   "/tmp/io && break; sleep 0.2; done; cat /tmp/io",
                   seconds + 5)
     require("rc 0" in out, f"I/O: {out[-400:]}")
@@ -73,7 +75,7 @@ def backend_pids(h):
 @group.check("backend's worker killed under I/O: restarted, data right", 120)
 def worker(h, _made):
     fresh(h)
-    start_io(h, 6)
+    start_io(h)
     main, workers = backend_pids(h)
     require(workers, f"no worker: main {main}")
     h.gx_ok(B, f"kill -9 {workers[0]}")
@@ -94,7 +96,7 @@ def worker(h, _made):
 @group.check("backend's main process killed under I/O: data right", 120)
 def main_process(h, _made):
     fresh(h)
-    start_io(h, 8)
+    start_io(h)
     main, workers = backend_pids(h)
     h.gx_ok(B, f"kill -9 {main[0]}")
     h.gx_ok("g1", "true", t=5)
@@ -107,7 +109,7 @@ def main_process(h, _made):
 @group.check("driver domain paused and unpaused: requests wait", 120)
 def paused(h, _made):
     fresh(h)
-    start_io(h, 12)
+    start_io(h)
     h.ok(f"xl pause {B}")
     time.sleep(1.5)
     at = progress(h)
@@ -125,9 +127,9 @@ def paused(h, _made):
 def dead(h, how, kill):
     """The driver domain ends under I/O; guest and operator go on."""
     fresh(h)
-    start_io(h, 60, "randwrite")
+    start_io(h, "randwrite")
     kill()
-    if how != "paused":
+    if how == "destroyed":
         h.wait_gone(B, seconds=20)
     time.sleep(2)
     h.gx_ok("g1", "echo alive", t=10)
@@ -156,6 +158,7 @@ def destroyed(h, _made):
 
 @group.check("driver domain panics under I/O", 180)
 def panicked(h, _made):
+    # Xen on Arm hears nothing of a panic: the domain just stands still
     return dead(h, "panicked", lambda: h.gx(
         B, "(sleep 0.3; echo c > /proc/sysrq-trigger) </dev/null "
         ">/dev/null 2>&1 &", t=3))
@@ -165,7 +168,7 @@ def panicked(h, _made):
              180)
 def zombie(h, _made):
     fresh(h)
-    start_io(h, 60, "randwrite")
+    start_io(h, "randwrite")
     h.ok(f"xl pause {B}")
     time.sleep(1)
     begin = time.monotonic()
@@ -179,11 +182,10 @@ def zombie(h, _made):
              180)
 def crash_paused(h, _made):
     fresh(h)
-    start_io(h, 60, "randwrite")
+    start_io(h, "randwrite")
     h.ok(f"xl pause {B}")
     time.sleep(1)
-    h.gx("g1", "(sleep 0.3; echo c > /proc/sysrq-trigger) </dev/null "
-         ">/dev/null 2>&1 &", t=3)
+    h.ok(f"plant crash {h.domid('g1')}")
     h.wait_gone("g1", B, seconds=40)
     h.leftovers(10)
 

@@ -107,15 +107,15 @@ def inside(h, _made):
 
 @group.check("the guest's swiotlb figures show the pools at work")
 def swiotlb(h, _made):
-    out = h.gx_ok("g1", "cd /sys/kernel/debug/swiotlb; for d in */; do "
-                  "[ -e $d/io_tlb_nslabs ] && echo $d $(cat "
-                  "$d/io_tlb_nslabs) $(cat $d/io_tlb_used_hiwater "
-                  "2>/dev/null); done")
+    out = h.gx_ok("g1", "cd /sys/kernel/debug; for d in pool@*; do "
+                  "echo $d $(cat $d/io_tlb_nslabs $d/io_tlb_used_hiwater); "
+                  "done")
     pools = [l.split() for l in out.splitlines() if len(l.split()) >= 2]
     slabs = sorted(int(p[1]) for p in pools if int(p[1]))
     require(len(pools) >= 2 and slabs, out)
     # 2 KiB a slab: 16 MiB and 8 MiB
     require({4096, 8192} <= set(slabs), out)
+    require(all(int(p[2]) > 0 for p in pools), f"a pool was never used: {out}")
 
 
 @group.check("vrctl list and show, as text and JSON")

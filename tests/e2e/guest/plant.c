@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * plant add|del GUEST DOMID REF GFN
+ * plant crash GUEST
  *
  * In dom0: writes a grant entry for DOMID into GUEST's table behind everybody's
- * back (or takes it away), so that an audit has something to find.
+ * back (or takes it away), so that an audit has something to find; or makes the
+ * guest end as one that crashed (Xen on Arm hears nothing of a Linux panic).
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include <xenctrl.h>
 #include <xenforeignmemory.h>
 #include <xen/grant_table.h>
 #include <xen/memory.h>
+#include <xen/sched.h>
 
 int main(int argc, char **argv)
 {
@@ -22,6 +26,12 @@ int main(int argc, char **argv)
     void *addr = NULL;
     uint32_t ref;
 
+    if (argc == 3 && !strcmp(argv[1], "crash")) {
+        xc_interface *xch = xc_interface_open(NULL, NULL, 0);
+
+        return !xch ||
+               xc_domain_shutdown(xch, atoi(argv[2]), SHUTDOWN_crash);
+    }
     if (argc != 6)
         return 2;
     ref = strtoul(argv[4], NULL, 0);

@@ -30,10 +30,10 @@ def require(condition, text):
 class Group:
     """Checks that share guests: set up once, torn down whatever happens."""
 
-    def __init__(self, name, host=("ioreq", "dummy"), leftovers=True):
+    def __init__(self, name, host=("ioreq", "dummy"), sweep=False):
         self.name = name
         self.host = host
-        self.leftovers = leftovers
+        self.sweep = sweep  # after a failed check, make room for the next
         self.checks = []
         self.setup = None
         self.teardown = None
