@@ -52,7 +52,7 @@ e2e: setup
 	@tests/check.sh e2e
 
 demo: setup
-	@tests/demo/demo.sh
+	@tests/demo/demo
 
 bench: setup
 	@tests/bench/run
