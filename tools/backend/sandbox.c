@@ -19,8 +19,8 @@
 #define MAX_FILES 3
 
 /*
- * /etc/passwd read by hand: getpwnam() of a static program would want the
- * shared name service modules of the very same libc.
+ * /etc/passwd read by hand: getpwnam() would load name service modules, which
+ * a driver domain's small image has no use for otherwise.
  */
 static int find_user(const char *user, uid_t *uid, gid_t *gid)
 {
