@@ -216,8 +216,8 @@ static void cleanup(struct super *s, bool abort)
               (char *)NULL);
     else
         execl(VR_SBINDIR "/vrctl", "vrctl", "cleanup", s->uuid, (char *)NULL);
-    broker_log("cannot run %s: %s; run `vrctl cleanup %s`",
-               VR_SBINDIR "/vrctl", strerror(errno), s->uuid);
+    broker_log("cannot run %s: %s; run `vrctl cleanup %s`", VR_SBINDIR "/vrctl",
+               strerror(errno), s->uuid);
     s->done = true;
     s->status = 1;
 }

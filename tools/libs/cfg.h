@@ -22,9 +22,9 @@ struct vr_dev_cfg {
     char id[VR_ID_LEN + 1];
     enum vr_type type;
     enum vr_mode mode;
-    uint64_t size;  /* static: bytes of the pool, whole pages */
-    bool has_base;  /* base= was given */
-    uint64_t base;  /* guest physical address of the pool */
+    uint64_t size; /* static: bytes of the pool, whole pages */
+    bool has_base; /* base= was given */
+    uint64_t base; /* guest physical address of the pool */
     /* Exactly one of the two is set: */
     char driver[VR_PATH_LEN + 1];  /* xl.cfg of a driver domain to create */
     char backend[VR_NAME_LEN + 1]; /* name of a driver domain that runs */

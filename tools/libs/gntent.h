@@ -28,7 +28,7 @@ struct vr_gntent {
 #define VR_GTF_WRITING       (1u << 4)
 #define VR_GTF_IN_USE        (VR_GTF_READING | VR_GTF_WRITING)
 
-#define VR_GNTENT_PER_FRAME  (VR_PAGE_SIZE / sizeof(struct vr_gntent)) /* 512 */
+#define VR_GNTENT_PER_FRAME (VR_PAGE_SIZE / sizeof(struct vr_gntent))
 
 /**
  * vr_gntent_grant() - let @domid reach guest frame @gfn through entry @e.

@@ -304,34 +304,43 @@ int vr_record_list(char (**uuids)[VR_UUID_LEN + 1])
     return rc;
 }
 
-uint64_t vr_proc_start(pid_t pid)
+char *vr_proc_stat(pid_t pid, char *buf, size_t size)
 {
-    char path[32], buf[1024], *s;
-    unsigned long long start;
+    char path[32];
     ssize_t len;
-    int fd, i;
+    char *s;
+    int fd;
 
     if (pid <= 0)
-        return 0;
+        return NULL;
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 0;
-    len = read(fd, buf, sizeof(buf) - 1);
+        return NULL;
+    len = read(fd, buf, size - 1);
     close(fd);
     if (len <= 0)
-        return 0;
+        return NULL;
     buf[len] = '\0';
     /* Field 2 is the program's name in parentheses and may hold anything:
      * field 3 follows the last one. */
     s = strrchr(buf, ')');
-    for (i = 2; s && i < 22; i++) {
+    return s && s[1] == ' ' ? s + 2 : NULL;
+}
+
+uint64_t vr_proc_start(pid_t pid)
+{
+    char buf[1024], *s = vr_proc_stat(pid, buf, sizeof(buf));
+    unsigned long long start;
+    int i;
+
+    /* A zombie (field 3) works no more, whoever will reap it. */
+    if (!s || *s == 'Z' || *s == 'X')
+        return 0;
+    for (i = 3; s && i < 22; i++) {
         s = strchr(s, ' ');
         if (s)
             s++;
-        /* A zombie (field 3) works no more, whoever will reap it. */
-        if (s && i == 2 && (*s == 'Z' || *s == 'X'))
-            return 0;
     }
     if (!s || sscanf(s, "%llu", &start) != 1)
         return 0;

@@ -17,7 +17,7 @@
 
 #define VR_RECORD_VERSION 1
 #define VR_RUN_DIR        "/run/virtio-restricted"
-#define VR_RECORD_MAX     (256 * 1024) /* bytes of JSON */
+#define VR_RECORD_MAX     (256 * 1024)     /* bytes of JSON */
 #define VR_DOMID_MAX      UINT32_C(0x7fef) /* DOMID_FIRST_RESERVED - 1 */
 #define VR_DOMID_NONE     UINT32_C(0x7ff4) /* DOMID_INVALID */
 
@@ -32,7 +32,7 @@ struct vr_record_driver {
     char name[VR_NAME_LEN + 1];
     char uuid[VR_UUID_LEN + 1];
     uint32_t domid;
-    bool owned;                  /* created for this guest: ends with it */
+    bool owned;                   /* created for this guest: ends with it */
     char config[VR_PATH_LEN + 1]; /* xl.cfg it was made from, when owned */
 };
 
@@ -92,8 +92,7 @@ char *vr_record_path(const char *uuid, char *buf);
 int vr_record_save(const struct vr_record *rec, struct vr_err *err);
 
 /** vr_record_load() - read it back. Returns 0 or -errno with @err. */
-int vr_record_load(const char *uuid, struct vr_record *rec,
-                   struct vr_err *err);
+int vr_record_load(const char *uuid, struct vr_record *rec, struct vr_err *err);
 
 /** vr_record_remove() - remove record, lock and stats file of @uuid. */
 void vr_record_remove(const char *uuid);
@@ -110,12 +109,17 @@ int vr_record_list(char (**uuids)[VR_UUID_LEN + 1]);
  * that somebody else could write to; returns a descriptor or -errno.
  */
 int vr_record_dir(const char *path, bool create, struct vr_err *err);
-int vr_record_save_at(int dir, const struct vr_record *rec,
-                      struct vr_err *err);
+int vr_record_save_at(int dir, const struct vr_record *rec, struct vr_err *err);
 int vr_record_load_at(int dir, const char *uuid, struct vr_record *rec,
                       struct vr_err *err);
 void vr_record_remove_at(int dir, const char *uuid);
 int vr_record_list_at(int dir, char (**uuids)[VR_UUID_LEN + 1]);
+
+/**
+ * vr_proc_stat() - /proc/@pid/stat from field 3 (the state) on.
+ * @buf: of @size bytes, holds the text. Returns NULL when there is none.
+ */
+char *vr_proc_stat(pid_t pid, char *buf, size_t size);
 
 /** vr_proc_start() - start time of process @pid; 0 when there is none. */
 uint64_t vr_proc_start(pid_t pid);

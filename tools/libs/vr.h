@@ -18,11 +18,11 @@
 #define VR_PAGE_SIZE  (UINT64_C(1) << VR_PAGE_SHIFT)
 
 /* A device's name in xl.cfg and in xenstore paths: [A-Za-z0-9_-]+ */
-#define VR_ID_LEN     31
+#define VR_ID_LEN 31
 /* Domain names, as far as this project makes or looks them up. */
-#define VR_NAME_LEN   127
-#define VR_PATH_LEN   1023
-#define VR_UUID_LEN   36 /* textual, lower case, with dashes */
+#define VR_NAME_LEN 127
+#define VR_PATH_LEN 1023
+#define VR_UUID_LEN 36 /* textual, lower case, with dashes */
 /* virtio-blk's GET_ID answer (virtio 1.2, 5.2.6) */
 #define VR_SERIAL_LEN 20
 
@@ -31,7 +31,7 @@
 #define VR_MAX_QUEUES     16
 #define VR_MAX_QUEUE_SIZE 256
 /* Device config space: Xen's Arm slot is 0x200 bytes, registers take half. */
-#define VR_CONFIG_LEN     0x100
+#define VR_CONFIG_LEN 0x100
 
 /* The name of our nodes in xenstore and of our libxl userdata. */
 #define VR_NAME "virtio_restricted"

@@ -65,8 +65,7 @@ struct vr_xs_kv {
  * vr_xs_dev_format() - the nodes that describe @dev to its backend.
  * Returns how many of @kv (VR_XS_MAX_KV) were filled.
  */
-unsigned int vr_xs_dev_format(const struct vr_xs_dev *dev,
-                              struct vr_xs_kv *kv);
+unsigned int vr_xs_dev_format(const struct vr_xs_dev *dev, struct vr_xs_kv *kv);
 
 /**
  * vr_xs_dev_parse() - the reverse, with every value checked.

@@ -58,21 +58,10 @@ out:
 
 static pid_t parent_of(pid_t pid)
 {
-    char path[32], buf[512], *s;
-    int fd, parent;
-    ssize_t len;
+    char buf[512], *s = vr_proc_stat(pid, buf, sizeof(buf));
+    int parent;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    len = read(fd, buf, sizeof(buf) - 1);
-    close(fd);
-    if (len <= 0)
-        return 0;
-    buf[len] = '\0';
-    s = strrchr(buf, ')');
-    if (!s || sscanf(s + 1, " %*c %d", &parent) != 1)
+    if (!s || sscanf(s, "%*c %d", &parent) != 1)
         return 0;
     return parent;
 }

@@ -15,8 +15,8 @@ struct vr_hostinfo {
     unsigned int major, minor;
     char extra[64];
     char cmdline[1024];
-    enum vr_tri ioreq; /* CONFIG_IOREQ_SERVER */
-    char xsm[16];      /* "dummy", "silo", "flask", "unknown" */
+    enum vr_tri ioreq;            /* CONFIG_IOREQ_SERVER */
+    char xsm[16];                 /* "dummy", "silo", "flask", "unknown" */
     uint32_t max_grant_frames;    /* gnttab_max_frames; 0: unknown */
     uint32_t max_maptrack_frames; /* 0: unknown */
 };
