@@ -56,6 +56,13 @@ BACKEND_SRC := $(wildcard tools/backend/*.c)
 VRCTL_SRC   := $(wildcard tools/vrctl/*.c)
 PLUGIN_SRC  := $(filter-out xl-plugin/preload.c,$(wildcard xl-plugin/*.c))
 
+# One short line per step; V=1 shows the commands.
+ifeq ($(V),1)
+run = $(2)
+else
+run = @echo '  $(1)	$@'; $(2)
+endif
+
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 pic = $(patsubst %.c,$(O)/%.pic.o,$(1))
 
@@ -68,35 +75,40 @@ all: $(PROGRAMS)
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(call run,CC,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<)
 
 $(O)/%.pic.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
+	$(call run,CC,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<)
+
+archive = $(call run,AR,rm -f $@ && $(AR) rcs $@ $^)
+link    = $(call run,LD,$(CC) $(ALL_CFLAGS) $(1) $(ALL_LDFLAGS) -o $@ $^ -Wl$(comma)--as-needed $(2))
+comma   := ,
 
 $(O)/libvr.a: $(call obj,$(LIB_SRC))
-	rm -f $@
-	$(AR) rcs $@ $^
+	$(archive)
 
 $(O)/libvrxen.a: $(call obj,$(LIBXEN_SRC))
-	rm -f $@
-	$(AR) rcs $@ $^
+	$(archive)
+
+$(O)/libvrpic.a: $(call pic,$(LIB_SRC) $(LIBXEN_SRC))
+	$(archive)
 
 $(O)/vr-broker: $(call obj,$(BROKER_SRC)) $(O)/libvrxen.a $(O)/libvr.a
-	$(CC) $(ALL_CFLAGS) -pie $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(BROKER_LIBS)
+	$(call link,-pie,$(BROKER_LIBS))
 
 $(O)/vr-backend: $(call obj,$(BACKEND_SRC)) $(O)/libvr.a
-	$(CC) $(ALL_CFLAGS) -pie $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(BACKEND_LIBS) -lpthread
+	$(call link,-pie,$(BACKEND_LIBS) -lpthread)
 
 $(O)/vrctl: $(call obj,$(VRCTL_SRC)) $(O)/libvrxen.a $(O)/libvr.a
-	$(CC) $(ALL_CFLAGS) -pie $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(VRCTL_LIBS)
+	$(call link,-pie,$(VRCTL_LIBS))
 
 # Loaded into every process below `xl`: no library but libc.
 $(O)/xl-virtio-restricted.so: $(call pic,xl-plugin/preload.c)
-	$(CC) $(ALL_CFLAGS) -shared $(ALL_LDFLAGS) -o $@ $^ -ldl
+	$(call link,-shared,-ldl)
 
-$(O)/vr-plugin.so: $(call pic,$(PLUGIN_SRC) $(LIB_SRC) $(LIBXEN_SRC))
-	$(CC) $(ALL_CFLAGS) -shared $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(PLUGIN_LIBS)
+$(O)/vr-plugin.so: $(call pic,$(PLUGIN_SRC)) $(O)/libvrpic.a
+	$(call link,-shared,$(PLUGIN_LIBS))
 
 include tests/tests.mk
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -10,16 +10,13 @@ TEST_LIBS := -lyajl -lfdt -lxendevicemodel -lxenforeignmemory -lxenevtchn \
 
 # Everything but the programs' main files, so that a test can use any part.
 $(O)/libvrtest.a: $(call obj,$(filter-out %/main.c,$(BACKEND_SRC)))
-	rm -f $@
-	$(AR) rcs $@ $^
+	$(archive)
 
 $(UNIT): $(O)/%: $(O)/%.o $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -pie -o $@ $< $(O)/libvrtest.a \
-	    $(O)/libvrxen.a $(O)/libvr.a -Wl,--as-needed -lcmocka $(TEST_LIBS)
+	$(call link,-pie,-lcmocka $(TEST_LIBS))
 
 $(FUZZ): $(O)/%: $(O)/%.o $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< \
-	    $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a -Wl,--as-needed $(TEST_LIBS)
+	$(call link,-fsanitize=fuzzer,$(TEST_LIBS))
 
 OBJECTS := $(call obj,$(LIB_SRC) $(LIBXEN_SRC) $(BROKER_SRC) $(BACKEND_SRC) \
     $(VRCTL_SRC)) $(call pic,$(PLUGIN_SRC) xl-plugin/preload.c)
