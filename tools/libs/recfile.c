@@ -195,7 +195,9 @@ out:
 
 void vr_record_remove_at(int dir, const char *uuid)
 {
-    static const char *const suffix[] = {".json", ".stats", ".lock"};
+    /* In this order: whoever is killed half-way leaves a record, by which the
+     * rest is found, and a lock that still guards it. */
+    static const char *const suffix[] = {".stats", ".json", ".lock"};
     char name[NAME_LEN];
     unsigned int i;
 

@@ -51,7 +51,7 @@ static uint32_t resolve(xc_interface *xch, const char *uuid, uint32_t domid)
 {
     xc_domaininfo_t info;
 
-    if (!dom_find(xch, uuid, &info))
+    if (!dom_identify(xch, uuid, domid, &info))
         return info.domain;
     if (domid == VR_DOMID_NONE || !vr_domain_info(xch, domid, &info))
         return VR_DOMID_NONE;
@@ -131,7 +131,7 @@ static int destroy_drivers(xc_interface *xch, const struct vr_record *rec)
 
         if (!d->owned)
             continue;
-        rc2 = destroy_domain(xch, d->uuid);
+        rc2 = destroy_domain(xch, d->uuid, d->domid);
         if (rc2) {
             say("guest %s: driver domain %s (%s) could not be destroyed: %s; "
                 "try xl destroy %s",
@@ -156,6 +156,7 @@ static void report_held(const struct guest *g, uint32_t busy, unsigned int who)
 
 static int teardown(xc_interface *xch, struct guest *g, bool abort)
 {
+    const uint32_t domid = g->rec.domid;
     unsigned int who = 0;
     struct vr_err err;
     uint32_t busy;
@@ -182,7 +183,7 @@ static int teardown(xc_interface *xch, struct guest *g, bool abort)
     if (windows_revoke(g))
         status = EX_LEFT;
     if (abort) {
-        rc = destroy_domain(xch, g->rec.uuid);
+        rc = destroy_domain(xch, g->rec.uuid, domid);
         if (rc) {
             say("guest %s: could not be destroyed: %s; try xl destroy %s",
                 g->rec.name, strerror(-rc), g->rec.name);
@@ -205,11 +206,8 @@ static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
     int lock, rc, status;
 
     rc = guest_load(xch, uuid, &before, &err);
-    if (rc == -ENOENT) {
-        /* Nothing was promised, or all is done. */
-        vr_record_remove(uuid);
+    if (rc == -ENOENT) /* nothing was promised, or all is done */
         return EX_OK;
-    }
     if (rc) {
         say("%s; when it is beyond repair, destroy the guest and its driver "
             "domains by xl destroy and remove %s/%s.json",
@@ -231,9 +229,8 @@ static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
     rc = guest_load(xch, uuid, &g, &err);
     if (rc == -ENOENT || (!rc && !same_life(&before.rec, &g.rec))) {
         /* Whoever held the lock did our work; and what stands there now, if
-         * anything, belongs to a guest that began afterwards. */
-        if (rc)
-            vr_record_remove(uuid);
+         * anything, belongs to a guest that began afterwards, perhaps just
+         * now: it is not ours to remove. */
         status = EX_OK;
     } else if (rc) {
         say("%s", err.text);
@@ -241,7 +238,7 @@ static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
     } else {
         status = teardown(xch, &g, abort);
     }
-    close(lock);
+    lock_drop(uuid, lock);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     return status;
 }

@@ -43,14 +43,13 @@ static int directly(void *ctx)
     return r ? 1 : 0;
 }
 
-int destroy_domain(xc_interface *xch, const char *uuid)
+int destroy_domain(xc_interface *xch, const char *uuid, uint32_t domid)
 {
     xc_domaininfo_t info;
-    uint32_t domid;
     int rc;
 
     /* Never by number alone: it may be another domain's by now. */
-    rc = dom_find(xch, uuid, &info);
+    rc = dom_identify(xch, uuid, domid, &info);
     if (rc)
         return rc == -ESRCH ? 0 : rc;
     domid = info.domain;
@@ -60,7 +59,7 @@ int destroy_domain(xc_interface *xch, const char *uuid)
     say("domain %" PRIu32 ": libxl did not destroy it (%s); asking the "
         "hypervisor",
         domid, rc == -ETIMEDOUT ? "no answer in time" : "failed");
-    rc = dom_find(xch, uuid, &info);
+    rc = dom_identify(xch, uuid, domid, &info);
     if (rc || (info.flags & XEN_DOMINF_dying))
         return rc == -ESRCH ? 0 : rc;
     rc = proc_bounded(directly, &domid, DIRECT_SECONDS);

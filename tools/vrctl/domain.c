@@ -75,6 +75,20 @@ int dom_find(xc_interface *xch, const char *uuid, xc_domaininfo_t *info)
     return dom_scan(xch, has_uuid, &b, info);
 }
 
+int dom_identify(xc_interface *xch, const char *uuid, uint32_t domid,
+                 xc_domaininfo_t *info)
+{
+    char text[VR_UUID_LEN + 1];
+    int rc;
+
+    if (domid == VR_DOMID_NONE)
+        return dom_find(xch, uuid, info);
+    rc = vr_domain_info(xch, domid, info);
+    if (!rc && strcmp(dom_uuid(info, text), uuid))
+        rc = -ESRCH;
+    return rc;
+}
+
 void dom_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t size)
 {
     char path[64], *v = NULL;

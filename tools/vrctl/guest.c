@@ -16,7 +16,7 @@ int guest_load(xc_interface *xch, const char *uuid, struct guest *g,
     rc = vr_record_load(uuid, &g->rec, err);
     if (rc)
         return rc;
-    if (xch && !dom_find(xch, uuid, &g->info)) {
+    if (xch && !dom_identify(xch, uuid, g->rec.domid, &g->info)) {
         g->exists = true;
         /* An interrupted creation did not get to note it. */
         g->rec.domid = g->info.domain;

@@ -65,6 +65,25 @@ int lock_take(const char *uuid, int wait_ms)
     return rc;
 }
 
+void lock_drop(const char *uuid, int fd)
+{
+    char name[VR_UUID_LEN + 8];
+    int dir = vr_record_dir(VR_RUN_DIR, false, NULL);
+
+    if (dir >= 0) {
+        lock_name(uuid, name, sizeof(name));
+        /* Gone with the record, as a rule; whoever made a new one since
+         * keeps it. */
+        if (still_there(dir, name, fd))
+            unlinkat(dir, name, 0);
+        close(dir);
+    }
+    /* A child that could not be killed in time may hold a copy of the
+     * descriptor: closing ours would not unlock. */
+    flock(fd, LOCK_UN);
+    close(fd);
+}
+
 bool lock_held(const char *uuid)
 {
     char name[VR_UUID_LEN + 8];

@@ -46,6 +46,15 @@ void json_bool(yajl_gen g, const char *key, bool value);
 
 /** dom_find() - the domain with @uuid. Returns 0, -ESRCH or -errno. */
 int dom_find(xc_interface *xch, const char *uuid, xc_domaininfo_t *info);
+/**
+ * dom_identify() - the very domain that a record means.
+ * @domid: as recorded. A uuid alone is not enough: nothing keeps two domains
+ * from having one, and a guest that was started anew keeps its last life's.
+ * VR_DOMID_NONE: not known yet, then the uuid has to do.
+ * Returns 0, -ESRCH or -errno.
+ */
+int dom_identify(xc_interface *xch, const char *uuid, uint32_t domid,
+                 xc_domaininfo_t *info);
 /** dom_uuid() - text of a domain's handle; @buf of VR_UUID_LEN + 1. */
 char *dom_uuid(const xc_domaininfo_t *info, char *buf);
 /** dom_name() - name of a domain by xenstore, sanitised; "?" if unknown. */
@@ -109,17 +118,20 @@ int proc_bounded(int (*fn)(void *ctx), void *ctx, unsigned int seconds);
 
 /**
  * lock_take() - lock guest @uuid, wait at most @wait_ms.
- * Returns a descriptor (close it to unlock), -ETIMEDOUT or -errno.
+ * Returns a descriptor for lock_drop(), -ETIMEDOUT or -errno.
  */
 int lock_take(const char *uuid, int wait_ms);
+/** lock_drop() - unlock guest @uuid and remove the file. Closes @fd. */
+void lock_drop(const char *uuid, int fd);
 /** lock_held() - is somebody cleaning this guest up right now? */
 bool lock_held(const char *uuid);
 
 /* ---- destroy.c ---- */
 
-/** destroy_domain() - end the domain with @uuid, through libxl if that works
- * in time, else directly. Returns 0 (also when there is none) or -errno. */
-int destroy_domain(xc_interface *xch, const char *uuid);
+/** destroy_domain() - end the domain with @uuid and @domid (may be
+ * VR_DOMID_NONE, see dom_identify()), through libxl if that works in time,
+ * else directly. Returns 0 (also when there is none) or -errno. */
+int destroy_domain(xc_interface *xch, const char *uuid, uint32_t domid);
 
 /* ---- window.c: a guest's windows while it is taken down ---- */
 
