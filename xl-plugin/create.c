@@ -29,8 +29,8 @@
 
 #define PREPARE_MS 10000 /* the broker opens its handles */
 #define MARGIN_MS  15000 /* beyond the backend's own timeout= */
-#define UNDO_MS    60000
-#define CLEANUP_MS 30000
+#define UNDO_MS    120000
+#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 90 s */
 
 static bool alive(pid_t pid, uint64_t start)
 {
@@ -96,6 +96,35 @@ static void init_record(const struct vr_plugin *p, struct vr_record *rec,
         rec->devs[i].cfg = p->devs[i];
 }
 
+/*
+ * Xen lets two domains have one uuid, but records, and what is destroyed by
+ * them, go by it. One that is dying already is this guest's last life.
+ */
+static int check_uuid(libxl_ctx *ctx, const char *uuid, struct vr_err *err)
+{
+    char text[VR_UUID_LEN + 1];
+    libxl_dominfo *list;
+    int i, n = 0, rc = 0;
+
+    list = libxl_list_domain(ctx, &n);
+    if (!list) {
+        vr_err_set(err, "virtio_restricted: libxl cannot list the domains: "
+                        "see the lines above");
+        return -EIO;
+    }
+    for (i = 0; !rc && i < n; i++) {
+        if (list[i].dying || strcmp(vr_uuid_text(&list[i].uuid, text), uuid))
+            continue;
+        vr_err_set(err,
+                   "virtio_restricted: uuid %s is that of domain %" PRIu32
+                   " already: destroy it, or change uuid=",
+                   uuid, list[i].domid);
+        rc = -EEXIST;
+    }
+    libxl_dominfo_list_free(list, n);
+    return rc;
+}
+
 /* Step 1. */
 static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                      libxl_domain_config *d_config, struct vr_err *err)
@@ -116,6 +145,8 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
         return rc;
     }
     init_record(p, rec, d_config);
+    /* First: what is left of an earlier attempt has this name and uuid. */
+    reap_stale(ctx);
     if (!libxl_name_to_domid(ctx, rec->name, &other)) {
         vr_err_set(err,
                    "virtio_restricted: a domain named %s exists already "
@@ -123,7 +154,9 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                    rec->name, other);
         return -EEXIST;
     }
-    reap_stale(ctx);
+    rc = check_uuid(ctx, rec->uuid, err);
+    if (rc)
+        return rc;
     rc = vr_find_drivers(plan, ctx, err);
     if (!rc)
         rc = vr_check_grants(plan, d_config, err);
@@ -406,6 +439,7 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
         p->pending.fd = fd;
         p->pending.owner = getpid();
         p->pending.domid = *domid;
+        strcpy(p->pending.uuid, plan->rec.uuid);
     }
     free_plan(plan);
     return rc;

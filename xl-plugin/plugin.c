@@ -16,7 +16,7 @@
 #include "link.h"
 #include "state.h"
 
-#define CLEANUP_MS 30000
+#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 90 s */
 #define COMMIT_MS  5000
 
 static struct vr_plugin self = {.pending.fd = -1};
@@ -193,6 +193,19 @@ static int on_suspend(libxl_ctx *ctx, uint32_t domid, int fd, int flags,
     return self.real->suspend(ctx, domid, fd, flags, ao_how);
 }
 
+/* xl create -p: the xl that was started and the one that stays to watch the
+ * guest both have the link, and either may be the first to commit. */
+static bool committed(const char *uuid)
+{
+    struct vr_record *rec = malloc(sizeof(*rec));
+    bool yes = rec && !vr_record_load(uuid, rec, NULL) &&
+               rec->phase == VR_PHASE_RUNNING && rec->broker_start &&
+               vr_proc_start(rec->broker) == rec->broker_start;
+
+    free(rec);
+    return yes;
+}
+
 void vr_commit(struct vr_plugin *p)
 {
     char text[VR_LINK_MAX + 1], answer = 0;
@@ -203,7 +216,7 @@ void vr_commit(struct vr_plugin *p)
     rc = vr_link_send(p->pending.fd, 'C', "");
     if (!rc)
         rc = vr_link_recv(p->pending.fd, COMMIT_MS, &answer, text);
-    if (rc || answer != 'O')
+    if ((rc || answer != 'O') && !committed(p->pending.uuid))
         vr_say("virtio_restricted: the broker has ended: the guest's devices "
                "do not work, see `vrctl list`");
     close(p->pending.fd);

@@ -24,6 +24,7 @@ struct vr_pending {
     int fd; /* -1: none */
     pid_t owner;
     uint32_t domid;
+    char uuid[VR_UUID_LEN + 1];
 };
 
 /* One per process: libxl's calls carry no context of ours. */
