@@ -26,11 +26,14 @@
 #define WAIT_STEP   250   /* a target that is not there: look again ... */
 #define WAIT_LIMIT  15000 /* ... for so long */
 #define STOP_LIMIT  10000 /* to finish what is under way */
+#define LEAVE_LIMIT 2000  /* I/O of a dead worker: longer is worth a line */
 
 enum dev_state {
     DEV_IDLE, /* to be started at @when */
     DEV_RUNNING,
     DEV_STOPPING, /* told to end; killed at @when */
+    DEV_LEAVING,  /* the process is gone, the kernel still does its I/O;
+                   * said aloud at @when */
     DEV_FAILED,   /* until its nodes change */
 };
 
@@ -45,6 +48,8 @@ struct device {
     bool stable;    /* this worker connected */
     pid_t pid;
     int sock;
+    pid_t last_pid; /* of DEV_LEAVING, and how it ended */
+    int last_status;
     char report; /* VR_WORKER_WAIT, VR_WORKER_FAILED: the worker's last word */
     char why[VR_WORKER_MSG_MAX];
     int64_t when, started, waiting_since;
@@ -149,18 +154,25 @@ static void stop(struct devices *ds, struct device *d)
     d->when = ds->now + STOP_LIMIT;
 }
 
-static void message(struct devices *ds, struct device *d)
+static void died(struct devices *ds, struct device *d);
+
+/* Takes one message. Returns false when there is none, for now or for good. */
+static bool message(struct devices *ds, struct device *d)
 {
     char msg[VR_WORKER_MSG_MAX + 1];
     ssize_t n = recv(d->sock, msg, sizeof(msg) - 1, MSG_DONTWAIT);
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+    if (n < 0 && errno == EINTR)
+        return true;
+    if (n < 0 && errno == EAGAIN)
+        return false;
     if (n <= 0) {
-        /* It is about to die; the signal says how. */
+        /* It is about to die; the signal says how. Or it died long ago. */
         close(d->sock);
         d->sock = -1;
-        return;
+        if (d->state == DEV_LEAVING)
+            died(ds, d);
+        return false;
     }
     msg[n] = '\0';
     if (msg[0] == VR_WORKER_CONNECTED) {
@@ -169,16 +181,18 @@ static void message(struct devices *ds, struct device *d)
         d->waiting_since = 0;
         vr_log(d->guest, d->id, "%s", msg + 1);
         say(ds, d, VR_XB_CONNECTED, "");
-        return;
+        return true;
     }
     d->report = msg[0];
     snprintf(d->why, sizeof(d->why), "%s", msg + 1);
+    return true;
 }
 
-/* The worker ended by itself. */
-static void died(struct devices *ds, struct device *d, int status)
+/* The worker ended by itself, and all that it had under way as well. */
+static void died(struct devices *ds, struct device *d)
 {
     char why[VR_WORKER_MSG_MAX];
+    int status = d->last_status;
 
     if (d->report == VR_WORKER_FAILED) {
         fail(ds, d, d->why);
@@ -198,12 +212,12 @@ static void died(struct devices *ds, struct device *d, int status)
     }
     if (WIFSIGNALED(status))
         snprintf(why, sizeof(why), "worker %d was killed by signal %d%s",
-                 d->pid, WTERMSIG(status),
+                 d->last_pid, WTERMSIG(status),
                  WTERMSIG(status) == SIGSYS
                      ? " (a system call that its filter forbids)"
                      : "");
     else
-        snprintf(why, sizeof(why), "worker %d ended with code %d", d->pid,
+        snprintf(why, sizeof(why), "worker %d ended with code %d", d->last_pid,
                  WEXITSTATUS(status));
     if (!d->connected && d->starts >= MAX_STARTS) {
         fail(ds, d, why);
@@ -237,8 +251,8 @@ static void reap(struct devices *ds)
         if (!d)
             continue;
         /* Its last words may still be in the socket. */
-        while (d->sock >= 0)
-            message(ds, d);
+        while (d->sock >= 0 && message(ds, d))
+            ;
         d->pid = 0;
         if (d->state == DEV_STOPPING) {
             d->state = DEV_IDLE;
@@ -247,9 +261,17 @@ static void reap(struct devices *ds)
             vr_log(d->guest, d->id, "closed");
             continue;
         }
-        d->pid = pid;
-        died(ds, d, status);
-        d->pid = 0;
+        d->last_pid = pid;
+        d->last_status = status;
+        if (d->sock < 0) {
+            died(ds, d);
+            continue;
+        }
+        /* Its io_uring holds the socket until the last request is done. A
+         * new worker must not execute those again, nor declare the queues
+         * quiet, before that. The end of the socket tells. */
+        d->state = DEV_LEAVING;
+        d->when = ds->now + LEAVE_LIMIT;
     }
 }
 
@@ -396,8 +418,16 @@ static int due(struct devices *ds)
             kill(d->pid, SIGKILL);
             d->when = ds->now + STOP_LIMIT;
         }
+        if (d->state == DEV_LEAVING && ds->now >= d->when) {
+            vr_log(d->guest, d->id,
+                   "worker %d is gone, but its I/O is not; waiting for that",
+                   d->last_pid);
+            d->when = INT64_MAX;
+        }
         if (!d->pid && (!d->present || ds->quit)) {
             *p = d->next;
+            if (d->sock >= 0)
+                close(d->sock);
             free(d);
             ds->count--;
             continue;
@@ -406,7 +436,8 @@ static int due(struct devices *ds)
             d->state = DEV_FAILED; /* its nodes said nothing usable */
         if (d->state == DEV_IDLE && ds->now >= d->when)
             start(ds, d);
-        if ((d->state == DEV_IDLE || d->state == DEV_STOPPING) &&
+        if ((d->state == DEV_IDLE || d->state == DEV_STOPPING ||
+             (d->state == DEV_LEAVING && d->when != INT64_MAX)) &&
             (wait < 0 || d->when - ds->now < wait))
             wait = d->when > ds->now ? d->when - ds->now : 0;
         p = &d->next;

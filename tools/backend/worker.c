@@ -143,7 +143,9 @@ static int open_xen(struct worker *w, struct vr_err *err)
     }
     r = xenevtchn_bind_interdomain(w->ec, dev->ctrl_domid, dev->ctrl_port);
     if (r < 0) {
-        rc = -errno;
+        /* Xen says EINVAL when the other end is bound already: to a former
+         * worker, whose end goes with the last of its I/O. */
+        rc = errno == EINVAL ? -EBUSY : -errno;
         vr_err_set(err, "event channel %u of domain %u cannot be bound: %s",
                    dev->ctrl_port, dev->ctrl_domid, strerror(errno));
         return rc;
@@ -256,6 +258,10 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
         _exit(1);
     }
     rc = open_xen(&w, &err);
+    if (rc == -EBUSY) {
+        tell(&w, VR_WORKER_WAIT, err.text);
+        _exit(1);
+    }
     if (rc)
         goto out;
     if (w.page->req.run || w.page->counters.requests)
