@@ -79,16 +79,21 @@ def nobody(h):
     return f"{spent:.0f} s: {r.line()[:160]}"
 
 
-@group.check("backend floods after it connected: guest and broker live", 180)
+@group.check("backend floods after it connected: broker and operator live",
+             180)
 def flood(h):
     h.put("fb.cfg", driver_cfg("fb", extra="vrtest=flood"))
     cfg = h.put("fg.cfg", guest_cfg("fg", [
         device(driver="/host/cfg/fb.cfg", timeout=8)]))
     r = h.create(cfg, 100)
     if r.rc == 0:
-        # the disk never answers; the guest itself has to be fine
-        h.gx_ok("fg", "echo alive", t=20, up=60)
-        h.ok("vrctl show fg")
-        h.ok("xl destroy fg", 90)
+        # The disk never answers, so a guest that boots may wait for it for
+        # ever: such a backend can deny its own service, and nothing else.
+        time.sleep(3)
+        shown = h.show("fg")
+        require(shown["broker"], "the broker is gone")
+        begin = time.monotonic()
+        h.ok("xl destroy fg", 60)
+        require(time.monotonic() - begin < 30, "xl destroy took too long")
     h.leftovers(15)
     return "accepted, then destroyed" if r.rc == 0 else f"refused: {r.line()}"

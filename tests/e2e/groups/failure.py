@@ -35,7 +35,7 @@ def fresh(h):
 def start_io(h, mode="verify"):
     """I/O in the guest's background; its progress stands in /tmp/progress."""
     h.gx_ok("g1", "killall -9 ioload 2>/dev/null; rm -f /tmp/io /tmp/progress;"
-            f" (ioload -f /dev/vda -m {mode} -q 16 -t 120 -s 16 "
+            f" (ioload -f /dev/vda -m {mode} -q 16 -t 120 -s 4 "
             "-p /tmp/progress > /tmp/io 2>&1; echo rc $? >> /tmp/io) "
             "</dev/null >/dev/null 2>&1 & "
             "for i in $(seq 50); do test -s /tmp/progress && exit 0; "
