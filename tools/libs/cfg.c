@@ -441,16 +441,17 @@ int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
     if (!*trim(buf))
         return fail(&p, "empty: write \"id=disk0, type=block, mode=static, "
                         "size=64M, driver=FILE, target=PATH\" or take it out");
-    do {
+    for (;;) {
         comma = strchr(item, ',');
         if (comma)
             *comma = '\0';
         rc = parse_item(&p, item);
         if (rc)
             return rc;
+        if (!comma)
+            return check_required(&p);
         item = comma + 1;
-    } while (comma);
-    return check_required(&p);
+    }
 }
 
 static bool same_driver(const struct vr_dev_cfg *a, const struct vr_dev_cfg *b)
