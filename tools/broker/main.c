@@ -15,6 +15,9 @@
 #include "link.h"
 
 #define LOG_DIR "/var/log/xen"
+/* Of one process. Guest and driver domain decide how much there is to tell;
+ * the toolstack domain's disk is not theirs to fill. */
+#define LOG_MAX (4u << 20)
 
 /* The memory that ps reads; known once, in main(). */
 static struct {
@@ -24,6 +27,8 @@ static struct {
 
 void broker_log(const char *fmt, ...)
 {
+    static const char full[] = "the log is full: nothing more is written\n";
+    static size_t logged;
     char line[1024];
     struct timespec ts;
     struct tm tm;
@@ -41,8 +46,13 @@ void broker_log(const char *fmt, ...)
         return;
     n += (size_t)r < sizeof(line) - n - 1 ? (size_t)r : sizeof(line) - n - 2;
     line[n++] = '\n';
-    /* Nobody is left to be told that the log is full. */
+    if (logged > LOG_MAX)
+        return;
+    logged += n;
+    /* Nobody is left to be told that the disk is full. */
     if (write(STDERR_FILENO, line, n) < 0)
+        return;
+    if (logged > LOG_MAX && write(STDERR_FILENO, full, sizeof(full) - 1) < 0)
         return;
 }
 

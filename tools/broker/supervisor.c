@@ -33,6 +33,10 @@
 #include "xen/store.h"
 
 #define TICK_MS 5000
+/* A backend may change its nodes, and a worker that its guest has taken over
+ * may send messages, as fast as they like: so often do we look. */
+#define LOOK_MS    100
+#define CHANGED_MS 500
 
 enum step {
     STEP_IDLE,     /* nothing is known yet */
@@ -51,6 +55,7 @@ struct sdev {
     enum vr_xbstate backend;
     enum vr_fail shown;
     struct vr_stats_dev last; /* as published */
+    int64_t changed_at;       /* when the worker was last listened to */
 };
 
 struct super {
@@ -65,6 +70,8 @@ struct super {
     bool published;
     int64_t deadline; /* STEP_STARTING */
     int64_t tick;
+    bool look; /* at the backends' nodes, not before look_at */
+    int64_t look_at;
     struct sdev dev[VR_MAX_DEVICES];
     /* Set when the program is to end. */
     bool done;
@@ -180,6 +187,8 @@ static void worker_lost(struct super *s)
                   "/var/log/xen");
         return;
     }
+    if (!s->published) /* nor is xenstore open, perhaps */
+        return;
     broker_log("the worker is gone: the guest's devices are dead, destroy it");
     for (i = 0; i < s->rec.ndevs; i++)
         vr_store_state(s->xs, &s->rec, i, "failed",
@@ -500,12 +509,28 @@ static uint64_t rss_kib(pid_t pid)
     return (uint64_t)pages * sysconf(_SC_PAGESIZE) / 1024;
 }
 
+/*
+ * The link's end tells at once when xl dies, but a child of xl's may hold a
+ * copy of it: libxl forks some that run no other program.
+ */
+static void check_creator(struct super *s)
+{
+    if (s->step < STEP_PREPARED || s->step >= STEP_RUNNING ||
+        vr_proc_start(s->rec.creator) == s->rec.creator_start)
+        return;
+    broker_log("xl (process %d) is gone before the guest was complete: "
+               "undoing everything",
+               (int)s->rec.creator);
+    cleanup(s, true);
+}
+
 static void tick(struct super *s)
 {
     unsigned int i;
 
     s->tick = broker_now_ms() + TICK_MS;
-    if (s->step != STEP_READY && s->step != STEP_RUNNING)
+    check_creator(s);
+    if (s->done || (s->step != STEP_READY && s->step != STEP_RUNNING))
         return;
     if (s->stats && s->worker)
         s->stats->worker_rss_kib = rss_kib(s->worker);
@@ -539,18 +564,21 @@ static void worker_serving(struct super *s)
 
 static void worker_message(struct super *s, const struct vr_msg *msg)
 {
+    char text[sizeof(msg->text)];
     struct vr_err err;
     struct sdev *d;
+    int64_t now;
 
     switch (msg->type) {
     case VR_MSG_SERVING:
         worker_serving(s);
         return;
     case VR_MSG_ERROR:
+        vr_xs_sanitise(text, sizeof(text), msg->text, strlen(msg->text));
         if (s->step == STEP_STARTING)
-            refuse(s, msg->text);
+            refuse(s, text);
         else
-            broker_log("worker: %s", msg->text);
+            broker_log("worker: %s", text);
         return;
     }
     if (msg->dev >= s->rec.ndevs)
@@ -583,6 +611,10 @@ static void worker_message(struct super *s, const struct vr_msg *msg)
             broker_log("%s", err.text);
         return;
     case VR_MSG_CHANGED:
+        now = broker_now_ms();
+        if (now - d->changed_at < CHANGED_MS) /* the next tick's */
+            return;
+        d->changed_at = now;
         publish_stats(s, msg->dev);
         return;
     }
@@ -801,20 +833,34 @@ static void on_signal(struct super *s)
     s->done = true;
 }
 
-static void on_xenstore(struct super *s)
+static void look(struct super *s)
 {
-    bool domains = false;
     unsigned int i;
-    char **w;
 
-    while ((w = xs_check_watch(s->xs))) {
-        if (w[XS_WATCH_TOKEN][0] == 'd')
-            domains = true;
-        free(w);
-    }
+    s->look = false;
+    s->look_at = broker_now_ms() + LOOK_MS;
     /* There are few backends; which one's watch it was does not matter. */
     for (i = 0; i < s->rec.ndevs; i++)
         check_backend(s, i);
+}
+
+static void on_xenstore(struct super *s)
+{
+    bool domains = false;
+    unsigned int n;
+    char **w;
+
+    /* Bounded: see on_worker(). */
+    for (n = 0; n < 256 && (w = xs_check_watch(s->xs)); n++) {
+        if (w[XS_WATCH_TOKEN][0] == 'd')
+            domains = true;
+        else
+            s->look = true;
+        free(w);
+    }
+    /* While xl waits, each answer counts at once. */
+    if (s->look && s->step == STEP_STARTING)
+        look(s);
     if (domains)
         check_domains(s);
 }
@@ -841,8 +887,9 @@ static int time_left(const struct super *s)
 
     if (s->step == STEP_STARTING && s->deadline && s->deadline < next)
         next = s->deadline;
-    /* Before the guest exists there is nothing to look at. */
-    if (s->step < STEP_STARTING || s->step == STEP_FAILED)
+    if (s->look && s->look_at < next)
+        next = s->look_at;
+    if (s->step == STEP_IDLE)
         return -1;
     return next > now ? (int)(next - now) : 0;
 }
@@ -876,6 +923,8 @@ static void serve(struct super *s)
     if (!s->done && s->step == STEP_STARTING && s->deadline &&
         s->deadline <= now)
         start_timeout(s);
+    if (!s->done && s->look && s->look_at <= now)
+        look(s);
     if (!s->done && s->tick <= now)
         tick(s);
 }
