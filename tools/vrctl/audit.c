@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,21 +287,30 @@ static int find_domain(struct job *job, const char *what, struct vr_err *err)
 
 static int audit(struct job *job, bool pause, struct vr_err *err)
 {
+    sigset_t set, before;
     bool paused = false;
     int rc;
 
+    /* ^C must not leave the guest paused. */
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, &before);
     if (pause) {
         if (xc_domain_pause(job->xch, job->domid)) {
             rc = -errno;
             vr_err_set(err, "domain %" PRIu32 ": cannot pause it: %s",
                        job->domid, strerror(-rc));
-            return rc;
+            goto out;
         }
         paused = true;
     }
     rc = copy_table(job, err);
+out:
     if (paused)
         xc_domain_unpause(job->xch, job->domid);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (rc)
         return rc;
     declare(job);
