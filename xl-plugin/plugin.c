@@ -56,6 +56,9 @@ int vr_find_record(libxl_ctx *ctx, uint32_t domid, struct vr_record *rec)
             if (!strcmp(uuids[i], uuid))
                 rc = vr_record_load(uuid, rec, NULL);
         }
+        /* Some other domain with this uuid: nothing keeps it from that. */
+        if (!rc && rec->domid != VR_DOMID_NONE && rec->domid != domid)
+            rc = -ENOENT;
     }
     libxl_dominfo_dispose(&info);
 out:
