@@ -313,12 +313,18 @@ static void test_files(void **state)
     assert_int_equal(unlinkat(dir, path, 0), 0);
     assert_int_equal(vr_record_load_at(dir, "../../etc/passwd", &back, &err),
                      -EINVAL);
-    /* what an interrupted save leaves */
-    snprintf(path, sizeof(path), ".%s.tmp", UUID);
+    /* what an interrupted save leaves: of an earlier process with our number,
+     * and of another one, which must not be touched while it is at work */
+    snprintf(path, sizeof(path), ".%s.%d.tmp", UUID, (int)getpid());
+    fd = openat(dir, path, O_CREAT | O_WRONLY, 0644);
+    assert_true(fd >= 0);
+    close(fd);
+    snprintf(path, sizeof(path), ".%s.4194303.tmp", UUID);
     fd = openat(dir, path, O_CREAT | O_WRONLY, 0644);
     assert_true(fd >= 0);
     close(fd);
     assert_int_equal(vr_record_save_at(dir, &rec, &err), 0);
+    assert_int_equal(fstatat(dir, path, &st, 0), 0);
 
     fd = openat(dir, "README", O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0);
@@ -329,6 +335,7 @@ static void test_files(void **state)
     vr_record_remove_at(dir, UUID);
     assert_int_equal(vr_record_list_at(dir, &uuids), 0);
     free(uuids);
+    assert_int_equal(fstatat(dir, path, &st, 0), -1);
     close(dir);
 
     /* a folder that others could write to */

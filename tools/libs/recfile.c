@@ -23,7 +23,7 @@ char *vr_record_path(const char *uuid, char *buf)
 }
 
 /* A name that never fails for lack of room: uuid is checked by the caller. */
-#define NAME_LEN (VR_UUID_LEN + 16)
+#define NAME_LEN (VR_UUID_LEN + 20)
 
 static char *leaf(char *buf, const char *prefix, const char *uuid,
                   const char *suffix)
@@ -83,7 +83,7 @@ static int write_all(int fd, const char *buf, size_t len)
 
 int vr_record_save_at(int dir, const struct vr_record *rec, struct vr_err *err)
 {
-    char tmp[NAME_LEN], name[NAME_LEN], *json = NULL;
+    char tmp[NAME_LEN], name[NAME_LEN], suffix[16], *json = NULL;
     int rc, fd = -1;
 
     rc = -EINVAL;
@@ -92,7 +92,9 @@ int vr_record_save_at(int dir, const struct vr_record *rec, struct vr_err *err)
     rc = vr_record_to_json(rec, &json);
     if (rc)
         goto out;
-    leaf(tmp, ".", rec->uuid, ".tmp");
+    /* Of this process alone: broker and clean-up may write at once. */
+    snprintf(suffix, sizeof(suffix), ".%d.tmp", (int)getpid());
+    leaf(tmp, ".", rec->uuid, suffix);
     leaf(name, "", rec->uuid, ".json");
     if (unlinkat(dir, tmp, 0) && errno != ENOENT) {
         rc = -errno;
@@ -193,6 +195,24 @@ out:
     return rc;
 }
 
+/* What savers that were killed have left. */
+static void remove_tmp(int dir, const char *uuid)
+{
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *de;
+
+    if (!d) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    while ((de = readdir(d)))
+        if (de->d_name[0] == '.' && !strncmp(de->d_name + 1, uuid, VR_UUID_LEN))
+            unlinkat(dir, de->d_name, 0);
+    closedir(d);
+}
+
 void vr_record_remove_at(int dir, const char *uuid)
 {
     /* In this order: whoever is killed half-way leaves a record, by which the
@@ -203,7 +223,7 @@ void vr_record_remove_at(int dir, const char *uuid)
 
     if (!vr_uuid_valid(uuid))
         return;
-    unlinkat(dir, leaf(name, ".", uuid, ".tmp"), 0);
+    remove_tmp(dir, uuid);
     for (i = 0; i < VR_ARRAY_SIZE(suffix); i++)
         unlinkat(dir, leaf(name, "", uuid, suffix[i]), 0);
 }

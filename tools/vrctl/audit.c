@@ -281,7 +281,8 @@ static int find_domain(struct job *job, const char *what, struct vr_err *err)
     rc = guest_load(job->xch, dom_uuid(&info, uuid), &job->g, err);
     if (rc && rc != -ENOENT)
         return rc;
-    job->has_rec = !rc;
+    /* The record of another domain with this uuid declares nothing here. */
+    job->has_rec = !rc && job->g.rec.domid == job->domid;
     return 0;
 }
 
