@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -773,6 +774,29 @@ static void on_commit(struct super *s)
     check_domains(s);
 }
 
+/*
+ * xl ended before it said 'P': no domain was made, the record is all there is.
+ * An xl that lives has removed it, or will.
+ */
+static void never_begun(struct super *s)
+{
+    const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
+    unsigned int i;
+
+    s->done = true;
+    /* A process closes its files some time before it is gone. */
+    for (i = 0; i < 20; i++) {
+        if (load_record(s, NULL) || s->rec.broker ||
+            s->rec.phase != VR_PHASE_CREATING)
+            return;
+        if (vr_proc_start(s->rec.creator) != s->rec.creator_start) {
+            vr_record_remove(s->uuid);
+            return;
+        }
+        nanosleep(&step, NULL);
+    }
+}
+
 static void on_link(struct super *s)
 {
     char type, text[VR_LINK_MAX + 1];
@@ -782,7 +806,7 @@ static void on_link(struct super *s)
         return;
     if (rc) {
         if (s->step == STEP_IDLE) {
-            s->done = true;
+            never_begun(s);
             return;
         }
         broker_log("the plug-in is gone before the guest was complete: "
