@@ -4,8 +4,9 @@
  * model, and what the model asks for into events and interrupts.
  *
  * It waits at one place, in worker_run(). All that happens on a wake-up is in
- * serve_ports() and serve_timers(), which do not block, so that a worker that
- * polls for a while before it sleeps is a change of that one loop.
+ * serve_ports() and serve_timers(), which do not block. Before it sleeps it
+ * may look on for some microseconds (watch()): a guest's accesses come in
+ * groups, and to be woken costs more than to answer.
  *
  * Three kinds of events come by event channel:
  *   - a vCPU's: its slot of the ioreq page holds a request;
@@ -13,7 +14,9 @@
  * and the supervisor's messages by socket.
  *
  * A port is masked by the kernel when its event is read and has to be unmasked
- * to be heard again. That is the brake on a hostile backend: its port stays
+ * to be heard again, which happens only before the worker sleeps: while it
+ * looks by itself no event interrupts it. What came meanwhile is delivered by
+ * the unmasking. That is also the brake on a hostile backend: its port stays
  * masked as long as the guest has an interrupt to acknowledge (what the
  * backend has to say can wait in the control page), and for a while when its
  * events turn out to be about nothing.
@@ -26,6 +29,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 /* First: it asks Xen's public headers for the toolstack's part. */
@@ -56,6 +60,12 @@
 /* At most so often does the supervisor hear of one device. */
 #define TELL_MS 1000
 
+/* Looking on before sleeping: even when that pays all the time, the other
+ * descriptors are looked at so often. */
+#define LOOK_MS 5
+/* After looking in vain so many occasions are let pass at the most. */
+#define SKIP_MAX 255
+
 struct worker;
 
 struct device {
@@ -77,6 +87,7 @@ struct device {
     bool gone;
 
     bool masked;
+    bool excused;        /* watch() has seen what its next event is about */
     int64_t hold_until;  /* a vCPU waits: its time limit; 0: none */
     int64_t quiet_until; /* throttled; 0: not */
     int64_t period;
@@ -88,6 +99,7 @@ struct device {
 
 struct vcpu {
     evtchn_port_t port;
+    bool masked;
     bool held;
     unsigned int dev; /* of which device a write is incomplete */
     ioreq_t req;      /* the private copy of it */
@@ -112,6 +124,11 @@ struct worker {
 
     evtchn_port_t unmask[BATCH];
     unsigned int nunmask;
+
+    int64_t poll_ns;      /* how long to look on; 0: never */
+    int64_t looked;       /* when the descriptors were last looked at, ms */
+    unsigned int skip;    /* occasions not to be used */
+    unsigned int penalty; /* how many after the next failure */
 
     int64_t now;         /* when this wake-up began */
     int64_t counters_at; /* 0: nothing has happened since the last copy */
@@ -243,10 +260,9 @@ static bool collect(struct device *d)
     if (vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED)
         return false;
     queues = vr_ctrl_collect(&d->page->intr);
-    if (!queues)
+    if (!(queues & vr_mmio_queues(&d->mmio)))
         return false;
-    if (queues & vr_mmio_queues(&d->mmio))
-        vr_mmio_interrupt(&d->mmio);
+    vr_mmio_interrupt(&d->mmio);
     return true;
 }
 
@@ -344,22 +360,22 @@ static void look(struct device *d)
     take_status(d);
     take_ack(d);
     collect(d);
-    rearm(d);
 }
 
-static void backend_event(struct device *d)
+/* Returns whether it was about something. */
+static bool backend_event(struct device *d)
 {
     bool useful;
 
     d->stats->intr_events++;
     d->masked = true;
     if (d->gone)
-        return;
+        return false;
     useful = collect(d);
     useful |= take_ack(d);
     /* The backend decides how often its state changes: counts as idle. */
     take_status(d);
-    if (!useful) {
+    if (!useful && !d->excused) {
         if (d->w->now - d->period >= THROTTLE_MS) {
             d->period = d->w->now;
             d->idle_events = 0;
@@ -367,12 +383,14 @@ static void backend_event(struct device *d)
         if (++d->idle_events > IDLE_EVENTS)
             d->quiet_until = d->w->now + THROTTLE_MS;
     }
-    rearm(d);
+    d->excused = false;
+    return useful;
 }
 
 /* ---- guest accesses ---- */
 
-static void vcpu_event(struct worker *w, unsigned int v)
+/* Returns whether the vCPU had something to ask. */
+static bool vcpu_event(struct worker *w, unsigned int v)
 {
     ioreq_t *slot = &w->ioreqs->vcpu_ioreq[v];
     struct vcpu *vcpu = &w->vcpu[v];
@@ -380,9 +398,8 @@ static void vcpu_event(struct worker *w, unsigned int v)
     uint32_t isr;
     int i;
 
-    unmask(w, vcpu->port);
     if (vcpu->held || slot->state != STATE_IOREQ_READY)
-        return;
+        return false;
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     slot->state = STATE_IOREQ_INPROCESS;
     vcpu->req = *slot;
@@ -390,7 +407,7 @@ static void vcpu_event(struct worker *w, unsigned int v)
     if (i < 0) {
         ioreq_refuse(&vcpu->req);
         vcpu_done(w, v);
-        return;
+        return true;
     }
     d = &w->dev[i];
     isr = vr_mmio_isr(&d->mmio);
@@ -408,44 +425,44 @@ static void vcpu_event(struct worker *w, unsigned int v)
         look(d);
     /* Another vCPU's write may have completed by this one's. */
     release(d);
+    return true;
 }
 
 /* ---- the loop ---- */
 
-static void serve_port(struct worker *w, evtchn_port_t port)
+static bool serve_port(struct worker *w, evtchn_port_t port)
 {
     unsigned int i;
 
     for (i = 0; i < w->nvcpus; i++) {
         if (w->vcpu[i].port == port) {
-            vcpu_event(w, i);
-            return;
+            w->vcpu[i].masked = true;
+            return vcpu_event(w, i);
         }
     }
     for (i = 0; i < w->ndevs; i++) {
-        if (w->dev[i].port == port) {
-            backend_event(&w->dev[i]);
-            return;
-        }
+        if (w->dev[i].port == port)
+            return backend_event(&w->dev[i]);
     }
+    return false;
 }
 
-/* All ports that have an event, each once. Returns how many there were. */
-static unsigned int serve_ports(struct worker *w)
+/* All ports that have an event, each once. True when one was of use. */
+static bool serve_ports(struct worker *w)
 {
     evtchn_port_t ports[BATCH];
     ssize_t r = read(w->evtchn_fd, ports, sizeof(ports));
+    bool useful = false;
     unsigned int i, n;
 
     if (r < 0)
-        return 0;
+        return false;
     n = r / sizeof(ports[0]);
     for (i = 0; i < n; i++)
-        serve_port(w, ports[i]);
-    flush_unmask(w);
+        useful |= serve_port(w, ports[i]);
     if (n && !w->counters_at)
         w->counters_at = w->now + COUNTERS_MS;
-    return n;
+    return useful;
 }
 
 static void tell_failure(struct device *d)
@@ -481,7 +498,119 @@ static void serve_timers(struct worker *w)
     }
     if (count)
         w->counters_at = 0;
+}
+
+/* From here on whatever happens is told by an event. */
+static void hear(struct worker *w)
+{
+    unsigned int i;
+
+    for (i = 0; i < w->nvcpus; i++) {
+        if (!w->vcpu[i].masked)
+            continue;
+        w->vcpu[i].masked = false;
+        unmask(w, w->vcpu[i].port);
+    }
+    for (i = 0; i < w->ndevs; i++)
+        rearm(&w->dev[i]);
     flush_unmask(w);
+}
+
+/* ---- looking on ---- */
+
+static int64_t clock_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+/* Has this backend news that matter now? A throttled one has to wait. */
+static bool has_news(const struct device *d)
+{
+    uint64_t intr = __atomic_load_n(&d->page->intr, __ATOMIC_RELAXED);
+
+    if (d->gone || d->quiet_until)
+        return false;
+    if (intr & vr_mmio_queues(&d->mmio) &&
+        !(vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED))
+        return true;
+    return d->generation && !d->acked &&
+           vr_ctrl_acked(d->page, d->generation);
+}
+
+/* One look at all there is; serves what it finds. */
+static bool look_around(struct worker *w)
+{
+    bool found = false;
+    unsigned int i;
+
+    for (i = 0; i < w->nvcpus; i++) {
+        if (w->ioreqs->vcpu_ioreq[i].state == STATE_IOREQ_READY)
+            found |= vcpu_event(w, i);
+    }
+    for (i = 0; i < w->ndevs; i++) {
+        struct device *d = &w->dev[i];
+
+        if (!has_news(d))
+            continue;
+        take_ack(d);
+        collect(d);
+        d->excused = d->masked;
+        found = true;
+    }
+    return found;
+}
+
+/*
+ * After something was served: looks on for poll_ns, anew after each find.
+ * When nothing came in that time, the next occasions are let pass, more of
+ * them with each failure, so that the processor is not kept from those that
+ * we wait for. Bounded by LOOK_MS.
+ */
+static void watch(struct worker *w)
+{
+    int64_t end;
+    bool found = false;
+    unsigned int n = 0;
+
+    if (!w->poll_ns)
+        return;
+    if (w->skip) {
+        w->skip--;
+        return;
+    }
+    end = clock_ns() + w->poll_ns;
+    for (;;) {
+        if (look_around(w)) {
+            found = true;
+            w->now = broker_now_ms();
+            if (w->now - w->looked >= LOOK_MS)
+                break;
+            end = clock_ns() + w->poll_ns;
+        } else if (!(++n % 8) && clock_ns() >= end) {
+            break;
+        }
+        cpu_relax();
+    }
+    if (found) {
+        w->penalty /= 2;
+    } else {
+        w->penalty = w->penalty * 2 + 1;
+        if (w->penalty > SKIP_MAX)
+            w->penalty = SKIP_MAX;
+        w->skip = w->penalty;
+    }
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -702,6 +831,7 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
     struct vr_msg serving = {.type = VR_MSG_SERVING, .dev = VR_MSG_NO_DEV};
     struct vr_err err = {.text = ""};
     struct pollfd p[2];
+    unsigned int i;
 
     prctl(PR_SET_NAME, "vr-worker");
     broker_title("vr-worker %s", rec->name);
@@ -710,23 +840,34 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
     w->sock = sock;
     w->arch = &vr_arch_arm;
     w->ndevs = rec->ndevs;
+    for (i = 0; i < rec->ndevs; i++) {
+        int64_t ns = rec->devs[i].cfg.poll_us * INT64_C(1000);
+
+        if (ns > w->poll_ns)
+            w->poll_ns = ns;
+    }
     if (start(w, &err))
         die(w, VR_MSG_NO_DEV, err.text);
     broker_msg_send(sock, &serving);
     p[0] = (struct pollfd){.fd = w->evtchn_fd, .events = POLLIN};
     p[1] = (struct pollfd){.fd = sock, .events = POLLIN};
     for (;;) {
+        bool served = false;
+
         w->now = broker_now_ms();
         serve_timers(w);
+        hear(w);
         if (poll(p, 2, time_left(w)) < 0 && errno != EINTR)
             die(w, VR_MSG_NO_DEV, "broker's worker: poll failed");
-        w->now = broker_now_ms();
+        w->now = w->looked = broker_now_ms();
         /* One device's backend cannot cause this: each port counts once. */
         if (p[0].revents & POLLERR)
             die(w, VR_MSG_NO_DEV, "broker's worker: event channels overflow");
         if (p[0].revents & POLLIN)
-            serve_ports(w);
+            served = serve_ports(w);
         if (p[1].revents)
             serve_supervisor(w);
+        if (served)
+            watch(w);
     }
 }
