@@ -43,7 +43,7 @@ static void every_reason_has_a_text(void **state)
     unsigned int i, j;
 
     (void)state;
-    for (i = VR_FAIL_NONE; i <= VR_FAIL_GONE + 1; i++) {
+    for (i = VR_FAIL_NONE; i <= VR_FAIL_SILENT + 1; i++) {
         const char *text = vr_fail_text(i);
 
         assert_non_null(text);
@@ -51,6 +51,18 @@ static void every_reason_has_a_text(void **state)
         for (j = 0; j < i; j++)
             assert_string_not_equal(text, vr_fail_text(j));
     }
+}
+
+static void a_failure_counts_more_than_silence(void **state)
+{
+    struct vr_stats_dev s = {.silent = 1};
+
+    (void)state;
+    assert_int_equal(vr_stats_why(&s), VR_FAIL_SILENT);
+    s.failed = VR_FAIL_GONE;
+    assert_int_equal(vr_stats_why(&s), VR_FAIL_GONE);
+    s.failed = s.silent = 0;
+    assert_int_equal(vr_stats_why(&s), VR_FAIL_NONE);
 }
 
 static void reader_sees_what_the_writer_writes(void **state)
@@ -123,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_reason_has_a_text),
+        cmocka_unit_test(a_failure_counts_more_than_silence),
         cmocka_unit_test_teardown(reader_sees_what_the_writer_writes, teardown),
         cmocka_unit_test_teardown(a_new_file_begins_empty, teardown),
         cmocka_unit_test_teardown(bad_files, teardown),

@@ -100,15 +100,6 @@ static void average(int64_t *avg, int64_t sample)
     *avg += (sample - *avg) / 8;
 }
 
-static inline void cpu_relax(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield" ::: "memory");
-#endif
-}
-
 static struct vr_ctrl_counters *counters(struct vr_loop *l)
 {
     return &l->cfg.page->counters;
@@ -573,7 +564,7 @@ static bool poll_rings(struct vr_loop *l)
         if (__atomic_load_n(&l->cfg.page->generation, __ATOMIC_RELAXED) !=
             l->generation)
             return true;
-        cpu_relax();
+        vr_cpu_relax();
         if (!(++n % 16))
             l->now = clock_ns();
     }

@@ -475,7 +475,9 @@ static void show_failure(struct super *s, unsigned int i, enum vr_fail fail)
     if (d->gone) /* said already, and better */
         return;
     vr_store_state(s->xs, &s->rec, i,
-                   fail == VR_FAIL_NONE ? "connected" : "failed",
+                   fail == VR_FAIL_NONE     ? "connected"
+                   : fail == VR_FAIL_SILENT ? "waiting"
+                                            : "failed",
                    fail == VR_FAIL_NONE ? "" : vr_fail_text(fail));
 }
 
@@ -487,7 +489,7 @@ static void publish_stats(struct super *s, unsigned int i)
         return;
     /* One copy: the worker may be writing, or lying. */
     memcpy(&now, &s->stats->dev[i], sizeof(now));
-    show_failure(s, i, now.failed);
+    show_failure(s, i, vr_stats_why(&now));
     if (!memcmp(&now, &s->dev[i].last, sizeof(now)))
         return;
     s->dev[i].last = now;

@@ -54,6 +54,11 @@
  * come without an event, when the broker was not listening. */
 #define SEEK_MS     200
 #define COUNTERS_MS 1000
+/* A backend in use is asked so often whether it is there (a driver domain that
+ * was paused or has panicked causes no event on Arm), and has so long to
+ * answer before the operator hears of it. */
+#define PING_MS   5000
+#define SILENT_MS 4000
 /* So many events about nothing in a period, then silence for a period. */
 #define IDLE_EVENTS 64
 #define THROTTLE_MS 10
@@ -93,6 +98,8 @@ struct device {
     int64_t period;
     unsigned int idle_events;
 
+    int64_t ping_at;  /* of the last question; 0: none */
+    int64_t ping_due; /* when to look after it again; 0: never */
     enum vr_fail told;
     int64_t told_at;
 };
@@ -465,9 +472,37 @@ static bool serve_ports(struct worker *w)
     return useful;
 }
 
+static bool in_use(const struct device *d)
+{
+    return d->connected && !d->gone && vr_mmio_queues(&d->mmio);
+}
+
+static void ping(struct device *d)
+{
+    bool pending =
+        __atomic_load_n(&d->page->kick, __ATOMIC_RELAXED) & VR_CTRL_PING;
+
+    d->ping_due = 0;
+    if (!in_use(d)) {
+        d->stats->silent = 0;
+    } else if (pending) {
+        d->stats->silent = d->w->now - d->ping_at >= SILENT_MS;
+        d->ping_due =
+            d->stats->silent ? d->w->now + PING_MS : d->ping_at + SILENT_MS;
+    } else {
+        d->stats->silent = 0;
+        if (!d->ping_at || d->w->now - d->ping_at >= PING_MS) {
+            d->ping_at = d->w->now;
+            if (vr_ctrl_post(&d->page->kick, VR_CTRL_PING))
+                notify_backend(d);
+        }
+        d->ping_due = d->ping_at + PING_MS;
+    }
+}
+
 static void tell_failure(struct device *d)
 {
-    enum vr_fail fail = vr_mmio_failed(&d->mmio);
+    enum vr_fail fail = vr_stats_why(d->stats);
 
     if (fail == d->told || d->w->now - d->told_at < TELL_MS)
         return;
@@ -494,6 +529,7 @@ static void serve_timers(struct worker *w)
             look(d);
         if (count)
             vr_ctrl_take_counters(d->page, &d->stats->b);
+        ping(d);
         tell_failure(d);
     }
     if (count)
@@ -526,15 +562,6 @@ static int64_t clock_ns(void)
     return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-static inline void cpu_relax(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield" ::: "memory");
-#endif
-}
-
 /* Has this backend news that matter now? A throttled one has to wait. */
 static bool has_news(const struct device *d)
 {
@@ -545,8 +572,7 @@ static bool has_news(const struct device *d)
     if (intr & vr_mmio_queues(&d->mmio) &&
         !(vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED))
         return true;
-    return d->generation && !d->acked &&
-           vr_ctrl_acked(d->page, d->generation);
+    return d->generation && !d->acked && vr_ctrl_acked(d->page, d->generation);
 }
 
 /* One look at all there is; serves what it finds. */
@@ -566,7 +592,7 @@ static bool look_around(struct worker *w)
             continue;
         take_ack(d);
         collect(d);
-        d->excused = d->masked;
+        d->excused = true;
         found = true;
     }
     return found;
@@ -601,7 +627,7 @@ static void watch(struct worker *w)
         } else if (!(++n % 8) && clock_ns() >= end) {
             break;
         }
-        cpu_relax();
+        vr_cpu_relax();
     }
     if (found) {
         w->penalty /= 2;
@@ -631,6 +657,7 @@ static int time_left(const struct worker *w)
         next = earlier(next, d->quiet_until);
         if (d->seek && !d->gone)
             next = earlier(next, w->now + SEEK_MS);
+        next = earlier(next, d->ping_due);
     }
     if (!next)
         return -1;
@@ -846,6 +873,9 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
         if (ns > w->poll_ns)
             w->poll_ns = ns;
     }
+    /* Timers and the supervisor wait no longer than this. */
+    if (w->poll_ns > LOOK_MS * INT64_C(1000000))
+        w->poll_ns = LOOK_MS * INT64_C(1000000);
     if (start(w, &err))
         die(w, VR_MSG_NO_DEV, err.text);
     broker_msg_send(sock, &serving);

@@ -30,6 +30,10 @@
 #define VR_CTRL_MAGIC   0x43525256u /* "VRRC" in memory */
 #define VR_CTRL_VERSION 1u
 
+/* In the kick word, beside the queues' bits: "are you there?". A backend that
+ * takes the word answers by that alone. */
+#define VR_CTRL_PING (UINT64_C(1) << 63)
+
 struct vr_ctrl_queue {
     uint64_t desc;   /* DMA addresses of the three areas (virtio 1.2, 2.7) */
     uint64_t driver; /* available ring */

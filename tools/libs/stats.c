@@ -35,9 +35,20 @@ const char *vr_fail_text(enum vr_fail fail)
     case VR_FAIL_GONE:
         return "the driver domain is gone: the guest's requests wait; destroy "
                "the guest and create it again";
+    case VR_FAIL_SILENT:
+        return "the backend does not answer: see whether its driver domain is "
+               "paused, panicked or overloaded; the guest's requests wait and "
+               "go on when it answers";
     }
     return "failed for an unknown reason: broker and vrctl are of different "
            "versions; install matching ones";
+}
+
+enum vr_fail vr_stats_why(const struct vr_stats_dev *s)
+{
+    if (s->failed)
+        return (enum vr_fail)s->failed;
+    return s->silent ? VR_FAIL_SILENT : VR_FAIL_NONE;
 }
 
 static struct vr_stats *map(int fd, int prot)

@@ -33,7 +33,9 @@ struct vr_stats_dev {
     uint32_t failed;       /* enum vr_fail */
     uint64_t features;     /* negotiated */
     uint32_t backend;      /* enum vr_ctrl_status, as last seen */
+    uint32_t silent;       /* 1: the backend has not answered for a while */
     uint32_t nqueues;
+    uint32_t pad;
     struct vr_stats_queue q[VR_MAX_QUEUES];
     struct vr_ctrl_counters b; /* the backend's own counters, unverified */
 };
@@ -47,6 +49,7 @@ enum vr_fail {
     VR_FAIL_BACKEND,  /* backend reported a failure */
     VR_FAIL_TIMEOUT,  /* backend did not answer in time */
     VR_FAIL_GONE,     /* driver domain or backend process is gone */
+    VR_FAIL_SILENT,   /* no failure yet: the backend does not answer */
 };
 
 struct vr_stats {
@@ -56,6 +59,9 @@ struct vr_stats {
     uint64_t worker_rss_kib;
     struct vr_stats_dev dev[VR_MAX_DEVICES];
 };
+
+/** vr_stats_why() - why device @s does not work at present. */
+enum vr_fail vr_stats_why(const struct vr_stats_dev *s);
 
 /** vr_fail_text() - one line: why, and what to do. Never NULL. */
 const char *vr_fail_text(enum vr_fail fail);

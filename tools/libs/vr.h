@@ -38,6 +38,18 @@
 
 #define VR_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+#if defined(__x86_64__)
+#define VR_RELAX "pause"
+#else
+#define VR_RELAX "yield"
+#endif
+
+/** vr_cpu_relax() - for loops that wait for another processor's store. */
+static inline void vr_cpu_relax(void)
+{
+    __asm__ volatile(VR_RELAX ::: "memory");
+}
+
 /* One line for a person: no newline, always terminated. */
 struct vr_err {
     char text[384];

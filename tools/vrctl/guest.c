@@ -123,7 +123,6 @@ void guest_dev_state(struct xs_handle *xs, const struct guest *g,
                  "access to a device; destroy it");
         return;
     }
-    if (stats && i < stats->ndevs && stats->dev[i].failed && !why[0])
-        snprintf(why, wsize, "%s",
-                 vr_fail_text((enum vr_fail)stats->dev[i].failed));
+    if (stats && i < stats->ndevs && vr_stats_why(&stats->dev[i]) && !why[0])
+        snprintf(why, wsize, "%s", vr_fail_text(vr_stats_why(&stats->dev[i])));
 }

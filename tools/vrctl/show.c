@@ -126,7 +126,7 @@ static void print_stats(const struct vr_stats_dev *s)
     size_t i;
 
     printf("  status        0x%02" PRIx32 ", features 0x%" PRIx64 ", %s\n",
-           s->status, s->features, vr_fail_text((enum vr_fail)s->failed));
+           s->status, s->features, vr_fail_text(vr_stats_why(s)));
     if (nq > VR_MAX_QUEUES)
         nq = VR_MAX_QUEUES;
     for (q = 0; q < nq; q++) {
@@ -218,8 +218,8 @@ static void json_stats(yajl_gen j, const struct vr_stats_dev *s)
 
     json_u64(j, "status", s->status);
     json_u64(j, "features", s->features);
-    json_u64(j, "failed", s->failed);
-    json_str(j, "failed_text", vr_fail_text((enum vr_fail)s->failed));
+    json_u64(j, "failed", vr_stats_why(s));
+    json_str(j, "failed_text", vr_fail_text(vr_stats_why(s)));
     if (nq > VR_MAX_QUEUES)
         nq = VR_MAX_QUEUES;
     json_key(j, "rings");
