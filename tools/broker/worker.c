@@ -65,9 +65,10 @@
 /* At most so often does the supervisor hear of one device. */
 #define TELL_MS 1000
 
-/* Looking on before sleeping: even when that pays all the time, the other
- * descriptors are looked at so often. */
+/* Looking on before sleeping: however long that pays, and whatever poll= says,
+ * the descriptors and timers have their turn so often. */
 #define LOOK_MS 5
+#define LOOK_NS (LOOK_MS * INT64_C(1000000))
 /* After looking in vain so many occasions are let pass at the most. */
 #define SKIP_MAX 255
 
@@ -244,13 +245,13 @@ static void release(struct device *d)
 /* Is the port to be heard? See the comment at the top. */
 static void rearm(struct device *d)
 {
-    if (!d->masked || d->gone)
+    /* First of all, or a guest that acknowledges nothing keeps us awake. */
+    if (d->quiet_until <= d->w->now)
+        d->quiet_until = 0;
+    if (!d->masked || d->gone || d->quiet_until)
         return;
     if (vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED && !vr_mmio_unquiet(&d->mmio))
         return;
-    if (d->quiet_until > d->w->now)
-        return;
-    d->quiet_until = 0;
     d->masked = false;
     unmask(d->w, d->port);
 }
@@ -871,7 +872,7 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
         int64_t ns = rec->devs[i].cfg.poll_us * INT64_C(1000);
 
         if (ns > w->poll_ns)
-            w->poll_ns = ns;
+            w->poll_ns = ns < LOOK_NS ? ns : LOOK_NS;
     }
     /* Timers and the supervisor wait no longer than this. */
     if (w->poll_ns > LOOK_MS * INT64_C(1000000))
