@@ -369,6 +369,15 @@ static void indirect_next(void **state)
     expect_fault(VR_VQ_INDIRECT_NEXT, DATA);
 }
 
+/* The table is the queue's own descriptor table: each look would lead back. */
+static void indirect_is_the_queue(void **state)
+{
+    (void)state;
+    ring_desc(&f.r, 0, f.r.cfg.desc, 32, RING_F_INDIRECT, 0);
+    ring_add(&f.r, 0);
+    expect_fault(VR_VQ_INDIRECT_NESTED, f.r.cfg.desc);
+}
+
 static void indirect_nested(void **state)
 {
     struct vr_vring_desc *t = ring_at(&f.r, DATA);
@@ -693,6 +702,7 @@ int main(void)
         T(indirect_outside),
         T(indirect_next),
         T(indirect_nested),
+        T(indirect_is_the_queue),
         T(indirect_next_range),
         T(indirect_loop),
         T(broken_by_device),

@@ -288,6 +288,7 @@ static int read_chain(struct vr_vq *vq, uint16_t head, struct vr_chain *chain)
 {
     const struct vr_vring_desc *table = vq->desc;
     unsigned int entries = vq->size, i = head, steps = 0;
+    bool nested = false;
     int rc;
 
     chain->head = head;
@@ -299,7 +300,7 @@ static int read_chain(struct vr_vq *vq, uint16_t head, struct vr_chain *chain)
         if (d.flags & DESC_F_INDIRECT) {
             if (!vq->indirect)
                 return broken(vq, VR_VQ_INDIRECT_OFF, d.addr);
-            if (table != vq->desc)
+            if (nested)
                 return broken(vq, VR_VQ_INDIRECT_NESTED, d.addr);
             if (d.flags & DESC_F_NEXT)
                 return broken(vq, VR_VQ_INDIRECT_NEXT, d.addr);
@@ -310,6 +311,7 @@ static int read_chain(struct vr_vq *vq, uint16_t head, struct vr_chain *chain)
                 return broken(vq, VR_VQ_OUTSIDE, d.addr);
             entries = d.len / 16;
             i = 0;
+            nested = true;
             continue;
         }
         /* A chain longer than the queue is a loop, or as good as one. */
