@@ -46,8 +46,8 @@ class Group:
         return add
 
     def many(self, name, limit=60):
-        """Declare a function that makes many checks in one go: it returns
-        (name, why it failed or None, seconds) for each."""
+        """Declare a generator of many checks alike: it yields (name, why it
+        failed or None, seconds) for each, as they come."""
         def add(fn):
             fn.many = True
             self.checks.append((name, fn, limit))
@@ -89,6 +89,11 @@ class Report:
         """Run one check; True when it did not fail."""
         begin = time.monotonic()
         try:
+            if getattr(fn, "many", False):
+                for row, why, seconds in fn(*args):
+                    self.line("FAIL" if why else "PASS", f"{name}: {row}",
+                              seconds, why or "")
+                return True
             note = fn(*args)
         except Skip as skip:
             self.line("SKIP", name, time.monotonic() - begin, str(skip))
@@ -103,11 +108,6 @@ class Report:
             self.line("FAIL", name, time.monotonic() - begin,
                       f"{type(error).__name__}: {error}")
             return False
-        if getattr(fn, "many", False):
-            for row, why, seconds in note:
-                self.line("FAIL" if why else "PASS", f"{name}: {row}",
-                          seconds, why or "")
-            return True
         self.line("PASS", name, time.monotonic() - begin,
                   note if isinstance(note, str) else "")
         return True
