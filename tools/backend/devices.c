@@ -372,6 +372,17 @@ static void look_at(struct devices *ds, uint32_t guest, const char *id)
 }
 
 /* Anything may have changed: look at all of it, there is not much. */
+/* Its nodes cannot be read now: that does not take a device away. */
+static void keep_guest(struct devices *ds, uint32_t guest)
+{
+    struct device *d;
+
+    for (d = ds->list; d; d = d->next) {
+        if (d->guest == guest)
+            d->present = true;
+    }
+}
+
 static void scan(struct devices *ds)
 {
     unsigned int ng = 0, ni, i, k;
@@ -393,6 +404,8 @@ static void scan(struct devices *ds)
         snprintf(path, sizeof(path), ROOT "/%u", (uint32_t)guest);
         ni = 0;
         ids = xs_directory(ds->xs, XBT_NULL, path, &ni);
+        if (!ids && errno != ENOENT)
+            keep_guest(ds, guest);
         for (k = 0; k < ni; k++)
             look_at(ds, guest, ids[k]);
         free(ids);
