@@ -42,8 +42,8 @@ int main(int argc, char **argv)
         if (rc)
             break;
         mapped = now_ms();
-        rc = vr_gntent_grant_range(gt.entries, COUNT, 0, FIRST_GFN, false,
-                                   NULL);
+        rc =
+            vr_gntent_grant_range(gt.entries, COUNT, 0, FIRST_GFN, false, NULL);
         printf("%.3f %.3f\n", mapped - start, now_ms() - mapped);
         vr_gntent_revoke_range(gt.entries, COUNT);
         vr_gtable_unmap(&gt);

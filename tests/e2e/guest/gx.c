@@ -118,8 +118,7 @@ int main(int argc, char **argv)
         if (step < 100000)
             step += step / 4;
         value = node(xs, dom, "data/vr-test/rc");
-        if (value &&
-            sscanf(value, "%lu %d %d", &got, &rc, &pieces) == 3 &&
+        if (value && sscanf(value, "%lu %d %d", &got, &rc, &pieces) == 3 &&
             got == seq)
             break;
         if (!value) {

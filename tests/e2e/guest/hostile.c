@@ -78,17 +78,28 @@ int main(int argc, char **argv)
 
     while ((opt = getopt(argc, argv, "g:b:m:r:w:c")) != -1) {
         switch (opt) {
-        case 'g': h.victim = strtoul(optarg, NULL, 0); break;
-        case 'b': h.self = strtoul(optarg, NULL, 0); break;
-        case 'm': h.ram = parse(optarg); break;
-        case 'r': h.refs = strtoul(optarg, NULL, 0); break;
-        case 'c': h.control = true; break;
+        case 'g':
+            h.victim = strtoul(optarg, NULL, 0);
+            break;
+        case 'b':
+            h.self = strtoul(optarg, NULL, 0);
+            break;
+        case 'm':
+            h.ram = parse(optarg);
+            break;
+        case 'r':
+            h.refs = strtoul(optarg, NULL, 0);
+            break;
+        case 'c':
+            h.control = true;
+            break;
         case 'w':
             if (h.nwindows == MAX_WINDOWS)
                 return 2;
             h.window[h.nwindows++] = parse(optarg);
             break;
-        default: return 2;
+        default:
+            return 2;
         }
     }
     if (!h.victim || !h.ram.count)

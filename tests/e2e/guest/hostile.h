@@ -18,12 +18,12 @@ struct range {
 
 struct hostile {
     uint32_t victim, self;
-    bool control; /* run in dom0: only what harms nobody, should succeed */
+    bool control;     /* run in dom0: only what harms nobody, should succeed */
     struct range ram; /* the victim's memory, in pages */
     uint32_t refs;    /* grant references to try: 0 .. refs - 1 */
     unsigned int nwindows;
     struct range window[MAX_WINDOWS]; /* granted to this domain */
-    bool first; /* of the JSON list */
+    bool first;                       /* of the JSON list */
 };
 
 /* The outcome of one kind of attempt. */

@@ -84,9 +84,9 @@ static int gnttab_op(xencall_handle *call, int op, void *arg, unsigned int n)
 static void map_refs(struct hostile *h, bool inside, bool readonly)
 {
     struct tally t = {
-        .name = inside ? (readonly ? "grant_map_ro_inside" : "grant_map_inside")
-                       : (readonly ? "grant_map_ro_outside"
-                                   : "grant_map_outside"),
+        .name = inside
+                    ? (readonly ? "grant_map_ro_inside" : "grant_map_inside")
+                    : (readonly ? "grant_map_ro_outside" : "grant_map_outside"),
         .expect = inside ? "allowed" : "refused",
         .grant = true,
     };

@@ -70,7 +70,10 @@ OP(bufioreq_page)
 {
     return resource(x, g, XENMEM_resource_ioreq_server, 0, 1);
 }
-OP(vmtrace) { return resource(x, g, XENMEM_resource_vmtrace_buf, 0, 0); }
+OP(vmtrace)
+{
+    return resource(x, g, XENMEM_resource_vmtrace_buf, 0, 0);
+}
 OP(physmap_grant)
 {
     return xc_domain_add_to_physmap(x->xc, g, XENMAPSPACE_grant_table, 0,
@@ -87,9 +90,8 @@ OP(physmap_into_victim)
     xen_pfn_t gfn = 0x180102;
     int err = 0, r;
 
-    r = xc_domain_add_to_physmap_batch(x->xc, g, x->h->self,
-                                       XENMAPSPACE_gmfn_foreign, 1, &idx,
-                                       &gfn, &err);
+    r = xc_domain_add_to_physmap_batch(
+        x->xc, g, x->h->self, XENMAPSPACE_gmfn_foreign, 1, &idx, &gfn, &err);
     if (!r && err)
         errno = -err;
     return r || err ? -1 : 0;
@@ -116,7 +118,10 @@ OP(maximum_gpfn)
 
     return xc_domain_maximum_gpfn(x->xc, g, &pfn) < 0 ? -1 : 0;
 }
-OP(claim_pages) { return xc_domain_claim_pages(x->xc, g, 1); }
+OP(claim_pages)
+{
+    return xc_domain_claim_pages(x->xc, g, 1);
+}
 
 /* -- grants -- */
 
@@ -176,14 +181,29 @@ OP(evtchn_status)
 
     return xc_evtchn_status(x->xc, &s);
 }
-OP(evtchn_reset) { return xc_evtchn_reset(x->xc, g); }
+OP(evtchn_reset)
+{
+    return xc_evtchn_reset(x->xc, g);
+}
 
 /* -- domctl, sysctl and friends -- */
 
-OP(pause_) { return xc_domain_pause(x->xc, g); }
-OP(unpause) { return xc_domain_unpause(x->xc, g); }
-OP(destroy) { return xc_domain_destroy(x->xc, g); }
-OP(shutdown_) { return xc_domain_shutdown(x->xc, g, 3); }
+OP(pause_)
+{
+    return xc_domain_pause(x->xc, g);
+}
+OP(unpause)
+{
+    return xc_domain_unpause(x->xc, g);
+}
+OP(destroy)
+{
+    return xc_domain_destroy(x->xc, g);
+}
+OP(shutdown_)
+{
+    return xc_domain_shutdown(x->xc, g, 3);
+}
 OP(getinfo)
 {
     xc_dominfo_t info;
@@ -211,8 +231,14 @@ OP(set_target_victim)
 {
     return xc_domain_set_target(x->xc, g, x->h->self);
 }
-OP(setmaxmem) { return xc_domain_setmaxmem(x->xc, g, 65536); }
-OP(max_vcpus) { return xc_domain_max_vcpus(x->xc, g, 1); }
+OP(setmaxmem)
+{
+    return xc_domain_setmaxmem(x->xc, g, 65536);
+}
+OP(max_vcpus)
+{
+    return xc_domain_max_vcpus(x->xc, g, 1);
+}
 OP(vcpu_context)
 {
     vcpu_guest_context_any_t c;
@@ -228,8 +254,7 @@ OP(vcpu_info)
 OP(memory_mapping)
 {
     (void)g;
-    return xc_domain_memory_mapping(x->xc, x->h->self, 0x180104, 0x40000, 1,
-                                    1);
+    return xc_domain_memory_mapping(x->xc, x->h->self, 0x180104, 0x40000, 1, 1);
 }
 OP(memory_mapping_victim)
 {
@@ -245,7 +270,10 @@ OP(irq_permission)
     (void)g;
     return xc_domain_irq_permission(x->xc, x->h->self, 33, 1);
 }
-OP(debug_control) { return xc_domain_debug_control(x->xc, g, 1, 0); }
+OP(debug_control)
+{
+    return xc_domain_debug_control(x->xc, g, 1, 0);
+}
 OP(physinfo)
 {
     xc_physinfo_t p = {0};
@@ -303,24 +331,36 @@ OP(ioreq_info)
 
     return xendevicemodel_get_ioreq_server_info(x->dm, g, 0, &a, &b, &p);
 }
-OP(ioreq_destroy) { return xendevicemodel_destroy_ioreq_server(x->dm, g, 0); }
+OP(ioreq_destroy)
+{
+    return xendevicemodel_destroy_ioreq_server(x->dm, g, 0);
+}
 OP(ioreq_state)
 {
     return xendevicemodel_set_ioreq_server_state(x->dm, g, 0, 0);
 }
 OP(ioreq_map_range)
 {
-    return xendevicemodel_map_io_range_to_ioreq_server(
-        x->dm, g, 0, 1, 0x02000000, 0x020001ff);
+    return xendevicemodel_map_io_range_to_ioreq_server(x->dm, g, 0, 1,
+                                                       0x02000000, 0x020001ff);
 }
 OP(ioreq_unmap_range)
 {
     return xendevicemodel_unmap_io_range_from_ioreq_server(
         x->dm, g, 0, 1, 0x02000000, 0x020001ff);
 }
-OP(irq_level) { return xendevicemodel_set_irq_level(x->dm, g, 33, 1); }
-OP(msi) { return xendevicemodel_inject_msi(x->dm, g, 0xfee00000, 0); }
-OP(dm_shutdown) { return xendevicemodel_shutdown(x->dm, g, 3); }
+OP(irq_level)
+{
+    return xendevicemodel_set_irq_level(x->dm, g, 33, 1);
+}
+OP(msi)
+{
+    return xendevicemodel_inject_msi(x->dm, g, 0xfee00000, 0);
+}
+OP(dm_shutdown)
+{
+    return xendevicemodel_shutdown(x->dm, g, 3);
+}
 OP(modified_memory)
 {
     return xendevicemodel_modified_memory(x->dm, g, x->h->ram.base, 1);

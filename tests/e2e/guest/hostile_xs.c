@@ -13,15 +13,20 @@ enum op { WRITE, MAKE, RM, PERMS, READ };
 
 static bool attempt(struct xs_handle *xs, enum op op, const char *path)
 {
-    struct xs_permissions all = {.id = 0, .perms = XS_PERM_READ | XS_PERM_WRITE};
+    struct xs_permissions all = {.id = 0,
+                                 .perms = XS_PERM_READ | XS_PERM_WRITE};
     unsigned int len;
     char *value;
 
     switch (op) {
-    case WRITE: return xs_write(xs, XBT_NULL, path, "7", 1);
-    case MAKE: return xs_mkdir(xs, XBT_NULL, path);
-    case RM: return xs_rm(xs, XBT_NULL, path);
-    case PERMS: return xs_set_permissions(xs, XBT_NULL, path, &all, 1);
+    case WRITE:
+        return xs_write(xs, XBT_NULL, path, "7", 1);
+    case MAKE:
+        return xs_mkdir(xs, XBT_NULL, path);
+    case RM:
+        return xs_rm(xs, XBT_NULL, path);
+    case PERMS:
+        return xs_set_permissions(xs, XBT_NULL, path, &all, 1);
     case READ:
         value = xs_read(xs, XBT_NULL, path, &len);
         free(value);
@@ -64,13 +69,21 @@ static void walk(struct xs_handle *xs, struct tally *t, const char *path,
 void hostile_xs(struct hostile *h)
 {
     static const char *const victim[] = {
-        "/local/domain/%u",           "/local/domain/%u/name",
-        "/local/domain/%u/memory/target", "/local/domain/%u/control/shutdown",
-        "/local/domain/%u/device",    "/local/domain/%u/device/virtio_restricted",
-        "/local/domain/%u/console",   "/local/domain/%u/store/ring-ref",
-        "/local/domain/%u/data",      "/libxl/%u",
-        "/libxl/%u/virtio_restricted", "/vm", "/tool",
-        "/local/domain/0/backend",    "/local/domain/0/name",
+        "/local/domain/%u",
+        "/local/domain/%u/name",
+        "/local/domain/%u/memory/target",
+        "/local/domain/%u/control/shutdown",
+        "/local/domain/%u/device",
+        "/local/domain/%u/device/virtio_restricted",
+        "/local/domain/%u/console",
+        "/local/domain/%u/store/ring-ref",
+        "/local/domain/%u/data",
+        "/libxl/%u",
+        "/libxl/%u/virtio_restricted",
+        "/vm",
+        "/tool",
+        "/local/domain/0/backend",
+        "/local/domain/0/name",
     };
     struct tally t = {.name = "xenstore_change", .expect = "refused"};
     struct tally own = {.name = "xenstore_own_config", .expect = "refused"};

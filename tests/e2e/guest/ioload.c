@@ -40,8 +40,8 @@ struct load {
     unsigned int depth;
     double seconds;
     uint64_t blocks, next, rng;
-    uint32_t *gen;    /* verify: last generation written, by block */
-    uint8_t *busy;    /* verify: a write is under way */
+    uint32_t *gen; /* verify: last generation written, by block */
+    uint8_t *busy; /* verify: a write is under way */
     uint64_t done, errors, submitted, mismatches;
     int first_error;
     double lat_sum, lat_max;
@@ -75,8 +75,8 @@ static uint64_t rnd(struct load *l)
 
 static void fill(const struct load *l, char *buf, uint64_t block, uint32_t gen)
 {
-    uint64_t x = (block + 1) * UINT64_C(0x9e3779b97f4a7c15) ^
-                 ((uint64_t)gen << 32);
+    uint64_t x =
+        (block + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ ((uint64_t)gen << 32);
     uint64_t *p = (uint64_t *)buf;
 
     for (size_t i = 0; i < l->bs / 8; i++)
@@ -166,7 +166,8 @@ static int drive(struct load *l, struct io_uring *ring, double *spent)
         }
         t = now();
         n = 0;
-        io_uring_for_each_cqe(ring, head, cqe) {
+        io_uring_for_each_cqe(ring, head, cqe)
+        {
             unsigned int i = io_uring_cqe_get_data64(cqe);
 
             complete(l, i, cqe->res);
@@ -197,8 +198,7 @@ static void read_back(struct load *l)
         if (pread(l->fd, have, l->bs, b * l->bs) != (ssize_t)l->bs ||
             memcmp(want, have, l->bs)) {
             if (!l->mismatches++)
-                fprintf(stderr, "block %llu is wrong\n",
-                        (unsigned long long)b);
+                fprintf(stderr, "block %llu is wrong\n", (unsigned long long)b);
         }
     }
     free(have);
@@ -218,14 +218,29 @@ int main(int argc, char **argv)
 
     while ((opt = getopt(argc, argv, "f:m:b:q:t:s:p:")) != -1) {
         switch (opt) {
-        case 'f': file = optarg; break;
-        case 'm': l.mode = optarg; break;
-        case 'b': l.bs = atoi(optarg); break;
-        case 'q': l.depth = atoi(optarg); break;
-        case 't': l.seconds = atof(optarg); break;
-        case 's': size = atoi(optarg); break;
-        case 'p': l.progress = optarg; break;
-        default: return 2;
+        case 'f':
+            file = optarg;
+            break;
+        case 'm':
+            l.mode = optarg;
+            break;
+        case 'b':
+            l.bs = atoi(optarg);
+            break;
+        case 'q':
+            l.depth = atoi(optarg);
+            break;
+        case 't':
+            l.seconds = atof(optarg);
+            break;
+        case 's':
+            size = atoi(optarg);
+            break;
+        case 'p':
+            l.progress = optarg;
+            break;
+        default:
+            return 2;
         }
     }
     if (!file || !l.mode || l.bs % 512 || !l.bs || !l.depth ||
@@ -235,7 +250,9 @@ int main(int argc, char **argv)
     l.random = l.verify || !strncmp(l.mode, "rand", 4);
     l.writing = l.verify || strstr(l.mode, "write");
     l.blocks = size * 1024 * 1024 / l.bs;
-    l.fd = open(file, (l.verify ? O_RDWR : l.writing ? O_WRONLY : O_RDONLY) |
+    l.fd = open(file, (l.verify    ? O_RDWR
+                       : l.writing ? O_WRONLY
+                                   : O_RDONLY) |
                           O_DIRECT);
     if (l.fd < 0) {
         perror(file);

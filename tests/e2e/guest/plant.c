@@ -29,8 +29,7 @@ int main(int argc, char **argv)
     if (argc == 3 && !strcmp(argv[1], "crash")) {
         xc_interface *xch = xc_interface_open(NULL, NULL, 0);
 
-        return !xch ||
-               xc_domain_shutdown(xch, atoi(argv[2]), SHUTDOWN_crash);
+        return !xch || xc_domain_shutdown(xch, atoi(argv[2]), SHUTDOWN_crash);
     }
     if (argc != 6)
         return 2;
