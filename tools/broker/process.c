@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The worker, as its supervisor sees it: a process not to be trusted. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor.h"
+
+/* A worker that its guest has taken over may send messages as fast as it
+ * likes: so often do we look at a device. */
+#define CHANGED_MS 500
+
+void process_reap(struct super *s, int options)
+{
+    int status;
+    pid_t pid;
+
+    if (!s->worker)
+        return;
+    do {
+        pid = waitpid(s->worker, &status, options);
+    } while (pid < 0 && errno == EINTR);
+    if (pid != s->worker)
+        return;
+    if (WIFSIGNALED(status))
+        broker_log("worker %d killed by signal %d", (int)pid, WTERMSIG(status));
+    else
+        broker_log("worker %d ended with status %d", (int)pid,
+                   WEXITSTATUS(status));
+    s->worker = 0;
+}
+
+void process_stop(struct super *s)
+{
+    if (s->worker)
+        kill(s->worker, SIGKILL);
+    process_reap(s, 0);
+    if (s->sock >= 0)
+        close(s->sock);
+    s->sock = -1;
+}
+
+int process_start(struct super *s, struct vr_err *err)
+{
+    int pair[2];
+    pid_t pid;
+
+    if (mkdir(VR_EMPTY_DIR, 0755) && errno != EEXIST) {
+        vr_err_set(err, "broker: cannot make %s: %s", VR_EMPTY_DIR,
+                   strerror(errno));
+        return -errno;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+        vr_err_set(err, "broker: socketpair: %s", strerror(errno));
+        return -errno;
+    }
+    pid = fork();
+    if (pid < 0) {
+        vr_err_set(err, "broker: fork: %s", strerror(errno));
+        close(pair[0]);
+        close(pair[1]);
+        return -errno;
+    }
+    if (!pid) {
+        sigset_t none;
+
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        close(s->sig);
+        close(s->link);
+        close(pair[0]);
+        worker_run(&s->rec, s->stats, pair[1]);
+    }
+    close(pair[1]);
+    s->sock = pair[0];
+    s->worker = pid;
+    return 0;
+}
+
+/* Without its worker the guest hangs at its next access to a device. */
+static void worker_lost(struct super *s)
+{
+    unsigned int i;
+
+    process_reap(s, WNOHANG);
+    close(s->sock);
+    s->sock = -1;
+    if (s->step == STEP_STARTING) {
+        super_refuse(s,
+                     "the broker's worker ended unexpectedly; see its log in "
+                     "/var/log/xen");
+        return;
+    }
+    if (!s->published) /* nor is xenstore open, perhaps */
+        return;
+    broker_log("the worker is gone: the guest's devices are dead, destroy it");
+    for (i = 0; i < s->rec.ndevs; i++)
+        vr_store_state(s->xs, &s->rec, i, "failed",
+                       "the broker's worker died: destroy the guest and "
+                       "create it again; see /var/log/xen/vr-broker-*.log");
+}
+
+static void worker_serving(struct super *s)
+{
+    struct vr_err err;
+    unsigned int i;
+
+    if (s->step != STEP_STARTING || s->published)
+        return;
+    for (i = 0; i < s->rec.ndevs; i++) {
+        if (!s->dev[i].has_page) {
+            super_refuse(s, "the broker's worker has forgotten a device");
+            return;
+        }
+    }
+    if (backends_publish(s, &err)) {
+        super_refuse(s, err.text);
+        return;
+    }
+    backends_check(s);
+}
+
+static void worker_message(struct super *s, const struct vr_msg *msg)
+{
+    char text[sizeof(msg->text)];
+    struct vr_err err;
+    struct sdev *d;
+    int64_t now;
+
+    switch (msg->type) {
+    case VR_MSG_SERVING:
+        worker_serving(s);
+        return;
+    case VR_MSG_ERROR:
+        vr_xs_sanitise(text, sizeof(text), msg->text, strlen(msg->text));
+        if (s->step == STEP_STARTING)
+            super_refuse(s, text);
+        else
+            broker_log("worker: %s", text);
+        return;
+    }
+    if (msg->dev >= s->rec.ndevs)
+        return;
+    d = &s->dev[msg->dev];
+    switch (msg->type) {
+    case VR_MSG_DEVICE:
+        /* From the time before it dropped its privileges, and only then. */
+        if (s->step != STEP_STARTING || s->published)
+            return;
+        d->has_page = true;
+        d->gref = msg->gref;
+        d->port = msg->port;
+        return;
+    case VR_MSG_CONNECTED:
+        if (d->connected)
+            return;
+        d->connected = true;
+        if (s->step == STEP_STARTING)
+            backends_complete(s);
+        return;
+    case VR_MSG_INVALID:
+        vr_err_set(&err,
+                   "device %s: driver domain %s describes a device that "
+                   "cannot be: use a vr-backend of this version in it",
+                   dev_id(s, msg->dev), dev_driver(s, msg->dev)->name);
+        if (s->step == STEP_STARTING)
+            super_refuse(s, err.text);
+        else
+            broker_log("%s", err.text);
+        return;
+    case VR_MSG_CHANGED:
+        now = broker_now_ms();
+        if (now - d->changed_at < CHANGED_MS) /* the next tick's */
+            return;
+        d->changed_at = now;
+        backends_stats(s, msg->dev);
+        return;
+    }
+}
+
+void process_messages(struct super *s)
+{
+    struct vr_msg msg;
+    unsigned int n;
+    int rc;
+
+    /* Bounded: a worker that chatters must not keep us from the rest. */
+    for (n = 0; n < 64 && s->sock >= 0 && !s->done; n++) {
+        rc = broker_msg_recv(s->sock, &msg);
+        if (rc == -EAGAIN)
+            return;
+        if (rc == -EPROTO)
+            continue;
+        if (rc) {
+            worker_lost(s);
+            return;
+        }
+        worker_message(s, &msg);
+    }
+}
