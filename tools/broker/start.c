@@ -97,10 +97,15 @@ static int start_device(struct worker *w, unsigned int i, xengntshr_handle *gs,
 {
     const struct vr_record_dev *rd = &w->rec->devs[i];
     const struct vr_record_driver *drv = &w->rec->drivers[rd->driver];
+    bool dynamic = rd->cfg.mode == VR_MODE_DYNAMIC;
     const struct vr_mmio_desc desc = {
         .device_id = rd->cfg.type,
         .nqueues = rd->cfg.queues,
         .queue_size_max = rd->cfg.queue_size,
+        .transport =
+            dynamic ? VR_F_TRANSPORT & ~VR_F_INDIRECT_DESC : VR_F_TRANSPORT,
+        .mandatory = VR_F_MANDATORY,
+        .endpoint = dynamic,
         .nwindows = 1,
         .window = {{.base = rd->dma_base, .size = rd->dma_size}},
     };

@@ -25,9 +25,9 @@ struct vr_dev_cfg {
     char id[VR_ID_LEN + 1];
     enum vr_type type;
     enum vr_mode mode;
-    uint64_t size; /* static: bytes of the pool, whole pages */
-    bool has_base; /* base= was given */
-    uint64_t base; /* guest physical address of the pool */
+    uint64_t size;     /* static: bytes of the pool, whole pages */
+    bool has_base;     /* base= was given */
+    uint64_t base;     /* guest physical address of the pool */
     uint64_t aperture; /* dynamic: bytes of IOVA space, whole pages */
     /* dynamic: payloads of at least so many bytes are mapped by the backend,
      * smaller ones copied; VR_NEVER_MAP: all are copied. */
