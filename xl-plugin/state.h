@@ -15,6 +15,7 @@ struct vr_build {
     struct vr_record *rec;
     uint32_t domid; /* VR_DOMID_NONE until the hypervisor has made it */
     void *fdt;      /* libxl keeps a pointer to it: freed after the create */
+    int link;       /* to the broker */
     struct vr_dt_dev dt[VR_MAX_DEVICES];
     struct vr_err why; /* what an inner hook found: said after libxl's lines */
 };
@@ -61,6 +62,9 @@ int vr_find_record(libxl_ctx *ctx, uint32_t domid, struct vr_record *rec);
 int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
               libxl_domain_config *d_config, uint32_t *domid,
               const void *console_how);
+/* The guest's memory is there and the windows have their places: grants them
+ * and has the broker begin to serve, while libxl goes on building. */
+int vr_create_serve(struct vr_build *b, struct vr_err *err);
 /* Tells the broker that the guest is accepted. */
 void vr_commit(struct vr_plugin *p);
 

@@ -458,6 +458,22 @@ static int due(struct devices *ds)
     return wait;
 }
 
+/*
+ * A device's folder comes and goes in one transaction, whole; what changes in
+ * it later is our own answer. So only what happens to a folder matters, and a
+ * new device is read once, not once for each of its nodes.
+ */
+static bool about_folder(const char *path)
+{
+    unsigned int depth = 0;
+
+    if (strncmp(path, ROOT, strlen(ROOT)))
+        return true;
+    for (path += strlen(ROOT); *path; path++)
+        depth += *path == '/';
+    return depth <= 2;
+}
+
 static void wait_for_work(struct devices *ds, int timeout)
 {
     struct pollfd pfd[2 + MAX_DEVICES];
@@ -490,8 +506,8 @@ static void wait_for_work(struct devices *ds, int timeout)
         char **event;
 
         while ((event = xs_check_watch(ds->xs))) {
+            changed |= about_folder(event[XS_WATCH_PATH]);
             free(event);
-            changed = true;
         }
     }
     if (changed && !ds->quit)

@@ -95,6 +95,17 @@ def kill(h):
                time.monotonic() - begin)
 
 
+@group.check("libxl gives up late: nothing is left", 120)
+def late(h):
+    # No network backend in dom0: libxl waits for it in vain, long after the
+    # backends have begun to connect.
+    cfg = h.put("kv.cfg", guest_cfg("kg", [device()], lines="vif = [ '' ]\n"))
+    r = h.create(cfg)
+    require(r.rc != 0, "a guest without its network was created")
+    require("cannot be created" in r.text, r.text[-300:])
+    h.leftovers(20)
+
+
 @group.check("an xl create after all that works", 120)
 def again(h):
     r = h.create("/host/cfg/kg.cfg")
