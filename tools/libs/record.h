@@ -46,6 +46,21 @@ struct vr_record_dev {
     uint32_t gref_base; /* ... and the grant references tied to them */
 };
 
+/* Guest frames [start, end). */
+struct vr_record_ram {
+    uint64_t start;
+    uint64_t end;
+};
+#define VR_MAX_BANKS 4
+
+/* The guest's virtio-iommu; it exists when a device is dynamic. A device's
+ * endpoint number is its index in devs[]. */
+struct vr_record_iommu {
+    bool present;
+    uint64_t mmio_base;
+    uint32_t irq;
+};
+
 struct vr_record {
     enum vr_phase phase;
     char name[VR_NAME_LEN + 1]; /* the guest */
@@ -59,6 +74,9 @@ struct vr_record {
     uint64_t creator_start;
     pid_t broker;
     uint64_t broker_start;
+    unsigned int nram; /* banks of the guest's RAM, lowest first */
+    struct vr_record_ram ram[VR_MAX_BANKS];
+    struct vr_record_iommu iommu;
     unsigned int ndrivers;
     struct vr_record_driver drivers[VR_MAX_DEVICES];
     unsigned int ndevs;
