@@ -7,7 +7,7 @@
  *      the broker undoes what the record names
  *   3. driver domains are created and started; they boot while
  *   4. libxl builds the guest, with our hooks inside; as soon as its memory
- *      is there, the windows are granted and the broker begins to serve, so
+ *      is there, static windows are granted and the broker begins to serve, so
  *      that the backends connect while libxl goes on
  *   5. the broker answers when every backend is connected
  *
@@ -225,10 +225,37 @@ static int start_broker(struct vr_record *rec, int *fd, struct vr_err *err)
     return rc;
 }
 
+/* Grants a static window; of a dynamic one, sees that every entry is free. */
+static int seed_window(const struct vr_gtable *gt, const struct vr_record *rec,
+                       unsigned int i, struct vr_err *err)
+{
+    const struct vr_record_dev *d = &rec->devs[i];
+    struct vr_gntent *e = vr_gtable_entry(gt, d->gref_base);
+    uint32_t n = d->dma_size >> VR_PAGE_SHIFT, bad = 0;
+    int rc = 0;
+
+    if (d->cfg.mode == VR_MODE_STATIC) {
+        rc = vr_gntent_grant_range(e, n, rec->drivers[d->driver].domid,
+                                   d->dma_base >> VR_PAGE_SHIFT, false, &bad);
+    } else {
+        while (bad < n && !vr_gntent_read(&e[bad]).flags)
+            bad++;
+        rc = bad < n ? -EBUSY : 0;
+    }
+    if (rc)
+        vr_err_set(err,
+                   "virtio_restricted[%u]: grant %" PRIu32 " of a guest that "
+                   "has not run yet is not free: %s",
+                   i, d->gref_base + bad, strerror(-rc));
+    return rc;
+}
+
 /*
- * No cache maintenance is needed: the table's frames are ordinary
- * cacheable memory for Xen and for both domains, and the pools are not written
- * to here at all.
+ * Mapping the frames makes the table grow to its end, which dynamic
+ * windows need no less than static ones: the guest cannot get there first.
+ * No cache maintenance is needed: the table's frames are ordinary cacheable
+ * memory for Xen and for both domains, and the pools are not written to here
+ * at all.
  */
 static int seed(const struct vr_record *rec, struct vr_err *err)
 {
@@ -237,7 +264,6 @@ static int seed(const struct vr_record *rec, struct vr_err *err)
     xenforeignmemory_handle *fm;
     struct vr_gtable gt;
     unsigned int i;
-    uint32_t bad;
     int rc;
 
     fm = xenforeignmemory_open(NULL, 0);
@@ -251,19 +277,8 @@ static int seed(const struct vr_record *rec, struct vr_err *err)
                        true, err);
     if (rc)
         goto out;
-    for (i = 0; !rc && i < rec->ndevs; i++) {
-        const struct vr_record_dev *d = &rec->devs[i];
-
-        rc = vr_gntent_grant_range(vr_gtable_entry(&gt, d->gref_base),
-                                   d->dma_size >> VR_PAGE_SHIFT,
-                                   rec->drivers[d->driver].domid,
-                                   d->dma_base >> VR_PAGE_SHIFT, false, &bad);
-        if (rc)
-            vr_err_set(err,
-                       "virtio_restricted[%u]: grant %" PRIu32 " of a guest "
-                       "that has not run yet is not free: %s",
-                       i, d->gref_base + bad, strerror(-rc));
-    }
+    for (i = 0; !rc && i < rec->ndevs; i++)
+        rc = seed_window(&gt, rec, i, err);
     vr_gtable_unmap(&gt);
 out:
     xenforeignmemory_close(fm);
@@ -316,7 +331,8 @@ static int build_guest(struct vr_plugin *p, struct vr_record *rec,
     }
     rec->domid = *domid;
     for (i = 0; i < rec->ndevs; i++) {
-        if (build.domid == *domid && rec->devs[i].dma_size)
+        if (build.domid == *domid && rec->devs[i].mmio_base &&
+            rec->devs[i].dma_size && rec->nram)
             continue;
         vr_err_set(err,
                    "virtio_restricted[%u]: libxl built guest %s past the "

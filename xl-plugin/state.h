@@ -17,6 +17,7 @@ struct vr_build {
     void *fdt;      /* libxl keeps a pointer to it: freed after the create */
     int link;       /* to the broker */
     struct vr_dt_dev dt[VR_MAX_DEVICES];
+    struct vr_dt_iommu dt_iommu; /* only with dynamic devices */
     struct vr_err why; /* what an inner hook found: said after libxl's lines */
 };
 
@@ -71,8 +72,8 @@ void vr_commit(struct vr_plugin *p);
 /* check.c */
 int vr_check_guest(const struct vr_plugin *p,
                    const libxl_domain_config *d_config, struct vr_err *err);
-/* Chooses max_grant_frames and the windows' references; @d_config's limits
- * are raised when they are too low. */
+/* Chooses max_grant_frames, the windows' references, and the addresses of
+ * dynamic windows; @d_config's limits are raised when they are too low. */
 int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
                     struct vr_err *err);
 /* No other guest with this uuid, no target served twice. */
@@ -85,7 +86,9 @@ int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                       struct vr_err *err);
 
 /* Arch hooks; arch_arm.c or arch_x86.c. The first judges the config alone; it
- * knows less of the guest's memory than vr_arch_place(), but comes earlier. */
+ * knows less of the guest's memory than vr_arch_place(), but comes earlier.
+ * vr_arch_devicetree() fills the record's registers and interrupts,
+ * vr_arch_place() its RAM banks and the addresses of pools. */
 int vr_arch_check(const libxl_domain_config *d_config,
                   const struct vr_dev_cfg *devs, unsigned int n,
                   struct vr_err *err);

@@ -141,6 +141,7 @@ static int run_batch(struct batch *b,
 
 struct publish {
     const struct vr_record *rec;
+    unsigned int index; /* of the device; its endpoint at the virtio-iommu */
     const struct vr_record_dev *dev;
     const struct vr_record_driver *drv;
     const struct vr_xs_kv *kv;
@@ -181,6 +182,7 @@ static void fill_backend(struct batch *b, const struct publish *p)
     for (i = 0; i < p->nkv; i++)
         batch_write(b, vr_xs_backend(path, be, g, id, p->kv[i].key),
                     p->kv[i].value);
+    batch_write(b, vr_xs_backend(path, be, g, id, VR_XS_KILL), "0");
     batch_write(b, vr_xs_backend(path, be, g, id, "error"), "");
     batch_perms(b, path, be, XS_PERM_READ | XS_PERM_WRITE);
     batch_write(b, vr_xs_backend(path, be, g, id, "state"), "1");
@@ -191,6 +193,7 @@ static void fill_guest(struct batch *b, const struct publish *p)
 {
     const struct vr_record_dev *d = p->dev;
     const char *id = d->cfg.id;
+    const bool dynamic = d->cfg.mode == VR_MODE_DYNAMIC;
     uint32_t g = p->rec->domid;
     char path[VR_XS_PATH];
 
@@ -203,14 +206,40 @@ static void fill_guest(struct batch *b, const struct publish *p)
     batch_printf(b, vr_xs_guest(path, g, id, "mmio"), "0x%" PRIx64,
                  d->mmio_base);
     batch_printf(b, vr_xs_guest(path, g, id, "irq"), "%" PRIu32, d->irq);
-    batch_printf(b, vr_xs_guest(path, g, id, "pool-base"), "0x%" PRIx64,
-                 d->dma_base);
-    batch_printf(b, vr_xs_guest(path, g, id, "pool-size"), "0x%" PRIx64,
-                 d->dma_size);
+    batch_printf(b,
+                 vr_xs_guest(path, g, id, dynamic ? "iova-base" : "pool-base"),
+                 "0x%" PRIx64, d->dma_base);
+    batch_printf(b,
+                 vr_xs_guest(path, g, id, dynamic ? "iova-size" : "pool-size"),
+                 "0x%" PRIx64, d->dma_size);
+    if (dynamic) {
+        batch_printf(b, vr_xs_guest(path, g, id, "iommu"), "0x%" PRIx64,
+                     p->rec->iommu.mmio_base);
+        batch_printf(b, vr_xs_guest(path, g, id, "endpoint"), "%u", p->index);
+    }
     /* Linux's xenbus takes any folder below device/ for one of its devices
      * and probes it when the state is 1; with 4, and without a node called
      * "backend", it leaves the folder alone. */
     batch_write(b, vr_xs_guest(path, g, id, "state"), "4");
+}
+
+/* What dynamic devices have beside the others. */
+static void fill_truth_dynamic(struct batch *b, const struct publish *p)
+{
+    const struct vr_record_iommu *m = &p->rec->iommu;
+    const struct vr_record_dev *d = p->dev;
+    const char *id = d->cfg.id;
+    uint32_t g = p->rec->domid;
+    char path[VR_XS_PATH], text[24];
+
+    batch_printf(b, vr_xs_truth(path, g, id, "iommu/mmio"), "0x%" PRIx64,
+                 m->mmio_base);
+    batch_printf(b, vr_xs_truth(path, g, id, "iommu/irq"), "%" PRIu32, m->irq);
+    batch_printf(b, vr_xs_truth(path, g, id, "iommu/endpoint"), "%u", p->index);
+    batch_write(b, vr_xs_truth(path, g, id, "map-threshold"),
+                vr_threshold_text(d->cfg.map_threshold, text));
+    batch_printf(b, vr_xs_truth(path, g, id, "revoke-timeout"), "%u",
+                 d->cfg.revoke_ms);
 }
 
 static void fill_truth(struct batch *b, const struct publish *p)
@@ -241,6 +270,8 @@ static void fill_truth(struct batch *b, const struct publish *p)
                  d->dma_size);
     batch_printf(b, vr_xs_truth(path, g, id, "window/0/gref"), "%" PRIu32,
                  d->gref_base);
+    if (d->cfg.mode == VR_MODE_DYNAMIC)
+        fill_truth_dynamic(b, p);
     batch_write(b, vr_xs_truth(path, g, id, "error"), "");
     batch_write(b, vr_xs_truth(path, g, id, "state"), "starting");
 }
@@ -270,6 +301,7 @@ int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
     };
     struct publish p = {
         .rec = rec,
+        .index = i,
         .dev = d,
         .drv = &rec->drivers[d->driver],
     };
@@ -332,7 +364,7 @@ static void fill_state(struct batch *b, const void *ctx)
 void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
                     unsigned int i, const char *state, const char *error)
 {
-    struct batch b = {.xs = xs, .owner = own_domid(xs)};
+    struct batch b = {.xs = xs};
     struct truth t = {
         .rec = rec,
         .id = rec->devs[i].cfg.id,
@@ -376,7 +408,7 @@ static void fill_counters(struct batch *b, const void *ctx)
 void vr_store_counters(struct xs_handle *xs, const struct vr_record *rec,
                        unsigned int i, const struct vr_stats_dev *s)
 {
-    struct batch b = {.xs = xs, .owner = own_domid(xs)};
+    struct batch b = {.xs = xs};
     struct truth t = {.rec = rec, .id = rec->devs[i].cfg.id, .stats = s};
 
     run_batch(&b, fill_counters, &t);
@@ -406,6 +438,40 @@ enum vr_xbstate vr_store_backend_state(struct xs_handle *xs,
         vr_xs_sanitise(why, size, v, len);
     free(v);
     return state;
+}
+
+/* ---- asking for another worker ---- */
+
+static void fill_kill(struct batch *b, const void *ctx)
+{
+    const char *path = ctx;
+    unsigned int len = 0;
+    char *v = xs_read(b->xs, b->t, path, &len);
+    uint64_t n = 0;
+
+    if (!v) {
+        if (!errno)
+            errno = ENOENT;
+        batch_fail(b, path);
+        return;
+    }
+    /* Ours alone to write: another value than a number cannot be. */
+    if (vr_parse_u64(v, UINT32_MAX, &n))
+        n = 0;
+    free(v);
+    batch_printf(b, path, "%" PRIu64, n + 1);
+}
+
+int vr_store_kill(struct xs_handle *xs, const struct vr_record *rec,
+                  unsigned int i)
+{
+    const struct vr_record_dev *d = &rec->devs[i];
+    struct batch b = {.xs = xs};
+    char path[VR_XS_PATH];
+
+    return run_batch(&b, fill_kill,
+                     vr_xs_backend(path, rec->drivers[d->driver].domid,
+                                   rec->domid, d->cfg.id, VR_XS_KILL));
 }
 
 /* ---- withdrawing ---- */
