@@ -30,6 +30,7 @@ static int setup(void **state)
                               .blk_size = 512,
                               .queues = 1,
                               .queue_size = 128,
+                              .size_max = VR_BLK_SIZE_MAX,
                               .discard = true,
                               .zeroes = true,
                               .serial = "disk-1"};
@@ -343,6 +344,87 @@ static void config(void **state)
     assert_int_equal(le32(c + 12), 1);
 }
 
+static void dynamic_sizes(void **state)
+{
+    static const unsigned int queues[] = {1, 2, 3, 16};
+    uint8_t c[VR_CONFIG_LEN];
+    unsigned int i, qs;
+
+    (void)state;
+    assert_int_equal(vr_blk_size_max(32u << 20, 1, 128), 128u << 10);
+    assert_int_equal(vr_blk_size_max((32u << 20) - 1, 1, 128), 64u << 10);
+    assert_int_equal(vr_blk_size_max(1u << 20, 1, 128), 4096);
+    assert_int_equal(vr_blk_size_max((1u << 20) - 1, 1, 128), 0);
+    assert_int_equal(vr_blk_size_max(UINT64_MAX, 1, 128), 1u << 20);
+    assert_int_equal(vr_blk_size_max(UINT64_MAX, 16, 256), 1u << 20);
+    assert_int_equal(vr_blk_size_max(0, 1, 1), 0);
+    assert_int_equal(vr_blk_size_max(1u << 20, 0, 128), 0);
+    assert_int_equal(vr_blk_size_max(1u << 20, 1, 0), 0);
+    for (i = 0; i < VR_ARRAY_SIZE(queues); i++) {
+        for (qs = 4; qs <= VR_MAX_QUEUE_SIZE; qs *= 2) {
+            uint64_t min = vr_blk_min_aperture(queues[i], qs), a;
+
+            assert_int_equal(vr_blk_size_max(min, queues[i], qs), 4096);
+            assert_int_equal(vr_blk_size_max(min - 1, queues[i], qs), 0);
+            /* Never more than half, and the largest that is not. */
+            for (a = min; a < UINT64_C(1) << 34; a += a / 3) {
+                uint64_t s = vr_blk_size_max(a, queues[i], qs);
+
+                assert_true(s >= 4096 && s <= 1u << 20 && !(s & (s - 1)));
+                assert_true(s * queues[i] * qs * 2 <= a);
+                assert_true(s == 1u << 20 || 4 * s * queues[i] * qs > a);
+            }
+        }
+    }
+    dev.size_max = 64u << 10;
+    vr_blk_config(&dev, c);
+    assert_int_equal(le32(c + 8), 64u << 10);
+    assert_int_equal(vr_blk_seg_max(256), 126);
+    assert_int_equal(vr_blk_seg_max(128), 126);
+    assert_int_equal(vr_blk_seg_max(64), 62);
+    assert_int_equal(vr_blk_seg_max(4), 2);
+    /* Header, segments and status fit a chain, however the header is cut. */
+    assert_true(vr_blk_seg_max(256) + 4 <= VR_CHAIN_MAX);
+}
+
+/* The same verdict whether the request is in memory or was measured only. */
+static void decode(void **state)
+{
+    static const uint32_t type[] = {IN, OUT, FLUSH, GET_ID, DISCARD, ZEROES, 9};
+    static const uint32_t len[] = {0, 15, 16, 20, 512, 4096};
+    size_t i, k;
+
+    (void)state;
+    assert_int_equal(vr_blk_head_len(0), 0);
+    assert_int_equal(vr_blk_head_len(15), 15);
+    assert_int_equal(vr_blk_head_len(16), 16);
+    assert_int_equal(vr_blk_head_len(31), 16);
+    assert_int_equal(vr_blk_head_len(32), 32);
+    assert_int_equal(vr_blk_head_len(33), 16);
+    assert_int_equal(vr_blk_head_len(UINT32_MAX), 16);
+    for (i = 0; i < VR_ARRAY_SIZE(type); i++) {
+        for (k = 0; k < VR_ARRAY_SIZE(len) * 2; k++) {
+            uint32_t n = len[k / 2], out = k & 1 ? 16 : 16 + n;
+            uint32_t in = k & 1 ? n : 0;
+            uint8_t head[32];
+            struct vr_blk_req r;
+
+            memset(mem + 512, 0, 4096);
+            assert_int_equal(request(type[i], 1, k & 1, n), 0);
+            memcpy(head, mem, 16);
+            memset(head + 16, 0, 16);
+            vr_blk_decode(&dev, features, head, out, in, &r);
+            assert_int_equal(r.op, req.op);
+            assert_int_equal(r.status_value, req.status_value);
+            assert_int_equal(r.used_len, req.used_len);
+            assert_int_equal(r.offset, req.offset);
+            assert_int_equal(r.len, req.len);
+            assert_int_equal(r.reply_len, req.reply_len);
+            assert_true(r.reply_len <= in);
+        }
+    }
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -350,7 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(read_write),   T(any_framing), T(capacity),          T(no_status),
         T(short_header), T(readonly),    T(flush_and_unknown), T(get_id),
-        T(ranges),       T(config),
+        T(ranges),       T(config),      T(dynamic_sizes),     T(decode),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

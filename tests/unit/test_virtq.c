@@ -78,23 +78,217 @@ static void window(void **state)
     assert_null(vr_window_ptr(&w, 0, UINT64_MAX));
 }
 
-static void *nowhere(void *ctx, uint64_t addr, uint64_t len)
+/* ---- a remote window ---- */
+
+#define GUARD 64u
+
+/* Maps by handing out copies of exactly the size asked for: what is changed
+ * through them goes back when they are unmapped. */
+struct far {
+    uint8_t *mem; /* the guest's */
+    unsigned int mapped, calls;
+    unsigned int refuse_at; /* 0: never; else which call is refused */
+    bool write[8];
+    uint64_t addr[8];
+};
+
+static struct far far;
+
+static void *far_map(void *ctx, uint64_t addr, uint64_t len, bool write)
 {
-    (void)addr;
-    (void)len;
-    return ctx;
+    struct far *fa = ctx;
+    uint64_t *p;
+
+    assert_true(addr >= RING_BASE && addr + len <= RING_BASE + MEM_SIZE);
+    if (++fa->calls == fa->refuse_at)
+        return NULL;
+    p = malloc(GUARD + len);
+    p[0] = addr;
+    p[1] = write;
+    memcpy((uint8_t *)p + GUARD, fa->mem + (addr - RING_BASE), len);
+    fa->write[fa->mapped] = write;
+    fa->addr[fa->mapped++] = addr;
+    return (uint8_t *)p + GUARD;
 }
 
-static void window_translated(void **state)
+static void far_unmap(void *ctx, void *p, uint64_t len)
 {
-    struct vr_window w = f.win;
-    int x;
+    struct far *fa = ctx;
+    uint64_t *info = (void *)((uint8_t *)p - GUARD);
+
+    /* Read-only areas must not have been changed. */
+    if (info[1])
+        memcpy(fa->mem + (info[0] - RING_BASE), p, len);
+    else
+        assert_memory_equal(fa->mem + (info[0] - RING_BASE), p, len);
+    free(info);
+    assert_true(fa->mapped--);
+}
+
+static struct vr_window far_window(void)
+{
+    memset(&far, 0, sizeof(far));
+    far.mem = f.win.va;
+    return (struct vr_window){
+        .base = RING_BASE,
+        .size = MEM_SIZE,
+        .map = far_map,
+        .unmap = far_unmap,
+        .ctx = &far,
+    };
+}
+
+static void remote_chain(void **state)
+{
+    struct vr_window w = far_window();
 
     (void)state;
-    w.translate = nowhere;
-    w.ctx = &x;
-    assert_ptr_equal(vr_window_ptr(&w, RING_BASE, 1), &x);
-    assert_null(vr_window_ptr(&w, RING_BASE - 1, 1));
+    assert_true(vr_window_remote(&w));
+    assert_false(vr_window_remote(&f.win));
+    ring_desc(&f.r, 2, DATA, 16, RING_F_NEXT, 5);
+    ring_desc(&f.r, 5, DATA + 0x1ff0, 0x2000, RING_F_NEXT | RING_F_WRITE, 0);
+    ring_desc(&f.r, 0, RING_BASE + MEM_SIZE - 1, 1, RING_F_WRITE, 0);
+    ring_add(&f.r, 2);
+    assert_int_equal(vr_vq_start(&f.vq, &w, &f.r.cfg,
+                                 VR_F_VERSION_1 | VR_F_EVENT_IDX, &f.log),
+                     0);
+    assert_int_equal(far.mapped, 3);
+    assert_int_equal(far.addr[2], f.r.cfg.device);
+    assert_false(far.write[0] || far.write[1]);
+    assert_true(far.write[2]);
+    assert_int_equal(vr_vq_pop(&f.vq, &f.chain), 1);
+    assert_int_equal(f.chain.head, 2);
+    assert_int_equal(f.chain.nread, 1);
+    assert_int_equal(f.chain.nwrite, 2);
+    assert_int_equal(f.chain.read_len, 16);
+    assert_int_equal(f.chain.write_len, 0x2001);
+    assert_int_equal(f.chain.buf[0].addr, DATA);
+    assert_int_equal(f.chain.buf[0].len, 16);
+    assert_int_equal(f.chain.buf[1].addr, DATA + 0x1ff0);
+    assert_int_equal(f.chain.buf[1].len, 0x2000);
+    assert_int_equal(f.chain.buf[2].addr, RING_BASE + MEM_SIZE - 1);
+    vr_vq_push(&f.vq, 2, 7);
+    vr_vq_publish(&f.vq);
+    vr_vq_enable_kicks(&f.vq);
+    vr_vq_stop(&f.vq);
+    assert_int_equal(far.mapped, 0);
+    assert_int_equal(ring_used(&f.r)[1], 1);
+    assert_int_equal(*ring_avail_event(&f.r), 1);
+    vr_vq_stop(&f.vq);
+    assert_int_equal(far.mapped, 0);
+}
+
+/* Whatever goes wrong at the start, nothing stays mapped. */
+static void remote_start_fails(void **state)
+{
+    struct vr_window w = far_window();
+    uint64_t area[4] = {0, f.r.cfg.desc, f.r.cfg.driver, f.r.cfg.device};
+    struct vr_ctrl_queue c = f.r.cfg;
+    unsigned int i;
+
+    (void)state;
+    for (i = 1; i <= 3; i++) {
+        far.calls = 0;
+        far.refuse_at = i;
+        assert_int_equal(vr_vq_start(&f.vq, &w, &c, VR_F_VERSION_1, &f.log),
+                         -EPROTO);
+        assert_int_equal(f.vq.fault, VR_VQ_RING_REFUSED);
+        assert_int_equal(f.vq.fault_addr, area[i]);
+        assert_int_equal(far.mapped, 0);
+        assert_false(vr_vq_running(&f.vq));
+        assert_int_equal(vr_vq_pop(&f.vq, &f.chain), -EPROTO);
+        vr_vq_stop(&f.vq);
+    }
+    far.refuse_at = 0;
+    c.device = RING_BASE + MEM_SIZE - 68;
+    assert_int_equal(vr_vq_start(&f.vq, &w, &c, VR_F_VERSION_1, &f.log),
+                     -EPROTO);
+    assert_int_equal(f.vq.fault, VR_VQ_RING_OUTSIDE);
+    assert_int_equal(far.mapped, 0);
+    /* A log that makes no sense, found out when all is mapped. */
+    f.log.epoch = f.r.cfg.epoch;
+    f.log.used_idx = 0x8000;
+    assert_int_equal(vr_vq_start(&f.vq, &w, &f.r.cfg, VR_F_VERSION_1, &f.log),
+                     -EPROTO);
+    assert_int_equal(f.vq.fault, VR_VQ_RESUME);
+    assert_int_equal(far.mapped, 0);
+}
+
+/* Tables cannot be had; who negotiates them is refused, and so is who uses
+ * one all the same. */
+static void remote_indirect(void **state)
+{
+    struct vr_window w = far_window();
+
+    (void)state;
+    assert_int_equal(vr_vq_start(&f.vq, &w, &f.r.cfg, ALL, &f.log), -EPROTO);
+    assert_int_equal(f.vq.fault, VR_VQ_INDIRECT_REMOTE);
+    assert_int_equal(far.mapped, 0);
+    ring_desc(&f.r, 0, DATA, 32, RING_F_INDIRECT, 0);
+    ring_add(&f.r, 0);
+    assert_int_equal(vr_vq_start(&f.vq, &w, &f.r.cfg, VR_F_VERSION_1, &f.log),
+                     0);
+    expect_fault(VR_VQ_INDIRECT_OFF, DATA);
+    vr_vq_stop(&f.vq);
+    assert_int_equal(far.mapped, 0);
+}
+
+static void remote_outside(void **state)
+{
+    const struct {
+        uint64_t addr;
+        uint32_t len;
+    } bad[] = {
+        {RING_BASE - 1, 2},
+        {RING_BASE + MEM_SIZE, 1},
+        {RING_BASE + MEM_SIZE - 1, 2},
+        {UINT64_MAX, 2},
+        {0, UINT32_MAX},
+    };
+    struct vr_window w = far_window();
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(bad); i++) {
+        ring_init(&f.r, f.win.va, 0, SIZE);
+        ring_desc(&f.r, 0, bad[i].addr, bad[i].len, 0, 0);
+        ring_add(&f.r, 0);
+        assert_int_equal(vr_vq_start(&f.vq, &w, &f.r.cfg, VR_F_VERSION_1, NULL),
+                         0);
+        expect_fault(VR_VQ_OUTSIDE, bad[i].addr);
+        vr_vq_stop(&f.vq);
+    }
+    assert_int_equal(far.mapped, 0);
+}
+
+/* A later process goes on with the same log over rings mapped anew. */
+static void remote_resume(void **state)
+{
+    struct vr_window w = far_window();
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        ring_desc(&f.r, i, DATA + 16 * i, 16, RING_F_WRITE, 0);
+        ring_add(&f.r, i);
+    }
+    assert_int_equal(vr_vq_start(&f.vq, &w, &f.r.cfg, VR_F_VERSION_1, &f.log),
+                     0);
+    for (i = 0; i < 3; i++)
+        assert_int_equal(vr_vq_pop(&f.vq, &f.chain), 1);
+    vr_vq_push(&f.vq, 1, 16);
+    vr_vq_publish(&f.vq);
+    vr_vq_stop(&f.vq); /* 0 and 2 are in flight */
+    assert_int_equal(vr_vq_start(&f.vq, &w, &f.r.cfg, VR_F_VERSION_1, &f.log),
+                     0);
+    assert_int_equal(vr_vq_pop_resumed(&f.vq, &f.chain), 1);
+    assert_int_equal(f.chain.buf[0].addr, DATA);
+    assert_int_equal(vr_vq_pop_resumed(&f.vq, &f.chain), 1);
+    assert_int_equal(f.chain.buf[0].addr, DATA + 32);
+    assert_int_equal(vr_vq_pop_resumed(&f.vq, &f.chain), 0);
+    assert_int_equal(vr_vq_pop(&f.vq, &f.chain), 0);
+    vr_vq_stop(&f.vq);
+    assert_int_equal(far.mapped, 0);
 }
 
 static void bad_start(void **state)
@@ -680,7 +874,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(window),
-        T(window_translated),
+        T(remote_chain),
+        T(remote_start_fails),
+        T(remote_indirect),
+        T(remote_outside),
+        T(remote_resume),
         T(bad_start),
         T(simple_chain),
         T(indirect_chain),

@@ -2,14 +2,16 @@
 /*
  * The device loop: one block device, all its queues, one thread. It knows
  * memory and a few callbacks, nothing of Xen, so that it runs and is tested
- * on any Linux.
+ * on any Linux. The guest's memory is a local window (static mode) or a remote
+ * one (dynamic mode, dynmem.h).
  *
  * A round of it:
  *
  *   1. a new request of the broker: queues that change drain, then start,
  *      then the request is acknowledged;
  *   2. everything available in all queues is popped and handed to the kernel
- *      as one batch;
+ *      as one batch; remote: what has to be copied from or to the guest, for
+ *      new requests and for those that are done, is copied by one call;
  *   3. what the kernel has done is put into the used rings, published once a
  *      queue, and the guest is told once, if it wants to be;
  *   4. with nothing to do: poll for a bounded time, then ask for
@@ -40,8 +42,13 @@ struct vr_loop_ops {
     void (*log)(void *ctx, const char *text);
 };
 
+struct vr_dynmem;
+
 struct vr_loop_cfg {
     const struct vr_window *win;
+    struct vr_dynmem *mem;  /* of a remote window, else NULL */
+    uint64_t map_threshold; /* remote: payloads from so many bytes on are
+                             * mapped; VR_NEVER_MAP */
     struct vr_ctrl_page *page;
     struct vr_target *target;
     const struct vr_loop_ops *ops;
@@ -71,7 +78,7 @@ const char *vr_loop_aio_name(const struct vr_loop *loop);
 
 /**
  * vr_loop_run() - serve until stop_fd says so; then finish what is under
- * way, flush the target and set the status to absent.
+ * way, flush the target, let go of the rings and set the status to absent.
  */
 void vr_loop_run(struct vr_loop *loop);
 

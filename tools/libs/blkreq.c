@@ -29,6 +29,40 @@ struct blk_range {
 _Static_assert(sizeof(struct blk_header) == 16, "virtio 1.2, 5.2.6");
 _Static_assert(sizeof(struct blk_range) == 16, "virtio 1.2, 5.2.6");
 
+/* Bytes of the window that a segment size of 1 asks for. */
+static uint64_t window_units(unsigned int queues, unsigned int queue_size)
+{
+    return UINT64_C(2) * queues * queue_size;
+}
+
+uint32_t vr_blk_size_max(uint64_t aperture, unsigned int queues,
+                         unsigned int queue_size)
+{
+    uint64_t units = window_units(queues, queue_size);
+    uint32_t size = VR_BLK_DYN_SIZE_MAX;
+
+    while (units && size >= VR_BLK_DYN_SIZE_MIN) {
+        if (size <= aperture / units)
+            return size;
+        size /= 2;
+    }
+    return 0;
+}
+
+uint64_t vr_blk_min_aperture(unsigned int queues, unsigned int queue_size)
+{
+    return window_units(queues, queue_size) * VR_BLK_DYN_SIZE_MIN;
+}
+
+uint32_t vr_blk_seg_max(unsigned int queue_size)
+{
+    /* Header and status take a descriptor each, and a chain must not be
+     * longer than the queue, in an indirect table or not. */
+    if (queue_size >= VR_BLK_SEG_MAX + 2)
+        return VR_BLK_SEG_MAX;
+    return queue_size > 3 ? queue_size - 2 : 1;
+}
+
 uint64_t vr_blk_features(const struct vr_blk_dev *dev)
 {
     uint64_t f = VR_BLK_F_SIZE_MAX | VR_BLK_F_SEG_MAX | VR_BLK_F_BLK_SIZE |
@@ -55,16 +89,10 @@ static void put(uint8_t *buf, unsigned int off, unsigned int bytes, uint64_t v)
 
 uint32_t vr_blk_config(const struct vr_blk_dev *dev, uint8_t *buf)
 {
-    uint32_t seg_max = VR_BLK_SEG_MAX;
-
-    /* Header and status take a descriptor each, and a chain must not be
-     * longer than the queue, in an indirect table or not. */
-    if (dev->queue_size < seg_max + 2)
-        seg_max = dev->queue_size > 3 ? dev->queue_size - 2 : 1;
     memset(buf, 0, VR_CONFIG_LEN);
     put(buf, 0, 8, dev->capacity);
-    put(buf, 8, 4, VR_BLK_SIZE_MAX);
-    put(buf, 12, 4, seg_max);
+    put(buf, 8, 4, dev->size_max);
+    put(buf, 12, 4, vr_blk_seg_max(dev->queue_size));
     put(buf, 20, 4, dev->blk_size);
     put(buf, 34, 2, dev->queues);
     if (dev->discard && !dev->readonly) {
@@ -107,8 +135,8 @@ static void take_front(struct iovec **iov, unsigned int *niov, void *dst,
     __asm__ volatile("" : : "r"(dst) : "memory");
 }
 
-/* Fills *@iov with @src, cut or followed by zeroes to at most @room. */
-static void put_front(struct iovec *iov, unsigned int niov, const char *src,
+/* Writes @room bytes of @src to the front of @iov. */
+static void put_front(struct iovec *iov, unsigned int niov, const uint8_t *src,
                       size_t room)
 {
     for (; niov && room; iov++, niov--) {
@@ -120,12 +148,11 @@ static void put_front(struct iovec *iov, unsigned int niov, const char *src,
     }
 }
 
-static int done(struct vr_blk_req *req, uint8_t status, uint32_t used_len)
+static void done(struct vr_blk_req *req, uint8_t status, uint32_t used_len)
 {
     req->op = VR_BLK_DONE;
     req->status_value = status;
     req->used_len = used_len;
-    return 0;
 }
 
 static bool in_capacity(const struct vr_blk_dev *dev, uint64_t sector,
@@ -134,43 +161,104 @@ static bool in_capacity(const struct vr_blk_dev *dev, uint64_t sector,
     return sector <= dev->capacity && sectors <= dev->capacity - sector;
 }
 
-static int parse_transfer(const struct vr_blk_dev *dev, struct vr_blk_req *req,
-                          enum vr_blk_op op, uint64_t sector, uint64_t len)
+static void decode_transfer(const struct vr_blk_dev *dev,
+                            struct vr_blk_req *req, enum vr_blk_op op,
+                            uint64_t sector, uint64_t len)
 {
     if (!len || len % VR_BLK_SECTOR ||
-        !in_capacity(dev, sector, len / VR_BLK_SECTOR))
-        return done(req, VR_BLK_S_IOERR, 0);
+        !in_capacity(dev, sector, len / VR_BLK_SECTOR)) {
+        done(req, VR_BLK_S_IOERR, 0);
+        return;
+    }
     req->op = op;
     req->offset = sector * VR_BLK_SECTOR;
     req->len = len;
-    return 0;
 }
 
-/* DISCARD and WRITE_ZEROES: @iov holds the ranges. */
-static int parse_range(const struct vr_blk_dev *dev, struct vr_blk_req *req,
-                       enum vr_blk_op op, struct iovec *iov, unsigned int niov,
-                       uint64_t len)
+/* DISCARD and WRITE_ZEROES. */
+static void decode_range(const struct vr_blk_dev *dev, struct vr_blk_req *req,
+                         enum vr_blk_op op, const uint8_t *head,
+                         uint64_t out_len)
 {
     uint32_t most =
         op == VR_BLK_DISCARD ? VR_BLK_DISCARD_SECTORS : VR_BLK_ZEROES_SECTORS;
     uint32_t known = op == VR_BLK_DISCARD ? 0 : RANGE_F_UNMAP;
     struct blk_range range;
 
-    if (len != sizeof(range) * VR_BLK_MAX_RANGES)
-        return done(req, VR_BLK_S_IOERR, 1);
-    take_front(&iov, &niov, &range, sizeof(range));
+    if (out_len != VR_BLK_HEADER + sizeof(range) * VR_BLK_MAX_RANGES) {
+        done(req, VR_BLK_S_IOERR, 1);
+        return;
+    }
+    memcpy(&range, head + VR_BLK_HEADER, sizeof(range));
     /* 5.2.6.2: unknown flags, or unmap for DISCARD, are answered UNSUPP. */
-    if (range.flags & ~known)
-        return done(req, VR_BLK_S_UNSUPP, 1);
-    if (range.sectors > most || !in_capacity(dev, range.sector, range.sectors))
-        return done(req, VR_BLK_S_IOERR, 1);
-    if (!range.sectors)
-        return done(req, VR_BLK_S_OK, 1);
-    req->op = op;
-    req->unmap = range.flags & RANGE_F_UNMAP;
-    req->offset = range.sector * VR_BLK_SECTOR;
-    req->len = (uint64_t)range.sectors * VR_BLK_SECTOR;
-    return 0;
+    if (range.flags & ~known) {
+        done(req, VR_BLK_S_UNSUPP, 1);
+    } else if (range.sectors > most ||
+               !in_capacity(dev, range.sector, range.sectors)) {
+        done(req, VR_BLK_S_IOERR, 1);
+    } else if (!range.sectors) {
+        done(req, VR_BLK_S_OK, 1);
+    } else {
+        req->op = op;
+        req->unmap = range.flags & RANGE_F_UNMAP;
+        req->offset = range.sector * VR_BLK_SECTOR;
+        req->len = (uint64_t)range.sectors * VR_BLK_SECTOR;
+    }
+}
+
+void vr_blk_decode(const struct vr_blk_dev *dev, uint64_t features,
+                   const uint8_t *head, uint64_t out_len, uint64_t in_len,
+                   struct vr_blk_req *req)
+{
+    struct blk_header h;
+
+    memset(req, 0, sizeof(*req));
+    req->used_len = 1;
+    if (out_len < sizeof(h)) {
+        done(req, VR_BLK_S_IOERR, 0);
+        return;
+    }
+    memcpy(&h, head, sizeof(h));
+    switch (h.type) {
+    case T_IN:
+        req->used_len = in_len + 1;
+        decode_transfer(dev, req, VR_BLK_READ, h.sector, in_len);
+        return;
+    case T_OUT:
+        if (dev->readonly)
+            done(req, VR_BLK_S_IOERR, 1);
+        else
+            decode_transfer(dev, req, VR_BLK_WRITE, h.sector,
+                            out_len - sizeof(h));
+        return;
+    case T_FLUSH:
+        if (features & VR_BLK_F_FLUSH)
+            req->op = VR_BLK_FLUSH;
+        else
+            done(req, VR_BLK_S_UNSUPP, 1);
+        return;
+    case T_GET_ID:
+        req->reply_len = in_len < VR_SERIAL_LEN ? in_len : VR_SERIAL_LEN;
+        memcpy(req->reply, dev->serial, strnlen(dev->serial, VR_SERIAL_LEN));
+        done(req, VR_BLK_S_OK, req->reply_len + (req->reply_len == in_len));
+        return;
+    case T_DISCARD:
+    case T_WRITE_ZEROES: {
+        bool discard = h.type == T_DISCARD;
+
+        if (!(features & (discard ? VR_BLK_F_DISCARD : VR_BLK_F_WRITE_ZEROES)))
+            done(req, VR_BLK_S_UNSUPP, 1);
+        else if (dev->readonly)
+            done(req, VR_BLK_S_IOERR, 1);
+        else
+            decode_range(dev, req,
+                         discard ? VR_BLK_DISCARD : VR_BLK_WRITE_ZEROES, head,
+                         out_len);
+        return;
+    }
+    default:
+        done(req, VR_BLK_S_UNSUPP, 1);
+    }
 }
 
 int vr_blk_parse(const struct vr_blk_dev *dev, uint64_t features,
@@ -178,63 +266,26 @@ int vr_blk_parse(const struct vr_blk_dev *dev, uint64_t features,
 {
     struct iovec *out = chain->iov, *in = chain->iov + chain->nread, *last;
     unsigned int nout = chain->nread, nin = chain->nwrite;
-    uint64_t out_len = chain->read_len, in_len = chain->write_len;
-    struct blk_header h;
+    uint8_t head[VR_BLK_HEAD_MAX];
 
-    memset(req, 0, sizeof(*req));
     if (!nin)
         return -EPROTO;
     last = &in[nin - 1];
     last->iov_len--;
-    in_len--;
+    take_front(&out, &nout, head, vr_blk_head_len(chain->read_len));
+    vr_blk_decode(dev, features, head, chain->read_len, chain->write_len - 1,
+                  req);
     req->status = (uint8_t *)last->iov_base + last->iov_len;
-    req->used_len = 1;
     if (!last->iov_len)
         nin--;
-
-    if (out_len < sizeof(h))
-        return done(req, VR_BLK_S_IOERR, 0);
-    take_front(&out, &nout, &h, sizeof(h));
-    out_len -= sizeof(h);
-
-    switch (h.type) {
-    case T_IN:
+    if (req->op == VR_BLK_READ) {
         req->iov = in;
         req->niov = nin;
-        req->used_len = in_len + 1;
-        return parse_transfer(dev, req, VR_BLK_READ, h.sector, in_len);
-    case T_OUT:
-        if (dev->readonly)
-            return done(req, VR_BLK_S_IOERR, 1);
+    } else if (req->op == VR_BLK_WRITE) {
         req->iov = out;
         req->niov = nout;
-        return parse_transfer(dev, req, VR_BLK_WRITE, h.sector, out_len);
-    case T_FLUSH:
-        if (!(features & VR_BLK_F_FLUSH))
-            return done(req, VR_BLK_S_UNSUPP, 1);
-        req->op = VR_BLK_FLUSH;
-        return 0;
-    case T_GET_ID: {
-        size_t room = in_len < VR_SERIAL_LEN ? in_len : VR_SERIAL_LEN;
-        char id[VR_SERIAL_LEN + 1] = {0};
-
-        memcpy(id, dev->serial, strnlen(dev->serial, VR_SERIAL_LEN));
-        put_front(in, nin, id, room);
-        return done(req, VR_BLK_S_OK, room + (room == in_len));
+    } else if (req->reply_len) {
+        put_front(in, nin, req->reply, req->reply_len);
     }
-    case T_DISCARD:
-    case T_WRITE_ZEROES: {
-        bool discard = h.type == T_DISCARD;
-
-        if (!(features & (discard ? VR_BLK_F_DISCARD : VR_BLK_F_WRITE_ZEROES)))
-            return done(req, VR_BLK_S_UNSUPP, 1);
-        if (dev->readonly)
-            return done(req, VR_BLK_S_IOERR, 1);
-        return parse_range(dev, req,
-                           discard ? VR_BLK_DISCARD : VR_BLK_WRITE_ZEROES, out,
-                           nout, out_len);
-    }
-    default:
-        return done(req, VR_BLK_S_UNSUPP, 1);
-    }
+    return 0;
 }

@@ -4,6 +4,10 @@
  * operation on the target. Pure. The header and the segments of DISCARD and
  * WRITE_ZEROES are copied once; nothing is assumed about how the driver cuts
  * a request into buffers (2.7.4.1).
+ *
+ * What a request asks for follows from its first bytes, the *head*, and from
+ * how many readable and writable bytes it has: vr_blk_decode(). With the
+ * buffers in memory vr_blk_parse() does all of it.
  */
 #ifndef VR_BLKREQ_H
 #define VR_BLKREQ_H
@@ -24,9 +28,15 @@
 #define VR_BLK_S_UNSUPP 2
 
 #define VR_BLK_SECTOR 512u
-/* Linux's restricted pool maps at most 256 KiB at once. */
+/* Header, and the one range of DISCARD or WRITE_ZEROES behind it. */
+#define VR_BLK_HEADER   16u
+#define VR_BLK_HEAD_MAX 32u
+/* Static: Linux's restricted pool maps at most 256 KiB at once. */
 #define VR_BLK_SIZE_MAX (256u << 10)
 #define VR_BLK_SEG_MAX  126u
+/* Dynamic: the bounds of what vr_blk_size_max() says. */
+#define VR_BLK_DYN_SIZE_MIN 4096u
+#define VR_BLK_DYN_SIZE_MAX (1u << 20)
 /* What one DISCARD or WRITE_ZEROES may cover. One range a request: Linux then
  * sends one request each, and each stays one operation on the target. A range
  * of zeroes may have to be written out, so it is kept short: a queue that has
@@ -41,6 +51,7 @@ struct vr_blk_dev {
     uint32_t blk_size; /* logical block size, bytes */
     uint32_t queues;
     uint32_t queue_size;
+    uint32_t size_max; /* of one segment, bytes */
     bool readonly;
     bool discard; /* the target can forget ranges */
     bool zeroes;  /* WRITE_ZEROES is offered */
@@ -62,11 +73,31 @@ struct vr_blk_req {
     uint8_t status_value; /* VR_BLK_DONE: VR_BLK_S_* */
     uint64_t offset;      /* bytes */
     uint64_t len;         /* bytes; within the capacity together with offset */
-    struct iovec *iov;    /* READ, WRITE: the data, in the chain's own array */
+    uint32_t used_len;    /* for the used ring once status is OK */
+    uint8_t reply[VR_SERIAL_LEN]; /* VR_BLK_DONE: what goes to the front of */
+    uint32_t reply_len;           /* the writable bytes (GET_ID) */
+    /* vr_blk_parse() only: */
+    struct iovec *iov; /* READ, WRITE: the data, in the chain's own array */
     unsigned int niov;
-    uint8_t *status;   /* in guest memory: write, never read */
-    uint32_t used_len; /* for the used ring once status is OK */
+    uint8_t *status; /* in guest memory: write, never read */
 };
+
+/**
+ * vr_blk_size_max() - the segment size that a device in dynamic mode offers:
+ * the largest power of two with which all descriptors of all queues, each
+ * mapping one segment, fill at most half of the window.
+ * @aperture: bytes of the window. @queue_size: descriptors of each queue.
+ * Returns VR_BLK_DYN_SIZE_MIN .. VR_BLK_DYN_SIZE_MAX, or 0 when the window is
+ * smaller than vr_blk_min_aperture().
+ */
+uint32_t vr_blk_size_max(uint64_t aperture, unsigned int queues,
+                         unsigned int queue_size);
+
+/** vr_blk_min_aperture() - bytes that the window must have at least. */
+uint64_t vr_blk_min_aperture(unsigned int queues, unsigned int queue_size);
+
+/** vr_blk_seg_max() - the most data segments of one request. */
+uint32_t vr_blk_seg_max(unsigned int queue_size);
 
 /** vr_blk_features() - device-type feature bits of @dev. */
 uint64_t vr_blk_features(const struct vr_blk_dev *dev);
@@ -78,13 +109,33 @@ uint64_t vr_blk_features(const struct vr_blk_dev *dev);
 uint32_t vr_blk_config(const struct vr_blk_dev *dev, uint8_t *buf);
 
 /**
- * vr_blk_parse() - what does @chain ask for?
- * @chain: its iov array is cut to the data in place and must live as long as
- * @req.
+ * vr_blk_head_len() - how many of @out_len readable bytes vr_blk_decode()
+ * wants to see; the rest is data.
+ */
+static inline uint32_t vr_blk_head_len(uint64_t out_len)
+{
+    if (out_len == VR_BLK_HEAD_MAX)
+        return VR_BLK_HEAD_MAX;
+    return out_len < VR_BLK_HEADER ? out_len : VR_BLK_HEADER;
+}
+
+/**
+ * vr_blk_decode() - what does a request ask for?
  * @features: as negotiated; what was not is answered UNSUPP.
+ * @head: a private copy of the first vr_blk_head_len(@out_len) bytes.
+ * @out_len: readable bytes. @in_len: writable ones, without the status.
  *
- * Requests that are wrong but can be answered give VR_BLK_DONE with an error
- * status. GET_ID is answered here: the serial is written into the chain.
+ * Requests that are wrong give VR_BLK_DONE with an error status. The data of
+ * a WRITE are the bytes behind the head, those of a READ all writable ones.
+ */
+void vr_blk_decode(const struct vr_blk_dev *dev, uint64_t features,
+                   const uint8_t *head, uint64_t out_len, uint64_t in_len,
+                   struct vr_blk_req *req);
+
+/**
+ * vr_blk_parse() - the same for a chain of a local window.
+ * @chain: its iov array is cut to the data in place and must live as long as
+ * @req. A reply is written into the chain.
  * Returns 0, or -EPROTO when there is not even a byte for the status.
  */
 int vr_blk_parse(const struct vr_blk_dev *dev, uint64_t features,

@@ -8,6 +8,13 @@
 /* VERSION_1 rings are little endian. */
 _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "little-endian hosts only");
 _Static_assert(sizeof(struct vr_vring_desc) == 16, "virtio 1.2, 2.7.5");
+/* An iovec is a struct vr_buf whose address was shifted into our memory. */
+_Static_assert(sizeof(struct iovec) == sizeof(struct vr_buf) &&
+                   offsetof(struct iovec, iov_base) ==
+                       offsetof(struct vr_buf, addr) &&
+                   offsetof(struct iovec, iov_len) ==
+                       offsetof(struct vr_buf, len),
+               "64-bit hosts only");
 
 #define DESC_F_NEXT     1
 #define DESC_F_WRITE    2
@@ -31,6 +38,7 @@ const char *vr_vq_fault_text(enum vr_vq_fault fault)
         [VR_VQ_SIZE] = "queue size is no power of two up to the maximum",
         [VR_VQ_ALIGN] = "ring area is not aligned",
         [VR_VQ_RING_OUTSIDE] = "ring area lies outside the window",
+        [VR_VQ_RING_REFUSED] = "ring area cannot be mapped",
         [VR_VQ_AVAIL_JUMP] = "available index jumped by more than the size",
         [VR_VQ_HEAD_RANGE] = "available entry names no descriptor",
         [VR_VQ_HEAD_BUSY] = "available entry names a chain still in flight",
@@ -44,6 +52,7 @@ const char *vr_vq_fault_text(enum vr_vq_fault fault)
         [VR_VQ_INDIRECT_LEN] = "bad length of an indirect table",
         [VR_VQ_INDIRECT_NEXT] = "indirect and next in one descriptor",
         [VR_VQ_INDIRECT_NESTED] = "indirect table inside of one",
+        [VR_VQ_INDIRECT_REMOTE] = "indirect tables in a dynamic window",
         [VR_VQ_REQUEST] = "chain is no request of this device",
         [VR_VQ_RESUME] = "state to resume from makes no sense",
     };
@@ -73,8 +82,44 @@ void vr_vq_init(struct vr_vq *vq)
     memset(vq, 0, sizeof(*vq));
 }
 
+/* Bytes of the areas, with the event fields, negotiated or not: the same for
+ * everybody. */
+static uint32_t desc_len(uint32_t size)
+{
+    return 16 * size;
+}
+
+static uint32_t avail_len(uint32_t size)
+{
+    return 6 + 2 * size;
+}
+
+static uint32_t used_len(uint32_t size)
+{
+    return 6 + 8 * size;
+}
+
+/* Lets go of the areas; what the queue knows besides stays. */
+static void drop_areas(struct vr_vq *vq)
+{
+    const struct vr_window *w = vq->win;
+
+    if (w && vr_window_remote(w)) {
+        if (vq->desc)
+            w->unmap(w->ctx, (void *)vq->desc, desc_len(vq->size));
+        if (vq->avail)
+            w->unmap(w->ctx, vq->avail, avail_len(vq->size));
+        if (vq->used)
+            w->unmap(w->ctx, vq->used, used_len(vq->size));
+    }
+    vq->desc = NULL;
+    vq->avail = NULL;
+    vq->used = NULL;
+}
+
 void vr_vq_stop(struct vr_vq *vq)
 {
+    drop_areas(vq);
     vr_vq_init(vq);
 }
 
@@ -183,49 +228,75 @@ static int resume_from(struct vr_vq *vq, const struct vr_ctrl_resume *log)
     return 0;
 }
 
+/* Memory of one ring area; NULL and the queue's fault when there is none. */
+static void *get_area(struct vr_vq *vq, uint64_t addr, uint32_t align,
+                      uint32_t len, bool write)
+{
+    const struct vr_window *w = vq->win;
+    void *p;
+
+    if (addr & (align - 1)) {
+        vr_vq_break(vq, VR_VQ_ALIGN, addr);
+        return NULL;
+    }
+    if (!vr_window_has(w, addr, len)) {
+        vr_vq_break(vq, VR_VQ_RING_OUTSIDE, addr);
+        return NULL;
+    }
+    if (!vr_window_remote(w))
+        return vr_window_ptr(w, addr, len);
+    p = w->map(w->ctx, addr, len, write);
+    if (!p)
+        vr_vq_break(vq, VR_VQ_RING_REFUSED, addr);
+    return p;
+}
+
+static int get_areas(struct vr_vq *vq, const struct vr_ctrl_queue *cfg)
+{
+    uint32_t size = vq->size;
+
+    vq->desc = get_area(vq, cfg->desc, 16, desc_len(size), false);
+    if (!vq->desc)
+        return -EPROTO;
+    /* Written by nobody on this side; a mapping can say so. */
+    vq->avail = get_area(vq, cfg->driver, 2, avail_len(size), false);
+    if (!vq->avail)
+        return -EPROTO;
+    vq->used = get_area(vq, cfg->device, 4, used_len(size), true);
+    return vq->used ? 0 : -EPROTO;
+}
+
 int vr_vq_start(struct vr_vq *vq, const struct vr_window *win,
                 const struct vr_ctrl_queue *cfg, uint64_t features,
                 struct vr_ctrl_resume *log)
 {
     uint32_t size = cfg->size;
-    void *desc;
-    int rc = 0;
+    int rc;
 
     vr_vq_init(vq);
     if (!size || size > VR_MAX_QUEUE_SIZE || (size & (size - 1)))
         return broken(vq, VR_VQ_SIZE, size);
-    if (cfg->desc & 15)
-        return broken(vq, VR_VQ_ALIGN, cfg->desc);
-    if (cfg->driver & 1)
-        return broken(vq, VR_VQ_ALIGN, cfg->driver);
-    if (cfg->device & 3)
-        return broken(vq, VR_VQ_ALIGN, cfg->device);
-
-    /* With the event fields, negotiated or not: the same for everybody. */
-    desc = vr_window_ptr(win, cfg->desc, 16 * size);
-    if (!desc)
-        return broken(vq, VR_VQ_RING_OUTSIDE, cfg->desc);
-    vq->avail = vr_window_ptr(win, cfg->driver, 6 + 2 * size);
-    if (!vq->avail)
-        return broken(vq, VR_VQ_RING_OUTSIDE, cfg->driver);
-    vq->used = vr_window_ptr(win, cfg->device, 6 + 8 * size);
-    if (!vq->used)
-        return broken(vq, VR_VQ_RING_OUTSIDE, cfg->device);
-
+    /* A table would have to be fetched before the chain is known. */
+    if ((features & VR_F_INDIRECT_DESC) && vr_window_remote(win))
+        return broken(vq, VR_VQ_INDIRECT_REMOTE, 0);
     vq->win = win;
     vq->size = size;
     vq->event_idx = features & VR_F_EVENT_IDX;
     vq->indirect = features & VR_F_INDIRECT_DESC;
-    if (log && cfg->epoch && LOAD(&log->epoch) == cfg->epoch)
+    if (!vr_window_remote(win))
+        vq->shift = (uintptr_t)win->va - win->base;
+    rc = get_areas(vq, cfg);
+    if (!rc && log && cfg->epoch && LOAD(&log->epoch) == cfg->epoch)
         rc = resume_from(vq, log);
-    else if (log)
+    else if (!rc && log)
         log_reset(log, cfg->epoch);
-    if (rc)
+    if (rc) {
+        drop_areas(vq);
         return rc;
+    }
     vq->avail_idx = vq->last_avail;
     vq->used_new = vq->used_idx;
     vq->log = log;
-    vq->desc = desc;
     if (log) {
         /* busy bits are set again as the chains are popped. */
         unsigned int i;
@@ -248,39 +319,43 @@ static struct vr_vring_desc read_desc(const struct vr_vring_desc *table,
 
     /* An indirect table need not be aligned: no 8-byte loads. */
     memcpy(&d, (const uint8_t *)table + 16 * (size_t)i, sizeof(d));
-    /* The copy exists now; the compiler must not look there again. */
-    __asm__ volatile("" : "+m"(d) : : "memory");
+    /* The compiler cannot know what is in the copy now: it must not look
+     * there again instead. */
+    __asm__ volatile("" : "+m"(d));
     return d;
 }
 
-/* Appends the buffer of @d to @chain. */
-static int add_buffer(struct vr_vq *vq, struct vr_chain *chain,
-                      const struct vr_vring_desc *d)
-{
-    unsigned int n = chain->nread + chain->nwrite;
-    uint64_t total = (uint64_t)chain->read_len + chain->write_len + d->len;
-    void *p;
+/* What a chain holds so far; beside the chain, to stay in registers. */
+struct tally {
+    unsigned int n, nwrite;
+    uint64_t read_len, write_len;
+};
 
-    if (n >= VR_CHAIN_MAX)
+/* Appends the buffer of @d to @chain. */
+static inline int add_buffer(struct vr_vq *vq, struct vr_chain *chain,
+                             struct tally *t, const struct vr_vring_desc *d)
+{
+    uint64_t total = t->read_len + t->write_len + d->len;
+
+    if (t->n >= VR_CHAIN_MAX)
         return broken(vq, VR_VQ_TOO_LONG, chain->head);
     if (!d->len)
         return broken(vq, VR_VQ_ZERO, d->addr);
     if (total > UINT32_MAX)
         return broken(vq, VR_VQ_TOO_BIG, d->addr);
-    p = vr_window_ptr(vq->win, d->addr, d->len);
-    if (!p)
+    if (!vr_window_has(vq->win, d->addr, d->len))
         return broken(vq, VR_VQ_OUTSIDE, d->addr);
-    chain->iov[n].iov_base = p;
-    chain->iov[n].iov_len = d->len;
     if (d->flags & DESC_F_WRITE) {
-        chain->nwrite++;
-        chain->write_len += d->len;
+        t->nwrite++;
+        t->write_len += d->len;
+    } else if (t->nwrite) {
+        return broken(vq, VR_VQ_ORDER, d->addr);
     } else {
-        if (chain->nwrite)
-            return broken(vq, VR_VQ_ORDER, d->addr);
-        chain->nread++;
-        chain->read_len += d->len;
+        t->read_len += d->len;
     }
+    chain->buf[t->n].addr = d->addr + vq->shift;
+    chain->buf[t->n].len = d->len;
+    t->n++;
     return 0;
 }
 
@@ -288,12 +363,11 @@ static int read_chain(struct vr_vq *vq, uint16_t head, struct vr_chain *chain)
 {
     const struct vr_vring_desc *table = vq->desc;
     unsigned int entries = vq->size, i = head, steps = 0;
+    struct tally t = {0, 0, 0, 0};
     bool nested = false;
     int rc;
 
     chain->head = head;
-    chain->nread = chain->nwrite = 0;
-    chain->read_len = chain->write_len = 0;
     for (;;) {
         struct vr_vring_desc d = read_desc(table, i);
 
@@ -317,15 +391,20 @@ static int read_chain(struct vr_vq *vq, uint16_t head, struct vr_chain *chain)
         /* A chain longer than the queue is a loop, or as good as one. */
         if (++steps > vq->size)
             return broken(vq, VR_VQ_TOO_LONG, head);
-        rc = add_buffer(vq, chain, &d);
+        rc = add_buffer(vq, chain, &t, &d);
         if (rc)
             return rc;
         if (!(d.flags & DESC_F_NEXT))
-            return 0;
+            break;
         i = d.next;
         if (i >= entries)
             return broken(vq, VR_VQ_NEXT_RANGE, i);
     }
+    chain->nread = t.n - t.nwrite;
+    chain->nwrite = t.nwrite;
+    chain->read_len = t.read_len;
+    chain->write_len = t.write_len;
+    return 0;
 }
 
 int vr_vq_pop(struct vr_vq *vq, struct vr_chain *chain)

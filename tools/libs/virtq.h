@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The device's side of a split virtqueue (virtio 1.2, 2.7) whose rings,
- * tables and buffers lie in a window (DESIGN: "one idea: the window").
+ * tables and buffers lie in a window (docs/data-path.md).
  *
  * The guest owns that memory and changes it whenever it likes. So: each
  * descriptor is copied once and only the copy is looked at; every address is
@@ -30,33 +30,58 @@
 #define VR_INDIRECT_MAX VR_MAX_QUEUE_SIZE
 
 /*
- * A range of device addresses and the memory behind it. A static window is
- * mapped as a whole: translation is one comparison and one addition. Another
- * kind sets @translate and is asked for every range.
+ * A range of device addresses.
+ *
+ * A *local* window is mapped as a whole: memory is one comparison and one
+ * addition away (static mode).
+ *
+ * A *remote* window is not: what stands behind an address comes and goes as
+ * the guest maps and unmaps (dynamic mode). A queue's rings are mapped when it
+ * starts and let go of when it stops; buffers stay addresses, checked against
+ * the range, for whoever executes the request to copy or to map.
  */
 struct vr_window {
     uint64_t base; /* device address of the first byte */
     uint64_t size; /* bytes */
-    uint8_t *va;   /* static: where it is mapped */
-    /* Returns memory for @len bytes at device address @addr, or NULL. */
-    void *(*translate)(void *ctx, uint64_t addr, uint64_t len);
+    uint8_t *va;   /* local: where it is mapped */
+    /*
+     * Remote, else NULL. Maps @len bytes at device address @addr, both inside
+     * the window; read-only unless @write. Returns NULL when that cannot be.
+     */
+    void *(*map)(void *ctx, uint64_t addr, uint64_t len, bool write);
+    /* Remote: undoes it. @p, @len: what map() returned, and for how many. */
+    void (*unmap)(void *ctx, void *p, uint64_t len);
     void *ctx;
 };
 
+/** vr_window_remote() - is it not mapped as a whole? */
+static inline bool vr_window_remote(const struct vr_window *w)
+{
+    return w->map != NULL;
+}
+
 /**
- * vr_window_ptr() - memory of [@addr, @addr + @len), NULL when any byte of it
- * is outside. No value of @addr or @len overflows.
+ * vr_window_has() - does [@addr, @addr + @len) lie inside? No value of @addr
+ * or @len overflows.
+ */
+static inline bool vr_window_has(const struct vr_window *w, uint64_t addr,
+                                 uint64_t len)
+{
+    uint64_t off = addr - w->base;
+
+    return off < w->size && len <= w->size - off;
+}
+
+/**
+ * vr_window_ptr() - local window: memory of [@addr, @addr + @len), NULL when
+ * any byte of it is outside.
  */
 static inline void *vr_window_ptr(const struct vr_window *w, uint64_t addr,
                                   uint64_t len)
 {
-    uint64_t off = addr - w->base;
-
-    if (__builtin_expect(off >= w->size || len > w->size - off, 0))
+    if (__builtin_expect(!vr_window_has(w, addr, len), 0))
         return NULL;
-    if (__builtin_expect(w->translate != NULL, 0))
-        return w->translate(w->ctx, addr, len);
-    return w->va + off;
+    return w->va + (addr - w->base);
 }
 
 /* Why a queue was stopped. */
@@ -65,6 +90,7 @@ enum vr_vq_fault {
     VR_VQ_SIZE,            /* queue size no power of two, or too large */
     VR_VQ_ALIGN,           /* a ring area is not aligned */
     VR_VQ_RING_OUTSIDE,    /* a ring area is not inside the window */
+    VR_VQ_RING_REFUSED,    /* a ring area cannot be mapped (remote) */
     VR_VQ_AVAIL_JUMP,      /* more new entries than the queue has */
     VR_VQ_HEAD_RANGE,      /* available entry names no descriptor */
     VR_VQ_HEAD_BUSY,       /* available entry names a chain still in flight */
@@ -78,12 +104,19 @@ enum vr_vq_fault {
     VR_VQ_INDIRECT_LEN,    /* table length no multiple of 16, or too long */
     VR_VQ_INDIRECT_NEXT,   /* indirect and next in one descriptor */
     VR_VQ_INDIRECT_NESTED, /* indirect inside a table */
+    VR_VQ_INDIRECT_REMOTE, /* negotiated, but the window is remote */
     VR_VQ_REQUEST,         /* the chain makes no request of the device's type */
     VR_VQ_RESUME,          /* the state to go on from makes no sense */
 };
 
 /** vr_vq_fault_text() - a few words; never NULL. */
 const char *vr_vq_fault_text(enum vr_vq_fault fault);
+
+/* A buffer of a remote window: inside of it, and never empty. */
+struct vr_buf {
+    uint64_t addr; /* device address */
+    uint64_t len;  /* bytes, below 4 GiB */
+};
 
 /* A chain of buffers: @nread readable ones first, then @nwrite writable. */
 struct vr_chain {
@@ -92,7 +125,10 @@ struct vr_chain {
     uint16_t nwrite;
     uint32_t read_len; /* bytes */
     uint32_t write_len;
-    struct iovec iov[VR_CHAIN_MAX];
+    union {
+        struct iovec iov[VR_CHAIN_MAX];  /* local window */
+        struct vr_buf buf[VR_CHAIN_MAX]; /* remote window */
+    };
 };
 
 struct vr_vring_desc {
@@ -112,6 +148,7 @@ struct vr_vq {
     const struct vr_vring_desc *desc;
     uint16_t *avail; /* flags, idx, ring[size], used_event */
     uint16_t *used;  /* flags, idx, elements, avail_event */
+    uint64_t shift;  /* from device addresses to pointers; remote: none */
     uint16_t size;
     bool event_idx, indirect;
     uint16_t last_avail; /* next entry to take */
@@ -133,20 +170,24 @@ void vr_vq_init(struct vr_vq *vq);
 
 /**
  * vr_vq_start() - set the queue up over the rings that @cfg describes.
- * @win: must outlive the queue. @features: as negotiated.
+ * @vq: stopped. @win: must outlive the queue; a remote one is asked to map
+ * the three areas, the used ring writable. @features: as negotiated.
  * @log: may be NULL. Kept up to date, so that a later process can go on. When
  * its epoch equals @cfg's the queue goes on from it: chains in flight then
  * come from vr_vq_pop_resumed(), new ones behind the last one taken. Else it
  * starts at index 0 and @log is reset.
  *
  * Driver notifications are off at first; poll, then vr_vq_enable_kicks().
- * Returns 0, or -EPROTO with vq->fault set.
+ * Returns 0, or -EPROTO with vq->fault set and nothing mapped.
  */
 int vr_vq_start(struct vr_vq *vq, const struct vr_window *win,
                 const struct vr_ctrl_queue *cfg, uint64_t features,
                 struct vr_ctrl_resume *log);
 
-/** vr_vq_stop() - forget the rings; nothing is written to them any more. */
+/**
+ * vr_vq_stop() - forget the rings (a remote window unmaps them); nothing is
+ * written to them any more. A queue that is stopped already stays so.
+ */
 void vr_vq_stop(struct vr_vq *vq);
 
 /** vr_vq_running() - started, and not broken by the guest. */
@@ -201,7 +242,7 @@ bool vr_vq_enable_kicks(struct vr_vq *vq);
 void vr_vq_disable_kicks(struct vr_vq *vq);
 
 /**
- * vr_vq_addr() - device address of memory @p of a static window, for reports.
+ * vr_vq_addr() - device address of memory @p of a local window, for reports.
  */
 static inline uint64_t vr_vq_addr(const struct vr_window *w, const void *p)
 {

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "dynmem.h"
+
+static unsigned int whole_pages(uint64_t addr, uint64_t len)
+{
+    return (
+        unsigned int)(((addr & (VR_PAGE_SIZE - 1)) + len + VR_PAGE_SIZE - 1) >>
+                      VR_PAGE_SHIFT);
+}
+
+/* A ring area, contiguous here as it is there. */
+static void *window_map(void *ctx, uint64_t addr, uint64_t len, bool write)
+{
+    struct vr_dynmem *dm = ctx;
+    const struct vr_buf area = {addr, len};
+    uint8_t *p;
+    int n;
+
+    n = vr_gmap_refs(&dm->gwin, &area, 1, 0, len, dm->refs,
+                     VR_DYNMEM_MAP_PAGES);
+    if (n <= 0)
+        return NULL;
+    p = dm->ops->map(dm->ctx, dm->refs, n, write);
+    return p ? p + (addr & (VR_PAGE_SIZE - 1)) : NULL;
+}
+
+static void window_unmap(void *ctx, void *p, uint64_t len)
+{
+    struct vr_dynmem *dm = ctx;
+    uintptr_t addr = (uintptr_t)p, offset = addr & (VR_PAGE_SIZE - 1);
+
+    dm->ops->unmap(dm->ctx, (uint8_t *)p - offset, whole_pages(addr, len));
+}
+
+void vr_dynmem_init(struct vr_dynmem *dm, const struct vr_gwin *win,
+                    const struct vr_dynmem_ops *ops, void *ctx)
+{
+    memset(dm, 0, sizeof(*dm));
+    dm->gwin = *win;
+    dm->window.base = win->base;
+    dm->window.size = win->size;
+    dm->window.map = window_map;
+    dm->window.unmap = window_unmap;
+    dm->window.ctx = dm;
+    dm->ops = ops;
+    dm->ctx = ctx;
+    dm->batch.seg = dm->seg;
+    dm->batch.max = VR_DYNMEM_BATCH;
+}
+
+static int gather(struct vr_dynmem *dm, const struct vr_buf *buf,
+                  unsigned int n, uint64_t skip, uint64_t len, void *local,
+                  bool to_guest, void *owner)
+{
+    int rc = vr_gcopy_add(&dm->batch, &dm->gwin, buf, n, skip, len, local,
+                          to_guest, owner);
+
+    if (rc != -ENOSPC)
+        return rc;
+    vr_dynmem_run(dm);
+    rc = vr_gcopy_add(&dm->batch, &dm->gwin, buf, n, skip, len, local, to_guest,
+                      owner);
+    return rc ? -EFAULT : 0;
+}
+
+int vr_dynmem_fetch(struct vr_dynmem *dm, const struct vr_buf *buf,
+                    unsigned int n, uint64_t skip, uint64_t len, void *local,
+                    void *owner)
+{
+    return gather(dm, buf, n, skip, len, local, false, owner);
+}
+
+int vr_dynmem_store(struct vr_dynmem *dm, const struct vr_buf *buf,
+                    unsigned int n, uint64_t skip, uint64_t len, void *local,
+                    void *owner)
+{
+    return gather(dm, buf, n, skip, len, local, true, owner);
+}
+
+void vr_dynmem_run(struct vr_dynmem *dm)
+{
+    unsigned int i, n = dm->batch.n;
+    uint64_t bytes = 0;
+    int rc;
+
+    if (!n)
+        return;
+    dm->batch.n = 0;
+    rc = dm->ops->copy(dm->ctx, dm->seg, n);
+    dm->counters->grant_ops += (n + dm->ops->per_call - 1) / dm->ops->per_call;
+    for (i = 0; i < n; i++) {
+        const struct vr_gseg *seg = &dm->seg[i];
+
+        if (!rc && !seg->status)
+            bytes += seg->len;
+        else
+            dm->refused(dm->refused_ctx, seg, vr_gcopy_addr(&dm->gwin, seg));
+    }
+    dm->counters->copied_bytes += bytes;
+}
+
+void *vr_dynmem_map(struct vr_dynmem *dm, const struct vr_buf *buf,
+                    unsigned int n, uint64_t skip, uint64_t len, bool write,
+                    struct iovec *iov, unsigned int *niov, unsigned int *pages)
+{
+    void *p;
+    int r;
+
+    r = vr_gmap_refs(&dm->gwin, buf, n, skip, len, dm->refs,
+                     VR_DYNMEM_MAP_PAGES);
+    if (r <= 0)
+        return NULL;
+    dm->counters->grant_ops++;
+    p = dm->ops->map(dm->ctx, dm->refs, r, write);
+    if (!p)
+        return NULL;
+    *niov = vr_gmap_iov(buf, n, skip, len, p, iov);
+    *pages = r;
+    dm->mapped += r;
+    return p;
+}
+
+void vr_dynmem_unmap(struct vr_dynmem *dm, void *p, unsigned int pages)
+{
+    if (!p)
+        return;
+    dm->ops->unmap(dm->ctx, p, pages);
+    dm->counters->grant_ops++;
+    dm->mapped -= pages;
+}
