@@ -4,10 +4,8 @@
  * interrupts, the backend writes to the control page. None of this blocks.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <string.h>
 
-#include "worker.h"
+#include "iommu.h"
 
 /* How often a backend that is not there yet (or again) is looked for; it may
  * come without an event, when the broker was not listening. */
@@ -22,6 +20,11 @@
 #define THROTTLE_MS 10
 /* At most so often does the supervisor hear of one device. */
 #define TELL_MS 1000
+
+static bool dynamic(const struct device *d)
+{
+    return d->w->rec->devs[d->index].cfg.mode == VR_MODE_DYNAMIC;
+}
 
 static void notify_backend(struct device *d)
 {
@@ -52,15 +55,8 @@ static void on_publish(void *ctx, const struct vr_ctrl_request *req)
 static void on_irq(void *ctx, bool level)
 {
     struct device *d = ctx;
-    struct worker *w = d->w;
 
-    if (!level && !w->arch->level)
-        return;
-    if (!w->arch->irq(w->dm, w->rec->domid, d->irq, level) || w->irq_error)
-        return;
-    w->irq_error = true;
-    broker_log("device %s: cannot raise interrupt %" PRIu32 ": %s",
-               w->rec->devs[d->index].cfg.id, d->irq, strerror(errno));
+    worker_irq(d->w, d->irq, level, d->w->rec->devs[d->index].cfg.id);
 }
 
 const struct vr_mmio_ops device_ops = {
@@ -113,7 +109,7 @@ static bool take_ack(struct device *d)
     return true;
 }
 
-static void tell(struct device *d, enum vr_msg_type type)
+void device_tell(struct device *d, enum vr_msg_type type)
 {
     struct vr_msg msg = {.type = type, .dev = d->index};
 
@@ -143,7 +139,7 @@ static bool take_description(struct device *d)
     if (rc) {
         if (!d->invalid) {
             d->invalid = true;
-            tell(d, VR_MSG_INVALID);
+            device_tell(d, VR_MSG_INVALID);
         }
         vr_mmio_fail(&d->mmio, VR_FAIL_BACKEND);
         vcpu_release(d);
@@ -159,7 +155,7 @@ static bool take_description(struct device *d)
     }
     if (!d->connected) {
         d->connected = true;
-        tell(d, VR_MSG_CONNECTED);
+        device_tell(d, VR_MSG_CONNECTED);
     }
     return true;
 }
@@ -210,6 +206,8 @@ bool device_event(struct device *d)
         return false;
     useful = collect(d);
     useful |= take_ack(d);
+    if (dynamic(d))
+        iommu_backend_fault(d->w->iommu, d);
     /* The backend decides how often its state changes: counts as idle. */
     take_status(d);
     if (!useful && !d->excused) {
@@ -282,7 +280,7 @@ static void tell_failure(struct device *d)
         return;
     d->told = fail;
     d->told_at = d->w->now;
-    tell(d, VR_MSG_CHANGED);
+    device_tell(d, VR_MSG_CHANGED);
 }
 
 void device_timers(struct device *d, bool count)

@@ -34,8 +34,8 @@ static uint64_t *map_bits(struct iommu *io, unsigned int ep)
 }
 
 /* Returns how many of the pages are still in use. */
-static uint32_t revoke(struct iommu *io, unsigned int ep, uint32_t first,
-                       uint32_t npages)
+static uint32_t take_back(struct iommu *io, unsigned int ep, uint32_t first,
+                          uint32_t npages)
 {
     struct vr_gntent *e = entries(io, ep, first);
     uint64_t *bits = map_bits(io, ep);
@@ -66,19 +66,19 @@ static int on_map(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
         if (vr_gntent_grant(&e[i], domid, gfn + i, readonly)) {
             /* The guest has written to its own table. */
             io->stats->no_space++;
-            return i && revoke(io, ep, first, i) ? (int)i : -EBUSY;
+            return i && take_back(io, ep, first, i) ? (int)i : -EBUSY;
         }
         vr_maps_set(bits, first + i);
     }
     return 0;
 }
 
-static int on_unmap(void *ctx, unsigned int ep, uint32_t first,
-                    uint32_t npages, bool now)
+static int on_unmap(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
+                    bool now)
 {
     struct iommu *io = ctx;
 
-    if (!revoke(io, ep, first, npages))
+    if (!take_back(io, ep, first, npages))
         return 0;
     io->ep[ep].busy = true;
     io->ep[ep].now |= now;
@@ -137,11 +137,11 @@ static void ring_unmap(void *ctx, void *p, uint64_t len)
     gmem_unmap(&io->mem, p, len);
 }
 
-static int buffer_read(void *ctx, uint64_t addr, void *dst, size_t len)
+static const void *table_fetch(void *ctx, uint64_t addr, uint64_t len)
 {
     struct iommu *io = ctx;
 
-    return gmem_read(&io->mem, addr, dst, len);
+    return gmem_read(&io->mem, addr, io->table, len) ? NULL : io->table;
 }
 
 static void broken(struct iommu *io, unsigned int i)
@@ -534,8 +534,8 @@ void iommu_backend_fault(struct iommu *io, const struct device *d)
         return;
     ep->fault_seen = faults;
     if (may_report(io, ep) &&
-        report(io, d->index, access & (VR_CTRL_FAULT_READ | VR_CTRL_FAULT_WRITE),
-               addr))
+        report(io, d->index,
+               access & (VR_CTRL_FAULT_READ | VR_CTRL_FAULT_WRITE), addr))
         io->stats->faults_sent++;
     else
         io->stats->faults_dropped++;
@@ -652,7 +652,7 @@ int iommu_start(struct worker *w, xenforeignmemory_handle *fm,
         .size = UINT64_MAX,
         .map = ring_map,
         .unmap = ring_unmap,
-        .read = buffer_read,
+        .fetch = table_fetch,
         .ctx = io,
     };
     gmem_init(&io->mem, fm, w->rec);

@@ -12,19 +12,20 @@
 #ifndef VR_BROKER_IOMMU_H
 #define VR_BROKER_IOMMU_H
 
+#include "worker.h"
+
 #include "gmem.h"
 #include "maps.h"
 #include "viommu.h"
 #include "virtq.h"
-#include "worker.h"
 #include "xen/gtable.h"
 
 /* How far the removal of a backend in the way has come. */
 enum iommu_step {
-    STEP_NONE,  /* nothing is in the way */
-    STEP_WAIT,  /* a copy under way ends by itself */
-    STEP_STOP,  /* its device was stopped */
-    STEP_KILL,  /* its process is being killed */
+    STEP_NONE,    /* nothing is in the way */
+    STEP_WAIT,    /* a copy under way ends by itself */
+    STEP_STOP,    /* its device was stopped */
+    STEP_KILL,    /* its process is being killed */
     STEP_DESTROY, /* its domain is being destroyed */
 };
 
@@ -46,7 +47,8 @@ struct iommu {
     struct vr_maps *maps;
     struct gmem mem;
     struct vr_window ram;
-    void *book; /* memory of v */
+    uint8_t table[16 * VR_INDIRECT_MAX]; /* copy of an indirect one */
+    void *book;                          /* memory of v */
     uint32_t irq;
     struct vr_stats_iommu *stats;
 

@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "supervisor.h"
+#include "xen/gtable.h"
 
 /* A worker that its guest has taken over may send messages as fast as it
  * likes: so often do we look at a device. */
 #define CHANGED_MS 500
+#define KILL_MS    500
 
 void process_reap(struct super *s, int options)
 {
@@ -125,6 +127,73 @@ static void worker_serving(struct super *s)
     backends_check(s);
 }
 
+/* ---- a backend that holds on ---- */
+
+/* Does somebody have pages of the device's window in use, as Xen shows it? */
+static bool window_in_use(struct super *s, unsigned int i)
+{
+    const struct vr_record_dev *d = &s->rec.devs[i];
+    uint32_t n = d->dma_size >> VR_PAGE_SHIFT, k;
+    uint32_t first = d->gref_base / VR_GNTENT_PER_FRAME;
+    uint32_t last = (d->gref_base + n - 1) / VR_GNTENT_PER_FRAME;
+    xenforeignmemory_handle *fm = xenforeignmemory_open(NULL, 0);
+    struct vr_gtable gt;
+    bool used = false;
+
+    if (!fm)
+        return false;
+    if (!vr_gtable_map(&gt, fm, s->rec.domid, first, last - first + 1, false,
+                       NULL)) {
+        for (k = 0; k < n && !used; k++)
+            used =
+                vr_gntent_read(vr_gtable_entry(&gt, d->gref_base + k)).flags &
+                VR_GTF_IN_USE;
+        vr_gtable_unmap(&gt);
+    }
+    xenforeignmemory_close(fm);
+    return used;
+}
+
+/*
+ * The worker cannot get back memory that the guest has taken away. It may be
+ * lying, in its guest's interest: its own backend process is all that it can
+ * cost, unless Xen shows that pages are in use indeed. A driver domain that
+ * serves others as well goes like one that was made for this guest: whatever
+ * it has kept, its word is not to be trusted any more.
+ */
+static void kill_backend(struct super *s, unsigned int i)
+{
+    int64_t now = broker_now_ms();
+
+    if (now - s->dev[i].killed_at < KILL_MS || s->dev[i].gone)
+        return;
+    s->dev[i].killed_at = now;
+    broker_log("device %s: its backend keeps memory that the guest has taken "
+               "away: having its process killed",
+               dev_id(s, i));
+    vr_store_kill(s->xs, &s->rec, i);
+}
+
+static void destroy_backend(struct super *s, unsigned int i)
+{
+    const struct vr_record_driver *drv = dev_driver(s, i);
+
+    /* First the gentler way, whatever the worker says. */
+    if (!s->dev[i].killed_at || s->dev[i].gone ||
+        broker_now_ms() - s->dev[i].killed_at < KILL_MS)
+        return;
+    if (!window_in_use(s, i))
+        return;
+    broker_log("device %s: driver domain %s (%" PRIu32 ") keeps memory that "
+               "the guest has taken away and does not end its process: "
+               "destroying it",
+               dev_id(s, i), drv->name, drv->domid);
+    if (xc_domain_destroy(s->xch, drv->domid))
+        broker_log("domain %" PRIu32 ": cannot destroy it: %s", drv->domid,
+                   strerror(errno));
+    domains_check(s);
+}
+
 static void worker_message(struct super *s, const struct vr_msg *msg)
 {
     char text[sizeof(msg->text)];
@@ -172,6 +241,14 @@ static void worker_message(struct super *s, const struct vr_msg *msg)
             super_refuse(s, err.text);
         else
             broker_log("%s", err.text);
+        return;
+    case VR_MSG_KILL:
+        if (s->published)
+            kill_backend(s, msg->dev);
+        return;
+    case VR_MSG_DESTROY:
+        if (s->published)
+            destroy_backend(s, msg->dev);
         return;
     case VR_MSG_CHANGED:
         now = broker_now_ms();

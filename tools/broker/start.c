@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "worker.h"
+#include "iommu.h"
 
 #include <xenforeignmemory.h>
 #include <xengnttab.h>
@@ -65,8 +65,8 @@ static int start_ioreq(struct worker *w, xenforeignmemory_handle *fm,
             PROT_READ | PROT_WRITE, 0))
         return ioreq_failed(w, err, "map its page");
     w->ioreqs = addr;
-    for (i = 0; i < w->ndevs; i++) {
-        uint64_t base = w->rec->devs[i].mmio_base;
+    for (i = 0; i < w->ndevs + !!w->iommu; i++) {
+        uint64_t base = w->map[i].base;
 
         if (xendevicemodel_map_io_range_to_ioreq_server(
                 w->dm, g, id, 1, base, base + VR_MMIO_SIZE - 1))
@@ -159,6 +159,13 @@ int worker_start(struct worker *w, struct vr_err *err)
         if (rc)
             return rc;
     }
+    if (w->rec->iommu.present) {
+        rc = iommu_start(w, fm, &w->iommu, err);
+        if (rc)
+            return rc;
+        w->map[w->ndevs].base = w->rec->iommu.mmio_base;
+        w->map[w->ndevs].mmio = &w->iommu->mmio;
+    }
     rc = start_ioreq(w, fm, err);
     if (rc)
         return rc;
@@ -167,8 +174,10 @@ int worker_start(struct worker *w, struct vr_err *err)
         vr_err_set(err, "broker: event channel: %s", strerror(errno));
         return -errno;
     }
-    /* Neither is needed again, and gntshr knows no restriction. */
-    xenforeignmemory_close(fm);
+    /* Not needed again, and gntshr knows no restriction. Guest memory is
+     * mapped for the virtio-iommu alone. */
+    if (!w->iommu)
+        xenforeignmemory_close(fm);
     xengntshr_close(gs);
-    return sandbox_enter(w->rec->domid, err);
+    return sandbox_enter(w->rec->domid, w->iommu != NULL, err);
 }

@@ -33,6 +33,7 @@ struct sdev {
     enum vr_fail shown;
     struct vr_stats_dev last; /* as published */
     int64_t changed_at;       /* when the worker was last listened to */
+    int64_t killed_at;        /* when its backend was to be killed; 0: never */
 };
 
 struct super {

@@ -27,7 +27,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "worker.h"
+#include "iommu.h"
 
 #define COUNTERS_MS 1000
 
@@ -46,6 +46,17 @@ void worker_unmask(struct worker *w, evtchn_port_t port)
     if (w->nunmask == BATCH)
         flush_unmask(w);
     w->unmask[w->nunmask++] = port;
+}
+
+void worker_irq(struct worker *w, uint32_t irq, bool level, const char *who)
+{
+    if (!level && !w->arch->level)
+        return;
+    if (!w->arch->irq(w->dm, w->rec->domid, irq, level) || w->irq_error)
+        return;
+    w->irq_error = true;
+    broker_log("%s: cannot raise interrupt %" PRIu32 ": %s", who, irq,
+               strerror(errno));
 }
 
 static bool serve_port(struct worker *w, evtchn_port_t port)
@@ -90,6 +101,8 @@ static void serve_timers(struct worker *w)
 
     for (i = 0; i < w->ndevs; i++)
         device_timers(&w->dev[i], count);
+    if (w->iommu)
+        iommu_timers(w->iommu);
     if (count)
         w->counters_at = 0;
 }
@@ -113,15 +126,17 @@ static void hear(struct worker *w)
 /* Milliseconds until serve_timers() has something to do; -1: never. */
 static int time_left(const struct worker *w)
 {
-    int64_t next = w->counters_at;
+    int64_t t, next = w->counters_at;
     unsigned int i;
 
     for (i = 0; i < w->ndevs; i++) {
-        int64_t t = device_next(&w->dev[i]);
-
+        t = device_next(&w->dev[i]);
         if (t && (!next || t < next))
             next = t;
     }
+    t = w->iommu ? iommu_next(w->iommu) : 0;
+    if (t && (!next || t < next))
+        next = t;
     if (!next)
         return -1;
     return next > w->now ? (int)(next - w->now) : 0;

@@ -7,6 +7,7 @@
  *   watch.c   looks on for a moment before the loop sleeps
  *   vcpu.c    a vCPU's trapped access: takes it, answers it
  *   device.c  a device: its register model, its backend's control page
+ *   iommu.c   the virtio-iommu of the dynamic devices
  */
 #ifndef VR_BROKER_WORKER_H
 #define VR_BROKER_WORKER_H
@@ -31,6 +32,7 @@
 #define LOOK_MS 5
 
 struct worker;
+struct iommu;
 
 struct device {
     struct worker *w;
@@ -84,7 +86,8 @@ struct worker {
 
     unsigned int ndevs;
     struct device dev[VR_MAX_DEVICES];
-    struct ioreq_dev map[VR_MAX_DEVICES];
+    struct iommu *iommu;                      /* NULL: no device is dynamic */
+    struct ioreq_dev map[VR_MAX_DEVICES + 1]; /* it is the last one */
     unsigned int nvcpus;
     struct vcpu vcpu[MAX_VCPUS];
 
@@ -106,6 +109,9 @@ struct worker {
 /** worker_unmask() - hear a port again, from the next time we sleep. */
 void worker_unmask(struct worker *w, evtchn_port_t port);
 
+/** worker_irq() - drive interrupt @irq; @who: for the log. */
+void worker_irq(struct worker *w, uint32_t irq, bool level, const char *who);
+
 /* ---- start.c ---- */
 
 /** worker_start() - everything up to the sandbox. Returns 0 or -errno. */
@@ -120,6 +126,9 @@ void worker_watch(struct worker *w);
 
 /** vcpu_event() - serve vCPU @v. Returns whether it had something to ask. */
 bool vcpu_event(struct worker *w, unsigned int v);
+
+/** vcpu_finish() - answer all vCPUs that wait for map[@index]. */
+void vcpu_finish(struct worker *w, unsigned int index);
 
 /** vcpu_release() - let go of the vCPUs whose writes to @d are complete. */
 void vcpu_release(struct device *d);
@@ -149,6 +158,9 @@ void device_timers(struct device *d, bool count);
 
 /** device_next() - when device_timers() has something to do; 0: never. */
 int64_t device_next(const struct device *d);
+
+/** device_tell() - send the supervisor a message about it. */
+void device_tell(struct device *d, enum vr_msg_type type);
 
 /** device_gone() - its driver domain has ended. */
 void device_gone(struct device *d);
