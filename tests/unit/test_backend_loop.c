@@ -1,326 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The backend's device loop on plain Linux: a process runs it, locked in as a
- * worker is, over shared memory and a temporary file; the test plays broker
- * and guest. Everything runs with io_uring and with threads, through the page
- * cache and direct.
+ * The backend's device loop: everything runs with io_uring and with threads,
+ * through the page cache and direct, in static mode and in dynamic mode, with
+ * payload copied and mapped.
  */
-#include <errno.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-#include <cmocka.h>
-
-#include "../../tools/backend/loop.h"
-#include "../../tools/backend/sandbox.h"
-#include "ring.h"
-
-#define MEM_SIZE  (4u << 20)
-#define FILE_SIZE (8u << 20)
-#define QSIZE     64u
-#define QUEUES    2u
-#define DATA      (RING_BASE + 0x10000)
-#define ALL       (VR_F_VERSION_1 | VR_F_EVENT_IDX | VR_F_INDIRECT_DESC)
-#define BLK       (VR_BLK_F_FLUSH | VR_BLK_F_DISCARD | VR_BLK_F_WRITE_ZEROES)
-#define LIMIT_MS  10000
-
-/* How a group of tests runs. */
-struct variant {
-    const struct vr_aio_ops *aio;
-    enum vr_cache cache;
-    uint64_t features;
-};
-
-struct host {
-    const struct variant *v;
-    char path[64];
-    struct vr_window win;
-    struct vr_ctrl_page *page;
-    struct vr_target target;
-    pid_t pid;
-    int wake_fd, intr_fd, stop[2];
-    struct vr_ctrl_request req;
-    struct ring ring[QUEUES];
-    unsigned int *logs; /* shared */
-};
-
-static struct host h;
-
-static void op_drain(void *ctx)
-{
-    struct host *host = ctx;
-    eventfd_t n;
-
-    eventfd_read(host->wake_fd, &n);
-}
-
-static void op_unmask(void *ctx)
-{
-    (void)ctx;
-}
-
-static void op_notify(void *ctx)
-{
-    struct host *host = ctx;
-
-    eventfd_write(host->intr_fd, 1);
-}
-
-static void op_log(void *ctx, const char *text)
-{
-    struct host *host = ctx;
-
-    (void)text;
-    ++*host->logs;
-}
-
-static const struct vr_loop_ops ops = {op_drain, op_unmask, op_notify, op_log};
-
-static bool in_valgrind(void)
-{
-    const char *preload = getenv("LD_PRELOAD");
-
-    return preload && strstr(preload, "vgpreload");
-}
-
-/* The filter would also bind what these tools do beside the program. */
-static bool lock_in(void)
-{
-#if defined(__SANITIZE_ADDRESS__)
-    return false;
-#else
-    return !in_valgrind();
-#endif
-}
-
-static void child(void)
-{
-    struct vr_loop_cfg cfg = {
-        .win = &h.win,
-        .page = h.page,
-        .target = &h.target,
-        .ops = &ops,
-        .ctx = &h,
-        .aio = h.v->aio,
-        .wake_fd = h.wake_fd,
-        .stop_fd = h.stop[0],
-        .queues = QUEUES,
-        .queue_size = QSIZE,
-        .poll_us = 20,
-        .discard = true,
-        .serial = "serial-0123456789abc",
-    };
-    struct vr_loop *loop;
-    struct vr_err err;
-    int rc, ms = 0;
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    close(h.stop[1]);
-    do {
-        /* A ring that was closed holds its files for a moment. */
-        rc = vr_target_open(&h.target, h.path, false, h.v->cache, &err);
-    } while (rc == -EBUSY && ms++ < LIMIT_MS && !usleep(1000));
-    if (!rc)
-        rc = vr_loop_new(&loop, &cfg, &err);
-    if (!rc && lock_in())
-        rc = vr_sandbox_worker(&err);
-    if (rc) {
-        fprintf(stderr, "%s\n", err.text);
-        _exit(1);
-    }
-    vr_loop_run(loop);
-    _exit(0);
-}
-
-static void backend_start(void)
-{
-    assert_int_equal(pipe(h.stop), 0);
-    h.pid = fork();
-    assert_true(h.pid >= 0);
-    if (!h.pid)
-        child();
-    close(h.stop[0]);
-}
-
-/* Returns the status that the process ended with. */
-static int backend_stop(int signal)
-{
-    int status;
-
-    if (signal)
-        kill(h.pid, signal);
-    close(h.stop[1]);
-    assert_int_equal(waitpid(h.pid, &status, 0), h.pid);
-    return status;
-}
-
-static void publish(void)
-{
-    uint32_t gen = vr_ctrl_publish(h.page, &h.req);
-    int ms;
-
-    eventfd_write(h.wake_fd, 1);
-    for (ms = 0; ms < LIMIT_MS && !vr_ctrl_acked(h.page, gen); ms++)
-        usleep(1000);
-    assert_true(vr_ctrl_acked(h.page, gen));
-}
-
-static void run_queues(void)
-{
-    unsigned int i;
-
-    h.req.run = 1;
-    h.req.nqueues = QUEUES;
-    h.req.features = h.v->features;
-    for (i = 0; i < QUEUES; i++) {
-        uint32_t epoch = h.req.q[i].epoch + 1;
-
-        ring_init(&h.ring[i], h.win.va, i * 0x4000, QSIZE);
-        h.req.q[i] = h.ring[i].cfg;
-        h.req.q[i].epoch = epoch;
-    }
-    publish();
-}
-
-static int setup(void **state)
-{
-    int fd;
-
-    memset(&h, 0, sizeof(h));
-    h.v = *state;
-    /* Not in /tmp, which may be a tmpfs: direct I/O is to be seen, too. */
-    snprintf(h.path, sizeof(h.path), "vr-test-XXXXXX");
-    fd = mkstemp(h.path);
-    assert_true(fd >= 0);
-    assert_int_equal(ftruncate(fd, FILE_SIZE), 0);
-    close(fd);
-    h.win.base = RING_BASE;
-    h.win.size = MEM_SIZE;
-    /* Window, control page, and a page for the test itself. */
-    h.win.va = mmap(NULL, MEM_SIZE + 8192, PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    h.page = (void *)(h.win.va + MEM_SIZE);
-    h.logs = (void *)(h.win.va + MEM_SIZE + 4096);
-    vr_ctrl_init(h.page);
-    h.wake_fd = eventfd(0, EFD_NONBLOCK);
-    h.intr_fd = eventfd(0, EFD_NONBLOCK);
-    backend_start();
-    run_queues();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    assert_int_equal(backend_stop(0), 0);
-    assert_int_equal(h.page->status, VR_CTRL_BACKEND_ABSENT);
-    munmap(h.win.va, MEM_SIZE + 8192);
-    close(h.wake_fd);
-    close(h.intr_fd);
-    unlink(h.path);
-    return 0;
-}
-
-/* ---- the guest ---- */
-
-static void kick(unsigned int q)
-{
-    if (vr_ctrl_post(&h.page->kick, UINT64_C(1) << q))
-        eventfd_write(h.wake_fd, 1);
-}
-
-/* As a driver does it: a kick only if the device wants one. */
-static void add_and_kick(unsigned int q, uint16_t head)
-{
-    struct ring *r = &h.ring[q];
-    bool event_idx = h.v->features & VR_F_EVENT_IDX;
-    uint16_t old = r->avail_idx;
-
-    ring_add(r, head);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (event_idx ? (uint16_t)(old - *ring_avail_event(r)) == 0
-                  : !(ring_used(r)[0] & 1))
-        kick(q);
-}
-
-/* Chain @head of three descriptors: header, data, status, all of slot n. */
-static void request(unsigned int q, unsigned int n, uint32_t type,
-                    uint64_t sector, uint32_t len, bool in)
-{
-    uint64_t hdr = DATA + 0x40000 * q + 64 * n;
-    uint64_t data = DATA + 0x100000 + 0x100000 * q + 8192 * n;
-    uint8_t *p = ring_at(&h.ring[q], hdr);
-    uint16_t head = n * 3;
-
-    memset(p, 0, 16);
-    memcpy(p, &type, 4);
-    memcpy(p + 8, &sector, 8);
-    p[32] = 0xff;
-    ring_desc(&h.ring[q], head, hdr, 16, RING_F_NEXT, head + 1);
-    ring_desc(&h.ring[q], head + 1, data, len,
-              RING_F_NEXT | (in ? RING_F_WRITE : 0), head + 2);
-    ring_desc(&h.ring[q], head + 2, hdr + 32, 1, RING_F_WRITE, 0);
-    if (!len)
-        ring_desc(&h.ring[q], head, hdr, 16, RING_F_NEXT, head + 2);
-    add_and_kick(q, head);
-}
-
-static uint8_t *data_of(unsigned int q, unsigned int n)
-{
-    return ring_at(&h.ring[q], DATA + 0x100000 + 0x100000 * q + 8192 * n);
-}
-
-static uint8_t status_of(unsigned int q, unsigned int n)
-{
-    return *(uint8_t *)ring_at(&h.ring[q], DATA + 0x40000 * q + 64 * n + 32);
-}
-
-/* Sleeps for the interrupt as a guest would; a lost one is a failure. */
-static uint32_t wait_used(unsigned int q, uint32_t *len)
-{
-    struct ring *r = &h.ring[q];
-    struct pollfd pfd = {.fd = h.intr_fd, .events = POLLIN};
-    uint32_t id;
-
-    for (;;) {
-        eventfd_t n;
-
-        *ring_used_event(r) = r->used_seen;
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        if (ring_get(r, &id, len))
-            return id;
-        assert_int_equal(poll(&pfd, 1, LIMIT_MS), 1);
-        eventfd_read(h.intr_fd, &n);
-        vr_ctrl_collect(&h.page->intr);
-    }
-}
-
-static uint8_t do_request(unsigned int q, uint32_t type, uint64_t sector,
-                          uint32_t len, bool in)
-{
-    uint32_t used;
-
-    request(q, 0, type, sector, len, in);
-    assert_int_equal(wait_used(q, &used), 0);
-    return status_of(q, 0);
-}
-
-static void fill(uint8_t *p, uint32_t len, uint32_t seed)
-{
-    while (len--) {
-        seed = seed * 1664525 + 1013904223;
-        *p++ = seed >> 24;
-    }
-}
+#include "loophost.h"
 
 static void device_page(void **state)
 {
@@ -436,6 +120,15 @@ static void deep(void **state)
     assert_int_equal(h.page->counters.errors, 0);
     print_message("%s: %.3f notifications per request\n", h.v->aio->name,
                   (double)(h.page->counters.interrupts - before) / done);
+    if (!h.v->dynamic) {
+        assert_int_equal(h.page->counters.grant_ops, 0);
+        assert_int_equal(h.page->counters.copied_bytes, 0);
+    } else if (h.v->threshold == VR_NEVER_MAP) {
+        /* Header, payload, status. */
+        assert_int_equal(h.page->counters.copied_bytes, done * (16 + 4096 + 1));
+        print_message("%.3f grant operations per request\n",
+                      (double)h.page->counters.grant_ops / done);
+    }
 }
 
 /* A kick before the backend was told of the queue. */
@@ -509,7 +202,7 @@ static void queue_reset(void **state)
     kick(0);
     assert_int_equal(do_request(1, 1, 0, 4096, false), 0);
     assert_int_equal(ring_used(&h.ring[0])[1], i);
-    ring_init(&h.ring[0], h.win.va, 0, QSIZE);
+    ring_init(&h.ring[0], h.gnt.mem, 0, QSIZE);
     h.req.q[0] = h.ring[0].cfg;
     h.req.q[0].epoch = epoch + 1;
     publish();
@@ -584,8 +277,8 @@ static void scribble(void **state)
         kick(0);
         for (i = 0; i < 2000; i++) {
             seed = seed * 1664525 + 1013904223;
-            h.win.va[(seed >> 8) % 0x3000] = seed >> 24;
-            h.win.va[0x10000 + (seed >> 9) % 0x800] = seed >> 3;
+            h.gnt.mem[(seed >> 8) % 0x3000] = seed >> 24;
+            h.gnt.mem[0x10000 + (seed >> 9) % 0x800] = seed >> 3;
         }
         kick(0);
         h.req.run = 0;
@@ -597,36 +290,23 @@ static void scribble(void **state)
 }
 
 static const struct variant variants[] = {
-    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK},
-    {&vr_aio_uring, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK},
-    {&vr_aio_threads, VR_CACHE_AUTO, ALL | BLK},
-    {&vr_aio_threads, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK},
+    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, false, 0, 0},
+    {&vr_aio_uring, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK, false, 0, 0},
+    {&vr_aio_threads, VR_CACHE_AUTO, ALL | BLK, false, 0, 0},
+    {&vr_aio_threads, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK, false, 0, 0},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 0},
+    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0},
+    {&vr_aio_threads, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK, true, 4096, 0},
     /* Without FLUSH each write is final. */
-    {&vr_aio_uring, VR_CACHE_AUTO, ALL | VR_BLK_F_DISCARD},
+    {&vr_aio_uring, VR_CACHE_AUTO, ALL | VR_BLK_F_DISCARD, false, 0, 0},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | VR_BLK_F_DISCARD, true, VR_NEVER_MAP,
+     0},
 };
 
 #define T(name)                                                                \
     cmocka_unit_test_prestate_setup_teardown(name, setup, teardown,            \
                                              (void *)(uintptr_t)&variants[v])
-
-static bool have_uring(void)
-{
-    struct vr_target t = {.fd = 0, .direct_fd = -1};
-    struct vr_aio_cfg cfg = {.target = &t, .depth = 1, .fds = {-1, -1}};
-    struct vr_err err;
-    struct vr_aio *aio;
-
-    if (in_valgrind()) {
-        print_message("io_uring: skipped: valgrind does not know it well\n");
-        return false;
-    }
-    if (vr_aio_uring.open(&aio, &cfg, &err)) {
-        print_message("io_uring: skipped: %s\n", err.text);
-        return false;
-    }
-    vr_aio_uring.close(aio);
-    return true;
-}
 
 int main(void)
 {

@@ -46,6 +46,9 @@ struct device {
     bool present;   /* its nodes exist */
     bool connected; /* once, at least */
     bool stable;    /* this worker connected */
+    bool killed;    /* this worker was, because the toolstack wants it gone */
+    bool kills_known;
+    uint64_t kills; /* the node `kill`, as last seen */
     pid_t pid;
     int sock;
     pid_t last_pid; /* of DEV_LEAVING, and how it ended */
@@ -137,7 +140,7 @@ static void start(struct devices *ds, struct device *d)
     d->sock = pair[0];
     d->pid = pid;
     d->state = DEV_RUNNING;
-    d->stable = false;
+    d->stable = d->killed = false;
     d->report = 0;
     d->started = ds->now;
     d->starts++;
@@ -152,6 +155,21 @@ static void stop(struct devices *ds, struct device *d)
     d->sock = -1;
     d->state = DEV_STOPPING;
     d->when = ds->now + STOP_LIMIT;
+}
+
+/* The toolstack wants this worker dead, for what it holds; the device is to
+ * go on. */
+static void kill_worker(struct devices *ds, struct device *d)
+{
+    if (d->state != DEV_RUNNING && d->state != DEV_STOPPING)
+        return;
+    kill(d->pid, SIGKILL);
+    vr_log(d->guest, d->id, "worker %d killed: the toolstack asks for it",
+           d->pid);
+    d->killed = true;
+    /* Should it not die (the kernel hangs), that is said again. */
+    if (d->state == DEV_STOPPING)
+        d->when = ds->now + STOP_LIMIT;
 }
 
 static void died(struct devices *ds, struct device *d);
@@ -194,11 +212,18 @@ static void died(struct devices *ds, struct device *d)
     char why[VR_WORKER_MSG_MAX];
     int status = d->last_status;
 
-    if (d->report == VR_WORKER_FAILED) {
+    if (d->report == VR_WORKER_FAILED && !d->killed) {
         fail(ds, d, d->why);
         return;
     }
     d->state = DEV_IDLE;
+    if (d->killed) {
+        d->starts = 0;
+        d->when = ds->now;
+        if (d->connected)
+            say(ds, d, VR_XB_CONNECTED, "worker killed by the toolstack");
+        return;
+    }
     if (d->report == VR_WORKER_WAIT) {
         if (!d->waiting_since) {
             d->waiting_since = ds->now;
@@ -295,6 +320,25 @@ static char *read_node(void *ctx, const char *key, size_t *len)
     return value;
 }
 
+/* Has the counter moved? What it is at first sight was meant for a worker
+ * that is no more. */
+static void check_kill(struct devices *ds, struct device *d)
+{
+    struct node_ctx ctx = {ds, d};
+    uint64_t kills;
+    size_t len;
+    char *value = read_node(&ctx, "kill", &len);
+    int rc = value ? vr_parse_u64(value, UINT64_MAX, &kills) : -ENOENT;
+
+    free(value);
+    if (rc)
+        kills = d->kills;
+    if (d->kills_known && kills != d->kills)
+        kill_worker(ds, d);
+    d->kills_known = true;
+    d->kills = kills;
+}
+
 static bool same(const struct vr_xs_dev *a, const struct vr_xs_dev *b)
 {
     return a->guest == b->guest && a->dma_base == b->dma_base &&
@@ -302,10 +346,12 @@ static bool same(const struct vr_xs_dev *a, const struct vr_xs_dev *b)
            a->ctrl_domid == b->ctrl_domid && a->ctrl_gref == b->ctrl_gref &&
            a->ctrl_port == b->ctrl_port &&
            !strcmp(a->cfg.target, b->cfg.target) &&
-           a->cfg.readonly == b->cfg.readonly;
+           a->cfg.readonly == b->cfg.readonly && a->cfg.mode == b->cfg.mode &&
+           a->cfg.map_threshold == b->cfg.map_threshold;
 }
 
-static struct device *find(struct devices *ds, uint32_t guest, const char *id)
+static struct device *known(const struct devices *ds, uint32_t guest,
+                            const char *id)
 {
     struct device *d;
 
@@ -313,6 +359,15 @@ static struct device *find(struct devices *ds, uint32_t guest, const char *id)
         if (d->guest == guest && !strcmp(d->id, id))
             return d;
     }
+    return NULL;
+}
+
+static struct device *find(struct devices *ds, uint32_t guest, const char *id)
+{
+    struct device *d = known(ds, guest, id);
+
+    if (d)
+        return d;
     if (ds->count >= MAX_DEVICES)
         return NULL;
     d = calloc(1, sizeof(*d));
@@ -342,6 +397,7 @@ static void look_at(struct devices *ds, uint32_t guest, const char *id)
     if (!d)
         return;
     d->present = true;
+    check_kill(ds, d);
     ctx.d = d;
     memset(&dev, 0, sizeof(dev));
     rc = vr_xs_dev_parse(&dev, id, read_node, &ctx, &err);
@@ -371,7 +427,6 @@ static void look_at(struct devices *ds, uint32_t guest, const char *id)
         d->when = ds->now;
 }
 
-/* Anything may have changed: look at all of it, there is not much. */
 /* Its nodes cannot be read now: that does not take a device away. */
 static void keep_guest(struct devices *ds, uint32_t guest)
 {
@@ -383,6 +438,7 @@ static void keep_guest(struct devices *ds, uint32_t guest)
     }
 }
 
+/* Anything may have changed: look at all of it, there is not much. */
 static void scan(struct devices *ds)
 {
     unsigned int ng = 0, ni, i, k;
@@ -415,6 +471,28 @@ static void scan(struct devices *ds)
         if (!d->present)
             stop(ds, d);
     }
+}
+
+/*
+ * A watch fired. A device's folder comes and goes in one transaction, whole;
+ * what changes in it later is our own answer, or `kill`. So only what happens
+ * to a folder needs a look at all of it (true), and a new device is read once,
+ * not once for each of its nodes.
+ */
+static bool event(struct devices *ds, const char *path)
+{
+    char id[VR_ID_LEN + 1], leaf[8];
+    const char *p = strstr(path, ROOT "/");
+    struct device *d;
+    unsigned int guest;
+
+    if (!p ||
+        sscanf(p + strlen(ROOT), "/%u/%31[^/]/%7[^/]", &guest, id, leaf) != 3)
+        return true;
+    d = strcmp(leaf, "kill") ? NULL : known(ds, guest, id);
+    if (d)
+        check_kill(ds, d);
+    return false;
 }
 
 /* ---- the loop ---- */
@@ -458,22 +536,6 @@ static int due(struct devices *ds)
     return wait;
 }
 
-/*
- * A device's folder comes and goes in one transaction, whole; what changes in
- * it later is our own answer. So only what happens to a folder matters, and a
- * new device is read once, not once for each of its nodes.
- */
-static bool about_folder(const char *path)
-{
-    unsigned int depth = 0;
-
-    if (strncmp(path, ROOT, strlen(ROOT)))
-        return true;
-    for (path += strlen(ROOT); *path; path++)
-        depth += *path == '/';
-    return depth <= 2;
-}
-
 static void wait_for_work(struct devices *ds, int timeout)
 {
     struct pollfd pfd[2 + MAX_DEVICES];
@@ -503,11 +565,11 @@ static void wait_for_work(struct devices *ds, int timeout)
     if (pfd[0].revents)
         reap(ds);
     if (pfd[1].revents) {
-        char **event;
+        char **ev;
 
-        while ((event = xs_check_watch(ds->xs))) {
-            changed |= about_folder(event[XS_WATCH_PATH]);
-            free(event);
+        while ((ev = xs_check_watch(ds->xs))) {
+            changed |= event(ds, ev[XS_WATCH_PATH]);
+            free(ev);
         }
     }
     if (changed && !ds->quit)

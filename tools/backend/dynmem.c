@@ -47,6 +47,7 @@ void vr_dynmem_init(struct vr_dynmem *dm, const struct vr_gwin *win,
     dm->window.ctx = dm;
     dm->ops = ops;
     dm->ctx = ctx;
+    dm->budget = VR_DYNMEM_BUDGET;
     dm->batch.seg = dm->seg;
     dm->batch.max = VR_DYNMEM_BATCH;
 }

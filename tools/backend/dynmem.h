@@ -26,7 +26,7 @@
  * each buffer. */
 #define VR_DYNMEM_CHUNK     (1280u << 10)
 #define VR_DYNMEM_MAP_PAGES (VR_DYNMEM_CHUNK / 4096 + 2 * VR_CHAIN_MAX)
-/* With so many payload pages mapped no further request is to start. */
+/* With so many payload pages mapped, no further request should start. */
 #define VR_DYNMEM_BUDGET 4096u
 
 /* The hypervisor's side; the tests have one of plain memory. */
@@ -52,6 +52,7 @@ struct vr_dynmem {
     void (*refused)(void *ctx, const struct vr_gseg *seg, uint64_t addr);
     void *refused_ctx;
     unsigned int mapped; /* payload pages */
+    unsigned int budget; /* VR_DYNMEM_BUDGET */
     struct vr_gcopy batch;
     struct vr_gseg seg[VR_DYNMEM_BATCH];
     uint32_t refs[VR_DYNMEM_MAP_PAGES];

@@ -127,20 +127,25 @@ static void unmap_chunk(struct vr_loop *l, struct rslot *r)
     r->map = NULL;
 }
 
+static bool take_bounce(struct vr_loop *l, struct rslot *r)
+{
+    r->pages = (r->chunk + (unsigned int)VR_PAGE_SIZE - 1) >> VR_PAGE_SHIFT;
+    r->bounce = vr_bounce_get(&l->remote->bounce, r->pages);
+    return r->bounce != NULL;
+}
+
 static bool make_room(struct vr_loop *l, struct rslot *r)
 {
-    struct remote *x = l->remote;
+    const struct vr_dynmem *mem = l->remote->mem;
 
     if (r->payload >= l->cfg.map_threshold) {
-        if (x->mem->mapped >= VR_DYNMEM_BUDGET)
+        if (mem->mapped >= mem->budget)
             return false;
         if (map_chunk(l, r))
             return true;
         /* A copy may do, or will tell which page it is. */
     }
-    r->pages = (r->chunk + (unsigned int)VR_PAGE_SIZE - 1) >> VR_PAGE_SHIFT;
-    r->bounce = vr_bounce_get(&x->bounce, r->pages);
-    return r->bounce != NULL;
+    return take_bounce(l, r);
 }
 
 static void release(struct vr_loop *l, struct rslot *r)
@@ -167,6 +172,17 @@ static void store_chunk(struct vr_loop *l, struct rslot *r)
     if (vr_dynmem_store(l->remote->mem, p.buf, p.n, p.skip + r->moved, r->chunk,
                         r->bounce, r))
         r->refused = true;
+}
+
+/* Device address of the first byte that was not moved yet. */
+static uint64_t moved_addr(const struct rslot *r)
+{
+    struct run p = payload_run(r);
+    uint64_t skip = (uint64_t)p.skip + r->moved;
+
+    for (; skip >= p.buf->len; p.buf++)
+        skip -= p.buf->len;
+    return p.buf->addr + skip;
 }
 
 static void note_run(struct vr_loop *l, const struct rslot *r)
@@ -248,12 +264,11 @@ static void go_on(struct vr_loop *l, struct rslot *r)
         return;
     }
     set_chunk(r);
-    if (!r->bounce) {
-        if (map_chunk(l, r))
-            submit(l, r);
-        else
-            answer_error(l, r, VR_BLK_S_IOERR);
-    } else if (r->dir == DIR_WRITE) {
+    if (!r->bounce && !map_chunk(l, r) && !take_bounce(l, r)) {
+        /* It cannot wait here: those that do want its room. */
+        access_fault(l, r->s.q, moved_addr(r));
+        answer_error(l, r, VR_BLK_S_IOERR);
+    } else if (r->bounce && r->dir == DIR_WRITE) {
         fetch_chunk(l, r);
         list_add(&l->remote->fetching, r);
     } else {

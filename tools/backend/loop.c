@@ -383,10 +383,10 @@ void vr_loop_run(struct vr_loop *l)
             counters(l)->batches++;
             disarm(l);
         }
-        /* What came to its end may have been what an acknowledgement waits
-         * for. */
+        /* What came to its end may have been what an acknowledgement, or a
+         * request, waits for. */
         if (l->exec->settle)
-            again = l->exec->settle(l) && !l->acked;
+            again = l->exec->settle(l) && (!l->acked || l->waiting);
         publish(l);
         if (l->stopping && !l->inflight)
             break;

@@ -28,6 +28,7 @@
 #define VR_LOOP_H
 
 #include "../libs/blkreq.h"
+#include "../libs/cfg.h"
 #include "aio.h"
 
 /* How the loop reaches the broker's side. */

@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <xen/xen.h>
 #include <xen/sys/evtchn.h>
+#include <xen/grant_table.h>
+#include <xen/sys/gntdev.h>
 
 #include "sandbox.h"
 
@@ -104,7 +106,34 @@ static const unsigned long ioctls[] = {
     BLKDISCARD,
 };
 
-static int filter(void)
+/* Dynamic mode, on the one descriptor. */
+static const unsigned long grant_ioctls[] = {
+    IOCTL_GNTDEV_GRANT_COPY,
+    IOCTL_GNTDEV_MAP_GRANT_REF,
+    IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR,
+    IOCTL_GNTDEV_UNMAP_GRANT_REF,
+};
+
+static int allow_grants(scmp_filter_ctx ctx, int fd)
+{
+    unsigned int i;
+    int rc = 0;
+
+    for (i = 0; !rc && i < VR_ARRAY_SIZE(grant_ioctls); i++)
+        rc = seccomp_rule_add(
+            ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2,
+            SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)fd),
+            SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)grant_ioctls[i]));
+    /* The library sleeps when Xen says "try again" to a map. */
+    if (!rc)
+        rc =
+            seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clock_nanosleep), 0);
+    if (!rc)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(nanosleep), 0);
+    return rc;
+}
+
+static int filter(int gntdev)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
     unsigned int i;
@@ -123,7 +152,10 @@ static int filter(void)
     if (!rc)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
                               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
-    /* Memory for libc, if it wants some; never to be executed. */
+    if (!rc && gntdev >= 0)
+        rc = allow_grants(ctx, gntdev);
+    /* Memory for libc, if it wants some, and granted pages; never to be
+     * executed. */
     if (!rc)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -140,7 +172,7 @@ static int limit(int what, rlim_t to)
     return setrlimit(what, &r) ? -errno : 0;
 }
 
-int vr_sandbox_worker(struct vr_err *err)
+int vr_sandbox_worker(int gntdev, struct vr_err *err)
 {
     const char *what = "no_new_privs";
     int rc = 0;
@@ -155,7 +187,7 @@ int vr_sandbox_worker(struct vr_err *err)
         rc = limit(RLIMIT_NOFILE, MAX_FILES);
     if (!rc) {
         what = "system call filter (CONFIG_SECCOMP_FILTER)";
-        rc = filter();
+        rc = filter(gntdev);
     }
     if (rc)
         vr_err_set(err, "%s: %s", what, strerror(-rc));

@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <xenevtchn.h>
-#include <xengnttab.h>
 
+#include "gntdev.h"
 #include "loop.h"
 #include "sandbox.h"
 #include "worker.h"
@@ -25,7 +25,9 @@ struct worker {
     xengnttab_handle *gt;
     xenevtchn_handle *ec;
     evtchn_port_t port;
-    struct vr_window win;
+    struct vr_window win;    /* static mode: mapped here */
+    struct vr_gntdev gntdev; /* dynamic mode: reached by way of these */
+    struct vr_dynmem mem;
     struct vr_ctrl_page *page;
     struct vr_target target;
 };
@@ -100,12 +102,27 @@ static int map_window(struct worker *w, struct vr_err *err)
     return rc;
 }
 
+/* Nothing is mapped before the guest has set up a queue. */
+static void open_window(struct worker *w)
+{
+    const struct vr_xs_dev *dev = w->dev;
+    const struct vr_gwin win = {
+        .base = dev->dma_base,
+        .size = dev->dma_size,
+        .gref_base = dev->gref_base,
+    };
+
+    w->gntdev.gt = w->gt;
+    w->gntdev.domid = dev->guest;
+    vr_dynmem_init(&w->mem, &win, &vr_gntdev_ops, &w->gntdev);
+}
+
 static int open_xen(struct worker *w, struct vr_err *err)
 {
     const struct vr_xs_dev *dev = w->dev;
     int rc, r;
 
-    w->gt = xengnttab_open(NULL, 0);
+    w->gt = xengnttab_open(&vr_gntdev_quiet, 0);
     if (!w->gt) {
         rc = -errno;
         vr_err_set(err,
@@ -157,7 +174,10 @@ static int open_xen(struct worker *w, struct vr_err *err)
         vr_err_set(err, "event channel: %s", strerror(errno));
         return rc;
     }
-    return map_window(w, err);
+    if (dev->cfg.mode != VR_MODE_DYNAMIC)
+        return map_window(w, err);
+    open_window(w);
+    return 0;
 }
 
 static void loop_drain(void *ctx)
@@ -226,9 +246,12 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
                     const struct vr_worker_opts *opts)
 {
     const struct vr_dev_cfg *c = &dev->cfg;
-    struct worker w = {.dev = dev, .sock = sock};
+    bool dynamic = c->mode == VR_MODE_DYNAMIC;
+    static struct worker w; /* too large for a stack */
     struct vr_loop_cfg lc = {
-        .win = &w.win,
+        .win = dynamic ? &w.mem.window : &w.win,
+        .mem = dynamic ? &w.mem : NULL,
+        .map_threshold = c->map_threshold,
         .target = &w.target,
         .ops = &loop_ops,
         .ctx = &w,
@@ -245,6 +268,8 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
     char text[VR_WORKER_MSG_MAX];
     int rc;
 
+    w.dev = dev;
+    w.sock = sock;
     prepare_process();
     do {
         /* The kernel lets go of a former worker's ring, and with it of the
@@ -273,14 +298,15 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
     if (rc)
         goto out;
     if (!opts->no_sandbox)
-        rc = vr_sandbox_worker(&err);
+        rc = vr_sandbox_worker(dynamic ? xengnttab_fd(w.gt) : -1, &err);
     if (rc)
         goto out;
     snprintf(text, sizeof(text),
-             "serves %.200s, %llu MiB%s, %s%s, window of %llu KiB at 0x%llx",
+             "serves %.200s, %llu MiB%s, %s%s, %s window of %llu KiB at "
+             "0x%llx",
              c->target, (unsigned long long)(w.target.size >> 20),
              c->readonly ? ", read-only" : "", vr_loop_aio_name(loop),
-             w.target.direct ? ", direct" : ", buffered",
+             w.target.direct ? ", direct" : ", buffered", vr_mode_name(c->mode),
              (unsigned long long)(dev->dma_size >> 10),
              (unsigned long long)dev->dma_base);
     tell(&w, VR_WORKER_CONNECTED, text);

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The backend's device loop on plain Linux: a process runs it, locked in as a
+ * worker is, over shared memory and a temporary file; the test plays broker
+ * and guest.
+ */
+#ifndef TEST_LOOPHOST_H
+#define TEST_LOOPHOST_H
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "../../tools/backend/loop.h"
+#include "../../tools/backend/sandbox.h"
+#include "fakegnt.h"
+#include "ring.h"
+
+#define MEM_SIZE  (32u << 20)
+#define FILE_SIZE (8u << 20)
+#define QSIZE     64u
+#define QUEUES    2u
+#define DATA      (RING_BASE + 0x10000)
+/* Tables are only for windows that are mapped as a whole. */
+#define DYN      (VR_F_VERSION_1 | VR_F_EVENT_IDX)
+#define ALL      (VR_F_VERSION_1 | VR_F_EVENT_IDX | VR_F_INDIRECT_DESC)
+#define BLK      (VR_BLK_F_FLUSH | VR_BLK_F_DISCARD | VR_BLK_F_WRITE_ZEROES)
+#define LIMIT_MS 10000
+
+/* How a group of tests runs. */
+struct variant {
+    const struct vr_aio_ops *aio;
+    enum vr_cache cache;
+    uint64_t features;
+    bool dynamic;
+    uint64_t threshold;  /* dynamic: of mapping */
+    unsigned int budget; /* 0: the usual one */
+};
+
+struct host {
+    const struct variant *v;
+    char path[64];
+    struct fakegnt gnt;   /* the guest's memory, and its grants */
+    struct vr_window win; /* static: what the device sees of it */
+    struct vr_ctrl_page *page;
+    struct vr_target target;
+    pid_t pid;
+    int wake_fd, intr_fd, stop[2];
+    struct vr_ctrl_request req;
+    struct ring ring[QUEUES];
+    unsigned int *logs;      /* shared */
+    struct vr_dynmem dynmem; /* the device's */
+};
+
+static struct host h;
+
+static inline void op_drain(void *ctx)
+{
+    struct host *host = ctx;
+    eventfd_t n;
+
+    eventfd_read(host->wake_fd, &n);
+}
+
+static inline void op_unmask(void *ctx)
+{
+    (void)ctx;
+}
+
+static inline void op_notify(void *ctx)
+{
+    struct host *host = ctx;
+
+    eventfd_write(host->intr_fd, 1);
+}
+
+static inline void op_log(void *ctx, const char *text)
+{
+    struct host *host = ctx;
+
+    (void)text;
+    ++*host->logs;
+}
+
+static const struct vr_loop_ops loop_ops = {op_drain, op_unmask, op_notify,
+                                            op_log};
+
+static inline bool in_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+
+    return preload && strstr(preload, "vgpreload");
+}
+
+/* The filter would also bind what these tools do beside the program. */
+static inline bool lock_in(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    return false;
+#else
+    return !in_valgrind();
+#endif
+}
+
+static inline void child(void)
+{
+    struct vr_loop_cfg cfg = {
+        .win = &h.win,
+        .page = h.page,
+        .target = &h.target,
+        .ops = &loop_ops,
+        .ctx = &h,
+        .aio = h.v->aio,
+        .wake_fd = h.wake_fd,
+        .stop_fd = h.stop[0],
+        .queues = QUEUES,
+        .queue_size = QSIZE,
+        .poll_us = 20,
+        .discard = true,
+        .serial = "serial-0123456789abc",
+    };
+    const struct vr_gwin gwin = {RING_BASE, MEM_SIZE, FAKE_GREF};
+    struct vr_loop *loop;
+    struct vr_err err;
+    int rc, ms = 0;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close(h.stop[1]);
+    if (h.v->dynamic) {
+        vr_dynmem_init(&h.dynmem, &gwin, &fake_ops, &h.gnt);
+        if (h.v->budget)
+            h.dynmem.budget = h.v->budget;
+        cfg.win = &h.dynmem.window;
+        cfg.mem = &h.dynmem;
+        cfg.map_threshold = h.v->threshold;
+    }
+    do {
+        /* A ring that was closed holds its files for a moment. */
+        rc = vr_target_open(&h.target, h.path, false, h.v->cache, &err);
+    } while (rc == -EBUSY && ms++ < LIMIT_MS && !usleep(1000));
+    if (!rc)
+        rc = vr_loop_new(&loop, &cfg, &err);
+    if (!rc && lock_in())
+        rc = vr_sandbox_worker(h.v->dynamic ? h.gnt.fd : -1, &err);
+    if (rc) {
+        fprintf(stderr, "%s\n", err.text);
+        _exit(1);
+    }
+    vr_loop_run(loop);
+    _exit(0);
+}
+
+static inline void backend_start(void)
+{
+    assert_int_equal(pipe(h.stop), 0);
+    h.pid = fork();
+    assert_true(h.pid >= 0);
+    if (!h.pid)
+        child();
+    close(h.stop[0]);
+}
+
+/* Returns the status that the process ended with. */
+static inline int backend_stop(int signal)
+{
+    int status;
+
+    if (signal)
+        kill(h.pid, signal);
+    close(h.stop[1]);
+    assert_int_equal(waitpid(h.pid, &status, 0), h.pid);
+    if (signal)
+        fake_reap(&h.gnt);
+    assert_int_equal(fake_pins(&h.gnt), 0);
+    return status;
+}
+
+static inline void publish(void)
+{
+    uint32_t gen = vr_ctrl_publish(h.page, &h.req);
+    int ms;
+
+    eventfd_write(h.wake_fd, 1);
+    for (ms = 0; ms < LIMIT_MS && !vr_ctrl_acked(h.page, gen); ms++)
+        usleep(1000);
+    assert_true(vr_ctrl_acked(h.page, gen));
+}
+
+static inline void run_queues(void)
+{
+    unsigned int i;
+
+    h.req.run = 1;
+    h.req.nqueues = QUEUES;
+    h.req.features = h.v->features;
+    for (i = 0; i < QUEUES; i++) {
+        uint32_t epoch = h.req.q[i].epoch + 1;
+
+        ring_init(&h.ring[i], h.gnt.mem, i * 0x4000, QSIZE);
+        h.req.q[i] = h.ring[i].cfg;
+        h.req.q[i].epoch = epoch;
+    }
+    publish();
+}
+
+static inline int setup(void **state)
+{
+    int fd;
+
+    memset(&h, 0, sizeof(h));
+    h.v = *state;
+    /* Not in /tmp, which may be a tmpfs: direct I/O is to be seen, too. */
+    snprintf(h.path, sizeof(h.path), "vr-test-XXXXXX");
+    fd = mkstemp(h.path);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, FILE_SIZE), 0);
+    close(fd);
+    fake_open(&h.gnt, MEM_SIZE / VR_PAGE_SIZE);
+    h.win.base = RING_BASE;
+    h.win.size = MEM_SIZE;
+    h.win.va = h.gnt.mem;
+    /* The control page, and a page for the test itself. */
+    h.page = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    h.logs = (void *)((uint8_t *)h.page + 4096);
+    vr_ctrl_init(h.page);
+    h.wake_fd = eventfd(0, EFD_NONBLOCK);
+    h.intr_fd = eventfd(0, EFD_NONBLOCK);
+    backend_start();
+    run_queues();
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    (void)state;
+    assert_int_equal(backend_stop(0), 0);
+    assert_int_equal(h.page->status, VR_CTRL_BACKEND_ABSENT);
+    munmap(h.page, 8192);
+    fake_close(&h.gnt);
+    close(h.wake_fd);
+    close(h.intr_fd);
+    unlink(h.path);
+    return 0;
+}
+
+/* ---- the guest ---- */
+
+static inline void kick(unsigned int q)
+{
+    if (vr_ctrl_post(&h.page->kick, UINT64_C(1) << q))
+        eventfd_write(h.wake_fd, 1);
+}
+
+/* As a driver does it: a kick only if the device wants one. */
+static inline void add_and_kick(unsigned int q, uint16_t head)
+{
+    struct ring *r = &h.ring[q];
+    bool event_idx = h.v->features & VR_F_EVENT_IDX;
+    uint16_t old = r->avail_idx;
+
+    ring_add(r, head);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (event_idx ? (uint16_t)(old - *ring_avail_event(r)) == 0
+                  : !(ring_used(r)[0] & 1))
+        kick(q);
+}
+
+/* Chain @head of three descriptors: header, data, status, all of slot n. */
+static inline void request(unsigned int q, unsigned int n, uint32_t type,
+                           uint64_t sector, uint32_t len, bool in)
+{
+    uint64_t hdr = DATA + 0x40000 * q + 64 * n;
+    uint64_t data = DATA + 0x100000 + 0x100000 * q + 8192 * n;
+    uint8_t *p = ring_at(&h.ring[q], hdr);
+    uint16_t head = n * 3;
+
+    memset(p, 0, 16);
+    memcpy(p, &type, 4);
+    memcpy(p + 8, &sector, 8);
+    p[32] = 0xff;
+    ring_desc(&h.ring[q], head, hdr, 16, RING_F_NEXT, head + 1);
+    ring_desc(&h.ring[q], head + 1, data, len,
+              RING_F_NEXT | (in ? RING_F_WRITE : 0), head + 2);
+    ring_desc(&h.ring[q], head + 2, hdr + 32, 1, RING_F_WRITE, 0);
+    if (!len)
+        ring_desc(&h.ring[q], head, hdr, 16, RING_F_NEXT, head + 2);
+    add_and_kick(q, head);
+}
+
+static inline uint8_t *data_of(unsigned int q, unsigned int n)
+{
+    return ring_at(&h.ring[q], DATA + 0x100000 + 0x100000 * q + 8192 * n);
+}
+
+static inline uint8_t status_of(unsigned int q, unsigned int n)
+{
+    return *(uint8_t *)ring_at(&h.ring[q], DATA + 0x40000 * q + 64 * n + 32);
+}
+
+/* Sleeps for the interrupt as a guest would; a lost one is a failure. */
+static inline uint32_t wait_used(unsigned int q, uint32_t *len)
+{
+    struct ring *r = &h.ring[q];
+    struct pollfd pfd = {.fd = h.intr_fd, .events = POLLIN};
+    uint32_t id;
+
+    for (;;) {
+        eventfd_t n;
+
+        *ring_used_event(r) = r->used_seen;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        if (ring_get(r, &id, len))
+            return id;
+        assert_int_equal(poll(&pfd, 1, LIMIT_MS), 1);
+        eventfd_read(h.intr_fd, &n);
+        vr_ctrl_collect(&h.page->intr);
+    }
+}
+
+static inline uint8_t do_request(unsigned int q, uint32_t type, uint64_t sector,
+                                 uint32_t len, bool in)
+{
+    uint32_t used;
+
+    request(q, 0, type, sector, len, in);
+    assert_int_equal(wait_used(q, &used), 0);
+    return status_of(q, 0);
+}
+
+static inline void fill(uint8_t *p, uint32_t len, uint32_t seed)
+{
+    while (len--) {
+        seed = seed * 1664525 + 1013904223;
+        *p++ = seed >> 24;
+    }
+}
+static inline bool have_uring(void)
+{
+    struct vr_target t = {.fd = 0, .direct_fd = -1};
+    struct vr_aio_cfg cfg = {.target = &t, .depth = 1, .fds = {-1, -1}};
+    struct vr_err err;
+    struct vr_aio *aio;
+
+    if (in_valgrind()) {
+        print_message("io_uring: skipped: valgrind does not know it well\n");
+        return false;
+    }
+    if (vr_aio_uring.open(&aio, &cfg, &err)) {
+        print_message("io_uring: skipped: %s\n", err.text);
+        return false;
+    }
+    vr_aio_uring.close(aio);
+    return true;
+}
+
+#endif /* TEST_LOOPHOST_H */
