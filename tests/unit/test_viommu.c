@@ -747,6 +747,9 @@ static void test_5_13_6_5_2_no_access_without_flags(void **state)
 
     assert_int_equal(map_bytes(f, 5, W0, W0 + 4 * PAGE - 1, RAM, 0),
                      VR_VIOMMU_S_INVAL);
+    assert_int_equal(map_bytes(f, 6, W0, W0 + 4 * PAGE - 1, RAM, 0),
+                     VR_VIOMMU_S_NOENT);
+    assert_int_equal(map_bytes(f, 5, W0, W0 + PAGE, RAM, 0), VR_VIOMMU_S_RANGE);
     assert_int_equal(f->t.maps, 0);
     assert_mapped(f, 0, 0);
 }
@@ -821,6 +824,7 @@ static void test_map_failures_of_the_page_table(void **state)
     f->t.page[0][20].planted = true;
     assert_int_equal(map(f, 5, 70), VR_VIOMMU_S_DEVERR);
     assert_mapped(f, 0, 0);
+    assert_int_equal(map(f, 20, 1), VR_VIOMMU_S_DEVERR);
     f->t.page[0][20].planted = false;
     assert_int_equal(map(f, 5, 70), VR_VIOMMU_S_OK);
 }
@@ -1358,7 +1362,7 @@ static void test_unmap_waits_until_nobody_has_the_page(void **state)
         assert_int_equal(unmap(f, 0, W0_PAGES), PENDING);
         /* what can be taken back is, at once */
         assert_int_equal(f->t.granted, 2);
-        assert_true(vr_viommu_mapped_pages(&f->v, 0) >= 2);
+        assert_int_equal(vr_viommu_mapped_pages(&f->v, 0), 2);
     }
     f->t.page[0][30].held = false;
     assert_int_equal(unmap(f, 0, W0_PAGES), PENDING);
@@ -1372,18 +1376,29 @@ static void test_unmap_waits_until_nobody_has_the_page(void **state)
     assert_int_equal(unmap(f, 0, W0_PAGES), VR_VIOMMU_S_OK);
 }
 
-/* Calls while it waits concern the 64 pages around the one that is held. */
+/* Calls while it waits concern what is held, and nothing else. */
 static void test_unmap_waiting_does_not_begin_anew(void **state)
 {
     struct fixture *f = *state;
+    uint32_t first, n;
 
     assert_int_equal(map(f, 0, W0_PAGES), VR_VIOMMU_S_OK);
+    f->t.page[0][64].held = true;
+    f->t.page[0][65].held = true;
     f->t.page[0][70].held = true;
     assert_int_equal(unmap(f, 0, W0_PAGES), PENDING);
     assert_int_equal(f->t.unmaps, 4);
     assert_int_equal(unmap(f, 0, W0_PAGES), PENDING);
-    assert_int_equal(f->t.unmaps, 5);
-    assert_int_equal(vr_viommu_mapped_pages(&f->v, 0), 64);
+    assert_int_equal(f->t.unmaps, 6);
+    assert_int_equal(vr_viommu_mapped_pages(&f->v, 0), 3);
+    /* each piece that is left can be told */
+    assert_true(vr_viommu_next_mapping(&f->v, 0, 0, &first, &n));
+    assert_int_equal(first, 64);
+    assert_int_equal(n, 2);
+    assert_true(vr_viommu_next_mapping(&f->v, 0, 66, &first, &n));
+    assert_int_equal(first, 70);
+    assert_int_equal(n, 1);
+    assert_false(vr_viommu_next_mapping(&f->v, 0, 71, &first, &n));
 }
 
 static void test_detach_waits(void **state)
@@ -1455,10 +1470,13 @@ static void test_request_held_back_by_reset(void **state)
     f->t.page[0][10].held = true;
     assert_int_equal(vr_viommu_reset(&f->v), VR_VIOMMU_PENDING);
     assert_int_equal(attach(f, 5, 0), PENDING);
+    vr_viommu_negotiated(&f->v, VR_VIOMMU_FEATURES);
     f->t.page[0][10].held = false;
     assert_int_equal(attach(f, 5, 0), VR_VIOMMU_S_OK);
     assert_true(vr_viommu_attached(&f->v, 0));
     assert_mapped(f, 0, 0);
+    /* and what was negotiated meanwhile holds */
+    assert_int_equal(map(f, 10, 1), VR_VIOMMU_S_OK);
 }
 
 static void test_reset_while_detach_waits(void **state)
@@ -1485,11 +1503,10 @@ static void test_other_request_while_one_waits(void **state)
     f->t.page[0][70].held = true;
     assert_int_equal(unmap(f, 10, 100), PENDING);
     assert_int_equal(map(f, 70, 1), VR_VIOMMU_S_INVAL);
-    /* what is left of it is a mapping that can be unmapped */
-    assert_int_equal(unmap(f, 65, 40), VR_VIOMMU_S_RANGE);
+    assert_int_equal(map(f, 71, 1), VR_VIOMMU_S_OK);
     f->t.page[0][70].held = false;
-    assert_int_equal(unmap(f, 64, 46), VR_VIOMMU_S_OK);
-    assert_mapped(f, 0, 0);
+    assert_int_equal(unmap(f, 70, 1), VR_VIOMMU_S_OK);
+    assert_mapped(f, 71, 1);
 }
 
 static void test_attach_same_domain_while_detach_waits(void **state)
@@ -1507,18 +1524,18 @@ static void test_attach_same_domain_while_detach_waits(void **state)
     assert_mapped(f, 0, 0);
 }
 
-/* A MAP failed at page 90, and page 30 was seized in the instant before. */
+/* A MAP failed at page 90, and page 89 was seized in the instant before. */
 static void test_failed_map_waits_until_undone(void **state)
 {
     struct fixture *f = *state;
 
-    f->t.page[0][30].held = true;
+    f->t.page[0][89].held = true;
     f->t.page[0][90].planted = true;
     assert_int_equal(map(f, 10, 100), PENDING);
     assert_int_equal(f->t.granted, 1);
     assert_int_equal(map(f, 10, 100), PENDING);
     assert_int_equal(f->t.maps, 1);
-    f->t.page[0][30].held = false;
+    f->t.page[0][89].held = false;
     assert_int_equal(map(f, 10, 100), VR_VIOMMU_S_DEVERR);
     assert_mapped(f, 0, 0);
     /* the next one is judged on its own */
@@ -1531,11 +1548,11 @@ static void test_reset_while_failed_map_waits(void **state)
 {
     struct fixture *f = *state;
 
-    f->t.page[0][30].held = true;
+    f->t.page[0][89].held = true;
     f->t.page[0][90].planted = true;
     assert_int_equal(map(f, 10, 100), PENDING);
     assert_int_equal(vr_viommu_reset(&f->v), VR_VIOMMU_PENDING);
-    f->t.page[0][30].held = false;
+    f->t.page[0][89].held = false;
     f->t.page[0][90].planted = false;
     assert_int_equal(vr_viommu_reset(&f->v), VR_VIOMMU_DONE);
     vr_viommu_negotiated(&f->v, VR_VIOMMU_FEATURES);

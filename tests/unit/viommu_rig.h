@@ -90,24 +90,6 @@ static inline void rig_check_range(const struct rig_table *t, unsigned int ep,
     RIG_REQUIRE(first < t->npages[ep] && npages <= t->npages[ep] - first);
 }
 
-/* Returns the number of pages that stay granted. */
-static inline uint32_t rig_revoke(struct rig_table *t, struct rig_page *p,
-                                  uint32_t npages)
-{
-    uint32_t i, busy = 0;
-
-    for (i = 0; i < npages; i++) {
-        RIG_REQUIRE(!p[i].planted);
-        if (p[i].granted && p[i].held) {
-            busy++;
-        } else if (p[i].granted) {
-            p[i].granted = false;
-            t->granted--;
-        }
-    }
-    return busy;
-}
-
 static inline int rig_op_map(void *ctx, unsigned int ep, uint32_t first,
                              uint32_t npages, uint64_t gfn, bool readonly)
 {
@@ -127,7 +109,7 @@ static inline int rig_op_map(void *ctx, unsigned int ep, uint32_t first,
     for (i = 0; i < npages; i++) {
         RIG_REQUIRE(!p[i].granted);
         if (p[i].planted)
-            return rig_revoke(t, p, i) ? (int)i : -EBUSY;
+            return i ? (int)i : -EBUSY;
         p[i].granted = true;
         p[i].readonly = readonly;
         p[i].gfn = gfn + i;
@@ -136,17 +118,30 @@ static inline int rig_op_map(void *ctx, unsigned int ep, uint32_t first,
     return 0;
 }
 
-static inline int rig_op_unmap(void *ctx, unsigned int ep, uint32_t first,
-                               uint32_t npages, bool now)
+static inline uint64_t rig_op_unmap(void *ctx, unsigned int ep, uint32_t first,
+                                    uint32_t npages, bool now)
 {
     struct rig_table *t = ctx;
+    uint64_t left = 0;
+    uint32_t i;
 
     t->unmaps++;
     if (now)
         t->unmaps_now++;
     rig_check_range(t, ep, first, npages);
     RIG_REQUIRE(npages <= 64);
-    return rig_revoke(t, &t->page[ep][first], npages) ? -EINPROGRESS : 0;
+    for (i = 0; i < npages; i++) {
+        struct rig_page *p = &t->page[ep][first + i];
+
+        RIG_REQUIRE(p->granted);
+        if (p->held) {
+            left |= UINT64_C(1) << i;
+        } else {
+            p->granted = false;
+            t->granted--;
+        }
+    }
+    return left;
 }
 
 static const struct vr_viommu_ops rig_ops = {

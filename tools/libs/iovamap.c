@@ -79,19 +79,24 @@ bool vr_iovamap_run(const struct vr_iovamap *m, uint32_t from, uint32_t last,
     return false;
 }
 
-void vr_iovamap_remove(struct vr_iovamap *m, uint32_t start, uint32_t npages)
+void vr_iovamap_remove(struct vr_iovamap *m, uint32_t start, uint32_t npages,
+                       uint64_t left)
 {
-    uint32_t next = start + npages;
-    struct vr_iovamap_word *w = &m->word[start / WORD_BITS];
-    uint64_t bits = pages_of_word(start / WORD_BITS, start, next - 1);
+    uint32_t i = start / WORD_BITS, last = start + npages - 1;
+    struct vr_iovamap_word *w = &m->word[i];
+    uint64_t gone = pages_of_word(i, start, last);
 
-    w->mapped &= ~bits;
-    w->first &= ~bits;
-    m->mapped -= npages;
-    if (next < m->npages) {
-        w = &m->word[next / WORD_BITS];
-        w->first |= w->mapped & UINT64_C(1) << next % WORD_BITS;
+    if (left) {
+        gone &= ~(left << start % WORD_BITS);
+        npages = __builtin_popcountll(gone);
     }
+    w->mapped &= ~gone;
+    w->first &= ~gone;
+    w->first |= w->mapped & gone << 1;
+    m->mapped -= npages;
+    /* The page behind a word's last one begins the next word. */
+    if (gone >> (WORD_BITS - 1) && last + 1 < m->npages)
+        w[1].first |= w[1].mapped & 1;
 }
 
 bool vr_iovamap_next(const struct vr_iovamap *m, uint32_t from, uint32_t *first,

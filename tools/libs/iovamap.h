@@ -79,12 +79,15 @@ bool vr_iovamap_run(const struct vr_iovamap *m, uint32_t from, uint32_t last,
                     uint32_t *start, uint32_t *npages);
 
 /**
- * vr_iovamap_remove() - take away a run that vr_iovamap_run() found.
+ * vr_iovamap_remove() - take away a run that vr_iovamap_run() found, but for
+ * some of its pages.
+ * @left: those that stay mapped; bit 0 is @start.
  *
- * When it was only the head of a mapping, the rest becomes a mapping of its
- * own: a mapped page always belongs to a mapping that has a beginning.
+ * What is left of a mapping becomes a mapping of its own, each piece: a mapped
+ * page always belongs to a mapping that has a beginning.
  */
-void vr_iovamap_remove(struct vr_iovamap *m, uint32_t start, uint32_t npages);
+void vr_iovamap_remove(struct vr_iovamap *m, uint32_t start, uint32_t npages,
+                       uint64_t left);
 
 /**
  * vr_iovamap_next() - the first mapping that begins at page @from or later.

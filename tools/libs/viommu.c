@@ -136,13 +136,14 @@ static bool take_back(struct vr_viommu *v, struct vr_viommu_ep *ep,
     unsigned int id = ep - v->ep;
     uint32_t start, n;
     bool done = true;
+    uint64_t left;
 
     for (; vr_iovamap_run(&ep->map, first, last, &start, &n);
          first = start + n) {
-        if (v->ops->unmap(v->ctx, id, start, n, now))
+        left = v->ops->unmap(v->ctx, id, start, n, now);
+        vr_iovamap_remove(&ep->map, start, n, left);
+        if (left)
             done = false;
-        else
-            vr_iovamap_remove(&ep->map, start, n);
     }
     return done;
 }
@@ -156,6 +157,18 @@ static bool detach_ep(struct vr_viommu *v, struct vr_viommu_ep *ep)
     ep->leaving = false;
     ep->attached = false;
     return true;
+}
+
+/* True when no endpoint is attached any more. */
+static bool go_on_resetting(struct vr_viommu *v)
+{
+    unsigned int i;
+
+    v->resetting = false;
+    for (i = 0; i < v->neps; i++)
+        if (v->ep[i].attached && !detach_ep(v, &v->ep[i]))
+            v->resetting = true;
+    return !v->resetting;
 }
 
 /* 5.13.6.3.2 */
@@ -202,6 +215,17 @@ static int detach(struct vr_viommu *v, const uint8_t *in)
     return detach_ep(v, ep) ? VR_VIOMMU_S_OK : PENDING;
 }
 
+/* What a MAP has opened before it failed. Not INVAL, for no mapping exists
+ * there as the driver knows mappings: the page table is not as the device left
+ * it. */
+static int undo_map(struct vr_viommu *v)
+{
+    if (!take_back(v, v->undo, v->undo_first, v->undo_last, false))
+        return PENDING;
+    v->undo = NULL;
+    return VR_VIOMMU_S_DEVERR;
+}
+
 /* 5.13.6.5.2. What the device MUST refuse comes first, then in the order of
  * the fields' meaning: who, where, and what is there. */
 static int map(struct vr_viommu *v, const uint8_t *in)
@@ -213,9 +237,7 @@ static int map(struct vr_viommu *v, const uint8_t *in)
     struct vr_viommu_ep *ep;
     int r;
 
-    /* Which combinations there are depends on the page table (5.13.6.5). One
-     * that gives no access is none: no entry could stand for it. */
-    if (!flags || flags & ~(VR_VIOMMU_MAP_READ | VR_VIOMMU_MAP_WRITE))
+    if (flags & ~(VR_VIOMMU_MAP_READ | VR_VIOMMU_MAP_WRITE))
         return VR_VIOMMU_S_INVAL;
     ep = ep_by_domain(v, get32(in + MAP_DOMAIN));
     if (!ep)
@@ -225,6 +247,10 @@ static int map(struct vr_viommu *v, const uint8_t *in)
     /* No range at all: the driver MUST NOT (5.13.6.5.1); no status is laid
      * down, and nothing is out of any limit that the device has told. */
     if (end < start)
+        return VR_VIOMMU_S_INVAL;
+    /* Which combinations there are depends on the page table (5.13.6.5). One
+     * that gives no access is none: no entry could stand for it. */
+    if (!flags)
         return VR_VIOMMU_S_INVAL;
     /* Outside of the input range such a request fails (5.13.6), and one that
      * overlaps a RESV_MEM region, which is all between input range and window,
@@ -248,7 +274,7 @@ static int map(struct vr_viommu *v, const uint8_t *in)
         v->undo_first = first;
         v->undo_last = first + (r - 1);
         vr_iovamap_add(&ep->map, v->undo_first, v->undo_last);
-        return PENDING;
+        return undo_map(v);
     }
     switch (r) {
     case 0:
@@ -259,9 +285,7 @@ static int map(struct vr_viommu *v, const uint8_t *in)
     case -ENOMEM:
         return VR_VIOMMU_S_NOMEM;
     default:
-        /* -EBUSY among them: the page table is not as the device left it. Not
-         * INVAL, for no mapping exists there as the driver knows mappings. */
-        return VR_VIOMMU_S_DEVERR;
+        return VR_VIOMMU_S_DEVERR; /* -EBUSY among them: see undo_map() */
     }
 }
 
@@ -354,12 +378,11 @@ enum vr_viommu_result vr_viommu_request(struct vr_viommu *v, const uint8_t *in,
     bool failed;
 
     *out_len = 0;
-    if (v->resetting && vr_viommu_reset(v) == VR_VIOMMU_PENDING)
+    if (v->resetting && !go_on_resetting(v))
         return VR_VIOMMU_PENDING;
     failed = v->undo;
-    if (failed && !take_back(v, v->undo, v->undo_first, v->undo_last, false))
+    if (failed && undo_map(v) == PENDING)
         return VR_VIOMMU_PENDING;
-    v->undo = NULL;
     /* 5.13.6: without a tail there is no status. Without a status nothing is
      * done: the driver takes it for a failure. */
     if (in_len <= AT_TYPE || out_cap < TAIL_LEN)
@@ -406,15 +429,9 @@ enum vr_viommu_result vr_viommu_request(struct vr_viommu *v, const uint8_t *in,
 
 enum vr_viommu_result vr_viommu_reset(struct vr_viommu *v)
 {
-    unsigned int i;
-
     v->features = 0;
     v->undo = NULL;
-    v->resetting = false;
-    for (i = 0; i < v->neps; i++)
-        if (v->ep[i].attached && !detach_ep(v, &v->ep[i]))
-            v->resetting = true;
-    return v->resetting ? VR_VIOMMU_PENDING : VR_VIOMMU_DONE;
+    return go_on_resetting(v) ? VR_VIOMMU_DONE : VR_VIOMMU_PENDING;
 }
 
 void vr_viommu_negotiated(struct vr_viommu *v, uint64_t features)

@@ -18,9 +18,10 @@
  * promises that it was; so vr_viommu_request() says PENDING until that is so,
  * and the caller brings the same request again later. Meanwhile:
  *
- * - All that could be taken back already has been, and does not return.
- * - No later request is begun. (The processor would stay in order if one
- *   were: what is not yet taken back counts as mapped.)
+ * - All that could be taken back already has been and counts as mapped no
+ *   more; what is not yet taken back does. So the books agree with the page
+ *   table at any time.
+ * - No later request is begun. (Nothing would get out of hand if one were.)
  * - A device reset may come: then the caller drops the request without an
  *   answer and calls vr_viommu_reset(), which takes back everything.
  *
@@ -101,26 +102,26 @@ struct vr_viommu_ops {
      * mapped. @gfn is any 52-bit number and may be no RAM of the guest's.
      *
      * Returns 0, or a negative value when nothing has changed: -EINVAL (a
-     * frame is not the guest's own ordinary RAM), -EBUSY (an entry of the page
-     * table is not free), -ENOMEM. Returns n > 0 when it failed and the first
-     * n pages, which it had opened already, cannot be closed again yet: then
-     * the processor calls unmap() for these until they are, and only then
-     * answers the request.
+     * frame is not the guest's own ordinary RAM), -EBUSY (the first page's
+     * entry in the page table is not free), -ENOMEM. Returns n > 0 when a
+     * later page's entry turned out not to be free: the first n pages are open
+     * then, and the processor takes them back by unmap() before it answers.
      */
     int (*map)(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
                uint64_t gfn, bool readonly);
     /*
-     * Take back @npages pages from @first on, all that is possible of them.
-     * @npages: at most 64. @now: the endpoint is being detached, its device
-     * has nothing to expect any more; otherwise an access under way may end
-     * first. Called again for the same pages, also for those that are free
-     * already, until it returns 0.
+     * Take back @npages (1 to 64) pages from @first on, all that is possible
+     * of them. Only pages that map() has opened and that have not been taken
+     * back yet.
+     * @now: the endpoint is being detached, its device has nothing to expect
+     * any more; otherwise an access under way may end first.
      *
-     * Returns 0 when none of the pages can be reached any more, for certain;
-     * any other value (-EINPROGRESS) when one may be.
+     * Returns the pages that may still be reached, bit 0 being @first; the
+     * processor will ask for these again. 0: none can be reached any more, for
+     * certain.
      */
-    int (*unmap)(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
-                 bool now);
+    uint64_t (*unmap)(void *ctx, unsigned int ep, uint32_t first,
+                      uint32_t npages, bool now);
 };
 
 struct vr_viommu_ep_desc {
@@ -153,8 +154,8 @@ struct vr_viommu {
     uint64_t features; /* negotiated */
     unsigned int neps;
     bool resetting; /* not all is taken back yet */
-    /* A MAP that failed half-way: what is still to be taken back. */
-    struct vr_viommu_ep *undo; /* NULL: nothing */
+    /* Where a MAP failed half-way: to be taken back. NULL: there is none. */
+    struct vr_viommu_ep *undo;
     uint32_t undo_first, undo_last;
     uint64_t input_start, input_end;
     uint32_t domain_start, domain_end;
