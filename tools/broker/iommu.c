@@ -33,23 +33,6 @@ static uint64_t *map_bits(struct iommu *io, unsigned int ep)
     return io->maps->bits + vr_maps_offset(io->w->rec, ep);
 }
 
-/* Returns how many of the pages are still in use. */
-static uint32_t take_back(struct iommu *io, unsigned int ep, uint32_t first,
-                          uint32_t npages)
-{
-    struct vr_gntent *e = entries(io, ep, first);
-    uint64_t *bits = map_bits(io, ep);
-    uint32_t i, busy = 0;
-
-    for (i = 0; i < npages; i++) {
-        if (vr_gntent_revoke(&e[i]))
-            busy++;
-        else
-            vr_maps_clear(bits, first + i);
-    }
-    return busy;
-}
-
 static int on_map(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
                   uint64_t gfn, bool readonly)
 {
@@ -66,23 +49,32 @@ static int on_map(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
         if (vr_gntent_grant(&e[i], domid, gfn + i, readonly)) {
             /* The guest has written to its own table. */
             io->stats->no_space++;
-            return i && take_back(io, ep, first, i) ? (int)i : -EBUSY;
+            return i ? (int)i : -EBUSY;
         }
         vr_maps_set(bits, first + i);
     }
     return 0;
 }
 
-static int on_unmap(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
-                    bool now)
+static uint64_t on_unmap(void *ctx, unsigned int ep, uint32_t first,
+                         uint32_t npages, bool now)
 {
     struct iommu *io = ctx;
+    struct vr_gntent *e = entries(io, ep, first);
+    uint64_t *bits = map_bits(io, ep), busy = 0;
+    uint32_t i;
 
-    if (!take_back(io, ep, first, npages))
-        return 0;
-    io->ep[ep].busy = true;
-    io->ep[ep].now |= now;
-    return -EINPROGRESS;
+    for (i = 0; i < npages; i++) {
+        if (vr_gntent_revoke(&e[i]))
+            busy |= UINT64_C(1) << i;
+        else
+            vr_maps_clear(bits, first + i);
+    }
+    if (busy) {
+        io->ep[ep].busy = true;
+        io->ep[ep].now |= now;
+    }
+    return busy;
 }
 
 static const struct vr_viommu_ops table_ops = {

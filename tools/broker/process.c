@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "supervisor.h"
-#include "xen/gtable.h"
 
 /* A worker that its guest has taken over may send messages as fast as it
  * likes: so often do we look at a device. */
@@ -129,37 +128,13 @@ static void worker_serving(struct super *s)
 
 /* ---- a backend that holds on ---- */
 
-/* Does somebody have pages of the device's window in use, as Xen shows it? */
-static bool window_in_use(struct super *s, unsigned int i)
-{
-    const struct vr_record_dev *d = &s->rec.devs[i];
-    uint32_t n = d->dma_size >> VR_PAGE_SHIFT, k;
-    uint32_t first = d->gref_base / VR_GNTENT_PER_FRAME;
-    uint32_t last = (d->gref_base + n - 1) / VR_GNTENT_PER_FRAME;
-    xenforeignmemory_handle *fm = xenforeignmemory_open(NULL, 0);
-    struct vr_gtable gt;
-    bool used = false;
-
-    if (!fm)
-        return false;
-    if (!vr_gtable_map(&gt, fm, s->rec.domid, first, last - first + 1, false,
-                       NULL)) {
-        for (k = 0; k < n && !used; k++)
-            used =
-                vr_gntent_read(vr_gtable_entry(&gt, d->gref_base + k)).flags &
-                VR_GTF_IN_USE;
-        vr_gtable_unmap(&gt);
-    }
-    xenforeignmemory_close(fm);
-    return used;
-}
-
 /*
  * The worker cannot get back memory that the guest has taken away. It may be
- * lying, in its guest's interest: its own backend process is all that it can
- * cost, unless Xen shows that pages are in use indeed. A driver domain that
- * serves others as well goes like one that was made for this guest: whatever
- * it has kept, its word is not to be trusted any more.
+ * lying in its guest's interest, or be lied to: the table that shows what is
+ * in use is the guest's own memory. So all that a guest can bring about here
+ * is the end of what serves nobody else: its device's process, and a driver
+ * domain that was created for it. One that others share is the operator's to
+ * judge; until then that guest waits.
  */
 static void kill_backend(struct super *s, unsigned int i)
 {
@@ -177,17 +152,22 @@ static void kill_backend(struct super *s, unsigned int i)
 static void destroy_backend(struct super *s, unsigned int i)
 {
     const struct vr_record_driver *drv = dev_driver(s, i);
+    struct vr_err err;
 
     /* First the gentler way, whatever the worker says. */
     if (!s->dev[i].killed_at || s->dev[i].gone ||
         broker_now_ms() - s->dev[i].killed_at < KILL_MS)
         return;
-    if (!window_in_use(s, i))
+    vr_err_set(&err,
+               "driver domain %s (%" PRIu32 ") keeps memory that the guest has "
+               "taken away, and does not end its process%s",
+               drv->name, drv->domid,
+               drv->owned ? ": it is destroyed"
+                          : ": the guest waits for it; destroy one of them");
+    broker_log("device %s: %s", dev_id(s, i), err.text);
+    vr_store_state(s->xs, &s->rec, i, "failed", err.text);
+    if (!drv->owned)
         return;
-    broker_log("device %s: driver domain %s (%" PRIu32 ") keeps memory that "
-               "the guest has taken away and does not end its process: "
-               "destroying it",
-               dev_id(s, i), drv->name, drv->domid);
     if (xc_domain_destroy(s->xch, drv->domid))
         broker_log("domain %" PRIu32 ": cannot destroy it: %s", drv->domid,
                    strerror(errno));
