@@ -41,53 +41,6 @@ static const char *xb_name(enum vr_xbstate state)
                                                       : "unknown";
 }
 
-/* Every counter once, for both ways of printing. */
-struct counter {
-    const char *name;
-    size_t offset;
-};
-#define C(name, member)                                                        \
-    {                                                                          \
-        name, offsetof(struct vr_stats_dev, member)                            \
-    }
-static const struct counter counters[] = {
-    C("mmio_reads", mmio_reads),
-    C("mmio_writes", mmio_writes),
-    C("kicks", kicks),
-    C("kick_events", kick_events),
-    C("interrupts", interrupts),
-    C("interrupt_events", intr_events),
-    C("resets", resets),
-    C("config_changes", config_changes),
-    C("faults", faults),
-    C("fault_address", fault_addr),
-    C("requests", b.requests),
-    C("request_errors", b.errors),
-    C("read_bytes", b.read_bytes),
-    C("write_bytes", b.write_bytes),
-    C("copied_bytes", b.copied_bytes),
-    C("backend_faults", b.faults),
-    C("backend_fault_address", b.fault_addr),
-    C("backend_grant_ops", b.grant_ops),
-    C("backend_kicks", b.kicks),
-    C("backend_interrupts", b.interrupts),
-    C("backend_batches", b.batches),
-    C("payload_low", b.payload_low),
-    C("payload_high", b.payload_high),
-    C("resumed", b.resumed),
-    C("restarts", b.restarts),
-};
-
-static bool is_address(const char *name)
-{
-    return strstr(name, "address") || !strncmp(name, "payload", 7);
-}
-
-static uint64_t counter_value(const struct vr_stats_dev *s, size_t i)
-{
-    return *(const uint64_t *)((const char *)s + counters[i].offset);
-}
-
 static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
 {
     const struct vr_record *rec = &v->g.rec;
@@ -123,31 +76,6 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
 }
 
 /* ---- for people ---- */
-
-static void print_stats(const struct vr_stats_dev *s)
-{
-    unsigned int q, nq = s->nqueues;
-    size_t i;
-
-    printf("  status        0x%02" PRIx32 ", features 0x%" PRIx64 ", %s\n",
-           s->status, s->features, vr_fail_text(vr_stats_why(s)));
-    if (nq > VR_MAX_QUEUES)
-        nq = VR_MAX_QUEUES;
-    for (q = 0; q < nq; q++) {
-        const struct vr_stats_queue *vq = &s->q[q];
-
-        if (vq->enabled)
-            printf("  queue %-2u      size %" PRIu32 ", descriptors 0x%" PRIx64
-                   ", available 0x%" PRIx64 ", used 0x%" PRIx64 "\n",
-                   q, vq->size, vq->desc, vq->driver, vq->device);
-        else
-            printf("  queue %-2u      not enabled\n", q);
-    }
-    for (i = 0; i < VR_ARRAY_SIZE(counters); i++)
-        printf(is_address(counters[i].name) ? "  %-22s 0x%" PRIx64 "\n"
-                                            : "  %-22s %" PRIu64 "\n",
-               counters[i].name, counter_value(s, i));
-}
 
 static void print_dynamic(const struct view *v, unsigned int i)
 {
@@ -204,7 +132,7 @@ static void print_dev(const struct view *v, unsigned int i)
         print_dynamic(v, i);
     printf("  queues        %u, of %u\n", d->cfg.queues, d->cfg.queue_size);
     if (dv->s)
-        print_stats(dv->s);
+        stats_print(dv->s);
     else
         printf("  figures       none yet\n");
 }
@@ -233,39 +161,11 @@ static void print_view(const struct view *v, const char *only)
     for (i = 0; i < rec->ndevs; i++)
         if (!only || !strcmp(only, rec->devs[i].cfg.id))
             print_dev(v, i);
+    if (rec->iommu.present && !only)
+        iommu_print(rec, v->stats ? &v->stats->iommu : NULL);
 }
 
 /* ---- as JSON ---- */
-
-static void json_stats(yajl_gen j, const struct vr_stats_dev *s)
-{
-    unsigned int q, nq = s->nqueues;
-    size_t i;
-
-    json_u64(j, "status", s->status);
-    json_u64(j, "features", s->features);
-    json_u64(j, "failed", vr_stats_why(s));
-    json_str(j, "failed_text", vr_fail_text(vr_stats_why(s)));
-    if (nq > VR_MAX_QUEUES)
-        nq = VR_MAX_QUEUES;
-    json_key(j, "rings");
-    yajl_gen_array_open(j);
-    for (q = 0; q < nq; q++) {
-        yajl_gen_map_open(j);
-        json_bool(j, "enabled", s->q[q].enabled);
-        json_u64(j, "size", s->q[q].size);
-        json_u64(j, "descriptors", s->q[q].desc);
-        json_u64(j, "available", s->q[q].driver);
-        json_u64(j, "used", s->q[q].device);
-        yajl_gen_map_close(j);
-    }
-    yajl_gen_array_close(j);
-    json_key(j, "counters");
-    yajl_gen_map_open(j);
-    for (i = 0; i < VR_ARRAY_SIZE(counters); i++)
-        json_u64(j, counters[i].name, counter_value(s, i));
-    yajl_gen_map_close(j);
-}
 
 static void json_dynamic(yajl_gen j, const struct view *v, unsigned int i)
 {
@@ -318,7 +218,7 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     if (d->cfg.mode == VR_MODE_DYNAMIC)
         json_dynamic(j, v, i);
     if (dv->s)
-        json_stats(j, dv->s);
+        stats_json(j, dv->s);
     yajl_gen_map_close(j);
 }
 
@@ -347,6 +247,8 @@ static void json_view(const struct view *v, const char *only)
         if (!only || !strcmp(only, rec->devs[i].cfg.id))
             json_dev(j, v, i);
     yajl_gen_array_close(j);
+    if (rec->iommu.present)
+        iommu_json(j, rec, v->stats ? &v->stats->iommu : NULL);
     json_end(j);
 }
 

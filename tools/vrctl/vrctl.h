@@ -145,4 +145,11 @@ uint32_t windows_busy(const struct guest *g, int wait_ms, unsigned int *who);
 /** windows_revoke() - revoke them all. Returns how many are still in use. */
 uint32_t windows_revoke(const struct guest *g);
 
+/* counters.c: the live figures. @s NULL: there are none. */
+void stats_print(const struct vr_stats_dev *s);
+void stats_json(yajl_gen j, const struct vr_stats_dev *s);
+void iommu_print(const struct vr_record *rec, const struct vr_stats_iommu *s);
+void iommu_json(yajl_gen j, const struct vr_record *rec,
+                const struct vr_stats_iommu *s);
+
 #endif /* VRCTL_H */
