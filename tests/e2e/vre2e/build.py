@@ -10,9 +10,9 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 OUT = os.path.join(ROOT, "out", "e2e")
 GUEST = os.path.join(ROOT, "tests", "e2e", "guest")
 HOST = os.path.join(ROOT, "tests", "host", "host")
-PROGRAMS = ("agent", "pattern", "ioload")
+PROGRAMS = ("agent", "pattern", "ioload", "freed")
 # What the tests add to a driver domain: never part of the product's image.
-HOSTILE = ("agent", "ioload", "hostile", "fakebackend")
+HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold")
 E2FS_LIBS = ("libext2fs.so.2", "libcom_err.so.2", "libblkid.so.1",
              "libuuid.so.1", "libe2p.so.2", "libc.so.6",
              "ld-linux-aarch64.so.1")
@@ -173,6 +173,8 @@ def everything(share, say):
     guest_image(os.path.join(img, "guest.cpio"))
     guest_image(os.path.join(img, "debian.cpio"),
                 debian_modules("virtio_mmio", "virtio_blk"))
+    guest_image(os.path.join(img, "debian-iommu.cpio"),
+                debian_modules("virtio-iommu", "virtio_mmio", "virtio_blk"))
     shutil.copy(host_path("kernel-small"), os.path.join(img, "Image"))
     shutil.copy(host_path("kernel-debian"), os.path.join(img, "vmlinuz"))
     say("building and installing the product for arm64")
