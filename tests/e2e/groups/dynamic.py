@@ -216,6 +216,35 @@ def planted(h):
     audit(h, "da", "--pause")
 
 
+@group.check("a refused MAP: the request fails, guest and operator know", 120)
+def refused(h):
+    g = h.domid("da")
+    dev = h.show("da")["devices"][0]
+    before = iommu(h, "da")["counters"]
+    last = dev["gref_base"] + dev["gref_count"]
+    # Foreign entries where the guest's next mappings go: all but the rings.
+    refs = f"$(seq {last - 200} {last - 3})"
+    h.ok(f"for r in {refs}; do plant add {g} 0 $r 0x40100; done")
+    try:
+        out = h.gx_ok("da", "ioload -f /dev/vda -m randread -q 1 -t 1 -s 4; "
+                      "dmesg | tail -n 20", 60)
+        c = iommu(h, "da")["counters"]
+    finally:
+        h.ok(f"for r in {refs}; do plant del {g} 0 $r 0; done")
+    require('"errors":0,' not in out, f"no request failed: {out[-300:]}")
+    require(re.search(r"viommu|iommu.*fault", out), f"no fault event: {out}")
+    require(c["refused"] > before["refused"] and
+            c["faults_sent"] > before["faults_sent"], f"{c}")
+    shown = h.show("da")["devices"][0]["counters"]
+    require(shown["backend_faults"] > 0 and dev["window_base"] <=
+            shown["backend_fault_address"] < dev["window_base"] +
+            dev["window_size"], f"{shown}")
+    out = h.gx_ok("da", "ioload -f /dev/vda -m randread -q 4 -t 1 -s 4", 60)
+    require('"errors":0,' in out, f"afterwards: {out}")
+    return (f"{c['refused'] - before['refused']} refused, "
+            f"{c['faults_sent']} fault events")
+
+
 @group.check("Xen lets the driver domain reach what is mapped, no more", 60)
 def reachable(h):
     dev = h.show("da")["devices"][0]

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Memory is taken back for certain, whatever the backend does."""
+
+import re
+import time
+
+from vre2e.host import device, driver_cfg
+from vre2e.report import Group, require
+
+from .dynamic import audit, dynamic, iommu, start, stop
+
+group = Group("revoke", sweep=True)
+
+# Linux keeps a device's rings at the top of the window.
+RINGS = 16
+
+
+def launch(h, **keys):
+    """Guest dr: a dynamic disk whose backend is not to be trusted, a static
+    one of another driver domain, and a program that watches its memory."""
+    h.put("b1.cfg", driver_cfg("b1"))
+    h.put("b2.cfg", driver_cfg("b2", ("/dev/vdb",)))
+    start(h, "dr", [dynamic(serial="one", **keys),
+                    device(id="disk1", driver="/host/cfg/b2.cfg",
+                           serial="two")], memory=160)
+    h.gx_ok("dr", "freed /tmp/freed 24 >/dev/null 2>&1 </dev/null & "
+            "for s in one two; do echo $s=/dev/$(grep -l $s "
+            "/sys/block/vd*/serial | cut -d/ -f4); done > /tmp/disks; "
+            ". /tmp/disks; [ -b $one ] && [ -b $two ]")
+
+
+def load(h, disk, mode="randwrite", seconds=600):
+    """I/O in the background."""
+    h.gx_ok("dr", f". /tmp/disks; ioload -f ${disk} -m {mode} -q 4 -t {seconds} "
+            f"-s 16 -p /tmp/{disk}.n > /tmp/{disk}.io 2>&1 </dev/null & "
+            "sleep 1")
+
+
+def unharmed(h):
+    """The guest lives, its memory was left alone, its other disk works."""
+    out = h.gx_ok("dr", "cat /tmp/freed; . /tmp/disks; "
+                  "ioload -f $two -m verify -q 4 -t 1 -s 4", 120)
+    rounds, changed = re.match(r"(\d+) rounds, (\d+) changed", out).groups()
+    require(changed == "0", f"private memory has changed: {out}")
+    require(int(rounds) > 0, "the watching program did nothing")
+    require('"errors":0,' in out, out)
+    return int(rounds)
+
+
+def hold(h):
+    """A program in the driver domain takes a page of a request and keeps it.
+    Returns the reference."""
+    dev = next(d for d in h.show("dr")["devices"] if d["mode"] == "dynamic")
+    h.gx_ok("dr-b1", f"hold keep {h.domid('dr')} {dev['gref_base']} "
+            f"{dev['gref_count']} {RINGS} > /tmp/hold 2>&1 </dev/null &")
+    return dev
+
+
+@group.check("a backend that keeps a page: destroyed, then the answer", 300)
+def keeps(h):
+    launch(h)
+    load(h, "one")
+    load(h, "two", "randread")
+    hold(h)
+    h.wait("the driver domain is destroyed",
+           lambda: "dr-b1" not in h.domains(), 60)
+    c = iommu(h, "dr")["counters"]
+    require(c["waits"] >= 1 and c["stops"] >= 1 and c["kills"] >= 1 and
+            c["destroys"] == 1, f"{c}")
+    require(c["longest_wait_ms"] >= 2000, "answered before the page was free: "
+            f"{c['longest_wait_ms']} ms")
+    rounds = unharmed(h)
+    text = h.ok("vrctl show dr; xenstore-ls /libxl/"
+                f"{h.domid('dr')}/virtio_restricted/disk0 | grep error")
+    require("keeps memory" in text or "gone" in text or "driver domain" in
+            text, text[-300:])
+    stop(h, "dr")
+    return f"answered after {c['longest_wait_ms']} ms, {rounds} rounds"
+
+
+@group.check("its process killed under load: the next one goes on", 240)
+def killed(h):
+    launch(h)
+    load(h, "one", "verify", 6)
+    for _ in range(3):
+        h.gx_ok("dr-b1", "kill -9 $(pidof vr-worker) 2>/dev/null || "
+                "kill -9 $(ps | awk '/vr-worker/ && !/awk/ {print $1}'); "
+                "sleep 1.5")
+    out = h.gx_ok("dr", "while pidof ioload >/dev/null; do sleep 0.3; done; "
+                  "cat /tmp/one.io", 120)
+    require('"errors":0,' in out and '"mismatches":0' in out, out)
+    dev = next(d for d in h.show("dr")["devices"] if d["mode"] == "dynamic")
+    require(dev["counters"]["restarts"] >= 2, f"{dev['counters']}")
+    audit(h, "dr", "--pause")
+    unharmed(h)
+    return f"{dev['counters']['restarts']} restarts, " \
+           f"{dev['counters']['resumed']} requests executed again"
+
+
+@group.check("driver domain paused under load: requests wait, then go on", 200)
+def paused(h):
+    load(h, "one", "verify", 4)
+    h.ok("xl pause dr-b1")
+    time.sleep(4)
+    rounds = unharmed(h)
+    h.ok("xl unpause dr-b1")
+    out = h.gx_ok("dr", "while pidof ioload >/dev/null; do sleep 0.3; done; "
+                  "cat /tmp/one.io", 150)
+    require('"errors":0,' in out and '"mismatches":0' in out, out)
+    audit(h, "dr", "--pause")
+    return f"{rounds} rounds"
+
+
+@group.check("paused with a page in its hands: its watchdog destroys it", 200)
+def paused_holding(h):
+    load(h, "one")
+    # Paused before the broker can have its process killed.
+    hold(h)
+    h.wait("an answer is withheld",
+           lambda: iommu(h, "dr")["counters"]["waits"] >= 1, 30, 0.1)
+    h.sh("xl pause dr-b1")
+    h.wait("the driver domain is destroyed",
+           lambda: "dr-b1" not in h.domains(), 60)
+    unharmed(h)
+    stop(h, "dr")
+
+
+@group.check("driver domain panics under load", 300)
+def panics(h):
+    launch(h)
+    load(h, "one")
+    h.gx("dr-b1", "echo c > /proc/sysrq-trigger", 10)
+    time.sleep(3)
+    unharmed(h)
+    # Its memory is still mapped, its kernel does not answer: it has to go.
+    h.gx("dr", "killall ioload; . /tmp/disks; d=$(basename $(readlink "
+         "/sys/block/${one##*/}/device)); "
+         "echo $d > /sys/bus/virtio/drivers/virtio_blk/unbind", 5)
+    h.wait("the driver domain is destroyed",
+           lambda: "dr-b1" not in h.domains(), 90)
+    rounds = unharmed(h)
+    stop(h, "dr")
+    return f"{rounds} rounds"
+
+
+@group.check("driver domain destroyed under load", 240)
+def destroyed(h):
+    launch(h)
+    load(h, "one")
+    h.ok("xl destroy dr-b1", 60)
+    time.sleep(2)
+    rounds = unharmed(h)
+    audit(h, "dr")
+    stop(h, "dr")
+    return f"{rounds} rounds"
