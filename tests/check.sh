@@ -101,14 +101,14 @@ e2e() {
     one "build for arm64" make --no-print-directory arm64 || return
     tests/e2e/run 2>&1 | tee $log/e2e.log
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' $log/e2e.log | tail -n 1)
-    if [ -z "$line" ]; then
+    if ! [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)? ]]; then
         failed=$((failed + 1))
         say "FAIL e2e ended without a result (its output: $log/e2e.log)"
         return
     fi
-    passed=$((passed + $(echo "$line" | sed 's/ passed.*//')))
-    failed=$((failed + $(echo "$line" | sed 's/.* passed, \([0-9]*\) failed.*/\1/')))
-    skipped=$((skipped + $(echo "$line" | sed -n 's/.* failed, \([0-9]*\) skipped.*/\1/p;/skipped/!s/.*/0/p')))
+    passed=$((passed + BASH_REMATCH[1]))
+    failed=$((failed + BASH_REMATCH[2]))
+    skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
 }
 
 case $what in

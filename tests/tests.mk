@@ -18,13 +18,23 @@ $(UNIT): $(O)/%: $(O)/%.o $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a
 $(FUZZ): $(O)/%: $(O)/%.o $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a
 	$(call link,-fsanitize=fuzzer,$(TEST_LIBS))
 
+# Benchmarks of single modules, for the machine that builds; tests/bench/run
+# measures the whole in an emulated host.
+BENCH := $(O)/tests/bench/viommu
+
+$(BENCH): $(O)/%: $(O)/%.o $(O)/libvr.a
+	$(call link,-pie,)
+
 OBJECTS := $(call obj,$(LIB_SRC) $(LIBXEN_SRC) $(BROKER_SRC) $(BACKEND_SRC) \
     $(VRCTL_SRC)) $(call pic,$(PLUGIN_SRC) xl-plugin/preload.c)
 
-.PHONY: unit-build fuzz-build objects
-unit-build: $(UNIT)
+.PHONY: unit-build fuzz-build objects bench-modules
+unit-build: $(UNIT) $(BENCH)
 fuzz-build: $(FUZZ)
 objects: $(OBJECTS)
+
+bench-modules: $(BENCH)
+	@for b in $^; do $$b || exit 1; done
 
 .PHONY: setup unit check e2e demo bench fuzz host-up host-shell host-down
 setup:
@@ -51,7 +61,7 @@ e2e: setup
 demo: setup
 	@tests/demo/demo
 
-bench: setup
+bench: setup bench-modules
 	@tests/bench/run
 
 host-up: setup

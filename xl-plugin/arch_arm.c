@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Arm guests: a register block in Xen's virtio-mmio area, an SPI, and a pool
- * in RAM, all told to the guest by the device tree. */
+ * in RAM or a virtio-iommu, all told to the guest by the device tree. */
 #if defined(__aarch64__) || defined(__arm__)
 #include <errno.h>
 #include <inttypes.h>
@@ -17,6 +17,7 @@
 
 _Static_assert(VR_SLOT_BASE == GUEST_VIRTIO_MMIO_BASE, "virtio-mmio area");
 _Static_assert(VR_SLOT_IRQ == GUEST_VIRTIO_MMIO_SPI_FIRST, "first SPI");
+_Static_assert(GUEST_RAM_BANKS <= VR_MAX_BANKS, "banks in the record");
 _Static_assert(VR_SLOTS ==
                    GUEST_VIRTIO_MMIO_SPI_LAST - GUEST_VIRTIO_MMIO_SPI_FIRST + 1,
                "number of slots");
@@ -37,7 +38,18 @@ static unsigned int libxl_slots(const libxl_domain_config *d_config)
     return n + vr_num_virtios(d_config);
 }
 
-static int check_slots(const libxl_domain_config *d_config, unsigned int n,
+static bool any_dynamic(const struct vr_dev_cfg *devs, unsigned int n)
+{
+    unsigned int i;
+
+    for (i = 0; i < n; i++)
+        if (devs[i].mode == VR_MODE_DYNAMIC)
+            return true;
+    return false;
+}
+
+static int check_slots(const libxl_domain_config *d_config,
+                       const struct vr_dev_cfg *devs, unsigned int n,
                        struct vr_err *err)
 {
     const libxl_domain_build_info *b_info = &d_config->b_info;
@@ -56,8 +68,8 @@ static int check_slots(const libxl_domain_config *d_config, unsigned int n,
             return -EINVAL;
         }
     }
-    return vr_place_slots(used < VR_SLOTS ? (1u << used) - 1 : ~0u, n, slots,
-                          err);
+    return vr_place_slots(used < VR_SLOTS ? (1u << used) - 1 : ~0u, n,
+                          any_dynamic(devs, n), slots, err);
 }
 
 /* How far an arm64 Image reaches from its start once it runs: its BSS follows
@@ -121,7 +133,7 @@ int vr_arch_check(const libxl_domain_config *d_config,
                   const struct vr_dev_cfg *devs, unsigned int n,
                   struct vr_err *err)
 {
-    int rc = check_slots(d_config, n, err);
+    int rc = check_slots(d_config, devs, n, err);
 
     return rc ? rc : check_places(&d_config->b_info, devs, n, err);
 }
@@ -136,20 +148,12 @@ void vr_arch_domain(struct xen_domctl_createdomain *config)
         config->arch.nr_spis = need;
 }
 
-int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
-                       size_t *new_size, struct vr_err *err)
+/* Which slot is whose. */
+static void set_slots(struct vr_build *b, const unsigned int *slots, bool iommu)
 {
     struct vr_record *rec = b->rec;
-    unsigned int slots[VR_SLOTS], i;
-    uint32_t taken;
-    size_t cap;
-    int rc;
+    unsigned int i;
 
-    rc = vr_dt_taken(mem, size, &taken, err);
-    if (!rc)
-        rc = vr_place_slots(taken, rec->ndevs, slots, err);
-    if (rc)
-        return rc;
     for (i = 0; i < rec->ndevs; i++) {
         struct vr_record_dev *dev = &rec->devs[i];
 
@@ -157,10 +161,38 @@ int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
         dev->irq = VR_SLOT_IRQ + slots[i];
         b->dt[i].mmio_base = dev->mmio_base;
         b->dt[i].irq = dev->irq;
+        b->dt[i].dynamic = dev->cfg.mode == VR_MODE_DYNAMIC;
+        b->dt[i].endpoint = i;
         b->dt[i].pool_size = dev->cfg.size;
         /* Where RAM is free is known later: something unique until then. */
         b->dt[i].pool_base = i * VR_PAGE_SIZE;
     }
+    memset(&rec->iommu, 0, sizeof(rec->iommu));
+    if (!iommu)
+        return;
+    rec->iommu.present = true;
+    rec->iommu.mmio_base = VR_SLOT_BASE + slots[i] * VR_SLOT_SIZE;
+    rec->iommu.irq = VR_SLOT_IRQ + slots[i];
+    b->dt_iommu.mmio_base = rec->iommu.mmio_base;
+    b->dt_iommu.irq = rec->iommu.irq;
+}
+
+int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
+                       size_t *new_size, struct vr_err *err)
+{
+    struct vr_record *rec = b->rec;
+    bool iommu = vr_record_dynamic(rec);
+    unsigned int slots[VR_SLOTS];
+    uint32_t taken;
+    size_t cap;
+    int rc;
+
+    rc = vr_dt_taken(mem, size, &taken, err);
+    if (!rc)
+        rc = vr_place_slots(taken, rec->ndevs, iommu, slots, err);
+    if (rc)
+        return rc;
+    set_slots(b, slots, iommu);
     cap = vr_dt_room(size, rec->ndevs);
     free(b->fdt);
     b->fdt = calloc(1, cap);
@@ -169,7 +201,22 @@ int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
         return -ENOMEM;
     }
     *new_size = cap;
-    return vr_dt_extend(mem, size, b->fdt, cap, b->dt, rec->ndevs, err);
+    return vr_dt_extend(mem, size, b->fdt, cap, b->dt, rec->ndevs,
+                        iommu ? &b->dt_iommu : NULL, err);
+}
+
+/* The banks that have memory, for the broker: it grants no other frames. */
+static void set_ram(struct vr_record *rec, const struct vr_span *ram)
+{
+    unsigned int i;
+
+    rec->nram = 0;
+    for (i = 0; i < GUEST_RAM_BANKS; i++) {
+        if (ram[i].start == ram[i].end)
+            continue;
+        rec->ram[rec->nram].start = ram[i].start >> VR_PAGE_SHIFT;
+        rec->ram[rec->nram++].end = ram[i].end >> VR_PAGE_SHIFT;
+    }
 }
 
 static uint64_t kernel_end(const struct xc_dom_image *dom)
@@ -198,6 +245,7 @@ int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
     ram_banks(ram, 0);
     for (i = 0; i < GUEST_RAM_BANKS; i++)
         ram[i].end += (uint64_t)dom->rambank_size[i] << VR_PAGE_SHIFT;
+    set_ram(rec, ram);
     /* From the start of RAM: whatever lies below it is the kernel's, too. */
     used[nused++] =
         (struct vr_span){ram[0].start, kernel_end(dom), "the kernel"};
@@ -214,6 +262,8 @@ int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
     rc = vr_place_pools(cfg, rec->ndevs, ram, GUEST_RAM_BANKS, used, nused,
                         base, err);
     for (i = 0; !rc && i < rec->ndevs; i++) {
+        if (cfg[i].mode != VR_MODE_STATIC)
+            continue;
         rec->devs[i].dma_base = base[i];
         rec->devs[i].dma_size = rec->devs[i].cfg.size;
         rc = vr_dt_set_pool(b->fdt, &b->dt[i], base[i], err);

@@ -6,15 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gntent.h"
+#include "place.h"
 #include "state.h"
 
 /* Guest memory that no pool may take: kernel, ramdisk, page tables, init. */
 #define ROOM_MIB 32
 /* What libxl takes for a guest without memory=. */
 #define LIBXL_KB_DEFAULT (32 * 1024)
-/* Grant table frames for the guest's own use (PV drivers: rings, buffers). */
-#define RESERVE_FRAMES 8
 /* What a hypervisor starts with when nothing tells. */
 #define DEFAULT_FRAMES          64
 #define DEFAULT_MAPTRACK_FRAMES 1024
@@ -23,6 +21,8 @@
 #define MAPTRACK_RESERVE   1024
 /* Linux gntdev's `limit`: pages in one mapping, one for the control page. */
 #define GNTDEV_PAGES 65535
+/* Of each queue of a dynamic device: three areas, two pages each at most. */
+#define RING_PAGES 6
 
 static int check_memory(const struct vr_plugin *p,
                         const libxl_domain_build_info *b_info,
@@ -38,6 +38,8 @@ static int check_memory(const struct vr_plugin *p,
         kb = LIBXL_KB_DEFAULT;
     mib = kb >> 10;
     for (i = 0; i < p->ndevs; i++) {
+        if (p->devs[i].mode != VR_MODE_STATIC)
+            continue;
         sum += p->devs[i].size;
         if (sum + ((uint64_t)ROOM_MIB << 20) <= mib << 20)
             continue;
@@ -94,7 +96,8 @@ int vr_check_guest(const struct vr_plugin *p,
     if (rc)
         return rc;
     for (i = 0; i < p->ndevs; i++) {
-        if (p->devs[i].size >> VR_PAGE_SHIFT <= GNTDEV_PAGES)
+        if (p->devs[i].mode != VR_MODE_STATIC ||
+            p->devs[i].size >> VR_PAGE_SHIFT <= GNTDEV_PAGES)
             continue;
         vr_err_set(err,
                    "virtio_restricted[%u]: size=%s needs more than the %u "
@@ -115,14 +118,25 @@ static bool limits_bind(const struct vr_hostinfo *host)
     return host->major < 4 || (host->major == 4 && host->minor < 18);
 }
 
-static int check_frames(struct vr_plan *plan, uint64_t pages,
+static uint64_t mib_of(const struct vr_dev_cfg *cfg, unsigned int n,
+                       enum vr_mode mode)
+{
+    uint64_t sum = 0;
+    unsigned int i;
+
+    for (i = 0; i < n; i++)
+        if (cfg[i].mode == mode)
+            sum += vr_cfg_window(&cfg[i]);
+    return (sum + 0xfffff) >> 20;
+}
+
+static int check_frames(struct vr_plan *plan, const struct vr_dev_cfg *cfg,
                         libxl_domain_build_info *b_info, struct vr_err *err)
 {
     const struct vr_hostinfo *host = &plan->host;
     uint64_t limit =
         host->max_grant_frames ? host->max_grant_frames : DEFAULT_FRAMES;
-    uint64_t need = (pages + VR_GNTENT_PER_FRAME - 1) / VR_GNTENT_PER_FRAME +
-                    RESERVE_FRAMES;
+    uint64_t need = vr_place_frames(cfg, plan->rec.ndevs);
     uint64_t frames = b_info->max_grant_frames;
 
     if (frames == LIBXL_MAX_GRANT_DEFAULT)
@@ -131,12 +145,15 @@ static int check_frames(struct vr_plan *plan, uint64_t pages,
         frames = need;
     if (frames > limit && limits_bind(host)) {
         vr_err_set(err,
-                   "virtio_restricted: windows of %" PRIu64 " MiB need %" PRIu64
-                   " grant table frames, this hypervisor allows %" PRIu64
-                   ": boot Xen with gnttab_max_frames=%" PRIu64
-                   ", run `xenhypfs write /params/gnttab_max_frames %" PRIu64
-                   "`, or lower size=",
-                   (pages + 255) >> 8, frames, limit, frames, frames);
+                   "virtio_restricted: pools of %" PRIu64 " MiB and apertures "
+                   "of %" PRIu64 " MiB need %" PRIu64 " grant table frames, "
+                   "this hypervisor allows %" PRIu64 ": boot Xen with "
+                   "gnttab_max_frames=%" PRIu64 ", run `xenhypfs write "
+                   "/params/gnttab_max_frames %" PRIu64 "`, or lower size= or "
+                   "aperture=",
+                   mib_of(cfg, plan->rec.ndevs, VR_MODE_STATIC),
+                   mib_of(cfg, plan->rec.ndevs, VR_MODE_DYNAMIC), frames, limit,
+                   frames, frames);
         return -ENOSPC;
     }
     /* Said aloud even when it is the default: the windows' references count
@@ -144,6 +161,16 @@ static int check_frames(struct vr_plan *plan, uint64_t pages,
     b_info->max_grant_frames = frames;
     plan->rec.grant_frames = frames;
     return 0;
+}
+
+/* The most pages that a backend has mapped of a device. Copies take none. */
+static uint64_t mapped_pages(const struct vr_dev_cfg *c)
+{
+    uint64_t pages = vr_cfg_window(c) >> VR_PAGE_SHIFT;
+
+    if (c->mode == VR_MODE_DYNAMIC && c->map_threshold == VR_NEVER_MAP)
+        pages = c->queues * RING_PAGES;
+    return pages;
 }
 
 static int check_maptrack(struct vr_plan *plan, unsigned int driver,
@@ -160,7 +187,7 @@ static int check_maptrack(struct vr_plan *plan, unsigned int driver,
 
     for (i = 0; i < rec->ndevs; i++) {
         if (rec->devs[i].driver == driver)
-            pages += rec->devs[i].cfg.size >> VR_PAGE_SHIFT;
+            pages += mapped_pages(&rec->devs[i].cfg);
     }
     need = (pages + MAPTRACK_RESERVE) / MAPTRACK_PER_FRAME + 1;
     if (owned && b_info->max_maptrack_frames != LIBXL_MAX_GRANT_DEFAULT &&
@@ -171,7 +198,7 @@ static int check_maptrack(struct vr_plan *plan, unsigned int driver,
                    "virtio_restricted: driver domain %s has to map %" PRIu64
                    " pages, which takes %" PRIu64 " maptrack frames of %" PRIu64
                    ": boot Xen with gnttab_max_maptrack_frames=%" PRIu64
-                   ", or lower size=",
+                   ", or lower size= or aperture=",
                    rec->drivers[driver].name, pages, need, limit, need);
         return -ENOSPC;
     }
@@ -185,22 +212,32 @@ int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
                     struct vr_err *err)
 {
     struct vr_record *rec = &plan->rec;
-    uint64_t pages = 0;
-    uint32_t gref;
+    struct vr_dev_cfg cfg[VR_MAX_DEVICES];
+    uint32_t gref[VR_MAX_DEVICES];
+    uint64_t iova[VR_MAX_DEVICES];
     unsigned int i;
     int rc;
 
     for (i = 0; i < rec->ndevs; i++)
-        pages += rec->devs[i].cfg.size >> VR_PAGE_SHIFT;
-    rc = check_frames(plan, pages, &d_config->b_info, err);
+        cfg[i] = rec->devs[i].cfg;
+    rc = check_frames(plan, cfg, &d_config->b_info, err);
     if (rc)
         return rc;
-    /* From the top down: guests allocate from the bottom up and never look
-     * at entries that they have not allocated. */
-    gref = rec->grant_frames * VR_GNTENT_PER_FRAME;
+    rc = vr_place_grefs(cfg, rec->ndevs, rec->grant_frames, gref);
+    if (rc) {
+        vr_err_set(err,
+                   "virtio_restricted: max_grant_frames=%" PRIu32 " is more "
+                   "than grant references can number: lower it",
+                   rec->grant_frames);
+        return rc;
+    }
+    vr_place_iova(cfg, rec->ndevs, iova);
     for (i = 0; i < rec->ndevs; i++) {
-        gref -= rec->devs[i].cfg.size >> VR_PAGE_SHIFT;
-        rec->devs[i].gref_base = gref;
+        rec->devs[i].gref_base = gref[i];
+        if (cfg[i].mode != VR_MODE_DYNAMIC)
+            continue;
+        rec->devs[i].dma_base = iova[i];
+        rec->devs[i].dma_size = cfg[i].aperture;
     }
     for (i = 0; i < rec->ndrivers; i++) {
         rc = check_maptrack(plan, i, err);

@@ -6,9 +6,10 @@
  *   2. the record is written, the broker started: from here on, when xl dies,
  *      the broker undoes what the record names
  *   3. driver domains are created and started; they boot while
- *   4. libxl builds the guest, with our hooks inside
- *   5. windows are granted in the paused guest's table
- *   6. the broker serves; it answers when every backend is connected
+ *   4. libxl builds the guest, with our hooks inside; as soon as its memory
+ *      is there, static windows are granted and the broker begins to serve, so
+ *      that the backends connect while libxl goes on
+ *   5. the broker answers when every backend is connected
  *
  * xl then unpauses the guest, which commits (plugin.c).
  */
@@ -165,14 +166,15 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     return rc;
 }
 
-/* Sends @type, waits for the broker's verdict. */
-static int ask(const struct vr_record *rec, int fd, char type,
-               unsigned int timeout_ms, struct vr_err *err)
+/*
+ * The broker's verdict on the message that vr_link_send() sent with result
+ * @rc: one that could not start says why before it closes the link.
+ */
+static int verdict(const struct vr_record *rec, int fd, int rc,
+                   unsigned int timeout_ms, struct vr_err *err)
 {
     char text[VR_LINK_MAX + 1], answer = 0;
-    int rc = vr_link_send(fd, type, rec->uuid);
 
-    /* A broker that could not start says why before it closes the link. */
     if (!rc || rc == -EPIPE)
         rc = vr_link_recv(fd, timeout_ms, &answer, text);
     if (!rc && answer == 'O')
@@ -210,7 +212,7 @@ static int start_broker(struct vr_record *rec, int *fd, struct vr_err *err)
     strcpy(uuid, rec->uuid);
     rc = vr_child_broker(uuid, fd, err);
     if (!rc)
-        rc = ask(rec, *fd, 'P', PREPARE_MS, err);
+        rc = verdict(rec, *fd, vr_link_send(*fd, 'P', uuid), PREPARE_MS, err);
     /* It has written its own pid. */
     if (!rc)
         rc = vr_record_load(uuid, rec, err);
@@ -223,13 +225,92 @@ static int start_broker(struct vr_record *rec, int *fd, struct vr_err *err)
     return rc;
 }
 
+/* Grants a static window; of a dynamic one, sees that every entry is free. */
+static int seed_window(const struct vr_gtable *gt, const struct vr_record *rec,
+                       unsigned int i, struct vr_err *err)
+{
+    const struct vr_record_dev *d = &rec->devs[i];
+    struct vr_gntent *e = vr_gtable_entry(gt, d->gref_base);
+    uint32_t n = d->dma_size >> VR_PAGE_SHIFT, bad = 0;
+    int rc = 0;
+
+    if (d->cfg.mode == VR_MODE_STATIC) {
+        rc = vr_gntent_grant_range(e, n, rec->drivers[d->driver].domid,
+                                   d->dma_base >> VR_PAGE_SHIFT, false, &bad);
+    } else {
+        while (bad < n && !vr_gntent_read(&e[bad]).flags)
+            bad++;
+        rc = bad < n ? -EBUSY : 0;
+    }
+    if (rc)
+        vr_err_set(err,
+                   "virtio_restricted[%u]: grant %" PRIu32 " of a guest that "
+                   "has not run yet is not free: %s",
+                   i, d->gref_base + bad, strerror(-rc));
+    return rc;
+}
+
+/*
+ * Mapping the frames makes the table grow to its end, which dynamic
+ * windows need no less than static ones: the guest cannot get there first.
+ * No cache maintenance is needed: the table's frames are ordinary cacheable
+ * memory for Xen and for both domains, and the pools are not written to here
+ * at all.
+ */
+static int seed(const struct vr_record *rec, struct vr_err *err)
+{
+    uint32_t lowest = rec->devs[rec->ndevs - 1].gref_base;
+    uint32_t first = lowest / VR_GNTENT_PER_FRAME;
+    xenforeignmemory_handle *fm;
+    struct vr_gtable gt;
+    unsigned int i;
+    int rc;
+
+    fm = xenforeignmemory_open(NULL, 0);
+    if (!fm) {
+        rc = -errno;
+        vr_err_set(err, "virtio_restricted: cannot open privcmd: %s",
+                   strerror(-rc));
+        return rc;
+    }
+    rc = vr_gtable_map(&gt, fm, rec->domid, first, rec->grant_frames - first,
+                       true, err);
+    if (rc)
+        goto out;
+    for (i = 0; !rc && i < rec->ndevs; i++)
+        rc = seed_window(&gt, rec, i, err);
+    vr_gtable_unmap(&gt);
+out:
+    xenforeignmemory_close(fm);
+    return rc;
+}
+
+int vr_create_serve(struct vr_build *b, struct vr_err *err)
+{
+    struct vr_record *rec = b->rec;
+    int rc;
+
+    rec->domid = b->domid;
+    rc = seed(rec, err);
+    if (!rc)
+        rc = vr_record_save(rec, err);
+    /* A broker that is gone is found out when its answer is awaited. */
+    if (!rc)
+        vr_link_send(b->link, 'S', rec->uuid);
+    return rc;
+}
+
 /* Step 4. */
 static int build_guest(struct vr_plugin *p, struct vr_record *rec,
                        libxl_ctx *ctx, libxl_domain_config *d_config,
-                       uint32_t *domid, const void *console_how,
+                       uint32_t *domid, const void *console_how, int link,
                        struct vr_err *err)
 {
-    struct vr_build build = {.rec = rec, .domid = VR_DOMID_NONE};
+    struct vr_build build = {
+        .rec = rec,
+        .domid = VR_DOMID_NONE,
+        .link = link,
+    };
     unsigned int i;
     int r;
 
@@ -250,7 +331,8 @@ static int build_guest(struct vr_plugin *p, struct vr_record *rec,
     }
     rec->domid = *domid;
     for (i = 0; i < rec->ndevs; i++) {
-        if (build.domid == *domid && rec->devs[i].dma_size)
+        if (build.domid == *domid && rec->devs[i].mmio_base &&
+            rec->devs[i].dma_size && rec->nram)
             continue;
         vr_err_set(err,
                    "virtio_restricted[%u]: libxl built guest %s past the "
@@ -261,60 +343,12 @@ static int build_guest(struct vr_plugin *p, struct vr_record *rec,
     return 0;
 }
 
-/*
- * Step 5. No cache maintenance is needed: the table's frames are ordinary
- * cacheable memory for Xen and for both domains, and the pools are not written
- * to here at all.
- */
-static int seed(const struct vr_record *rec, struct vr_err *err)
-{
-    uint32_t lowest = rec->devs[rec->ndevs - 1].gref_base;
-    uint32_t first = lowest / VR_GNTENT_PER_FRAME;
-    xenforeignmemory_handle *fm;
-    struct vr_gtable gt;
-    unsigned int i;
-    uint32_t bad;
-    int rc;
-
-    fm = xenforeignmemory_open(NULL, 0);
-    if (!fm) {
-        rc = -errno;
-        vr_err_set(err, "virtio_restricted: cannot open privcmd: %s",
-                   strerror(-rc));
-        return rc;
-    }
-    rc = vr_gtable_map(&gt, fm, rec->domid, first, rec->grant_frames - first,
-                       true, err);
-    if (rc)
-        goto out;
-    for (i = 0; !rc && i < rec->ndevs; i++) {
-        const struct vr_record_dev *d = &rec->devs[i];
-
-        rc = vr_gntent_grant_range(vr_gtable_entry(&gt, d->gref_base),
-                                   d->dma_size >> VR_PAGE_SHIFT,
-                                   rec->drivers[d->driver].domid,
-                                   d->dma_base >> VR_PAGE_SHIFT, false, &bad);
-        if (rc)
-            vr_err_set(err,
-                       "virtio_restricted[%u]: grant %" PRIu32 " of a guest "
-                       "that has not run yet is not free: %s",
-                       i, d->gref_base + bad, strerror(-rc));
-    }
-    vr_gtable_unmap(&gt);
-out:
-    xenforeignmemory_close(fm);
-    return rc;
-}
-
 static int store_record(const struct vr_record *rec, libxl_ctx *ctx,
                         struct vr_err *err)
 {
     char *json = NULL;
     int r, rc;
 
-    rc = vr_record_save(rec, err);
-    if (rc)
-        return rc;
     rc = vr_record_to_json(rec, &json);
     if (rc) {
         vr_err_set(err, "virtio_restricted: cannot write the record: %s",
@@ -420,14 +454,12 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
     if (!rc)
         rc = vr_create_drivers(p, plan, ctx, &err);
     if (!rc)
-        rc =
-            build_guest(p, &plan->rec, ctx, d_config, domid, console_how, &err);
-    if (!rc)
-        rc = seed(&plan->rec, &err);
+        rc = build_guest(p, &plan->rec, ctx, d_config, domid, console_how, fd,
+                         &err);
     if (!rc)
         rc = store_record(&plan->rec, ctx, &err);
     if (!rc)
-        rc = ask(&plan->rec, fd, 'S', longest_wait(&plan->rec), &err);
+        rc = verdict(&plan->rec, fd, 0, longest_wait(&plan->rec), &err);
     if (rc) {
         /* Shared code does not know which key it works for. */
         vr_say("%s%s", strstr(err.text, VR_NAME) ? "" : VR_NAME ": ", err.text);

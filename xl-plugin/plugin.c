@@ -315,12 +315,17 @@ static int on_dom_mem_init(struct xc_dom_image *dom)
 
     /* Now it is known where kernel, ramdisk and device tree go; libxl fills
      * in (and dumps) the device tree next. */
-    if (!r && is_ours(dom) &&
-        vr_arch_place(self.build, dom, &self.build->why)) {
+    if (r || !is_ours(dom))
+        return r;
+    if (vr_arch_place(self.build, dom, &self.build->why)) {
         errno = ENOSPC;
         return -1;
     }
-    return r;
+    if (vr_create_serve(self.build, &self.build->why)) {
+        errno = EIO;
+        return -1;
+    }
+    return 0;
 }
 
 /* xl create -p -e: neither unpaused nor watched, but a success. A failure

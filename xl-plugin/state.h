@@ -15,7 +15,9 @@ struct vr_build {
     struct vr_record *rec;
     uint32_t domid; /* VR_DOMID_NONE until the hypervisor has made it */
     void *fdt;      /* libxl keeps a pointer to it: freed after the create */
+    int link;       /* to the broker */
     struct vr_dt_dev dt[VR_MAX_DEVICES];
+    struct vr_dt_iommu dt_iommu; /* only with dynamic devices */
     struct vr_err why; /* what an inner hook found: said after libxl's lines */
 };
 
@@ -61,14 +63,17 @@ int vr_find_record(libxl_ctx *ctx, uint32_t domid, struct vr_record *rec);
 int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
               libxl_domain_config *d_config, uint32_t *domid,
               const void *console_how);
+/* The guest's memory is there and the windows have their places: grants them
+ * and has the broker begin to serve, while libxl goes on building. */
+int vr_create_serve(struct vr_build *b, struct vr_err *err);
 /* Tells the broker that the guest is accepted. */
 void vr_commit(struct vr_plugin *p);
 
 /* check.c */
 int vr_check_guest(const struct vr_plugin *p,
                    const libxl_domain_config *d_config, struct vr_err *err);
-/* Chooses max_grant_frames and the windows' references; @d_config's limits
- * are raised when they are too low. */
+/* Chooses max_grant_frames, the windows' references, and the addresses of
+ * dynamic windows; @d_config's limits are raised when they are too low. */
 int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
                     struct vr_err *err);
 /* No other guest with this uuid, no target served twice. */
@@ -81,7 +86,9 @@ int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                       struct vr_err *err);
 
 /* Arch hooks; arch_arm.c or arch_x86.c. The first judges the config alone; it
- * knows less of the guest's memory than vr_arch_place(), but comes earlier. */
+ * knows less of the guest's memory than vr_arch_place(), but comes earlier.
+ * vr_arch_devicetree() fills the record's registers and interrupts,
+ * vr_arch_place() its RAM banks and the addresses of pools. */
 int vr_arch_check(const libxl_domain_config *d_config,
                   const struct vr_dev_cfg *devs, unsigned int n,
                   struct vr_err *err);

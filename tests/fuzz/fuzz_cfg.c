@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "cfg.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,7 +31,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             continue;
         }
         assert(vr_id_valid(c->id));
-        assert(c->size && !(c->size % VR_PAGE_SIZE));
+        assert(vr_cfg_window(c) && !(vr_cfg_window(c) % VR_PAGE_SIZE));
+        if (c->mode == VR_MODE_DYNAMIC) {
+            assert(!c->size && !c->has_base);
+            assert(vr_size_max(c->aperture, c->queues, c->queue_size));
+            assert(c->revoke_ms >= VR_REVOKE_MS_MIN &&
+                   c->revoke_ms <= VR_REVOKE_MS_MAX);
+        } else {
+            assert(!c->aperture);
+        }
         assert(!c->has_base || c->base + c->size > c->base);
         assert(!c->driver[0] != !c->backend[0]);
         assert(c->target[0] == '/');

@@ -12,14 +12,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct vr_dt_dev devs[2] = {
+    struct vr_dt_dev devs[3] = {
         {.mmio_base = 0x02000000, .irq = 33, .pool_size = 1 << 20},
         {.mmio_base = 0x02000200,
          .irq = 34,
          .pool_base = 4096,
          .pool_size = 1 << 20},
+        {.mmio_base = 0x02000400, .irq = 35, .dynamic = true, .endpoint = 2},
     };
-    size_t cap = vr_dt_room(size, 2);
+    struct vr_dt_iommu iommu = {.mmio_base = 0x02000600, .irq = 36};
+    size_t cap = vr_dt_room(size, 3);
     void *fdt = malloc(size ? size : 1), *out = malloc(cap);
     struct vr_err err;
     uint32_t taken;
@@ -30,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(fdt, data, size);
     if (!vr_dt_taken(fdt, size, &taken, &err))
         assert(!(taken & ~0x7ffu));
-    if (!vr_dt_extend(fdt, size, out, cap, devs, 2, &err)) {
+    if (!vr_dt_extend(fdt, size, out, cap, devs, 3, &iommu, &err)) {
         /* Odd trees may hide a node again, say by a second name for its
          * phandle: an error then, but never another size or a broken tree. */
         if (vr_dt_set_pool(out, &devs[0], 0x7c000000, &err) ||

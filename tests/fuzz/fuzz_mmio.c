@@ -32,6 +32,8 @@ static const struct vr_mmio_desc desc = {
     .device_id = 2,
     .nqueues = 3,
     .queue_size_max = 64,
+    .transport = VR_F_TRANSPORT,
+    .mandatory = VR_F_MANDATORY,
     .nwindows = 1,
     .window = {{.base = WIN, .size = SIZE}},
 };

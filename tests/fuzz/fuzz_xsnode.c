@@ -2,13 +2,15 @@
 /*
  * What a backend finds in xenstore. The input is a good description of a
  * device with some of its nodes replaced: one byte says which, one how long
- * the new value is, then the value.
+ * the new value is, then the value. The first byte says whether the device is
+ * a dynamic one.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "xsnode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -66,12 +68,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .ctrl_port = 3,
     };
     static struct store s;
+    struct vr_xs_dev base = good, dev;
     struct vr_err err = {""};
-    struct vr_xs_dev dev;
     char text[64];
 
+    if (size && (data[0] & 1)) {
+        base.cfg.mode = VR_MODE_DYNAMIC;
+        base.cfg.map_threshold = data[0] & 2 ? VR_NEVER_MAP : 65536;
+        base.dma_base = UINT64_C(1) << 36;
+    }
+    if (size) {
+        data++;
+        size--;
+    }
     memset(&s.value, 0, sizeof(s.value));
-    s.n = vr_xs_dev_format(&good, s.kv);
+    s.n = vr_xs_dev_format(&base, s.kv);
     vr_xs_sanitise(text, sizeof(text), (const char *)data, size);
     vr_xbstate_parse((const char *)data, size);
     while (size >= 2) {
@@ -97,7 +108,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         dev.dma_base + dev.dma_size < dev.dma_base ||
         dev.gref_base + (dev.dma_size >> 12) - 1 > UINT32_MAX ||
         dev.cfg.queues < 1 || dev.cfg.queues > VR_MAX_QUEUES ||
-        dev.cfg.queue_size > VR_MAX_QUEUE_SIZE || dev.guest > VR_DOMID_MAX)
+        dev.cfg.queue_size > VR_MAX_QUEUE_SIZE || dev.guest > VR_DOMID_MAX ||
+        vr_cfg_window(&dev.cfg) != dev.dma_size)
+        abort();
+    if (dev.cfg.mode == VR_MODE_DYNAMIC
+            ? !vr_size_max(dev.dma_size, dev.cfg.queues, dev.cfg.queue_size)
+            : dev.cfg.map_threshold != VR_NEVER_MAP)
         abort();
     return 0;
 }

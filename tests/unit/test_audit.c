@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include "audit.h"
+#include "maps.h"
 
 #define N 2048
 
@@ -42,7 +44,7 @@ static const struct vr_audit_dom *dom(const struct vr_audit *a, uint16_t domid)
 
 static void run(const struct vr_gntent *t, struct vr_audit *a)
 {
-    assert_int_equal(vr_audit_run(t, N, win, 2, a), 0);
+    assert_int_equal(vr_audit_run(t, N, win, 2, NULL, 0, a), 0);
 }
 
 static void test_as_declared(void **state)
@@ -126,7 +128,7 @@ static void test_missing(void **state)
     vr_audit_free(&a);
     /* a table that is smaller than the windows */
     fill(t);
-    assert_int_equal(vr_audit_run(t, 1024, win, 2, &a), 0);
+    assert_int_equal(vr_audit_run(t, 1024, win, 2, NULL, 0, &a), 0);
     assert_false(a.ok);
     assert_int_equal(dom(&a, 3)->missing, 512);
     assert_int_equal(dom(&a, 3)->pages, 0);
@@ -152,12 +154,188 @@ static void test_others(void **state)
     assert_int_equal(a.nranges, 103);
     vr_audit_free(&a);
     /* nothing declared, nothing wrong */
-    assert_int_equal(vr_audit_run(t, N, NULL, 0, &a), 0);
+    assert_int_equal(vr_audit_run(t, N, NULL, 0, NULL, 0, &a), 0);
     assert_true(a.ok);
     vr_audit_free(&a);
-    assert_int_equal(vr_audit_run(NULL, 0, NULL, 0, &a), 0);
+    assert_int_equal(vr_audit_run(NULL, 0, NULL, 0, NULL, 0, &a), 0);
     assert_true(a.ok);
     assert_int_equal(a.ndoms, 0);
+    vr_audit_free(&a);
+}
+
+/* A dynamic window of domain 5 beside the static one of domain 3. */
+#define IOVA 0x1000000u
+
+static const struct vr_record_ram ram[] = {
+    {0x40000, 0x48000},
+    {0x200000, 0x200010},
+};
+
+static void run_dynamic(const struct vr_gntent *t, uint32_t n,
+                        const uint64_t *mapped, struct vr_audit *a)
+{
+    const struct vr_audit_window w[] = {
+        win[0],
+        {.domid = 5,
+         .dynamic = true,
+         .gfn = IOVA,
+         .gref = 1536,
+         .count = 512,
+         .mapped = mapped},
+    };
+
+    assert_int_equal(vr_audit_run(t, n, w, 2, ram, 2, a), 0);
+}
+
+/* Three pages are mapped: two of them to the same frame, one read-only. */
+static void fill_dynamic(struct vr_gntent *t, uint64_t bits[8])
+{
+    memset(t, 0, N * sizeof(*t));
+    memset(bits, 0, 8 * sizeof(*bits));
+    assert_int_equal(
+        vr_gntent_grant_range(&t[1024], 512, 3, 0x48000, false, NULL), 0);
+    assert_int_equal(vr_gntent_grant(&t[1536], 5, 0x40000, false), 0);
+    assert_int_equal(vr_gntent_grant(&t[1537], 5, 0x40000, false), 0);
+    assert_int_equal(vr_gntent_grant(&t[1536 + 511], 5, 0x20000f, true), 0);
+    vr_maps_set(bits, 0);
+    vr_maps_set(bits, 1);
+    vr_maps_set(bits, 511);
+}
+
+static void test_dynamic(void **state)
+{
+    static struct vr_gntent t[N];
+    uint64_t bits[8];
+    struct vr_audit a;
+
+    (void)state;
+    fill_dynamic(t, bits);
+    t[1537].flags |= VR_GTF_IN_USE;
+    run_dynamic(t, N, bits, &a);
+    assert_true(a.ok);
+    assert_int_equal(a.live[0], 512);
+    assert_int_equal(a.live[1], 3);
+    assert_int_equal(dom(&a, 5)->pages, 2);
+    assert_int_equal(dom(&a, 5)->declared, 3);
+    assert_int_equal(dom(&a, 5)->in_use, 1);
+    assert_true(dom(&a, 5)->driver);
+    vr_audit_free(&a);
+    /* nothing known of what is mapped: all of this may be */
+    run_dynamic(t, N, NULL, &a);
+    assert_true(a.ok);
+    assert_int_equal(a.live[1], 3);
+    vr_audit_free(&a);
+    /* nothing mapped, nothing granted, and not even a table so large */
+    memset(&t[1536], 0, 512 * sizeof(*t));
+    memset(bits, 0, sizeof(bits));
+    run_dynamic(t, N, bits, &a);
+    assert_true(a.ok);
+    assert_null(dom(&a, 5));
+    vr_audit_free(&a);
+    run_dynamic(t, 1536, bits, &a);
+    assert_true(a.ok);
+    vr_audit_free(&a);
+}
+
+static void expect_dynamic(const struct vr_gntent *t, const uint64_t *bits,
+                           uint16_t domid, uint32_t excess, uint32_t missing)
+{
+    struct vr_audit a;
+
+    run_dynamic(t, N, bits, &a);
+    assert_false(a.ok);
+    assert_int_equal(dom(&a, domid)->excess, excess);
+    assert_int_equal(dom(&a, 5)->missing, missing);
+    vr_audit_free(&a);
+}
+
+static void test_dynamic_wrong(void **state)
+{
+    static struct vr_gntent t[N];
+    uint64_t bits[8];
+    struct vr_audit a;
+    unsigned int i;
+
+    (void)state;
+    /* an entry that nobody mapped: seen by the account, by nothing else */
+    fill_dynamic(t, bits);
+    assert_int_equal(vr_gntent_grant(&t[1600], 5, 0x40001, false), 0);
+    expect_dynamic(t, bits, 5, 1, 0);
+    run_dynamic(t, N, NULL, &a);
+    assert_true(a.ok);
+    vr_audit_free(&a);
+    /* the same outside of every window: seen in any case */
+    fill_dynamic(t, bits);
+    assert_int_equal(vr_gntent_grant(&t[700], 5, 0x40001, false), 0);
+    expect_dynamic(t, bits, 5, 1, 0);
+    expect_dynamic(t, NULL, 5, 1, 0);
+    /* one that was to go and did not */
+    fill_dynamic(t, bits);
+    vr_maps_clear(bits, 511);
+    expect_dynamic(t, bits, 5, 1, 0);
+    /* one that is gone and should not */
+    fill_dynamic(t, bits);
+    t[1537].flags = 0;
+    run_dynamic(t, N, bits, &a);
+    assert_false(a.ok);
+    assert_int_equal(dom(&a, 5)->missing, 1);
+    for (i = 0; i < a.nranges && a.ranges[i].kind != VR_AUDIT_MISSING; i++)
+        ;
+    assert_true(i < a.nranges);
+    assert_int_equal(a.ranges[i].first, IOVA + 1);
+    assert_int_equal(a.ranges[i].gref, 1537);
+    assert_int_equal(a.ranges[i].window, 1);
+    vr_audit_free(&a);
+    /* to another domain: of none of our devices, and of another device */
+    fill_dynamic(t, bits);
+    t[1537].domid = 9;
+    expect_dynamic(t, bits, 9, 1, 1);
+    t[1537].domid = 3;
+    expect_dynamic(t, bits, 3, 1, 1);
+    assert_int_equal(vr_gntent_revoke(&t[1537]), 0);
+    assert_int_equal(vr_gntent_grant(&t[1538], 9, 0x40000, false), 0);
+    vr_maps_clear(bits, 1);
+    expect_dynamic(t, bits, 9, 1, 0);
+    /* to what is no RAM: below, between, above */
+    for (i = 0; i < 3; i++) {
+        static const uint32_t bad[] = {0x3ffff, 0x48000, 0x200010};
+
+        fill_dynamic(t, bits);
+        t[1536].frame = bad[i];
+        expect_dynamic(t, bits, 5, 1, 1);
+        expect_dynamic(t, NULL, 5, 1, 0);
+    }
+    /* the static window's driver domain is none of the dynamic one's */
+    fill_dynamic(t, bits);
+    t[1024].domid = 5;
+    run_dynamic(t, N, bits, &a);
+    assert_int_equal(dom(&a, 3)->missing, 1);
+    assert_int_equal(dom(&a, 5)->excess, 1);
+    vr_audit_free(&a);
+    /* an offer to transfer, where only access is granted */
+    fill_dynamic(t, bits);
+    t[1538] = (struct vr_gntent){.flags = 2, .domid = 9, .frame = 1};
+    run_dynamic(t, N, bits, &a);
+    assert_false(a.ok);
+    assert_int_equal(a.odd, 1);
+    assert_int_equal(dom(&a, 9)->excess, 1);
+    vr_audit_free(&a);
+    /* mapped beyond the table's end */
+    fill_dynamic(t, bits);
+    run_dynamic(t, 1537, bits, &a);
+    assert_int_equal(dom(&a, 5)->missing, 2);
+    vr_audit_free(&a);
+}
+
+static void test_too_many(void **state)
+{
+    struct vr_audit_window w[VR_MAX_DEVICES + 1] = {{0}};
+    struct vr_audit a;
+
+    (void)state;
+    assert_int_equal(vr_audit_run(NULL, 0, w, VR_MAX_DEVICES + 1, NULL, 0, &a),
+                     -EINVAL);
+    assert_int_equal(vr_audit_run(NULL, 0, w, VR_MAX_DEVICES, NULL, 0, &a), 0);
     vr_audit_free(&a);
 }
 
@@ -168,6 +346,9 @@ int main(void)
         cmocka_unit_test(test_excess),
         cmocka_unit_test(test_missing),
         cmocka_unit_test(test_others),
+        cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_dynamic_wrong),
+        cmocka_unit_test(test_too_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,11 +10,15 @@
 
 #include <cmocka.h>
 
+#include "bounds.h"
 #include "cfg.h"
 
 #define GOOD_NO_ID                                                             \
     "type=block,mode=static,size=64M,driver=/etc/d.cfg,target=/dev/xvdb"
 #define GOOD "id=disk0," GOOD_NO_ID
+#define DYN_NO_WINDOW                                                          \
+    "id=disk0,type=block,mode=dynamic,driver=/etc/d.cfg,target=/dev/xvdb"
+#define DYN DYN_NO_WINDOW ",aperture=32M"
 
 #define X16   "xxxxxxxxxxxxxxxx"
 #define X128  X16 X16 X16 X16 X16 X16 X16 X16
@@ -42,6 +46,93 @@ static void test_defaults(void **state)
     assert_true(c.discard);
     assert_int_equal(c.timeout, 60);
     assert_int_equal(c.poll_us, 0);
+    assert_int_equal(c.aperture, 0);
+    assert_int_equal(vr_cfg_window(&c), 64 << 20);
+}
+
+static void test_dynamic(void **state)
+{
+    struct vr_dev_cfg c;
+    struct vr_err err;
+
+    (void)state;
+    assert_int_equal(vr_cfg_parse(0, DYN, &c, &err), 0);
+    assert_int_equal(c.mode, VR_MODE_DYNAMIC);
+    assert_int_equal(c.aperture, 32 << 20);
+    assert_int_equal(vr_cfg_window(&c), 32 << 20);
+    assert_int_equal(c.size, 0);
+    assert_false(c.has_base);
+    assert_true(c.map_threshold == VR_NEVER_MAP);
+    assert_int_equal(c.revoke_ms, 1000);
+    assert_int_equal(c.queues, 1);
+    assert_int_equal(c.queue_size, 128);
+    assert_int_equal(
+        vr_cfg_parse(0, DYN ",map_threshold=64K,revoke_timeout=250", &c, &err),
+        0);
+    assert_int_equal(c.map_threshold, 65536);
+    assert_int_equal(c.revoke_ms, 250);
+    assert_int_equal(vr_cfg_parse(0, DYN ",map_threshold=always", &c, &err), 0);
+    assert_true(c.map_threshold == 0);
+    assert_int_equal(vr_cfg_parse(0, DYN ",map_threshold=never", &c, &err), 0);
+    assert_true(c.map_threshold == VR_NEVER_MAP);
+    /* The keys' order does not count. */
+    assert_int_equal(vr_cfg_parse(0,
+                                  "aperture=2060K,queue_size=256,target=/t,"
+                                  "backend=b,type=block,id=a,mode=dynamic",
+                                  &c, &err),
+                     0);
+    assert_int_equal(c.aperture, 2060 << 10);
+}
+
+/* What the text of a refusal asks for is accepted, for all queues. */
+static void test_smallest_aperture(void **state)
+{
+    unsigned int queues, qs;
+    struct vr_dev_cfg c;
+    struct vr_err err;
+    char text[256], size[24], wanted[48];
+
+    (void)state;
+    for (queues = 1; queues <= VR_MAX_QUEUES; queues++) {
+        for (qs = 8; qs <= VR_MAX_QUEUE_SIZE; qs *= 2) {
+            uint64_t min = vr_aperture_min(queues, qs);
+
+            vr_format_size(min - VR_PAGE_SIZE, size);
+            snprintf(text, sizeof(text),
+                     DYN_NO_WINDOW ",queues=%u,queue_size=%u,aperture=%s",
+                     queues, qs, size);
+            assert_int_equal(vr_cfg_parse(0, text, &c, &err), -EINVAL);
+            vr_format_size(min, size);
+            snprintf(wanted, sizeof(wanted), "use at least %s,", size);
+            assert_non_null(strstr(err.text, wanted));
+            snprintf(text, sizeof(text),
+                     DYN_NO_WINDOW ",queues=%u,queue_size=%u,aperture=%s",
+                     queues, qs, size);
+            assert_int_equal(vr_cfg_parse(0, text, &c, &err), 0);
+        }
+    }
+}
+
+static void test_threshold_text(void **state)
+{
+    static const char *const texts[] = {"never", "always", "64K", "1M", "4097"};
+    uint64_t v = 1;
+    char buf[24];
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(texts); i++) {
+        assert_int_equal(vr_threshold_parse(texts[i], &v), 0);
+        assert_string_equal(vr_threshold_text(v, buf), texts[i]);
+    }
+    assert_int_equal(vr_threshold_parse("0", &v), 0);
+    assert_string_equal(vr_threshold_text(v, buf), "always");
+    assert_int_equal(vr_threshold_parse("", &v), -EINVAL);
+    assert_int_equal(vr_threshold_parse("Never", &v), -EINVAL);
+    assert_int_equal(vr_threshold_parse("64KB", &v), -EINVAL);
+    assert_int_equal(vr_threshold_parse("1G", &v), 0);
+    assert_int_equal(vr_threshold_parse("1025M", &v), -ERANGE);
+    assert_int_equal(vr_threshold_parse("18446744073709551615", &v), -ERANGE);
 }
 
 static void test_all_keys(void **state)
@@ -101,8 +192,9 @@ static void test_readonly_has_no_discard(void **state)
 
 #define P "virtio_restricted[1]: "
 #define KEYS                                                                   \
-    ": use id, type, mode, size, base, driver, backend, target, access, "      \
-    "queues, queue_size, serial, discard, timeout or poll"
+    ": use id, type, mode, size, base, aperture, map_threshold, "              \
+    "revoke_timeout, driver, backend, target, access, queues, queue_size, "    \
+    "serial, discard, timeout or poll"
 
 /* What is wrong, its value and the remedy: the exact line. */
 static const struct {
@@ -122,7 +214,6 @@ static const struct {
     {"sise=64M", P "unknown key \"sise\"" KEYS},
     {"ID=a", P "unknown key \"ID\"" KEYS},
     {"id a=b", P "unknown key \"id a\"" KEYS},
-    {"aperture=32M", P "unknown key \"aperture\"" KEYS},
     {"a\x01\xff=b", P "unknown key \"a??\"" KEYS},
     {"id=a,id=b", P "id= is given twice, the second time as \"b\": give it "
                     "once"},
@@ -138,7 +229,44 @@ static const struct {
                       "digits, '-' or '_', such as disk0"},
     {"type=net", P "type=net is not a device type: use block"},
     {"type=Block", P "type=Block is not a device type: use block"},
-    {"mode=dynamic", P "mode=dynamic is not a mode: use static"},
+    {"mode=mixed", P "mode=mixed is not a mode: use static or dynamic"},
+    {"aperture=3X", P "aperture=3X is not a size: use a number with K, M or "
+                      "G, such as 32M"},
+    {"aperture=2G", P "aperture=2G is too large: use at most 1G"},
+    {"aperture=4095", P "aperture=4095 is not whole pages: use a multiple of "
+                        "4K"},
+    {DYN_NO_WINDOW, P "aperture= is missing: mode=dynamic needs it, such as "
+                      "aperture=32M"},
+    {DYN_NO_WINDOW ",aperture=0",
+     P "aperture=0 is too small for queues=1 and queue_size=128, requests "
+       "could wait for address space for ever: use at least 1028K, or smaller "
+       "or fewer queues"},
+    {DYN_NO_WINDOW ",aperture=32M,queues=16,queue_size=256",
+     P "aperture=32M is too small for queues=16 and queue_size=256, requests "
+       "could wait for address space for ever: use at least 32960K, or smaller "
+       "or fewer queues"},
+    {DYN ",size=64M", P "size=64M is the pool of mode=static: with "
+                        "mode=dynamic write aperture= instead"},
+    {DYN ",base=0x50000000", P "base=0x50000000 is the address of a pool, and "
+                               "mode=dynamic has none: take it out"},
+    {GOOD ",aperture=32M", P "aperture=32M is for mode=dynamic: add that and "
+                             "leave size= out, or write size= alone for the "
+                             "pool of mode=static"},
+    {GOOD ",map_threshold=64K",
+     P "map_threshold= is for mode=dynamic: in mode=static the pool is mapped "
+       "once and as a whole; take the key out, or add mode=dynamic"},
+    {GOOD ",revoke_timeout=1000",
+     P "revoke_timeout= is for mode=dynamic: in mode=static the pool is mapped "
+       "once and as a whole; take the key out, or add mode=dynamic"},
+    {DYN ",map_threshold=often", P "map_threshold=often is not a size: use "
+                                   "never, always or a number with K or M, "
+                                   "such as 64K"},
+    {DYN ",map_threshold=2G", P "map_threshold=2G is more than any request "
+                                "has: use never, or at most 1G"},
+    {DYN ",revoke_timeout=99", P "revoke_timeout=99 is out of range: use a "
+                                 "number from 100 to 60000"},
+    {DYN ",revoke_timeout=1s", P "revoke_timeout=1s is out of range: use a "
+                                 "number from 100 to 60000"},
     {"size=3X", P "size=3X is not a size: use a number with K, M or G, such "
                   "as 64M"},
     {"size=-1M", P "size=-1M is not a size: use a number with K, M or G, such "
@@ -315,6 +443,8 @@ static void test_names(void **state)
     assert_int_equal(t, VR_TYPE_BLOCK);
     assert_int_equal(vr_mode_parse(vr_mode_name(VR_MODE_STATIC), &m), 0);
     assert_int_equal(m, VR_MODE_STATIC);
+    assert_int_equal(vr_mode_parse(vr_mode_name(VR_MODE_DYNAMIC), &m), 0);
+    assert_int_equal(m, VR_MODE_DYNAMIC);
     assert_null(vr_type_name((enum vr_type)99));
     assert_null(vr_mode_name((enum vr_mode)99));
     assert_int_equal(vr_type_parse("", &t), -EINVAL);
@@ -326,6 +456,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_all_keys),
+        cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_smallest_aperture),
+        cmocka_unit_test(test_threshold_text),
         cmocka_unit_test(test_mode_default),
         cmocka_unit_test(test_readonly_has_no_discard),
         cmocka_unit_test(test_bad),

@@ -178,7 +178,7 @@ static void counters(void **state)
 
     (void)state;
     page.counters.requests = 1;
-    page.counters.spare[0] = 2;
+    page.counters.fault_access = 2;
     vr_ctrl_take_counters(&page, &c);
     assert_memory_equal(&c, &page.counters, sizeof(c));
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <errno.h>
@@ -164,7 +165,7 @@ static void test_extend(void **state)
     get_devs(devs);
     make_tree(fdt, NULL);
     out = calloc(1, cap);
-    assert_int_equal(vr_dt_extend(fdt, SIZE, out, cap, devs, 2, NULL), 0);
+    assert_int_equal(vr_dt_extend(fdt, SIZE, out, cap, devs, 2, NULL, NULL), 0);
     assert_int_equal(fdt_totalsize(out), cap);
     assert_int_equal(fdt_check_full(out, cap), 0);
     assert_int_equal(devs[0].phandle, GIC + 1);
@@ -193,6 +194,93 @@ static void test_extend(void **state)
     free(out);
 }
 
+/* A static device between two dynamic ones, and their virtio-iommu. */
+static void test_dynamic(void **state)
+{
+    char fdt[SIZE], *out;
+    struct vr_dt_dev devs[3];
+    struct vr_dt_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
+    size_t cap = vr_dt_room(SIZE, 3);
+    int node, len, i, at, before = 0;
+    const fdt32_t *p;
+    char name[32];
+
+    (void)state;
+    get_devs(devs);
+    devs[2] = devs[0];
+    devs[2].mmio_base = 0x02000600;
+    devs[2].irq = 36;
+    devs[0].dynamic = devs[2].dynamic = true;
+    devs[0].endpoint = 0;
+    devs[2].endpoint = 2;
+    make_tree(fdt, add_virtio);
+    out = calloc(1, cap);
+    assert_int_equal(vr_dt_extend(fdt, SIZE, out, cap, devs, 3, &iommu, NULL),
+                     0);
+    assert_int_equal(fdt_totalsize(out), cap);
+    assert_int_equal(fdt_check_full(out, cap), 0);
+    assert_int_equal(vr_dt_set_pool(out, &devs[1], 0x7c000000, NULL), 0);
+    expect_dev(out, &devs[1], "/virtio@2000400",
+               "/reserved-memory/pool@7c000000");
+    node = fdt_path_offset(out, "/iommu@2000800");
+    assert_true(node > 0);
+    assert_string_equal(fdt_getprop(out, node, "compatible", NULL),
+                        "virtio,mmio");
+    expect_reg(out, node, 0x02000800, 0x200);
+    p = fdt_getprop(out, node, "interrupts", &len);
+    assert_int_equal(len, 12);
+    assert_int_equal(fdt32_to_cpu(p[1]), 5);
+    assert_non_null(fdt_getprop(out, node, "dma-coherent", NULL));
+    assert_int_equal(u32_prop(out, node, "#iommu-cells"), 1);
+    assert_int_equal(u32_prop(out, node, "phandle"), iommu.phandle);
+    assert_int_equal(fdt_node_offset_by_phandle(out, iommu.phandle), node);
+    assert_null(fdt_getprop(out, node, "iommus", NULL));
+    assert_null(fdt_getprop(out, node, "memory-region", NULL));
+    for (i = 0; i < 3; i++) {
+        snprintf(name, sizeof(name), "/virtio@%x",
+                 (unsigned int)devs[i].mmio_base);
+        at = fdt_path_offset(out, name);
+        assert_true(at > before && at > node);
+        before = at;
+        if (!devs[i].dynamic)
+            continue;
+        assert_null(fdt_getprop(out, at, "memory-region", NULL));
+        p = fdt_getprop(out, at, "iommus", &len);
+        assert_non_null(p);
+        assert_int_equal(len, 8);
+        assert_int_equal(fdt32_to_cpu(p[0]), iommu.phandle);
+        assert_int_equal(fdt32_to_cpu(p[1]), devs[i].endpoint);
+        assert_non_null(fdt_getprop(out, at, "dma-coherent", NULL));
+    }
+    free(out);
+}
+
+/* No pool, no reserved memory; and no dynamic device without an IOMMU. */
+static void test_all_dynamic(void **state)
+{
+    char fdt[SIZE], out[2 * SIZE];
+    struct vr_dt_dev devs[2];
+    struct vr_dt_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
+    struct vr_err err;
+
+    (void)state;
+    get_devs(devs);
+    devs[0].dynamic = devs[1].dynamic = true;
+    make_tree(fdt, NULL);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, &iommu, NULL), 0);
+    assert_int_equal(fdt_path_offset(out, "/reserved-memory"),
+                     -FDT_ERR_NOTFOUND);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL, &err),
+        -EINVAL);
+    /* the virtio-iommu's phandle counts as well */
+    make_tree(fdt, add_last_phandle);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 1, &iommu, NULL),
+        -EINVAL);
+}
+
 static void test_existing_reserved(void **state)
 {
     char fdt[SIZE], out[2 * SIZE];
@@ -203,8 +291,8 @@ static void test_existing_reserved(void **state)
     (void)state;
     get_devs(devs);
     make_tree(fdt, add_reserved);
-    assert_int_equal(vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL),
-                     0);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL, NULL), 0);
     assert_int_equal(devs[0].phandle, 70001);
     node = fdt_path_offset(out, "/reserved-memory");
     assert_non_null(fdt_getprop(out, node, "ranges", NULL));
@@ -215,8 +303,9 @@ static void test_existing_reserved(void **state)
                "/reserved-memory/pool@48000000");
 
     make_tree(fdt, add_reserved_1cell);
-    assert_int_equal(vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, &err),
-                     -EINVAL);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL, &err),
+        -EINVAL);
     assert_string_equal(err.text,
                         "virtio_restricted: guest device tree: "
                         "/reserved-memory without 2 address and 2 size cells: "
@@ -231,10 +320,11 @@ static void test_no_phandle_left(void **state)
     (void)state;
     get_devs(devs);
     make_tree(fdt, add_last_phandle);
-    assert_int_equal(vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL),
-                     -EINVAL);
-    assert_int_equal(vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 1, NULL),
-                     0);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL, NULL),
+        -EINVAL);
+    assert_int_equal(
+        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 1, NULL, NULL), 0);
     assert_int_equal(devs[0].phandle, 0xfffffffe);
 }
 
@@ -301,7 +391,7 @@ static void test_no_space(void **state)
     make_tree(fdt, NULL);
     /* Room for less than everything: refused, whatever was still to come. */
     for (cap = 0; cap < fdt_totalsize(fdt) + 1200; cap += 4) {
-        int rc = vr_dt_extend(fdt, SIZE, out, cap, devs, 2, NULL);
+        int rc = vr_dt_extend(fdt, SIZE, out, cap, devs, 2, NULL, NULL);
 
         assert_true(rc == 0 || rc == -ENOSPC);
         ok += rc == 0;
@@ -312,12 +402,52 @@ static void test_no_space(void **state)
     assert_true(vr_dt_room(fdt_totalsize(fdt), 2) >= fdt_totalsize(fdt) + 1200);
 }
 
+/* What vr_dt_room() says is enough for any mixture, with names at their
+ * longest once the pools are placed. */
+static void test_room(void **state)
+{
+    struct vr_dt_dev devs[16];
+    struct vr_dt_iommu iommu = {.mmio_base = UINT64_MAX - 0x1ff, .irq = 1019};
+    unsigned int n, i, mix;
+    char fdt[SIZE], *out;
+    size_t size, cap;
+
+    (void)state;
+    make_tree(fdt, NULL);
+    size = fdt_totalsize(fdt);
+    for (n = 0; n <= 16; n++) {
+        for (mix = 0; mix < 3; mix++) {
+            memset(devs, 0, sizeof(devs));
+            for (i = 0; i < n; i++) {
+                devs[i].mmio_base = (UINT64_MAX - 0x3ff) - 0x200 * i;
+                devs[i].irq = 33 + i;
+                devs[i].dynamic = mix == 1 || (mix == 2 && i % 2);
+                devs[i].pool_base = i * 4096;
+                devs[i].pool_size = 4096;
+            }
+            cap = vr_dt_room(size, n);
+            out = malloc(cap);
+            assert_int_equal(
+                vr_dt_extend(fdt, size, out, cap, devs, n, &iommu, NULL), 0);
+            for (i = 0; i < n; i++)
+                if (!devs[i].dynamic)
+                    assert_int_equal(
+                        vr_dt_set_pool(out, &devs[i],
+                                       UINT64_C(0x7fffffff00000000) - 4096 * i,
+                                       NULL),
+                        0);
+            free(out);
+        }
+    }
+}
+
 /* Truncated at each length and with each byte turned: an error or a tree, and
  * nothing outside the buffers (the sanitizers watch). */
 static void test_corrupt(void **state)
 {
     struct vr_dt_dev devs[2];
     char fdt[SIZE], out[3 * SIZE];
+    struct vr_dt_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
     uint32_t taken;
     size_t len, i;
 
@@ -330,8 +460,9 @@ static void test_corrupt(void **state)
         memcpy(copy, fdt, i);
         assert_int_equal(vr_dt_taken(copy, i, &taken, NULL), -EINVAL);
         get_devs(devs);
-        assert_int_equal(vr_dt_extend(copy, i, out, sizeof(out), devs, 2, NULL),
-                         -EINVAL);
+        assert_int_equal(
+            vr_dt_extend(copy, i, out, sizeof(out), devs, 2, NULL, NULL),
+            -EINVAL);
         free(copy);
     }
     for (i = 0; i < len * 8; i++) {
@@ -341,7 +472,8 @@ static void test_corrupt(void **state)
         copy[i / 8] ^= 1 << i % 8;
         vr_dt_taken(copy, len, &taken, NULL);
         get_devs(devs);
-        vr_dt_extend(copy, len, out, sizeof(out), devs, 2, NULL);
+        devs[1].dynamic = true;
+        vr_dt_extend(copy, len, out, sizeof(out), devs, 2, &iommu, NULL);
         free(copy);
     }
     memset(fdt, 0, sizeof(fdt));
@@ -362,7 +494,8 @@ static void test_foreign_root(void **state)
         make_tree(fdt, NULL);
         assert_int_equal(fdt_delprop(fdt, 0, props[i]), 0);
         assert_int_equal(
-            vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL), -EINVAL);
+            vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL, NULL),
+            -EINVAL);
     }
 }
 
@@ -380,6 +513,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_extend),
+        cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_all_dynamic),
+        cmocka_unit_test(test_room),
         cmocka_unit_test(test_existing_reserved),
         cmocka_unit_test(test_no_phandle_left),
         cmocka_unit_test(test_taken),

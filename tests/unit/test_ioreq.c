@@ -50,6 +50,8 @@ static int setup(void **state)
         .device_id = 2,
         .nqueues = 1,
         .queue_size_max = 16,
+        .transport = VR_F_TRANSPORT,
+        .mandatory = VR_F_MANDATORY,
         .nwindows = 1,
         .window = {{.base = 0x40000000, .size = 0x10000}},
     };

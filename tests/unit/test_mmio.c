@@ -80,6 +80,8 @@ static const struct vr_mmio_desc desc = {
     .device_id = 2,
     .nqueues = 4,
     .queue_size_max = 128,
+    .transport = VR_F_TRANSPORT,
+    .mandatory = VR_F_MANDATORY,
     .nwindows = 1,
     .window = {{.base = WIN, .size = SIZE}},
 };
@@ -1092,6 +1094,32 @@ static void linux_without_the_pool(void **state)
     assert_int_equal(f->stats.failed, VR_FAIL_NONE);
 }
 
+/* An endpoint of the virtio-iommu works only once it is attached. */
+static void an_endpoint_has_to_be_attached(void **state)
+{
+    struct vr_mmio_desc d = desc;
+    struct fake *f = &fake;
+
+    (void)state;
+    d.endpoint = true;
+    d.transport &= ~VR_F_INDIRECT_DESC;
+    memset(f, 0, sizeof(*f));
+    vr_mmio_init(&f->m, &d, &ops, f, &f->stats);
+    vr_mmio_set_device(&f->m, 0, disk, sizeof(disk));
+    to_features_ok(f, VR_F_MANDATORY);
+    assert_false(rd(f, VR_MMIO_STATUS) & VR_STATUS_FEATURES_OK);
+    assert_int_equal(f->stats.failed, VR_FAIL_UNATTACHED);
+    vr_mmio_attach(&f->m, true);
+    wr_done(f, VR_MMIO_STATUS, 0);
+    to_features_ok(f, VR_F_MANDATORY);
+    assert_true(rd(f, VR_MMIO_STATUS) & VR_STATUS_FEATURES_OK);
+    assert_int_equal(f->stats.failed, VR_FAIL_NONE);
+    /* what is not offered cannot be had */
+    wr_done(f, VR_MMIO_STATUS, 0);
+    to_features_ok(f, VR_F_MANDATORY | VR_F_INDIRECT_DESC);
+    assert_false(rd(f, VR_MMIO_STATUS) & VR_STATUS_FEATURES_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1140,6 +1168,7 @@ int main(void)
         cmocka_unit_test(overlong_config_is_cut),
         cmocka_unit_test(linux_bind_and_unbind),
         cmocka_unit_test(linux_without_the_pool),
+        cmocka_unit_test(an_endpoint_has_to_be_attached),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,20 +163,108 @@ static void test_slots(void **state)
     struct vr_err err;
 
     (void)state;
-    assert_int_equal(vr_place_slots(0, VR_SLOTS, slot, NULL), 0);
+    assert_int_equal(vr_place_slots(0, VR_SLOTS, false, slot, NULL), 0);
     for (i = 0; i < VR_SLOTS; i++)
         assert_int_equal(slot[i], i);
-    assert_int_equal(vr_place_slots(0x5, 2, slot, NULL), 0);
+    assert_int_equal(vr_place_slots(0x5, 2, false, slot, NULL), 0);
     assert_int_equal(slot[0], 1);
     assert_int_equal(slot[1], 3);
-    assert_int_equal(vr_place_slots(0x3ff, 1, slot, NULL), 0);
+    assert_int_equal(vr_place_slots(0x3ff, 1, false, slot, NULL), 0);
     assert_int_equal(slot[0], 10);
-    assert_int_equal(vr_place_slots(~0u, 0, slot, NULL), 0);
-    assert_int_equal(vr_place_slots(0x3ff, 2, slot, &err), -ENOSPC);
+    assert_int_equal(vr_place_slots(~0u, 0, false, slot, NULL), 0);
+    assert_int_equal(vr_place_slots(0x3ff, 2, false, slot, &err), -ENOSPC);
     assert_string_equal(err.text,
                         "virtio_restricted: 2 devices, but only 1 of the 11 "
                         "virtio-mmio slots are free beside the guest's other "
                         "virtio devices: take devices out");
+    /* the virtio-iommu takes one as well, the last */
+    assert_int_equal(vr_place_slots(0, 10, true, slot, NULL), 0);
+    assert_int_equal(slot[9], 9);
+    assert_int_equal(slot[10], 10);
+    assert_int_equal(vr_place_slots(0x2, 1, true, slot, NULL), 0);
+    assert_int_equal(slot[0], 0);
+    assert_int_equal(slot[1], 2);
+    assert_int_equal(vr_place_slots(0, 11, true, slot, &err), -ENOSPC);
+    assert_string_equal(err.text,
+                        "virtio_restricted: 11 devices and the virtio-iommu "
+                        "of those with mode=dynamic, but only 11 of the 11 "
+                        "virtio-mmio slots are free beside the guest's other "
+                        "virtio devices: take devices out");
+}
+
+static struct vr_dev_cfg dynamic(uint64_t aperture)
+{
+    struct vr_dev_cfg c = {.mode = VR_MODE_DYNAMIC, .aperture = aperture};
+
+    return c;
+}
+
+static void test_iova(void **state)
+{
+    struct vr_dev_cfg c[VR_MAX_DEVICES];
+    uint64_t base[VR_MAX_DEVICES];
+    unsigned int i;
+
+    (void)state;
+    c[0] = dynamic(32 * M);
+    c[1] = dev(16 * M, 0);
+    c[2] = dynamic(2 * M + 0x1000);
+    c[3] = dynamic(0x1000);
+    base[1] = 77;
+    vr_place_iova(c, 4, base);
+    assert_true(base[0] == VR_IOVA_BASE);
+    assert_true(base[1] == 77);
+    assert_true(base[2] == VR_IOVA_BASE + 32 * M);
+    assert_true(base[3] == VR_IOVA_BASE + 36 * M);
+    /* All that there can be: disjoint, aligned, below a grant's 2^44. */
+    for (i = 0; i < VR_MAX_DEVICES; i++)
+        c[i] = dynamic(1024 * M - (i & 1) * 0x1000);
+    vr_place_iova(c, VR_MAX_DEVICES, base);
+    for (i = 0; i < VR_MAX_DEVICES; i++) {
+        assert_true(base[i] % VR_IOVA_ALIGN == 0);
+        assert_true(!i || base[i] >= base[i - 1] + c[i - 1].aperture);
+        assert_true(base[i] + c[i].aperture < UINT64_C(1) << 44);
+    }
+}
+
+/* Pools are placed as if the dynamic devices were not there. */
+static void test_pools_pass_over_dynamic(void **state)
+{
+    struct vr_dev_cfg c[3];
+    uint64_t base[3] = {1, 2, 3};
+
+    (void)state;
+    c[0] = dynamic(1024 * M);
+    c[1] = dev(16 * M, 0);
+    c[2] = dynamic(1024 * M);
+    assert_int_equal(place(c, 3, 64 * M, NULL, 0, base, NULL), 0);
+    assert_int_equal(base[0], 1);
+    assert_int_equal(base[1], RAM0 + 48 * M);
+    assert_int_equal(base[2], 3);
+}
+
+static void test_grefs(void **state)
+{
+    struct vr_dev_cfg c[3];
+    uint32_t gref[3] = {0};
+
+    (void)state;
+    c[0] = dev(64 * M, 0);
+    c[1] = dynamic(32 * M);
+    c[2] = dynamic(M + 0x1000);
+    /* 16384 + 8192 + 257 references: 49 frames */
+    assert_int_equal(vr_place_frames(c, 3), 49 + VR_RESERVE_FRAMES);
+    assert_int_equal(vr_place_grefs(c, 3, 64, gref), 0);
+    assert_int_equal(gref[0], 32768 - 16384);
+    assert_int_equal(gref[1], gref[0] - 8192);
+    assert_int_equal(gref[2], gref[1] - 257);
+    assert_int_equal(vr_place_grefs(c, 3, 57, gref), 0);
+    assert_true(gref[2] >= VR_RESERVE_FRAMES * 512);
+    assert_int_equal(vr_place_grefs(c, 3, 56, gref), -ENOSPC);
+    assert_int_equal(vr_place_grefs(c, 3, UINT32_MAX, gref), -ENOSPC);
+    assert_int_equal(vr_place_frames(c, 0), VR_RESERVE_FRAMES);
+    c[0] = dev(2 * M, 0);
+    assert_int_equal(vr_place_frames(c, 1), 1 + VR_RESERVE_FRAMES);
 }
 
 int main(void)
@@ -189,6 +277,9 @@ int main(void)
         cmocka_unit_test(test_fixed_wrong),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_iova),
+        cmocka_unit_test(test_pools_pass_over_dynamic),
+        cmocka_unit_test(test_grefs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,6 +72,27 @@ static void fill(struct vr_record *rec)
     rec->devs[1].dma_base = 0x60000000;
     rec->devs[1].dma_size = 4 << 20;
     rec->devs[1].gref_base = 15360;
+    rec->ndevs = 3;
+    rec->devs[2] = rec->devs[0];
+    strcpy(rec->devs[2].cfg.id, "disk2");
+    rec->devs[2].cfg.mode = VR_MODE_DYNAMIC;
+    rec->devs[2].cfg.size = 0;
+    rec->devs[2].cfg.aperture = 8 << 20;
+    rec->devs[2].cfg.map_threshold = VR_NEVER_MAP;
+    rec->devs[2].cfg.revoke_ms = 750;
+    rec->devs[2].mmio_base = 0x2000400;
+    rec->devs[2].irq = 35;
+    rec->devs[2].dma_base = UINT64_C(0x1000000000);
+    rec->devs[2].dma_size = 8 << 20;
+    rec->devs[2].gref_base = 13312;
+    rec->iommu.present = true;
+    rec->iommu.mmio_base = 0x2000600;
+    rec->iommu.irq = 36;
+    rec->nram = 2;
+    rec->ram[0].start = 0x40000;
+    rec->ram[0].end = 0x100000;
+    rec->ram[1].start = 0x200000;
+    rec->ram[1].end = UINT64_C(0x100000000);
 }
 
 static void test_round_trip(void **state)
@@ -90,7 +111,18 @@ static void test_round_trip(void **state)
     assert_int_equal(a.phase, b.phase);
     assert_true(a.creator_start == b.creator_start);
     assert_int_equal(b.ndrivers, 2);
-    assert_int_equal(b.ndevs, 2);
+    assert_int_equal(b.ndevs, 3);
+    assert_int_equal(vr_record_dynamic(&b), 1);
+    assert_int_equal(b.devs[2].cfg.mode, VR_MODE_DYNAMIC);
+    assert_int_equal(b.devs[2].cfg.aperture, 8 << 20);
+    assert_true(b.devs[2].cfg.map_threshold == VR_NEVER_MAP);
+    assert_int_equal(b.devs[2].cfg.revoke_ms, 750);
+    assert_true(b.iommu.present);
+    assert_int_equal(b.iommu.mmio_base, 0x2000600);
+    assert_int_equal(b.iommu.irq, 36);
+    assert_int_equal(b.nram, 2);
+    assert_int_equal(b.ram[0].start, 0x40000);
+    assert_true(b.ram[1].end == UINT64_C(0x100000000));
     assert_true(b.drivers[0].owned);
     assert_false(b.drivers[1].owned);
     assert_string_equal(b.devs[1].cfg.backend, "storage");
@@ -104,6 +136,8 @@ static void test_round_trip(void **state)
     a.domid = VR_DOMID_NONE;
     a.drivers[0].domid = VR_DOMID_NONE;
     a.devs[0].dma_base = a.devs[0].dma_size = a.devs[0].gref_base = 0;
+    memset(&a.iommu, 0, sizeof(a.iommu));
+    a.nram = 0;
     assert_int_equal(vr_record_to_json(&a, &json), 0);
     assert_int_equal(vr_record_from_json(json, strlen(json), &b, &err), 0);
     free(json);
@@ -140,9 +174,11 @@ static void test_hostile_fields(void **state)
     char longer[VR_PATH_LEN + 16];
 
     (void)state;
-    refused("\"version\": 1", "\"version\": 2");
-    refused("\"version\": 1,", "");
-    refused("\"version\": 1", "\"version\": 1, \"version\": 1");
+    refused("\"version\": 2", "\"version\": 3");
+    refused("\"version\": 2", "\"version\": 0");
+    refused("\"version\": 2", "\"version\": 1"); /* with version 2's keys */
+    refused("\"version\": 2,", "");
+    refused("\"version\": 2", "\"version\": 2, \"version\": 2");
     refused("\"vcpus\"", "\"vcups\"");
     refused("\"running\"", "\"walking\"");
     refused("\"running\"", "2");
@@ -183,10 +219,91 @@ static void test_hostile_fields(void **state)
     refused("\"gref_base\": 15360", "\"gref_base\": 15361");
     refused("\"irq\": 33", "\"irq\": 1020");
     refused("/dev/xvdb", "");
+    /* what only dynamic devices have, and their virtio-iommu */
+    refused("\"iommu\": true,", "");
+    refused("\"iommu\": true", "\"iommu\": 1");
+    refused("\"iommu\": true", "\"iommu\": false");
+    refused("\"iommu_mmio_base\": 33555968", "\"iommu_mmio_base\": 33555456");
+    refused("\"iommu_irq\": 36", "\"iommu_irq\": 35");
+    refused("\"iommu_irq\": 36", "\"iommu_irq\": 1020");
+    refused("\"start\": 262144", "\"start\": 1048576");
+    refused("\"start\": 2097152", "\"start\": 1048575");
+    refused("\"end\": 4294967296", "\"end\": 4294967297");
+    refused("\"start\": 262144,", "");
+    refused("\"mode\": \"dynamic\"", "\"mode\": \"static\"");
+    refused("\"aperture\": 8388608", "\"aperture\": 8388609");
+    refused("\"aperture\": 8388608", "\"aperture\": 4194304");
+    refused("\"aperture\": 8388608", "\"aperture\": 0");
+    refused("\"aperture\": 0", "\"aperture\": 8388608");
+    refused("\"aperture\": 8388608,", "");
+    refused("\"revoke_ms\": 750", "\"revoke_ms\": 99");
+    refused("\"revoke_ms\": 750", "\"revoke_ms\": 60001");
+    refused("\"map_threshold\": 18446744073709551615",
+            "\"map_threshold\": 18446744073709551616");
+    refused("\"map_threshold\": 18446744073709551615",
+            "\"map_threshold\": \"never\"");
+    refused("\"dma_base\": 1610612736", "\"dma_base\": 1207959552");
     memset(longer, 'x', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = '\0';
     refused("/dev/xvdb", longer);
     refused("disk0-driver", longer);
+}
+
+/* Removes every line of @json that has @key. */
+static void cut_lines(char *json, const char *key)
+{
+    char *at, *line, *end;
+
+    while ((at = strstr(json, key))) {
+        for (line = at; line > json && line[-1] != '\n'; line--)
+            ;
+        end = strchr(at, '\n');
+        assert_non_null(end);
+        memmove(line, end + 1, strlen(end + 1) + 1);
+    }
+}
+
+/* What an installation of before dynamic devices has left. */
+static void test_version_1(void **state)
+{
+    static const char *const keys[] = {
+        "\"aperture\"", "\"map_threshold\"",   "\"revoke_ms\"",
+        "\"iommu\"",    "\"iommu_mmio_base\"", "\"iommu_irq\"",
+    };
+    struct vr_record rec;
+    struct vr_err err;
+    char *json, *again, *at;
+    size_t i;
+
+    (void)state;
+    fill(&rec);
+    rec.ndevs = 2;
+    rec.nram = 0;
+    memset(&rec.iommu, 0, sizeof(rec.iommu));
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    for (i = 0; i < VR_ARRAY_SIZE(keys); i++)
+        cut_lines(json, keys[i]);
+    at = strstr(json, "\"ram\": [");
+    assert_non_null(at);
+    again = strchr(at, ']');
+    memmove(at, again + 2, strlen(again + 2) + 1);
+    /* the keys of version 2 are missing */
+    assert_int_equal(vr_record_from_json(json, strlen(json), &rec, &err),
+                     -EINVAL);
+    at = strstr(json, "\"version\": 2");
+    assert_non_null(at);
+    at[strlen("\"version\": ")] = '1';
+    assert_int_equal(vr_record_from_json(json, strlen(json), &rec, &err), 0);
+    assert_int_equal(rec.ndevs, 2);
+    assert_int_equal(vr_record_dynamic(&rec), 0);
+    assert_true(rec.devs[1].cfg.map_threshold == VR_NEVER_MAP);
+    assert_int_equal(rec.devs[1].cfg.revoke_ms, VR_REVOKE_MS_DEFAULT);
+    /* and is written as what it is now */
+    free(json);
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    assert_non_null(strstr(json, "\"version\": 2"));
+    assert_int_equal(vr_record_from_json(json, strlen(json), &rec, &err), 0);
+    free(json);
 }
 
 static void test_hostile_shape(void **state)
@@ -386,6 +503,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_hostile_fields),
+        cmocka_unit_test(test_version_1),
         cmocka_unit_test(test_hostile_shape),
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_files),

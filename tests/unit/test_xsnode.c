@@ -78,6 +78,16 @@ static const struct vr_xs_dev good = {
     .ctrl_port = 12,
 };
 
+static struct vr_xs_dev good_dynamic(void)
+{
+    struct vr_xs_dev dev = good;
+
+    dev.cfg.mode = VR_MODE_DYNAMIC;
+    dev.cfg.map_threshold = 64 << 10;
+    dev.dma_base = UINT64_C(1) << 36;
+    return dev;
+}
+
 /* A store of some nodes, one of which may be replaced. */
 struct store {
     struct vr_xs_kv kv[VR_XS_MAX_KV];
@@ -139,6 +149,74 @@ static void test_round_trip(void **state)
     assert_int_equal(dev.guest, 5);
     assert_int_equal(dev.ctrl_gref, 77);
     assert_int_equal(dev.ctrl_port, 12);
+    free(s);
+}
+
+static void test_dynamic(void **state)
+{
+    static const uint64_t thresholds[] = {0, 4096, 64 << 10, VR_NEVER_MAP};
+    static const struct {
+        const char *key, *value; /* NULL: missing */
+    } bad[] = {
+        {"map-threshold", NULL},
+        {"map-threshold", ""},
+        {"map-threshold", "-1"},
+        {"map-threshold", "sometimes"},
+        {"map-threshold", "2G"},
+        {"map-threshold", "neverneverneverneverne"},
+        {"mode", "static"},
+        {"window/0/kind", "static"},
+        {"window/0/size", "0x1000"},
+        {"queues", "16"},
+    };
+    struct vr_xs_dev want = good_dynamic(), dev;
+    struct store *s = calloc(1, sizeof(*s));
+    struct vr_err err;
+    size_t i;
+
+    (void)state;
+    assert_non_null(s);
+    for (i = 0; i < VR_ARRAY_SIZE(thresholds); i++) {
+        want.cfg.map_threshold = thresholds[i];
+        s->n = vr_xs_dev_format(&want, s->kv);
+        assert_true(s->n <= VR_XS_MAX_KV);
+        assert_int_equal(vr_xs_dev_parse(&dev, "disk0", get, s, &err), 0);
+        assert_int_equal(dev.cfg.mode, VR_MODE_DYNAMIC);
+        assert_true(dev.cfg.map_threshold == thresholds[i]);
+        assert_true(dev.cfg.aperture == want.dma_size);
+        assert_true(dev.cfg.size == 0);
+        assert_true(dev.dma_base == want.dma_base);
+    }
+    want.dma_size = 16 << 20; /* enough for 4 queues, not for 16 */
+    s->n = vr_xs_dev_format(&want, s->kv);
+    assert_int_equal(vr_xs_dev_parse(&dev, "disk0", get, s, &err), 0);
+    for (i = 0; i < VR_ARRAY_SIZE(bad); i++) {
+        s->key = bad[i].key;
+        s->value = bad[i].value;
+        s->len = s->value ? strlen(s->value) : 0;
+        err.text[0] = '\0';
+        if (vr_xs_dev_parse(&dev, "disk0", get, s, &err) != -EINVAL ||
+            !err.text[0])
+            fail_msg("%s = %s", s->key, s->value ? s->value : "(none)");
+    }
+    free(s);
+}
+
+/* A static device neither has nor needs what dynamic ones are told. */
+static void test_static_has_no_threshold(void **state)
+{
+    struct store *s = calloc(1, sizeof(*s));
+    struct vr_xs_dev dev;
+    unsigned int i;
+
+    (void)state;
+    assert_non_null(s);
+    s->n = vr_xs_dev_format(&good, s->kv);
+    for (i = 0; i < s->n; i++)
+        assert_string_not_equal(s->kv[i].key, "map-threshold");
+    assert_int_equal(vr_xs_dev_parse(&dev, "disk0", get, s, NULL), 0);
+    assert_true(dev.cfg.map_threshold == VR_NEVER_MAP);
+    assert_true(dev.cfg.aperture == 0);
     free(s);
 }
 
@@ -224,9 +302,13 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),    cmocka_unit_test(test_state),
-        cmocka_unit_test(test_sanitise), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_state),
+        cmocka_unit_test(test_sanitise),
+        cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_static_has_no_threshold),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -474,8 +474,10 @@ static void scan(struct devices *ds)
 }
 
 /*
- * A watch fired. Most events mean that all has to be looked at (true); not so
- * what we write ourselves, and what has to be quick.
+ * A watch fired. A device's folder comes and goes in one transaction, whole;
+ * what changes in it later is our own answer, or `kill`. So only what happens
+ * to a folder needs a look at all of it (true), and a new device is read once,
+ * not once for each of its nodes.
  */
 static bool event(struct devices *ds, const char *path)
 {
@@ -487,12 +489,9 @@ static bool event(struct devices *ds, const char *path)
     if (!p ||
         sscanf(p + strlen(ROOT), "/%u/%31[^/]/%7[^/]", &guest, id, leaf) != 3)
         return true;
-    if (!strcmp(leaf, "state") || !strcmp(leaf, "error"))
-        return false;
-    d = known(ds, guest, id);
-    if (!d || strcmp(leaf, "kill"))
-        return true;
-    check_kill(ds, d);
+    d = strcmp(leaf, "kill") ? NULL : known(ds, guest, id);
+    if (d)
+        check_kill(ds, d);
     return false;
 }
 

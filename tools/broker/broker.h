@@ -35,6 +35,8 @@ enum vr_msg_type {
     VR_MSG_CONNECTED,  /* dev: the control page has a valid description */
     VR_MSG_INVALID,    /* dev: ... or an invalid one */
     VR_MSG_CHANGED,    /* dev: look at its statistics */
+    VR_MSG_KILL,       /* dev: its backend's process is to be killed */
+    VR_MSG_DESTROY,    /* dev: ... did not help: its domain is to go */
     /* supervisor to worker */
     VR_MSG_GONE, /* dev: its driver domain is gone */
 };
@@ -80,9 +82,10 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
 /**
  * sandbox_enter() - give up all that the worker does not need any more.
  * @domid: the guest, the only domain that the open handles may act on.
+ * @maps_guest: it goes on mapping that guest's memory (virtio-iommu).
  *
  * The caller has opened and bound everything. Returns 0 or -errno with @err.
  */
-int sandbox_enter(uint32_t domid, struct vr_err *err);
+int sandbox_enter(uint32_t domid, bool maps_guest, struct vr_err *err);
 
 #endif /* VR_BROKER_H */

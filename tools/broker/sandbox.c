@@ -11,12 +11,14 @@
  *            port is this file's.
  *   privcmd  IOCTL_PRIVCMD_RESTRICT: no plain hypercalls; DM_OP and mapping
  *            for G only. Mapping G's memory would thus still be possible: the
- *            filter below is what takes it away.
+ *            filter below is what takes it away, unless the guest has dynamic
+ *            devices: the virtio-iommu's queues lie in G's memory.
  *   xencall  replaced by /dev/null.
  *   gntshr   knows no restriction: the worker closes it; the control pages
  *            live on by their mappings.
  *
- * So of all ioctls two remain: DM_OP (interrupts) and NOTIFY. DM_OP on G still
+ * So of all ioctls two remain: DM_OP (interrupts) and NOTIFY; and with dynamic
+ * devices a third, which maps memory of G. DM_OP on G still
  * includes the whole range of operations of a device model, since a filter
  * cannot look behind a pointer.
  */
@@ -54,7 +56,7 @@ static const int allowed[] = {
     SCMP_SYS(rt_sigreturn),  SCMP_SYS(restart_syscall),
 };
 
-static int filter_rules(scmp_filter_ctx ctx)
+static int filter_rules(scmp_filter_ctx ctx, bool maps_guest)
 {
     size_t i;
     int r;
@@ -75,6 +77,15 @@ static int filter_rules(scmp_filter_ctx ctx)
         SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, IOCTL_PRIVCMD_DM_OP));
     if (r)
         return r;
+    if (maps_guest) {
+        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX,
+                                     IOCTL_PRIVCMD_MMAPBATCH_V2));
+        if (r)
+            return r;
+        return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+                                SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    }
     /* malloc() may ask for memory; nothing else is to be mapped. */
     return seccomp_rule_add(
         ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
@@ -82,14 +93,14 @@ static int filter_rules(scmp_filter_ctx ctx)
         SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
 }
 
-static int filter_load(void)
+static int filter_load(bool maps_guest)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int r;
 
     if (!ctx)
         return -ENOMEM;
-    r = filter_rules(ctx);
+    r = filter_rules(ctx, maps_guest);
     if (!r)
         r = seccomp_load(ctx);
     seccomp_release(ctx);
@@ -149,7 +160,7 @@ static int step_failed(struct vr_err *err, int rc, const char *what,
     return rc;
 }
 
-int sandbox_enter(uint32_t domid, struct vr_err *err)
+int sandbox_enter(uint32_t domid, bool maps_guest, struct vr_err *err)
 {
     pid_t parent = getppid();
     uid_t uid;
@@ -180,7 +191,7 @@ int sandbox_enter(uint32_t domid, struct vr_err *err)
     rc = limits();
     if (rc)
         return step_failed(err, rc, "setrlimit", "see the kernel's log");
-    rc = filter_load();
+    rc = filter_load(maps_guest);
     if (rc)
         return step_failed(err, rc, "seccomp",
                            "the kernel needs CONFIG_SECCOMP_FILTER");

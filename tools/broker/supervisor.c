@@ -22,77 +22,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "broker.h"
 #include "link.h"
-#include "xen/compat.h"
-#include "xen/store.h"
+#include "supervisor.h"
 
 #define TICK_MS 5000
-/* A backend may change its nodes, and a worker that its guest has taken over
- * may send messages, as fast as they like: so often do we look. */
-#define LOOK_MS    100
-#define CHANGED_MS 500
+/* A backend may change its nodes as fast as it likes: so often do we look. */
+#define LOOK_MS 100
 
-enum step {
-    STEP_IDLE,     /* nothing is known yet */
-    STEP_PREPARED, /* after 'P' */
-    STEP_STARTING, /* after 'S': the plug-in waits for an answer */
-    STEP_FAILED,   /* 'E' was said: the plug-in decides */
-    STEP_READY,    /* 'O' was said: waiting for 'C' */
-    STEP_RUNNING,  /* after 'C' */
-};
-
-struct sdev {
-    bool has_page; /* gref and port are known */
-    uint32_t gref, port;
-    bool connected; /* the worker has found a valid description */
-    bool gone;      /* the driver domain is */
-    enum vr_xbstate backend;
-    enum vr_fail shown;
-    struct vr_stats_dev last; /* as published */
-    int64_t changed_at;       /* when the worker was last listened to */
-};
-
-struct super {
-    const char *uuid;
-    enum step step;
-    int link, sig, sock;
-    pid_t worker; /* 0: none */
-    struct vr_record rec;
-    struct vr_stats *stats;
-    struct xs_handle *xs;
-    xc_interface *xch;
-    bool published;
-    int64_t deadline; /* STEP_STARTING */
-    int64_t tick;
-    bool look; /* at the backends' nodes, not before look_at */
-    int64_t look_at;
-    struct sdev dev[VR_MAX_DEVICES];
-    /* Set when the program is to end. */
-    bool done;
-    int status;
-};
-
-static const char *dev_id(const struct super *s, unsigned int i)
-{
-    return s->rec.devs[i].cfg.id;
-}
-
-static const struct vr_record_driver *dev_driver(const struct super *s,
-                                                 unsigned int i)
-{
-    return &s->rec.drivers[s->rec.devs[i].driver];
-}
-
-/* ---- answers to the plug-in ---- */
-
-static void refuse(struct super *s, const char *text)
+void super_refuse(struct super *s, const char *text)
 {
     broker_log("cannot start: %s", text);
     if (s->step == STEP_STARTING || s->step == STEP_PREPARED ||
@@ -101,114 +41,16 @@ static void refuse(struct super *s, const char *text)
     vr_link_send(s->link, 'E', text);
 }
 
-static void refuse_err(struct super *s, const struct vr_err *err)
-{
-    refuse(s, err->text);
-}
-
-/* ---- the worker ---- */
-
-static void reap(struct super *s, int options)
-{
-    int status;
-    pid_t pid;
-
-    if (!s->worker)
-        return;
-    do {
-        pid = waitpid(s->worker, &status, options);
-    } while (pid < 0 && errno == EINTR);
-    if (pid != s->worker)
-        return;
-    if (WIFSIGNALED(status))
-        broker_log("worker %d killed by signal %d", (int)pid, WTERMSIG(status));
-    else
-        broker_log("worker %d ended with status %d", (int)pid,
-                   WEXITSTATUS(status));
-    s->worker = 0;
-}
-
-static void stop_worker(struct super *s)
-{
-    if (s->worker)
-        kill(s->worker, SIGKILL);
-    reap(s, 0);
-    if (s->sock >= 0)
-        close(s->sock);
-    s->sock = -1;
-}
-
-static int start_worker(struct super *s, struct vr_err *err)
-{
-    int pair[2];
-    pid_t pid;
-
-    if (mkdir(VR_EMPTY_DIR, 0755) && errno != EEXIST) {
-        vr_err_set(err, "broker: cannot make %s: %s", VR_EMPTY_DIR,
-                   strerror(errno));
-        return -errno;
-    }
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-        vr_err_set(err, "broker: socketpair: %s", strerror(errno));
-        return -errno;
-    }
-    pid = fork();
-    if (pid < 0) {
-        vr_err_set(err, "broker: fork: %s", strerror(errno));
-        close(pair[0]);
-        close(pair[1]);
-        return -errno;
-    }
-    if (!pid) {
-        sigset_t none;
-
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        close(s->sig);
-        close(s->link);
-        close(pair[0]);
-        worker_run(&s->rec, s->stats, pair[1]);
-    }
-    close(pair[1]);
-    s->sock = pair[0];
-    s->worker = pid;
-    return 0;
-}
-
-/* Without its worker the guest hangs at its next access to a device. */
-static void worker_lost(struct super *s)
-{
-    unsigned int i;
-
-    reap(s, WNOHANG);
-    close(s->sock);
-    s->sock = -1;
-    if (s->step == STEP_STARTING) {
-        refuse(s, "the broker's worker ended unexpectedly; see its log in "
-                  "/var/log/xen");
-        return;
-    }
-    if (!s->published) /* nor is xenstore open, perhaps */
-        return;
-    broker_log("the worker is gone: the guest's devices are dead, destroy it");
-    for (i = 0; i < s->rec.ndevs; i++)
-        vr_store_state(s->xs, &s->rec, i, "failed",
-                       "the broker's worker died: destroy the guest and "
-                       "create it again; see /var/log/xen/vr-broker-*.log");
-}
-
-/* ---- the end ---- */
-
 /*
  * vrctl takes our place, process number included: whoever waits for the
  * broker's end waits for the end of the clean-up. In an abort the link stays
  * open for as long.
  */
-static void cleanup(struct super *s, bool abort)
+void super_cleanup(struct super *s, bool abort)
 {
     sigset_t none;
 
-    stop_worker(s);
+    process_stop(s);
     if (s->xs)
         xs_close(s->xs);
     if (s->xch)
@@ -232,269 +74,7 @@ static void cleanup(struct super *s, bool abort)
     s->status = 1;
 }
 
-static void guest_gone(struct super *s, const char *how)
-{
-    broker_log("guest %s (%" PRIu32 ") is %s", s->rec.name, s->rec.domid, how);
-    if (s->step == STEP_RUNNING)
-        cleanup(s, false);
-    else if (s->step == STEP_STARTING)
-        refuse(s, "the guest has gone while its devices were starting");
-    /* Else the plug-in is there and says what is to be done. */
-}
-
-/* ---- domains ---- */
-
-static bool same_uuid(const char *text, const xen_domain_handle_t handle)
-{
-    char buf[VR_UUID_LEN + 1];
-    const uint8_t *u = handle;
-
-    snprintf(buf, sizeof(buf),
-             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-             "%02x%02x%02x%02x%02x%02x",
-             u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10],
-             u[11], u[12], u[13], u[14], u[15]);
-    return !strcmp(text, buf);
-}
-
-/*
- * NULL when domain @domid exists, is @uuid and lives. @shutdown: false when a
- * domain that has shut down, but was not destroyed, counts as alive.
- */
-static const char *domain_lost(struct super *s, uint32_t domid,
-                               const char *uuid, bool shutdown)
-{
-    xc_domaininfo_t info;
-    int rc = vr_domain_info(s->xch, domid, &info);
-
-    if (rc == -ESRCH)
-        return "gone";
-    if (rc) {
-        broker_log("domain %" PRIu32 ": %s", domid, strerror(-rc));
-        return NULL;
-    }
-    if (!same_uuid(uuid, info.handle))
-        return "gone";
-    if (info.flags & XEN_DOMINF_dying)
-        return "dying";
-    if (shutdown && info.flags & XEN_DOMINF_shutdown) {
-        unsigned int why =
-            (info.flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask;
-
-        return why == SHUTDOWN_crash ? "crashed" : "shut down";
-    }
-    return NULL;
-}
-
-static void driver_gone(struct super *s, unsigned int j, const char *how)
-{
-    struct vr_msg msg = {.type = VR_MSG_GONE};
-    struct vr_err err;
-    unsigned int i;
-
-    vr_err_set(&err,
-               "driver domain %s (%" PRIu32 ") is %s: the guest's requests "
-               "wait; see its console's log, destroy the guest and create it "
-               "again",
-               s->rec.drivers[j].name, s->rec.drivers[j].domid, how);
-    for (i = 0; i < s->rec.ndevs; i++) {
-        if (s->rec.devs[i].driver != j || s->dev[i].gone)
-            continue;
-        s->dev[i].gone = true;
-        broker_log("device %s: %s", dev_id(s, i), err.text);
-        if (s->step == STEP_STARTING) {
-            struct vr_err why;
-
-            vr_err_set(&why,
-                       "device %s: driver domain %s (%" PRIu32 ") is %s; see "
-                       "its console's log in /var/log/xen/console",
-                       dev_id(s, i), s->rec.drivers[j].name,
-                       s->rec.drivers[j].domid, how);
-            refuse_err(s, &why);
-            return;
-        }
-        msg.dev = i;
-        if (s->sock >= 0)
-            broker_msg_send(s->sock, &msg);
-        if (s->published)
-            vr_store_state(s->xs, &s->rec, i, "failed", err.text);
-    }
-}
-
-static void check_domains(struct super *s)
-{
-    const char *how;
-    unsigned int j;
-
-    if (!s->xch)
-        return;
-    /* xl decides what becomes of a guest that has shut down. */
-    how = domain_lost(s, s->rec.domid, s->rec.uuid, false);
-    if (how) {
-        guest_gone(s, how);
-        return;
-    }
-    for (j = 0; j < s->rec.ndrivers; j++) {
-        const struct vr_record_driver *d = &s->rec.drivers[j];
-
-        how = domain_lost(s, d->domid, d->uuid, true);
-        if (how)
-            driver_gone(s, j, how);
-    }
-}
-
-/* ---- backends ---- */
-
-static bool backend_refused(struct super *s, unsigned int i, const char *why)
-{
-    struct vr_err err;
-
-    if (s->dev[i].backend != VR_XB_CLOSING && s->dev[i].backend != VR_XB_CLOSED)
-        return false;
-    vr_err_set(&err, "device %s: driver domain %s: %s", dev_id(s, i),
-               dev_driver(s, i)->name,
-               why[0] ? why
-                      : "the backend closed without giving a reason; "
-                        "see the domain's console");
-    refuse_err(s, &err);
-    return true;
-}
-
-static void all_connected(struct super *s)
-{
-    struct vr_err err;
-    unsigned int i;
-
-    for (i = 0; i < s->rec.ndevs; i++)
-        if (s->dev[i].backend != VR_XB_CONNECTED || !s->dev[i].connected)
-            return;
-    s->rec.phase = VR_PHASE_READY;
-    s->rec.broker = getpid();
-    s->rec.broker_start = vr_proc_start(getpid());
-    if (vr_record_save(&s->rec, &err)) {
-        refuse_err(s, &err);
-        return;
-    }
-    for (i = 0; i < s->rec.ndevs; i++)
-        vr_store_state(s->xs, &s->rec, i, "connected", "");
-    s->step = STEP_READY;
-    broker_log("all %u devices are connected", s->rec.ndevs);
-    vr_link_send(s->link, 'O', NULL);
-}
-
-/* A backend's state node has changed, perhaps. */
-static void check_backend(struct super *s, unsigned int i)
-{
-    struct sdev *d = &s->dev[i];
-    enum vr_xbstate last = d->backend;
-    char why[256];
-
-    if (!s->published || d->gone)
-        return;
-    d->backend = vr_store_backend_state(s->xs, &s->rec, i, why, sizeof(why));
-    if (d->backend == last)
-        return;
-    broker_log("device %s: backend's state %d -> %d%s%s", dev_id(s, i), last,
-               d->backend, why[0] ? ": " : "", why);
-    if (s->step == STEP_STARTING) {
-        if (!backend_refused(s, i, why))
-            all_connected(s);
-        return;
-    }
-    if (s->step != STEP_READY && s->step != STEP_RUNNING)
-        return;
-    if (d->backend == VR_XB_CONNECTED && d->shown == VR_FAIL_NONE)
-        vr_store_state(s->xs, &s->rec, i, "connected", "");
-    else if (d->backend != VR_XB_CONNECTED)
-        vr_store_state(s->xs, &s->rec, i, "waiting",
-                       why[0] ? why
-                              : "the backend is not connected: the guest's "
-                                "requests wait for it");
-}
-
-static int publish(struct super *s, struct vr_err *err)
-{
-    unsigned int i;
-    int rc;
-
-    for (i = 0; i < s->rec.ndevs; i++) {
-        const struct vr_record_driver *drv = dev_driver(s, i);
-        char path[VR_XS_PATH], token[16];
-
-        rc = vr_store_publish(s->xs, &s->rec, i, s->dev[i].gref, s->dev[i].port,
-                              err);
-        if (rc)
-            return rc;
-        snprintf(token, sizeof(token), "b%u", i);
-        vr_xs_backend(path, drv->domid, s->rec.domid, dev_id(s, i), "state");
-        if (!xs_watch(s->xs, path, token)) {
-            vr_err_set(err, "device %s: xenstore: cannot watch %s: %s",
-                       dev_id(s, i), path, strerror(errno));
-            return -EIO;
-        }
-    }
-    s->published = true;
-    return 0;
-}
-
-/* Whose answer is still missing, for the person who waits for it. */
-static void start_timeout(struct super *s)
-{
-    struct vr_err err;
-    unsigned int i;
-
-    for (i = 0; i < s->rec.ndevs; i++) {
-        const struct sdev *d = &s->dev[i];
-        const struct vr_record_driver *drv = dev_driver(s, i);
-
-        if (d->backend == VR_XB_CONNECTED && d->connected)
-            continue;
-        vr_err_set(&err,
-                   "device %s: driver domain %s (%" PRIu32 ") did not connect "
-                   "within %u s (backend state %d, control page %s): see "
-                   "whether vr-backend runs there "
-                   "(/var/log/xen/console/guest-%s.log), or raise timeout=",
-                   dev_id(s, i), drv->name, drv->domid,
-                   s->rec.devs[i].cfg.timeout, d->backend,
-                   d->connected ? "ready" : "not ready", drv->name);
-        refuse_err(s, &err);
-        return;
-    }
-}
-
-/* ---- statistics ---- */
-
-static void show_failure(struct super *s, unsigned int i, enum vr_fail fail)
-{
-    struct sdev *d = &s->dev[i];
-
-    if (fail == d->shown)
-        return;
-    d->shown = fail;
-    broker_log("device %s: %s", dev_id(s, i), vr_fail_text(fail));
-    if (d->gone) /* said already, and better */
-        return;
-    vr_store_state(s->xs, &s->rec, i,
-                   fail == VR_FAIL_NONE     ? "connected"
-                   : fail == VR_FAIL_SILENT ? "waiting"
-                                            : "failed",
-                   fail == VR_FAIL_NONE ? "" : vr_fail_text(fail));
-}
-
-static void publish_stats(struct super *s, unsigned int i)
-{
-    struct vr_stats_dev now;
-
-    if (!s->stats || !s->published)
-        return;
-    /* One copy: the worker may be writing, or lying. */
-    memcpy(&now, &s->stats->dev[i], sizeof(now));
-    show_failure(s, i, vr_stats_why(&now));
-    if (!memcmp(&now, &s->dev[i].last, sizeof(now)))
-        return;
-    s->dev[i].last = now;
-    vr_store_counters(s->xs, &s->rec, i, &now);
-}
+/* ---- time ---- */
 
 static uint64_t rss_kib(pid_t pid)
 {
@@ -524,7 +104,7 @@ static void check_creator(struct super *s)
     broker_log("xl (process %d) is gone before the guest was complete: "
                "undoing everything",
                (int)s->rec.creator);
-    cleanup(s, true);
+    super_cleanup(s, true);
 }
 
 static void tick(struct super *s)
@@ -538,110 +118,8 @@ static void tick(struct super *s)
     if (s->stats && s->worker)
         s->stats->worker_rss_kib = rss_kib(s->worker);
     for (i = 0; i < s->rec.ndevs; i++)
-        publish_stats(s, i);
-    check_domains(s);
-}
-
-/* ---- messages of the worker ---- */
-
-static void worker_serving(struct super *s)
-{
-    struct vr_err err;
-    unsigned int i;
-
-    if (s->step != STEP_STARTING || s->published)
-        return;
-    for (i = 0; i < s->rec.ndevs; i++) {
-        if (!s->dev[i].has_page) {
-            refuse(s, "the broker's worker has forgotten a device");
-            return;
-        }
-    }
-    if (publish(s, &err)) {
-        refuse_err(s, &err);
-        return;
-    }
-    for (i = 0; i < s->rec.ndevs && s->step == STEP_STARTING; i++)
-        check_backend(s, i);
-}
-
-static void worker_message(struct super *s, const struct vr_msg *msg)
-{
-    char text[sizeof(msg->text)];
-    struct vr_err err;
-    struct sdev *d;
-    int64_t now;
-
-    switch (msg->type) {
-    case VR_MSG_SERVING:
-        worker_serving(s);
-        return;
-    case VR_MSG_ERROR:
-        vr_xs_sanitise(text, sizeof(text), msg->text, strlen(msg->text));
-        if (s->step == STEP_STARTING)
-            refuse(s, text);
-        else
-            broker_log("worker: %s", text);
-        return;
-    }
-    if (msg->dev >= s->rec.ndevs)
-        return;
-    d = &s->dev[msg->dev];
-    switch (msg->type) {
-    case VR_MSG_DEVICE:
-        /* From the time before it dropped its privileges, and only then. */
-        if (s->step != STEP_STARTING || s->published)
-            return;
-        d->has_page = true;
-        d->gref = msg->gref;
-        d->port = msg->port;
-        return;
-    case VR_MSG_CONNECTED:
-        if (d->connected)
-            return;
-        d->connected = true;
-        if (s->step == STEP_STARTING)
-            all_connected(s);
-        return;
-    case VR_MSG_INVALID:
-        vr_err_set(&err,
-                   "device %s: driver domain %s describes a device that "
-                   "cannot be: use a vr-backend of this version in it",
-                   dev_id(s, msg->dev), dev_driver(s, msg->dev)->name);
-        if (s->step == STEP_STARTING)
-            refuse_err(s, &err);
-        else
-            broker_log("%s", err.text);
-        return;
-    case VR_MSG_CHANGED:
-        now = broker_now_ms();
-        if (now - d->changed_at < CHANGED_MS) /* the next tick's */
-            return;
-        d->changed_at = now;
-        publish_stats(s, msg->dev);
-        return;
-    }
-}
-
-static void on_worker(struct super *s)
-{
-    struct vr_msg msg;
-    unsigned int n;
-    int rc;
-
-    /* Bounded: a worker that chatters must not keep us from the rest. */
-    for (n = 0; n < 64 && s->sock >= 0 && !s->done; n++) {
-        rc = broker_msg_recv(s->sock, &msg);
-        if (rc == -EAGAIN)
-            return;
-        if (rc == -EPROTO)
-            continue;
-        if (rc) {
-            worker_lost(s);
-            return;
-        }
-        worker_message(s, &msg);
-    }
+        backends_stats(s, i);
+    domains_check(s);
 }
 
 /* ---- messages of the plug-in ---- */
@@ -670,13 +148,13 @@ static void on_prepare(struct super *s)
     /* Whatever happens now, a plug-in that vanishes leaves us to clean up. */
     s->step = STEP_PREPARED;
     if (load_record(s, &err)) {
-        refuse_err(s, &err);
+        super_refuse(s, err.text);
         return;
     }
     s->rec.broker = getpid();
     s->rec.broker_start = vr_proc_start(getpid());
     if (vr_record_save(&s->rec, &err)) {
-        refuse_err(s, &err);
+        super_refuse(s, err.text);
         return;
     }
     broker_log("prepared for guest %s", s->rec.name);
@@ -724,7 +202,7 @@ static int start(struct super *s, struct vr_err *err)
         return -errno;
     }
     s->stats->ndevs = s->rec.ndevs;
-    rc = start_worker(s, err);
+    rc = process_start(s, err);
     if (rc)
         return rc;
     rc = open_xen(s, err);
@@ -742,15 +220,16 @@ static void on_start(struct super *s)
     struct vr_err err;
 
     if (s->step != STEP_PREPARED) {
-        refuse(s, "broker: the plug-in said 'S' out of turn; install matching "
-                  "versions of both");
+        super_refuse(
+            s, "broker: the plug-in said 'S' out of turn; install matching "
+               "versions of both");
         return;
     }
     s->step = STEP_STARTING;
     if (start(s, &err))
-        refuse_err(s, &err);
+        super_refuse(s, err.text);
     else
-        check_domains(s);
+        domains_check(s);
 }
 
 static void on_commit(struct super *s)
@@ -758,8 +237,9 @@ static void on_commit(struct super *s)
     struct vr_err err;
 
     if (s->step != STEP_READY) {
-        refuse(s, "broker: the plug-in said 'C' out of turn; install matching "
-                  "versions of both");
+        super_refuse(
+            s, "broker: the plug-in said 'C' out of turn; install matching "
+               "versions of both");
         return;
     }
     /* The plug-in had its turn: what it wrote since is not to be lost. */
@@ -773,7 +253,7 @@ static void on_commit(struct super *s)
     vr_link_send(s->link, 'O', NULL);
     close(s->link);
     s->link = -1;
-    check_domains(s);
+    domains_check(s);
 }
 
 /*
@@ -813,12 +293,13 @@ static void on_link(struct super *s)
         }
         broker_log("the plug-in is gone before the guest was complete: "
                    "undoing everything");
-        cleanup(s, true);
+        super_cleanup(s, true);
         return;
     }
     if ((type == 'P' || type == 'S') && strcmp(text, s->uuid)) {
-        refuse(s, "broker: asked to serve another guest than the one it was "
-                  "started for");
+        super_refuse(s,
+                     "broker: asked to serve another guest than the one it was "
+                     "started for");
         return;
     }
     switch (type) {
@@ -833,11 +314,11 @@ static void on_link(struct super *s)
         break;
     case 'A':
         broker_log("xl gives up: undoing everything");
-        cleanup(s, true);
+        super_cleanup(s, true);
         break;
     default:
-        refuse(s, "broker: the plug-in sent an unknown message; install "
-                  "matching versions of both");
+        super_refuse(s, "broker: the plug-in sent an unknown message; install "
+                        "matching versions of both");
     }
 }
 
@@ -850,24 +331,20 @@ static void on_signal(struct super *s)
     if (read(s->sig, &info, sizeof(info)) != sizeof(info))
         return;
     if (info.ssi_signo == SIGCHLD) {
-        reap(s, WNOHANG); /* the socket's end says the rest */
+        process_reap(s, WNOHANG); /* the socket's end says the rest */
         return;
     }
     broker_log("stopped by signal %u of process %u", info.ssi_signo,
                info.ssi_pid);
-    stop_worker(s);
+    process_stop(s);
     s->done = true;
 }
 
 static void look(struct super *s)
 {
-    unsigned int i;
-
     s->look = false;
     s->look_at = broker_now_ms() + LOOK_MS;
-    /* There are few backends; which one's watch it was does not matter. */
-    for (i = 0; i < s->rec.ndevs; i++)
-        check_backend(s, i);
+    backends_check(s);
 }
 
 static void on_xenstore(struct super *s)
@@ -876,7 +353,7 @@ static void on_xenstore(struct super *s)
     unsigned int n;
     char **w;
 
-    /* Bounded: see on_worker(). */
+    /* Bounded: see process_messages(). */
     for (n = 0; n < 256 && (w = xs_check_watch(s->xs)); n++) {
         if (w[XS_WATCH_TOKEN][0] == 'd')
             domains = true;
@@ -888,7 +365,7 @@ static void on_xenstore(struct super *s)
     if (s->look && s->step == STEP_STARTING)
         look(s);
     if (domains)
-        check_domains(s);
+        domains_check(s);
 }
 
 static int open_signals(struct super *s)
@@ -942,13 +419,13 @@ static void serve(struct super *s)
     if (!s->done && p[LINK].revents)
         on_link(s);
     if (!s->done && p[WORKER].revents && s->sock == p[WORKER].fd)
-        on_worker(s);
+        process_messages(s);
     if (!s->done && p[XENSTORE].revents && s->xs)
         on_xenstore(s);
     now = broker_now_ms();
     if (!s->done && s->step == STEP_STARTING && s->deadline &&
         s->deadline <= now)
-        start_timeout(s);
+        backends_timeout(s);
     if (!s->done && s->look && s->look_at <= now)
         look(s);
     if (!s->done && s->tick <= now)

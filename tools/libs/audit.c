@@ -4,6 +4,17 @@
 #include <string.h>
 
 #include "audit.h"
+#include "maps.h"
+
+/* The judge's material. */
+struct table {
+    const struct vr_gntent *entries;
+    uint32_t n;
+    const struct vr_audit_window *win;
+    unsigned int nwin;
+    const struct vr_record_ram *ram;
+    unsigned int nram;
+};
 
 /* One page that a domain can reach, or should. */
 struct item {
@@ -44,14 +55,13 @@ static int by_page(const void *pa, const void *pb)
     return r ? r : cmp(a->gfn, b->gfn);
 }
 
-/* The window that reference @gref belongs to; @nwin when none. */
-static unsigned int find_window(const struct vr_audit_window *win,
-                                unsigned int nwin, uint32_t gref)
+/* The window that reference @gref belongs to; t->nwin when none. */
+static unsigned int find_window(const struct table *t, uint32_t gref)
 {
     unsigned int i;
 
-    for (i = 0; i < nwin; i++)
-        if (gref >= win[i].gref && gref - win[i].gref < win[i].count)
+    for (i = 0; i < t->nwin; i++)
+        if (gref >= t->win[i].gref && gref - t->win[i].gref < t->win[i].count)
             break;
     return i;
 }
@@ -67,74 +77,105 @@ static bool serves(const struct vr_audit_window *win, unsigned int nwin,
     return false;
 }
 
-/* Items for all entries that grant something or should; returns how many. */
-static uint32_t collect(const struct vr_gntent *entries, uint32_t n,
-                        const struct vr_audit_window *win, unsigned int nwin,
-                        struct item *items, uint32_t *odd)
+static bool is_ram(const struct table *t, uint32_t gfn)
 {
-    uint32_t i, count = 0;
+    unsigned int i;
 
-    for (i = 0; i < n; i++) {
-        const struct vr_gntent *e = &entries[i];
+    for (i = 0; i < t->nram; i++)
+        if (gfn >= t->ram[i].start && gfn < t->ram[i].end)
+            return true;
+    return false;
+}
+
+/* Must there be an entry for page @page of the window? */
+static bool is_due(const struct vr_audit_window *w, uint32_t page)
+{
+    return !w->dynamic || (w->mapped && vr_maps_test(w->mapped, page));
+}
+
+/* Is there one as the window says, for page @page of it? */
+static bool is_right(const struct table *t, const struct vr_audit_window *w,
+                     const struct vr_gntent *e, uint32_t page)
+{
+    if ((e->flags & VR_GTF_TYPE_MASK) != VR_GTF_PERMIT_ACCESS ||
+        e->domid != w->domid)
+        return false;
+    if (w->dynamic)
+        return is_ram(t, e->frame);
+    return !(e->flags & VR_GTF_READONLY) && e->frame == w->gfn + page;
+}
+
+static struct item missing(const struct table *t, unsigned int w, uint32_t page)
+{
+    return (struct item){
+        .domid = t->win[w].domid,
+        .kind = VR_AUDIT_MISSING,
+        .window = w,
+        .gfn = t->win[w].gfn + page,
+        .gref = t->win[w].gref + page,
+    };
+}
+
+/* Items for all entries that grant something or should; returns how many. */
+static uint32_t collect(const struct table *t, struct item *items,
+                        struct vr_audit *out)
+{
+    uint32_t i, page = 0, count = 0;
+
+    for (i = 0; i < t->n; i++) {
+        const struct vr_gntent *e = &t->entries[i];
         unsigned int type = e->flags & VR_GTF_TYPE_MASK;
-        unsigned int w = find_window(win, nwin, i);
-        bool readonly = e->flags & VR_GTF_READONLY;
-        bool right = false;
+        unsigned int w = find_window(t, i);
+        const struct vr_audit_window *win = w < t->nwin ? &t->win[w] : NULL;
+        bool right = false, due = false;
 
         if (type && type != VR_GTF_PERMIT_ACCESS)
-            (*odd)++;
-        if (w < nwin)
-            right = type == VR_GTF_PERMIT_ACCESS && !readonly &&
-                    e->domid == win[w].domid &&
-                    e->frame == win[w].gfn + (i - win[w].gref);
-        if (w < nwin && !right)
-            items[count++] = (struct item){
-                .domid = win[w].domid,
-                .kind = VR_AUDIT_MISSING,
-                .window = w,
-                .gfn = win[w].gfn + (i - win[w].gref),
-                .gref = i,
-            };
+            out->odd++;
+        if (win) {
+            page = i - win->gref;
+            due = is_due(win, page);
+            right = is_right(t, win, e, page);
+        }
+        if (due && !right)
+            items[count++] = missing(t, w, page);
         if (!type)
             continue;
+        /* Not known what is mapped: what could be, counts as such. */
+        if (win && !due && win->mapped)
+            right = false;
         items[count] = (struct item){
             .domid = e->domid,
-            .readonly = readonly,
+            .readonly = e->flags & VR_GTF_READONLY,
             .in_use = e->flags & VR_GTF_IN_USE,
-            .window = right ? w : nwin,
+            .window = right || (win && win->dynamic) ? w : t->nwin,
             .gfn = e->frame,
             .gref = i,
         };
         if (right)
             items[count].kind = VR_AUDIT_WINDOW;
-        else if (serves(win, nwin, e->domid))
+        else if (serves(t->win, t->nwin, e->domid) || (win && win->dynamic))
             items[count].kind = VR_AUDIT_EXCESS;
         else if (type == VR_GTF_PERMIT_ACCESS)
             items[count].kind = VR_AUDIT_OTHER;
         else
             continue; /* offers to take a page; lets nobody reach one */
+        if (right)
+            out->live[w]++;
         count++;
     }
     return count;
 }
 
 /* What a window declares beyond the table's end is missing as well. */
-static uint32_t collect_beyond(uint32_t n, const struct vr_audit_window *win,
-                               unsigned int nwin, struct item *items)
+static uint32_t collect_beyond(const struct table *t, struct item *items)
 {
     uint32_t i, count = 0;
     unsigned int w;
 
-    for (w = 0; w < nwin; w++)
-        for (i = 0; i < win[w].count; i++)
-            if ((uint64_t)win[w].gref + i >= n)
-                items[count++] = (struct item){
-                    .domid = win[w].domid,
-                    .kind = VR_AUDIT_MISSING,
-                    .window = w,
-                    .gfn = win[w].gfn + i,
-                    .gref = win[w].gref + i,
-                };
+    for (w = 0; w < t->nwin; w++)
+        for (i = 0; i < t->win[w].count; i++)
+            if ((uint64_t)t->win[w].gref + i >= t->n && is_due(&t->win[w], i))
+                items[count++] = missing(t, w, i);
     return count;
 }
 
@@ -201,8 +242,10 @@ static void make_sums(struct vr_audit *out, const struct item *items,
 
 int vr_audit_run(const struct vr_gntent *entries, uint32_t n,
                  const struct vr_audit_window *win, unsigned int nwin,
+                 const struct vr_record_ram *ram, unsigned int nram,
                  struct vr_audit *out)
 {
+    const struct table t = {entries, n, win, nwin, ram, nram};
     /* An entry makes at most two items, a declared page beyond it one. */
     uint64_t room = 2 * (uint64_t)n + 1;
     struct item *items;
@@ -211,13 +254,15 @@ int vr_audit_run(const struct vr_gntent *entries, uint32_t n,
 
     memset(out, 0, sizeof(*out));
     out->ok = true;
+    if (nwin > VR_MAX_DEVICES)
+        return -EINVAL;
     for (w = 0; w < nwin; w++)
         room += win[w].count;
     items = calloc(room, sizeof(*items));
     if (!items)
         return -ENOMEM;
-    count = collect(entries, n, win, nwin, items, &out->odd);
-    count += collect_beyond(n, win, nwin, items + count);
+    count = collect(&t, items, out);
+    count += collect_beyond(&t, items + count);
     out->ranges = calloc(count + 1, sizeof(*out->ranges));
     out->doms = calloc(count + 1, sizeof(*out->doms));
     if (!out->ranges || !out->doms) {

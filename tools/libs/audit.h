@@ -3,27 +3,36 @@
  * Who can reach which pages of a guest: read from a copy of its grant table
  * and held against the windows that were declared. Pure.
  *
- * A page counts as declared only where entry, frame, domain and access are
- * just what the window says. Whatever else a device's driver domain can reach
+ * In a static window a page counts as declared only where entry, frame, domain
+ * and access are just what the window says. In a dynamic one an entry may be
+ * there or not, for any frame of the guest's RAM, read-only or not; where it is
+ * known what the guest has mapped at that instant (maps.h), there has to be an
+ * entry for just these pages. Whatever else a device's driver domain can reach
  * is excess, even when the guest itself granted it: the claim is about what
- * that domain can reach, not about who allowed it.
+ * that domain can reach, not about who allowed it. So is whatever a dynamic
+ * window lets any other domain reach.
  */
 #ifndef VR_AUDIT_H
 #define VR_AUDIT_H
 
 #include "gntent.h"
+#include "record.h"
 
 struct vr_audit_window {
     uint16_t domid; /* the driver domain */
-    uint32_t gfn;
+    bool dynamic;
+    uint32_t gfn; /* static: first frame; dynamic: first page of IOVA space */
     uint32_t gref;
-    uint32_t count; /* pages */
+    uint32_t count;         /* pages */
+    const uint64_t *mapped; /* dynamic: bit per page; NULL: not known */
 };
 
 enum vr_audit_kind {
     VR_AUDIT_WINDOW,  /* declared and there */
-    VR_AUDIT_MISSING, /* declared, but not (or not so) in the table */
-    VR_AUDIT_EXCESS,  /* reachable by a driver domain, not declared */
+    VR_AUDIT_MISSING, /* declared (dynamic: mapped), but not (or not so) in the
+                       * table */
+    VR_AUDIT_EXCESS,  /* reachable by a driver domain or through a dynamic
+                       * window, and not declared */
     VR_AUDIT_OTHER,   /* for a domain that serves no device of ours */
 };
 
@@ -31,11 +40,14 @@ struct vr_audit_range {
     enum vr_audit_kind kind;
     uint16_t domid;
     bool readonly;
-    uint32_t first, last; /* guest frames; consecutive */
-    uint32_t entries;     /* entries that grant them, >= frames */
-    uint32_t in_use;      /* of which are mapped or being copied now */
-    uint32_t gref;        /* of the first */
-    unsigned int window;  /* index, for WINDOW and MISSING */
+    /* guest frames, consecutive; but pages of IOVA space where kind is MISSING
+     * and the window dynamic */
+    uint32_t first, last;
+    uint32_t entries;    /* entries that grant them, >= frames */
+    uint32_t in_use;     /* of which are mapped or being copied now */
+    uint32_t gref;       /* of the first */
+    unsigned int window; /* index, for WINDOW, MISSING, and EXCESS through a
+                          * dynamic window; else the number of windows */
 };
 
 /* One domain's sum. */
@@ -52,17 +64,21 @@ struct vr_audit {
     unsigned int nranges;
     struct vr_audit_dom *doms;
     unsigned int ndoms;
+    /* right entries of each window */
+    uint32_t live[VR_MAX_DEVICES];
     uint32_t odd; /* entries of a type that grants no access as such */
     bool ok;      /* nothing missing, nothing in excess */
 };
 
 /**
  * vr_audit_run() - judge @n entries, of which the first is reference 0.
- * @win: the declared windows; they do not overlap.
- * Returns 0 or -ENOMEM. Free with vr_audit_free().
+ * @win: the declared windows, VR_MAX_DEVICES at most; they do not overlap.
+ * @ram: the guest's RAM, for dynamic windows.
+ * Returns 0, -EINVAL (too many windows) or -ENOMEM. Free with vr_audit_free().
  */
 int vr_audit_run(const struct vr_gntent *entries, uint32_t n,
                  const struct vr_audit_window *win, unsigned int nwin,
+                 const struct vr_record_ram *ram, unsigned int nram,
                  struct vr_audit *out);
 void vr_audit_free(struct vr_audit *audit);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "cfg.h"
 
 /* A person's config line is far shorter; bounds the copy below. */
@@ -31,6 +32,9 @@ enum key {
     KEY_MODE,
     KEY_SIZE,
     KEY_BASE,
+    KEY_APERTURE,
+    KEY_MAP_THRESHOLD,
+    KEY_REVOKE_TIMEOUT,
     KEY_DRIVER,
     KEY_BACKEND,
     KEY_TARGET,
@@ -50,6 +54,9 @@ static const char *const key_name[KEY_COUNT] = {
     [KEY_MODE] = "mode",
     [KEY_SIZE] = "size",
     [KEY_BASE] = "base",
+    [KEY_APERTURE] = "aperture",
+    [KEY_MAP_THRESHOLD] = "map_threshold",
+    [KEY_REVOKE_TIMEOUT] = "revoke_timeout",
     [KEY_DRIVER] = "driver",
     [KEY_BACKEND] = "backend",
     [KEY_TARGET] = "target",
@@ -74,9 +81,15 @@ const char *vr_type_name(enum vr_type type)
     return type == VR_TYPE_BLOCK ? "block" : NULL;
 }
 
+static const char *const mode_name[] = {
+    [VR_MODE_STATIC] = "static",
+    [VR_MODE_DYNAMIC] = "dynamic",
+};
+
 const char *vr_mode_name(enum vr_mode mode)
 {
-    return mode == VR_MODE_STATIC ? "static" : NULL;
+    return (unsigned int)mode < VR_ARRAY_SIZE(mode_name) ? mode_name[mode]
+                                                         : NULL;
 }
 
 int vr_type_parse(const char *s, enum vr_type *out)
@@ -89,9 +102,43 @@ int vr_type_parse(const char *s, enum vr_type *out)
 
 int vr_mode_parse(const char *s, enum vr_mode *out)
 {
-    if (strcmp(s, "static"))
-        return -EINVAL;
-    *out = VR_MODE_STATIC;
+    unsigned int i;
+
+    for (i = 0; i < VR_ARRAY_SIZE(mode_name); i++) {
+        if (!strcmp(s, mode_name[i])) {
+            *out = (enum vr_mode)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+char *vr_threshold_text(uint64_t threshold, char *buf)
+{
+    if (threshold == VR_NEVER_MAP)
+        strcpy(buf, "never");
+    else if (!threshold)
+        strcpy(buf, "always");
+    else
+        vr_format_size(threshold, buf);
+    return buf;
+}
+
+int vr_threshold_parse(const char *s, uint64_t *out)
+{
+    uint64_t v = VR_NEVER_MAP;
+    int rc;
+
+    if (!strcmp(s, "always")) {
+        v = 0;
+    } else if (strcmp(s, "never")) {
+        rc = vr_parse_size(s, &v);
+        if (rc)
+            return rc;
+        if (v > SIZE_LIMIT)
+            return -ERANGE;
+    }
+    *out = v;
     return 0;
 }
 
@@ -183,6 +230,42 @@ static int parse_bytes(struct parser *p, const char *value)
                     show(value).text);
     if (p->cfg->size % VR_PAGE_SIZE)
         return fail(p, "size=%s is not whole pages: use a multiple of 4K",
+                    show(value).text);
+    return 0;
+}
+
+/* How small is too small depends on the queues: check_dynamic(). */
+static int parse_aperture(struct parser *p, const char *value)
+{
+    int rc = vr_parse_size(value, &p->cfg->aperture);
+
+    if (rc == -EINVAL)
+        return fail(p,
+                    "aperture=%s is not a size: use a number with K, M or G, "
+                    "such as 32M",
+                    show(value).text);
+    if (rc || p->cfg->aperture > SIZE_LIMIT)
+        return fail(p, "aperture=%s is too large: use at most 1G",
+                    show(value).text);
+    if (p->cfg->aperture % VR_PAGE_SIZE)
+        return fail(p, "aperture=%s is not whole pages: use a multiple of 4K",
+                    show(value).text);
+    return 0;
+}
+
+static int parse_threshold(struct parser *p, const char *value)
+{
+    int rc = vr_threshold_parse(value, &p->cfg->map_threshold);
+
+    if (rc == -EINVAL)
+        return fail(p,
+                    "map_threshold=%s is not a size: use never, always or a "
+                    "number with K or M, such as 64K",
+                    show(value).text);
+    if (rc)
+        return fail(p,
+                    "map_threshold=%s is more than any request has: use "
+                    "never, or at most 1G",
                     show(value).text);
     return 0;
 }
@@ -295,13 +378,20 @@ static int parse_value(struct parser *p, enum key key, const char *value)
         return 0;
     case KEY_MODE:
         if (vr_mode_parse(value, &cfg->mode))
-            return fail(p, "mode=%s is not a mode: use static",
+            return fail(p, "mode=%s is not a mode: use static or dynamic",
                         show(value).text);
         return 0;
     case KEY_SIZE:
         return parse_bytes(p, value);
     case KEY_BASE:
         return parse_base(p, value);
+    case KEY_APERTURE:
+        return parse_aperture(p, value);
+    case KEY_MAP_THRESHOLD:
+        return parse_threshold(p, value);
+    case KEY_REVOKE_TIMEOUT:
+        return parse_count(p, key, value, VR_REVOKE_MS_MIN, VR_REVOKE_MS_MAX,
+                           &cfg->revoke_ms);
     case KEY_DRIVER:
         return parse_path(p, key, value, cfg->driver);
     case KEY_BACKEND:
@@ -357,8 +447,9 @@ static int parse_item(struct parser *p, char *item)
     if (key == KEY_COUNT)
         return fail(p,
                     "unknown key \"%s\": use id, type, mode, size, base, "
-                    "driver, backend, target, access, queues, queue_size, "
-                    "serial, discard, timeout or poll",
+                    "aperture, map_threshold, revoke_timeout, driver, "
+                    "backend, target, access, queues, queue_size, serial, "
+                    "discard, timeout or poll",
                     show(name).text);
     if (p->seen & (1u << key))
         return fail(p,
@@ -376,6 +467,66 @@ static bool seen(const struct parser *p, enum key key)
     return p->seen & (1u << key);
 }
 
+static int check_static(struct parser *p)
+{
+    static const enum key foreign[] = {KEY_MAP_THRESHOLD, KEY_REVOKE_TIMEOUT};
+    char size[24];
+    unsigned int i;
+
+    if (seen(p, KEY_APERTURE))
+        return fail(p,
+                    "aperture=%s is for mode=dynamic: add that and leave "
+                    "size= out, or write size= alone for the pool of "
+                    "mode=static",
+                    vr_format_size(p->cfg->aperture, size));
+    for (i = 0; i < VR_ARRAY_SIZE(foreign); i++) {
+        if (seen(p, foreign[i]))
+            return fail(p,
+                        "%s= is for mode=dynamic: in mode=static the pool is "
+                        "mapped once and as a whole; take the key out, or add "
+                        "mode=dynamic",
+                        key_name[foreign[i]]);
+    }
+    if (!seen(p, KEY_SIZE))
+        return fail(p, "size= is missing: add it, such as size=64M");
+    if (p->cfg->has_base && p->cfg->base > ADDR_LIMIT - p->cfg->size)
+        return fail(p,
+                    "base=0x%" PRIx64 " and size= reach beyond any guest's "
+                    "memory: use an address inside its RAM, or leave base= "
+                    "out",
+                    p->cfg->base);
+    return 0;
+}
+
+static int check_dynamic(struct parser *p)
+{
+    const struct vr_dev_cfg *c = p->cfg;
+    char size[24], min[24];
+
+    if (seen(p, KEY_SIZE))
+        return fail(p,
+                    "size=%s is the pool of mode=static: with mode=dynamic "
+                    "write aperture= instead",
+                    vr_format_size(c->size, size));
+    if (seen(p, KEY_BASE))
+        return fail(p,
+                    "base=0x%" PRIx64 " is the address of a pool, and "
+                    "mode=dynamic has none: take it out",
+                    c->base);
+    if (!seen(p, KEY_APERTURE))
+        return fail(p, "aperture= is missing: mode=dynamic needs it, such as "
+                       "aperture=32M");
+    if (!vr_size_max(c->aperture, c->queues, c->queue_size))
+        return fail(
+            p,
+            "aperture=%s is too small for queues=%u and "
+            "queue_size=%u, requests could wait for address space for "
+            "ever: use at least %s, or smaller or fewer queues",
+            vr_format_size(c->aperture, size), c->queues, c->queue_size,
+            vr_format_size(vr_aperture_min(c->queues, c->queue_size), min));
+    return 0;
+}
+
 static int check_required(struct parser *p)
 {
     static const struct {
@@ -384,16 +535,19 @@ static int check_required(struct parser *p)
     } required[] = {
         {KEY_ID, "id=disk0"},
         {KEY_TYPE, "type=block"},
-        {KEY_SIZE, "size=64M"},
         {KEY_TARGET, "target=/dev/xvdb"},
     };
     unsigned int i;
+    int rc;
 
     for (i = 0; i < VR_ARRAY_SIZE(required); i++) {
         if (!seen(p, required[i].key))
             return fail(p, "%s= is missing: add it, such as %s",
                         key_name[required[i].key], required[i].example);
     }
+    rc = p->cfg->mode == VR_MODE_DYNAMIC ? check_dynamic(p) : check_static(p);
+    if (rc)
+        return rc;
     if (seen(p, KEY_DRIVER) && seen(p, KEY_BACKEND))
         return fail(p,
                     "driver=%s and backend=%s are both given: keep driver= "
@@ -404,12 +558,6 @@ static int check_required(struct parser *p)
                     "neither driver= nor backend= is given: add "
                     "driver=FILE (a driver domain to create) or backend=NAME "
                     "(one that runs)");
-    if (p->cfg->has_base && p->cfg->base > ADDR_LIMIT - p->cfg->size)
-        return fail(p,
-                    "base=0x%" PRIx64 " and size= reach beyond any guest's "
-                    "memory: use an address inside its RAM, or leave base= "
-                    "out",
-                    p->cfg->base);
     if (p->cfg->readonly && seen(p, KEY_DISCARD) && p->cfg->discard)
         return fail(p, "discard=on contradicts access=ro: take one of them "
                        "out");
@@ -432,6 +580,8 @@ int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
     cfg->queues = 1;
     cfg->queue_size = QUEUE_SIZE_DEFAULT;
     cfg->discard = true;
+    cfg->map_threshold = VR_NEVER_MAP;
+    cfg->revoke_ms = VR_REVOKE_MS_DEFAULT;
     cfg->timeout = TIMEOUT_DEFAULT;
 
     if (len > TEXT_MAX)

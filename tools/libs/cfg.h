@@ -21,13 +21,18 @@ enum vr_mode {
 
 #define VR_NEVER_MAP UINT64_MAX
 
+/* Milliseconds that a backend may keep a page which the guest has unmapped. */
+#define VR_REVOKE_MS_MIN     100u
+#define VR_REVOKE_MS_MAX     60000u
+#define VR_REVOKE_MS_DEFAULT 1000u
+
 struct vr_dev_cfg {
     char id[VR_ID_LEN + 1];
     enum vr_type type;
     enum vr_mode mode;
-    uint64_t size; /* static: bytes of the pool, whole pages */
-    bool has_base; /* base= was given */
-    uint64_t base; /* guest physical address of the pool */
+    uint64_t size;     /* static: bytes of the pool, whole pages */
+    bool has_base;     /* base= was given */
+    uint64_t base;     /* guest physical address of the pool */
     uint64_t aperture; /* dynamic: bytes of IOVA space, whole pages */
     /* dynamic: payloads of at least so many bytes are mapped by the backend,
      * smaller ones copied; VR_NEVER_MAP: all are copied. */
@@ -47,6 +52,12 @@ struct vr_dev_cfg {
     unsigned int poll_us; /* how long the backend polls before it sleeps */
 };
 
+/** vr_cfg_window() - bytes of the device's window, whatever its mode. */
+static inline uint64_t vr_cfg_window(const struct vr_dev_cfg *cfg)
+{
+    return cfg->mode == VR_MODE_DYNAMIC ? cfg->aperture : cfg->size;
+}
+
 /** vr_type_name() - "block"; NULL for a value that is none. */
 const char *vr_type_name(enum vr_type type);
 /** vr_mode_name() - "static", "dynamic"; NULL for a value that is none. */
@@ -56,12 +67,24 @@ int vr_type_parse(const char *s, enum vr_type *out);
 int vr_mode_parse(const char *s, enum vr_mode *out);
 
 /**
+ * vr_threshold_text() - map_threshold as people write it: "never", "always",
+ * "64K". @buf: at least 24 bytes. Returns @buf.
+ */
+char *vr_threshold_text(uint64_t threshold, char *buf);
+/**
+ * vr_threshold_parse() - the reverse.
+ * Returns 0, -EINVAL (none of these) or -ERANGE (more than any window holds).
+ */
+int vr_threshold_parse(const char *s, uint64_t *out);
+
+/**
  * vr_cfg_parse() - parse one device string.
  * @index: position in the list, for the error text "virtio_restricted[1]: ...".
  * @text: as the user wrote it.
  * @cfg: filled on success, every default set.
  *
- * Unknown, repeated, empty, missing and contradictory keys are errors.
+ * Unknown, repeated, empty, missing and contradictory keys are errors, and so
+ * is an aperture that is too small for the device's queues (bounds.h).
  * Returns 0 or -EINVAL with @err set.
  */
 int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,

@@ -86,8 +86,11 @@ struct vr_ctrl_counters {
     uint64_t batches; /* submissions to the kernel */
     uint64_t resumed; /* requests executed again after a restart */
     uint64_t restarts;
-    uint64_t spare[1];
+    uint64_t fault_access; /* of fault_addr: VR_CTRL_FAULT_* */
 };
+
+#define VR_CTRL_FAULT_READ  1u
+#define VR_CTRL_FAULT_WRITE 2u
 
 enum vr_ctrl_status {
     VR_CTRL_BACKEND_ABSENT = 0, /* not there yet, or gone */

@@ -14,9 +14,10 @@
 #define GIC_SPI     0
 #define EDGE_RISING 1
 #define MAX_PHANDLE UINT32_C(0xfffffffe)
-/* A node of each kind with names, properties and strings, generously. */
+/* A node of each kind with names, properties and strings, generously; once:
+ * /reserved-memory and the virtio-iommu. */
 #define ROOM_PER_DEV 640
-#define ROOM_ONCE    512
+#define ROOM_ONCE    1024
 
 static int fail(struct vr_err *err, const char *what, int r)
 {
@@ -176,75 +177,136 @@ static int add_pool(void *fdt, int parent, const struct vr_dt_dev *dev)
     return r;
 }
 
-static int add_virtio(void *fdt, const struct vr_dt_dev *dev)
+/* What every virtio-mmio device has. @node: its offset. */
+static int add_mmio(void *fdt, const char *kind, uint64_t base, uint32_t intid,
+                    int *node)
 {
-    fdt32_t irq[3] = {cpu_to_fdt32(GIC_SPI), cpu_to_fdt32(dev->irq - FIRST_SPI),
+    fdt32_t irq[3] = {cpu_to_fdt32(GIC_SPI), cpu_to_fdt32(intid - FIRST_SPI),
                       cpu_to_fdt32(EDGE_RISING)};
     char name[32];
-    int node, r;
+    int r;
 
-    snprintf(name, sizeof(name), "virtio@%" PRIx64, dev->mmio_base);
-    node = fdt_add_subnode(fdt, 0, name);
-    if (node < 0)
-        return node;
-    r = fdt_setprop_string(fdt, node, "compatible", "virtio,mmio");
+    snprintf(name, sizeof(name), "%s@%" PRIx64, kind, base);
+    r = fdt_add_subnode(fdt, 0, name);
+    if (r < 0)
+        return r;
+    *node = r;
+    r = fdt_setprop_string(fdt, *node, "compatible", "virtio,mmio");
     if (!r)
-        r = set_reg(fdt, node, dev->mmio_base, VR_SLOT_SIZE);
+        r = set_reg(fdt, *node, base, VR_SLOT_SIZE);
     if (!r)
-        r = fdt_setprop(fdt, node, "interrupts", irq, sizeof(irq));
+        r = fdt_setprop(fdt, *node, "interrupts", irq, sizeof(irq));
     if (!r)
-        r = fdt_setprop_empty(fdt, node, "dma-coherent");
-    if (!r)
-        r = fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
+        r = fdt_setprop_empty(fdt, *node, "dma-coherent");
     return r;
 }
 
+static int add_virtio(void *fdt, const struct vr_dt_dev *dev,
+                      const struct vr_dt_iommu *iommu)
+{
+    int node, r = add_mmio(fdt, "virtio", dev->mmio_base, dev->irq, &node);
+
+    if (r)
+        return r;
+    if (dev->dynamic) {
+        fdt32_t iommus[2] = {cpu_to_fdt32(iommu->phandle),
+                             cpu_to_fdt32(dev->endpoint)};
+
+        return fdt_setprop(fdt, node, "iommus", iommus, sizeof(iommus));
+    }
+    return fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
+}
+
+static int add_iommu(void *fdt, const struct vr_dt_iommu *iommu)
+{
+    int node, r = add_mmio(fdt, "iommu", iommu->mmio_base, iommu->irq, &node);
+
+    if (!r)
+        r = fdt_setprop_u32(fdt, node, "#iommu-cells", 1);
+    if (!r)
+        r = fdt_setprop_u32(fdt, node, "phandle", iommu->phandle);
+    return r;
+}
+
+/* The pools of all static devices; nothing when there is none. */
+static int add_pools(void *fdt, struct vr_dt_dev *devs, unsigned int n,
+                     struct vr_err *err)
+{
+    int node = -1, r, rc;
+    unsigned int i;
+
+    for (i = n; i-- > 0;) {
+        if (devs[i].dynamic)
+            continue;
+        if (node < 0) {
+            rc = reserved_node(fdt, &node, err);
+            if (rc)
+                return rc;
+        }
+        r = add_pool(fdt, node, &devs[i]);
+        if (r)
+            return fail(err, "pool node", r);
+    }
+    return 0;
+}
+
+/* Interrupts without a parent of their own, registers of 2 + 2 cells: what
+ * libxl's own virtio nodes rely on, too. */
+static int check_root(const void *fdt, struct vr_err *err)
+{
+    if (cells_are(fdt, 0, "#address-cells", CELLS) &&
+        cells_are(fdt, 0, "#size-cells", CELLS) &&
+        fdt_getprop(fdt, 0, "interrupt-parent", NULL))
+        return 0;
+    return fail(err,
+                "root without interrupt-parent, 2 address and 2 size cells",
+                -FDT_ERR_BADNCELLS);
+}
+
 int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
-                 struct vr_dt_dev *devs, unsigned int n, struct vr_err *err)
+                 struct vr_dt_dev *devs, unsigned int n,
+                 struct vr_dt_iommu *iommu, struct vr_err *err)
 {
     uint32_t phandle;
     unsigned int i;
-    int node, r, rc;
+    int r, rc;
 
+    for (i = 0; i < n; i++) {
+        if (devs[i].dynamic && !iommu)
+            return fail(err, "dynamic device without iommu", -FDT_ERR_BADVALUE);
+    }
     rc = check_tree(fdt, size, err);
+    if (!rc)
+        rc = check_root(fdt, err);
     if (rc)
         return rc;
-    /* Interrupts without a parent of their own, registers of 2 + 2 cells:
-     * what libxl's own virtio nodes rely on, too. */
-    if (!cells_are(fdt, 0, "#address-cells", CELLS) ||
-        !cells_are(fdt, 0, "#size-cells", CELLS) ||
-        !fdt_getprop(fdt, 0, "interrupt-parent", NULL))
-        return fail(err,
-                    "root without interrupt-parent, 2 address and 2 size "
-                    "cells",
-                    -FDT_ERR_BADNCELLS);
     r = fdt_find_max_phandle(fdt, &phandle);
     if (r < 0)
         return fail(err, "phandles", r);
-    if (phandle > MAX_PHANDLE - n)
+    if (phandle > MAX_PHANDLE - n - (iommu ? 1 : 0))
         return fail(err, "phandles", -FDT_ERR_NOPHANDLES);
     if (cap > INT32_MAX)
         return fail(err, "size", -FDT_ERR_NOSPACE);
     r = fdt_open_into(fdt, out, cap);
     if (r)
         return fail(err, "copy", r);
-    rc = reserved_node(out, &node, err);
+    for (i = 0; i < n; i++)
+        devs[i].phandle = devs[i].dynamic ? 0 : phandle + 1 + i;
+    if (iommu)
+        iommu->phandle = phandle + 1 + n;
+    /* libfdt puts a new node before its siblings: what is added last comes
+     * first. So the guest finds (and names) the devices in the user's order,
+     * behind the virtio-iommu. */
+    rc = add_pools(out, devs, n, err);
     if (rc)
         return rc;
-    /* libfdt puts a new node before its siblings: add the last one first, so
-     * that the guest finds (and names) the devices in the user's order. */
     for (i = n; i-- > 0;) {
-        devs[i].phandle = phandle + 1 + i;
-        r = add_pool(out, node, &devs[i]);
-        if (r)
-            return fail(err, "pool node", r);
-    }
-    for (i = n; i-- > 0;) {
-        r = add_virtio(out, &devs[i]);
+        r = add_virtio(out, &devs[i], iommu);
         if (r)
             return fail(err, "virtio node", r);
     }
-    return 0;
+    r = iommu ? add_iommu(out, iommu) : 0;
+    return r ? fail(err, "iommu node", r) : 0;
 }
 
 int vr_dt_set_pool(void *fdt, struct vr_dt_dev *dev, uint64_t base,

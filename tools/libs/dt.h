@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The guest's device tree, extended by our devices. Each gets two nodes:
+ * The guest's device tree, extended by our devices. A static device gets two
+ * nodes:
  *
  *   /reserved-memory/pool@...  "restricted-dma-pool": the window, memory that
  *                              the guest uses for nothing but this device
  *   /virtio@...                "virtio,mmio" with memory-region = <&pool>
+ *
+ * a dynamic one only the second, with iommus = <&iommu ENDPOINT> in it. For
+ * all of these together there is
+ *
+ *   /iommu@...                 "virtio,mmio" with #iommu-cells = <1>
+ *
+ * before the others: a driver probes in any order (Linux defers what waits for
+ * an IOMMU), but this way need not wait.
  *
  * The tree comes from libxl (and, with device_tree=, partly from a file), so
  * it is checked before use. Pure: plain memory in and out.
@@ -17,9 +26,17 @@
 struct vr_dt_dev {
     uint64_t mmio_base;
     uint32_t irq; /* INTID, 32 and above (SPI) */
-    uint64_t pool_base;
+    bool dynamic;
+    uint32_t endpoint;  /* dynamic: its number at the virtio-iommu */
+    uint64_t pool_base; /* static */
     uint64_t pool_size;
     uint32_t phandle; /* of the pool's node: filled by vr_dt_extend() */
+};
+
+struct vr_dt_iommu {
+    uint64_t mmio_base;
+    uint32_t irq;
+    uint32_t phandle; /* filled by vr_dt_extend() */
 };
 
 /**
@@ -31,7 +48,8 @@ struct vr_dt_dev {
 int vr_dt_taken(const void *fdt, size_t size, uint32_t *taken,
                 struct vr_err *err);
 
-/** vr_dt_room() - bytes that @n devices may add to a tree of @size. */
+/** vr_dt_room() - bytes that @n devices, and a virtio-iommu, may add to a tree
+ * of @size. */
 size_t vr_dt_room(size_t size, unsigned int n);
 
 /**
@@ -40,14 +58,16 @@ size_t vr_dt_room(size_t size, unsigned int n);
  *             changes need no other size.
  * @devs: pool_base may still be unknown: give different values below 2^63,
  *        and call vr_dt_set_pool() later.
+ * @iommu: NULL when no device is dynamic.
  * Returns 0, -EINVAL (broken or foreign tree) or -ENOSPC, with @err.
  */
 int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
-                 struct vr_dt_dev *devs, unsigned int n, struct vr_err *err);
+                 struct vr_dt_dev *devs, unsigned int n,
+                 struct vr_dt_iommu *iommu, struct vr_err *err);
 
 /**
- * vr_dt_set_pool() - move the pool of @dev in @fdt (as made by
- * vr_dt_extend()) to @base. Offsets change, the blob's size does not.
+ * vr_dt_set_pool() - move the pool of the static device @dev in @fdt (as made
+ * by vr_dt_extend()) to @base. Offsets change, the blob's size does not.
  * Returns 0 or -EINVAL with @err.
  */
 int vr_dt_set_pool(void *fdt, struct vr_dt_dev *dev, uint64_t base,

@@ -122,9 +122,15 @@ static void fault(struct vr_mmio *m, uint64_t addr)
     m->stats->fault_addr = addr;
 }
 
+/* The driver was refused, the device is all right. */
+static bool refused(const struct vr_mmio *m)
+{
+    return m->fail == VR_FAIL_FEATURES || m->fail == VR_FAIL_UNATTACHED;
+}
+
 static void fail(struct vr_mmio *m, enum vr_fail why)
 {
-    if (m->fail == VR_FAIL_NONE || m->fail == VR_FAIL_FEATURES)
+    if (m->fail == VR_FAIL_NONE || refused(m))
         m->fail = why;
     if (m->needs_reset)
         return;
@@ -301,7 +307,7 @@ static enum vr_mmio_result queue_stop(struct vr_mmio *m, unsigned int i,
 
 static uint64_t offered(const struct vr_mmio *m)
 {
-    return VR_F_TRANSPORT | m->dev_features;
+    return m->desc.transport | m->dev_features;
 }
 
 /* 3.1.1 step 5 and 2.2.2: may FEATURES_OK be set? */
@@ -312,11 +318,15 @@ static void features_ok(struct vr_mmio *m)
     if (m->needs_reset || m->stale || m->gone || !m->described)
         return;
     if (m->drv_excess || m->drv_features & ~offered(m) ||
-        (m->drv_features & VR_F_MANDATORY) != VR_F_MANDATORY) {
+        (m->drv_features & m->desc.mandatory) != m->desc.mandatory) {
         m->fail = VR_FAIL_FEATURES;
         return;
     }
-    if (m->fail == VR_FAIL_FEATURES)
+    if (m->desc.endpoint && !m->attached) {
+        m->fail = VR_FAIL_UNATTACHED;
+        return;
+    }
+    if (refused(m))
         m->fail = VR_FAIL_NONE;
     m->status |= VR_STATUS_FEATURES_OK;
 }
@@ -730,6 +740,11 @@ enum vr_mmio_result vr_mmio_write(struct vr_mmio *m, uint64_t off,
         value &= (UINT64_C(1) << (8 * size)) - 1;
     m->ops->config_write(m->ctx, off - VR_MMIO_CONFIG, size, value);
     return VR_MMIO_DONE;
+}
+
+void vr_mmio_attach(struct vr_mmio *m, bool attached)
+{
+    m->attached = attached;
 }
 
 void vr_mmio_interrupt(struct vr_mmio *m)

@@ -26,7 +26,7 @@
 
 #define VR_MMIO_SIZE        0x200u /* registers, then config space */
 #define VR_MMIO_CONFIG      0x100u
-#define VR_MMIO_MAX_WINDOWS 2
+#define VR_MMIO_MAX_WINDOWS 4
 
 /* Register offsets (virtio 1.2, table 4.1) */
 #define VR_MMIO_MAGIC               0x000
@@ -91,7 +91,7 @@ enum vr_mmio_result {
     VR_MMIO_PENDING, /* the writing vCPU has to wait */
 };
 
-/* Device addresses that the backend can reach. */
+/* Device addresses that rings may lie at. */
 struct vr_mmio_window {
     uint64_t base;
     uint64_t size;
@@ -103,6 +103,13 @@ struct vr_mmio_desc {
     unsigned int queue_size_max; /* power of two, at most VR_MAX_QUEUE_SIZE */
     unsigned int nwindows;       /* 1 .. VR_MMIO_MAX_WINDOWS */
     struct vr_mmio_window window[VR_MMIO_MAX_WINDOWS];
+    /* Transport features: offered, and those of them without which the device
+     * does not work. */
+    uint64_t transport;
+    uint64_t mandatory;
+    /* It works only while vr_mmio_attach() says so: its guest's virtio-iommu
+     * driver has to take it on before its own driver does. */
+    bool endpoint;
 };
 
 /* What the model asks for. Each is called from within a vr_mmio_*() call and
@@ -143,6 +150,7 @@ struct vr_mmio {
     uint8_t config[VR_CONFIG_LEN];
     uint32_t config_generation;
     bool described;
+    bool attached; /* to a domain of the virtio-iommu */
 
     uint32_t status; /* without DEVICE_NEEDS_RESET */
     uint32_t dev_sel, drv_sel, queue_sel;
@@ -185,6 +193,14 @@ void vr_mmio_init(struct vr_mmio *m, const struct vr_mmio_desc *desc,
  */
 int vr_mmio_set_device(struct vr_mmio *m, uint64_t features, const void *config,
                        uint32_t len);
+
+/**
+ * vr_mmio_attach() - whether the device, an endpoint of the virtio-iommu, is
+ * attached to a domain. While it is not, FEATURES_OK is refused: a driver that
+ * went on would hand over physical addresses (virtio 1.2, 6: "MAY fail to
+ * operate").
+ */
+void vr_mmio_attach(struct vr_mmio *m, bool attached);
 
 /**
  * vr_mmio_read() - the guest reads.

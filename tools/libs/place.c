@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "gntent.h"
 #include "place.h"
 
 static bool overlap(const struct vr_span *s, uint64_t start, uint64_t size)
@@ -105,7 +106,7 @@ int vr_place_pools(const struct vr_dev_cfg *cfg, unsigned int n,
     /* Fixed ones first, so that the others keep clear of them. */
     for (pass = 0; pass < 2; pass++) {
         for (i = 0; i < n; i++) {
-            if (cfg[i].has_base != (pass == 0))
+            if (cfg[i].mode != VR_MODE_STATIC || cfg[i].has_base != (pass == 0))
                 continue;
             if (cfg[i].has_base) {
                 rc = check_base(&cfg[i], i, ram, nram, all, nall, err);
@@ -129,21 +130,68 @@ int vr_place_pools(const struct vr_dev_cfg *cfg, unsigned int n,
     return 0;
 }
 
-int vr_place_slots(uint32_t taken, unsigned int n, unsigned int *slot,
-                   struct vr_err *err)
+void vr_place_iova(const struct vr_dev_cfg *cfg, unsigned int n, uint64_t *base)
 {
-    unsigned int i = 0, s;
+    uint64_t next = VR_IOVA_BASE;
+    unsigned int i;
 
-    for (s = 0; s < VR_SLOTS && i < n; s++) {
+    for (i = 0; i < n; i++) {
+        if (cfg[i].mode != VR_MODE_DYNAMIC)
+            continue;
+        base[i] = next;
+        next += cfg[i].aperture + VR_IOVA_ALIGN - 1;
+        next &= ~(VR_IOVA_ALIGN - 1);
+    }
+}
+
+static uint64_t pages(const struct vr_dev_cfg *cfg, unsigned int n)
+{
+    uint64_t sum = 0;
+    unsigned int i;
+
+    for (i = 0; i < n; i++)
+        sum += vr_cfg_window(&cfg[i]) >> VR_PAGE_SHIFT;
+    return sum;
+}
+
+uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n)
+{
+    return (pages(cfg, n) + VR_GNTENT_PER_FRAME - 1) / VR_GNTENT_PER_FRAME +
+           VR_RESERVE_FRAMES;
+}
+
+int vr_place_grefs(const struct vr_dev_cfg *cfg, unsigned int n,
+                   uint32_t frames, uint32_t *gref)
+{
+    uint64_t next = frames * (uint64_t)VR_GNTENT_PER_FRAME;
+    unsigned int i;
+
+    if (frames < vr_place_frames(cfg, n) || next > UINT32_MAX)
+        return -ENOSPC;
+    for (i = 0; i < n; i++) {
+        next -= vr_cfg_window(&cfg[i]) >> VR_PAGE_SHIFT;
+        gref[i] = next;
+    }
+    return 0;
+}
+
+int vr_place_slots(uint32_t taken, unsigned int n, bool iommu,
+                   unsigned int *slot, struct vr_err *err)
+{
+    unsigned int i = 0, s, want = n + (iommu ? 1 : 0);
+
+    for (s = 0; s < VR_SLOTS && i < want; s++) {
         if (!(taken & (1u << s)))
             slot[i++] = s;
     }
-    if (i == n)
+    if (i == want)
         return 0;
     vr_err_set(err,
-               "virtio_restricted: %u devices, but only %u of the %u "
+               "virtio_restricted: %u devices%s, but only %u of the %u "
                "virtio-mmio slots are free beside the guest's other virtio "
                "devices: take devices out",
-               n, i, VR_SLOTS);
+               n,
+               iommu ? " and the virtio-iommu of those with mode=dynamic" : "",
+               i, VR_SLOTS);
     return -ENOSPC;
 }

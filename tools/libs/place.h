@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where the devices of a guest go: windows (pools) in its RAM, register blocks
- * and interrupts in Xen's virtio-mmio area. Pure arithmetic.
+ * Where the devices of a guest go: pools in its RAM, windows of dynamic devices
+ * in the virtio-iommu's address space, grant references at the end of its grant
+ * table, register blocks and interrupts in Xen's virtio-mmio area. Pure
+ * arithmetic.
  */
 #ifndef VR_PLACE_H
 #define VR_PLACE_H
@@ -18,6 +20,15 @@
  * on both sides. */
 #define VR_POOL_ALIGN (UINT64_C(2) << 20)
 
+/* Windows of dynamic devices: one behind the other from here on, far from the
+ * guest physical addresses of any but the largest guests, so that nobody takes
+ * one for the other. Nothing depends on that. */
+#define VR_IOVA_BASE  (UINT64_C(1) << 36)
+#define VR_IOVA_ALIGN (UINT64_C(2) << 20)
+
+/* Grant table frames left to the guest's own use (PV drivers). */
+#define VR_RESERVE_FRAMES 8u
+
 /* Addresses [start, end); an empty span is allowed and hinders nothing. */
 struct vr_span {
     uint64_t start;
@@ -26,12 +37,13 @@ struct vr_span {
 };
 
 /**
- * vr_place_pools() - choose the guest physical address of each pool.
+ * vr_place_pools() - choose the guest physical address of each pool. Dynamic
+ * devices have none and are passed over.
  * @ram: banks, lowest first; pools without base= go into the first bank, as
  *       high as possible.
  * @used: what stands in RAM when the guest starts (kernel with its BSS,
  *        ramdisk, device tree).
- * @base: @n results.
+ * @base: @n results; those of dynamic devices are not touched.
  *
  * Pools with base= are checked first: inside one bank, clear of @used and of
  * each other. Returns 0, or -EINVAL / -ENOSPC with @err.
@@ -41,13 +53,35 @@ int vr_place_pools(const struct vr_dev_cfg *cfg, unsigned int n,
                    const struct vr_span *used, unsigned int nused,
                    uint64_t *base, struct vr_err *err);
 
+/** vr_place_iova() - choose the window of each dynamic device. @base: as for
+ * vr_place_pools(); those of static devices are not touched. */
+void vr_place_iova(const struct vr_dev_cfg *cfg, unsigned int n,
+                   uint64_t *base);
+
+/**
+ * vr_place_frames() - grant table frames that @n devices take: one reference
+ * per page of every window, and VR_RESERVE_FRAMES.
+ */
+uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n);
+
+/**
+ * vr_place_grefs() - give each device its references, from the end of a table
+ * of @frames down: guests allocate theirs from the start, and never look at
+ * entries that they have not allocated.
+ * @gref: @n results.
+ * Returns 0, or -ENOSPC when @frames is less than vr_place_frames() says.
+ */
+int vr_place_grefs(const struct vr_dev_cfg *cfg, unsigned int n,
+                   uint32_t frames, uint32_t *gref);
+
 /**
  * vr_place_slots() - choose the virtio-mmio slot of each of @n devices.
  * @taken: bit per slot that another device has.
- * @slot: @n results, ascending.
+ * @iommu: one more, for the virtio-iommu of dynamic devices.
+ * @slot: @n results, ascending, and the virtio-iommu's behind them.
  * Returns 0 or -ENOSPC with @err.
  */
-int vr_place_slots(uint32_t taken, unsigned int n, unsigned int *slot,
-                   struct vr_err *err);
+int vr_place_slots(uint32_t taken, unsigned int n, bool iommu,
+                   unsigned int *slot, struct vr_err *err);
 
 #endif /* VR_PLACE_H */

@@ -14,6 +14,7 @@
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
 
+#include "bounds.h"
 #include "gntent.h"
 #include "record.h"
 
@@ -37,6 +38,7 @@ struct field {
     uint64_t max;
     const struct object *elem;
     size_t count_offset; /* K_ARRAY: of an unsigned int */
+    uint64_t since;      /* the version that brought it; 0: the first */
 };
 
 struct object {
@@ -49,15 +51,23 @@ struct object {
 #define AT(type, m) offsetof(struct type, m), sizeof(((struct type *)0)->m)
 #define STRING(type, m, k)                                                     \
     {                                                                          \
-        k, K_STRING, AT(type, m), 0, NULL, 0                                   \
+        k, K_STRING, AT(type, m), 0, NULL, 0, 0                                \
     }
 #define NUMBER(type, m, k, max)                                                \
     {                                                                          \
-        k, K_NUMBER, AT(type, m), max, NULL, 0                                 \
+        k, K_NUMBER, AT(type, m), max, NULL, 0, 0                              \
+    }
+#define NUMBER2(type, m, k, max)                                               \
+    {                                                                          \
+        k, K_NUMBER, AT(type, m), max, NULL, 0, 2                              \
     }
 #define OTHER(type, m, k, kind)                                                \
     {                                                                          \
-        k, kind, AT(type, m), 0, NULL, 0                                       \
+        k, kind, AT(type, m), 0, NULL, 0, 0                                    \
+    }
+#define OTHER2(type, m, k, kind)                                               \
+    {                                                                          \
+        k, kind, AT(type, m), 0, NULL, 0, 2                                    \
     }
 #define OBJECT(type, n, f)                                                     \
     {                                                                          \
@@ -67,6 +77,16 @@ struct object {
 /* Addresses: what a 32-bit frame number of a version 1 grant can name. */
 #define ADDR_MAX ((UINT64_C(1) << (32 + VR_PAGE_SHIFT)) - 1)
 #define PID_MAX  UINT64_C(0x7fffffff)
+
+/* Frames [start, end): end is one more than a 32-bit number can be. */
+#define GFN_END (UINT64_C(1) << 32)
+
+static const struct field ram_fields[] = {
+    NUMBER(vr_record_ram, start, "start", GFN_END),
+    NUMBER(vr_record_ram, end, "end", GFN_END),
+};
+static const struct object ram_object =
+    OBJECT(vr_record_ram, "RAM bank", ram_fields);
 
 static const struct field driver_fields[] = {
     STRING(vr_record_driver, name, "name"),
@@ -85,6 +105,9 @@ static const struct field dev_fields[] = {
     NUMBER(vr_record_dev, cfg.size, "size", ADDR_MAX),
     OTHER(vr_record_dev, cfg.has_base, "has_base", K_BOOL),
     NUMBER(vr_record_dev, cfg.base, "base", ADDR_MAX),
+    NUMBER2(vr_record_dev, cfg.aperture, "aperture", ADDR_MAX),
+    NUMBER2(vr_record_dev, cfg.map_threshold, "map_threshold", VR_NEVER_MAP),
+    NUMBER2(vr_record_dev, cfg.revoke_ms, "revoke_ms", VR_REVOKE_MS_MAX),
     STRING(vr_record_dev, cfg.driver, "driver_config"),
     STRING(vr_record_dev, cfg.backend, "backend"),
     STRING(vr_record_dev, cfg.target, "target"),
@@ -106,7 +129,7 @@ static const struct object dev_object =
     OBJECT(vr_record_dev, "device", dev_fields);
 
 static const struct field root_fields[] = {
-    {"version", K_VERSION, 0, 0, VR_RECORD_VERSION, NULL, 0},
+    {"version", K_VERSION, 0, 0, VR_RECORD_VERSION, NULL, 0, 0},
     OTHER(vr_record, phase, "phase", K_PHASE),
     STRING(vr_record, name, "name"),
     STRING(vr_record, uuid, "uuid"),
@@ -117,10 +140,15 @@ static const struct field root_fields[] = {
     NUMBER(vr_record, creator_start, "creator_start", INT64_MAX),
     NUMBER(vr_record, broker, "broker", PID_MAX),
     NUMBER(vr_record, broker_start, "broker_start", INT64_MAX),
+    {"ram", K_ARRAY, AT(vr_record, ram), VR_MAX_BANKS, &ram_object,
+     offsetof(struct vr_record, nram), 2},
+    OTHER2(vr_record, iommu.present, "iommu", K_BOOL),
+    NUMBER2(vr_record, iommu.mmio_base, "iommu_mmio_base", ADDR_MAX),
+    NUMBER2(vr_record, iommu.irq, "iommu_irq", 1019),
     {"drivers", K_ARRAY, AT(vr_record, drivers), VR_MAX_DEVICES, &driver_object,
-     offsetof(struct vr_record, ndrivers)},
+     offsetof(struct vr_record, ndrivers), 0},
     {"devices", K_ARRAY, AT(vr_record, devs), VR_MAX_DEVICES, &dev_object,
-     offsetof(struct vr_record, ndevs)},
+     offsetof(struct vr_record, ndevs), 0},
 };
 static const struct object root_object =
     OBJECT(vr_record, "record", root_fields);
@@ -141,6 +169,15 @@ const char *vr_phase_name(enum vr_phase phase)
     if ((unsigned int)phase >= VR_ARRAY_SIZE(phase_names))
         return NULL;
     return phase_names[phase];
+}
+
+unsigned int vr_record_dynamic(const struct vr_record *rec)
+{
+    unsigned int i, n = 0;
+
+    for (i = 0; i < rec->ndevs; i++)
+        n += rec->devs[i].cfg.mode == VR_MODE_DYNAMIC;
+    return n;
 }
 
 static int phase_parse(const char *s, uint32_t *out)
@@ -283,6 +320,9 @@ struct parser {
     struct vr_err *err;
     struct level level[LEVELS];
     unsigned int depth; /* levels in use */
+    uint64_t version;   /* 0: not seen yet; it may come last */
+    uint64_t newest;    /* version that the keys seen ask for */
+    bool incomplete;    /* a key is missing that version 1 does not have */
     bool done;
 };
 
@@ -346,8 +386,9 @@ static int on_number(void *ctx, const char *s, size_t len)
     if (vr_parse_u64(text, l->field->max, &v))
         return refuse(p, "number out of range");
     if (l->field->kind == K_VERSION) {
-        if (v != VR_RECORD_VERSION)
+        if (!v)
             return refuse(p, "unknown version of the record's layout");
+        p->version = v;
     } else if (l->field->size == sizeof(v32)) {
         v32 = v;
         memcpy(l->base + l->field->offset, &v32, sizeof(v32));
@@ -459,6 +500,8 @@ static int on_key(void *ctx, const unsigned char *s, size_t len)
         if (l->seen & (UINT64_C(1) << i))
             return refuse(p, "given twice");
         l->seen |= UINT64_C(1) << i;
+        if (f->since > p->newest)
+            p->newest = f->since;
         return 1;
     }
     return refuse(p, "unknown key");
@@ -471,14 +514,20 @@ static int on_map_end(void *ctx)
     unsigned int i;
 
     for (i = 0; i < l->object->nfields; i++) {
-        if (!(l->seen & (UINT64_C(1) << i))) {
-            l->field = &l->object->fields[i];
+        if (l->seen & (UINT64_C(1) << i))
+            continue;
+        l->field = &l->object->fields[i];
+        if (!l->field->since)
             return refuse(p, "missing");
-        }
+        p->incomplete = true;
     }
+    l->field = NULL;
     p->depth--;
-    if (!p->depth)
-        p->done = true;
+    if (p->depth)
+        return 1;
+    p->done = true;
+    if (p->version > 1 ? p->incomplete : p->newest > p->version)
+        return refuse(p, "keys do not fit the version");
     return 1;
 }
 
@@ -535,6 +584,26 @@ static const char *check_driver(const struct vr_record_driver *d)
     return NULL;
 }
 
+/* What a device has by its mode, and no other. */
+static const char *check_mode(const struct vr_record_dev *d)
+{
+    const struct vr_dev_cfg *c = &d->cfg;
+
+    if (c->mode == VR_MODE_STATIC && c->aperture)
+        return "aperture of a static device";
+    if (c->mode == VR_MODE_DYNAMIC) {
+        if (c->size || c->has_base || c->base)
+            return "pool of a dynamic device";
+        if (c->revoke_ms < VR_REVOKE_MS_MIN)
+            return "revoke_ms out of range";
+        if (!vr_size_max(c->aperture, c->queues, c->queue_size))
+            return "aperture too small for the queues";
+    }
+    if (d->dma_size && d->dma_size != vr_cfg_window(c))
+        return "window of another size than the config's";
+    return NULL;
+}
+
 static const char *check_dev(const struct vr_record *rec,
                              const struct vr_record_dev *d)
 {
@@ -554,7 +623,8 @@ static const char *check_dev(const struct vr_record *rec,
         return "no queue";
     if (!c->queue_size || (c->queue_size & (c->queue_size - 1)))
         return "queue_size is no power of two";
-    if ((c->size | c->base | d->dma_base | d->dma_size) & (VR_PAGE_SIZE - 1))
+    if ((c->size | c->base | c->aperture | d->dma_base | d->dma_size) &
+        (VR_PAGE_SIZE - 1))
         return "pool or window not in whole pages";
     if (d->dma_base + d->dma_size > ADDR_MAX + 1)
         return "window beyond the address limit";
@@ -562,6 +632,43 @@ static const char *check_dev(const struct vr_record *rec,
     last = d->gref_base + (d->dma_size >> VR_PAGE_SHIFT);
     if (d->gref_base && (last > UINT32_MAX || (limit && last > limit)))
         return "grant references beyond the guest's grant table";
+    return check_mode(d);
+}
+
+/* Pools lie in the guest's memory, the others in the virtio-iommu's space. */
+static bool windows_overlap(const struct vr_record_dev *a,
+                            const struct vr_record_dev *b)
+{
+    return a->cfg.mode == b->cfg.mode && a->dma_size && b->dma_size &&
+           a->dma_base < b->dma_base + b->dma_size &&
+           b->dma_base < a->dma_base + a->dma_size;
+}
+
+static const char *check_ram(const struct vr_record *rec)
+{
+    unsigned int i;
+
+    for (i = 0; i < rec->nram; i++)
+        if (rec->ram[i].start >= rec->ram[i].end ||
+            (i && rec->ram[i].start < rec->ram[i - 1].end))
+            return "RAM banks are empty, or not in order";
+    return NULL;
+}
+
+static const char *check_iommu(const struct vr_record *rec)
+{
+    const struct vr_record_iommu *m = &rec->iommu;
+    unsigned int i;
+
+    if (!m->present)
+        return m->mmio_base || m->irq ? "a virtio-iommu that is not present"
+                                      : NULL;
+    if (!vr_record_dynamic(rec))
+        return "a virtio-iommu, but no dynamic device";
+    for (i = 0; i < rec->ndevs; i++)
+        if (rec->devs[i].mmio_base == m->mmio_base ||
+            rec->devs[i].irq == m->irq)
+            return "the virtio-iommu has a device's registers or interrupt";
     return NULL;
 }
 
@@ -590,6 +697,8 @@ static const char *check_placed(const struct vr_record *rec)
     for (i = 0; i < rec->ndevs; i++)
         if (!rec->devs[i].dma_size || !rec->devs[i].gref_base)
             return "phase and a missing window contradict each other";
+    if (vr_record_dynamic(rec) && (!rec->iommu.present || !rec->nram))
+        return "phase and a missing virtio-iommu or RAM contradict each other";
     return NULL;
 }
 
@@ -606,6 +715,10 @@ static int check_record(const struct vr_record *rec, struct vr_err *err)
         what = "domid out of range";
     else
         what = check_placed(rec);
+    if (!what)
+        what = check_ram(rec);
+    if (!what)
+        what = check_iommu(rec);
     if (what) {
         vr_err_set(err, "record: %s", what);
         return -EINVAL;
@@ -624,6 +737,8 @@ static int check_record(const struct vr_record *rec, struct vr_err *err)
                 what = "same id as an earlier device";
             else if (grefs_overlap(&rec->devs[i], &rec->devs[j]))
                 what = "grant references overlap an earlier device's";
+            else if (windows_overlap(&rec->devs[i], &rec->devs[j]))
+                what = "window overlaps an earlier device's";
         }
         if (what) {
             vr_err_set(err, "record: device %u: %s", i, what);
@@ -631,6 +746,17 @@ static int check_record(const struct vr_record *rec, struct vr_err *err)
         }
     }
     return 0;
+}
+
+/* What a version 1 record leaves open. */
+static void complete(struct vr_record *rec)
+{
+    unsigned int i;
+
+    for (i = 0; i < rec->ndevs; i++) {
+        rec->devs[i].cfg.map_threshold = VR_NEVER_MAP;
+        rec->devs[i].cfg.revoke_ms = VR_REVOKE_MS_DEFAULT;
+    }
 }
 
 int vr_record_from_json(const char *json, size_t len, struct vr_record *rec,
@@ -658,5 +784,7 @@ int vr_record_from_json(const char *json, size_t len, struct vr_record *rec,
     }
     if (r != yajl_status_ok)
         return -EINVAL; /* refuse() said why */
+    if (p.version == 1)
+        complete(rec);
     return check_record(rec, err);
 }

@@ -15,7 +15,9 @@
 
 #include "cfg.h"
 
-#define VR_RECORD_VERSION 1
+/* 1: static devices alone. It is still read: what it does not say has one
+ * value only. */
+#define VR_RECORD_VERSION 2
 #define VR_RUN_DIR        "/run/virtio-restricted"
 #define VR_RECORD_MAX     (256 * 1024)     /* bytes of JSON */
 #define VR_DOMID_MAX      UINT32_C(0x7fef) /* DOMID_FIRST_RESERVED - 1 */
@@ -83,6 +85,9 @@ struct vr_record {
     struct vr_record_dev devs[VR_MAX_DEVICES];
 };
 
+/** vr_record_dynamic() - how many of the guest's devices are dynamic. */
+unsigned int vr_record_dynamic(const struct vr_record *rec);
+
 /** vr_phase_name() - "creating" ...; NULL for a value that is none. */
 const char *vr_phase_name(enum vr_phase phase);
 
@@ -112,7 +117,7 @@ int vr_record_save(const struct vr_record *rec, struct vr_err *err);
 /** vr_record_load() - read it back. Returns 0 or -errno with @err. */
 int vr_record_load(const char *uuid, struct vr_record *rec, struct vr_err *err);
 
-/** vr_record_remove() - remove record, lock and stats file of @uuid. */
+/** vr_record_remove() - remove record, lock, stats and maps file of @uuid. */
 void vr_record_remove(const char *uuid);
 
 /**

@@ -39,6 +39,13 @@ const char *vr_fail_text(enum vr_fail fail)
         return "the backend does not answer: see whether its driver domain is "
                "paused, panicked or overloaded; the guest's requests wait and "
                "go on when it answers";
+    case VR_FAIL_UNATTACHED:
+        return "the guest does not use its virtio-iommu for the device: its "
+               "kernel needs CONFIG_VIRTIO_IOMMU (a module has to be loaded "
+               "from the initramfs) and no iommu.passthrough=1";
+    case VR_FAIL_REVOKED:
+        return "stopped, because the guest took memory away that the backend "
+               "had in use: unbind and bind the guest's driver to go on";
     }
     return "failed for an unknown reason: broker and vrctl are of different "
            "versions; install matching ones";

@@ -9,7 +9,7 @@
 
 #include "ctrl.h"
 
-#define VR_STATS_MAGIC UINT64_C(0x3154415453525600) /* 1: layout */
+#define VR_STATS_MAGIC UINT64_C(0x3254415453525600) /* 2: layout */
 
 struct vr_stats_queue {
     uint64_t desc, driver, device; /* as the guest set them up */
@@ -43,13 +43,39 @@ struct vr_stats_dev {
 /* Why a device does not work, for the operator. */
 enum vr_fail {
     VR_FAIL_NONE = 0,
-    VR_FAIL_FEATURES, /* driver did not accept ACCESS_PLATFORM, VERSION_1 */
-    VR_FAIL_OUTSIDE,  /* rings outside the window: guest without the pool */
-    VR_FAIL_QUEUE,    /* bad queue size or alignment */
-    VR_FAIL_BACKEND,  /* backend reported a failure */
-    VR_FAIL_TIMEOUT,  /* backend did not answer in time */
-    VR_FAIL_GONE,     /* driver domain or backend process is gone */
-    VR_FAIL_SILENT,   /* no failure yet: the backend does not answer */
+    VR_FAIL_FEATURES,   /* driver did not accept ACCESS_PLATFORM, VERSION_1 */
+    VR_FAIL_OUTSIDE,    /* rings outside the window: guest without the pool */
+    VR_FAIL_QUEUE,      /* bad queue size or alignment */
+    VR_FAIL_BACKEND,    /* backend reported a failure */
+    VR_FAIL_TIMEOUT,    /* backend did not answer in time */
+    VR_FAIL_GONE,       /* driver domain or backend process is gone */
+    VR_FAIL_SILENT,     /* no failure yet: the backend does not answer */
+    VR_FAIL_UNATTACHED, /* the guest does not use its virtio-iommu for it */
+    VR_FAIL_REVOKED,    /* stopped: memory was taken away while in use */
+};
+
+/* The guest's virtio-iommu. */
+struct vr_stats_iommu {
+    struct vr_stats_dev mmio; /* registers and queues, as for any device */
+    uint64_t batches;         /* kicks that brought requests */
+    uint64_t requests;
+    uint64_t maps, unmaps; /* that succeeded */
+    uint64_t refused;      /* answered with an error */
+    uint64_t no_space;     /* MAP: nothing free (or still in use) */
+    uint64_t malformed;    /* not to be understood, used length 0 */
+    uint64_t waits;        /* pages were in use: the answer was withheld */
+    uint64_t longest_wait_ms;
+    uint64_t stops;          /* backends told to stop, because of that */
+    uint64_t kills;          /* ... processes killed */
+    uint64_t destroys;       /* ... driver domains destroyed */
+    uint64_t faults_sent;    /* fault events to the guest */
+    uint64_t faults_dropped; /* no buffer for them, or too many */
+    struct {
+        uint64_t pages; /* mapped at present */
+        uint64_t pages_max;
+        uint32_t attached;
+        uint32_t pad;
+    } ep[VR_MAX_DEVICES];
 };
 
 struct vr_stats {
@@ -57,6 +83,7 @@ struct vr_stats {
     uint32_t ndevs;
     uint32_t pad;
     uint64_t worker_rss_kib;
+    struct vr_stats_iommu iommu;
     struct vr_stats_dev dev[VR_MAX_DEVICES];
 };
 

@@ -276,8 +276,7 @@ int vr_vq_start(struct vr_vq *vq, const struct vr_window *win,
     vr_vq_init(vq);
     if (!size || size > VR_MAX_QUEUE_SIZE || (size & (size - 1)))
         return broken(vq, VR_VQ_SIZE, size);
-    /* A table would have to be fetched before the chain is known. */
-    if ((features & VR_F_INDIRECT_DESC) && vr_window_remote(win))
+    if ((features & VR_F_INDIRECT_DESC) && vr_window_remote(win) && !win->fetch)
         return broken(vq, VR_VQ_INDIRECT_REMOTE, 0);
     vq->win = win;
     vq->size = size;
@@ -359,6 +358,14 @@ static inline int add_buffer(struct vr_vq *vq, struct vr_chain *chain,
     return 0;
 }
 
+static const struct vr_vring_desc *indirect_table(const struct vr_window *w,
+                                                  uint64_t addr, uint32_t len)
+{
+    if (!vr_window_remote(w))
+        return vr_window_ptr(w, addr, len);
+    return vr_window_has(w, addr, len) ? w->fetch(w->ctx, addr, len) : NULL;
+}
+
 static int read_chain(struct vr_vq *vq, uint16_t head, struct vr_chain *chain)
 {
     const struct vr_vring_desc *table = vq->desc;
@@ -380,7 +387,7 @@ static int read_chain(struct vr_vq *vq, uint16_t head, struct vr_chain *chain)
                 return broken(vq, VR_VQ_INDIRECT_NEXT, d.addr);
             if (!d.len || d.len % 16 || d.len / 16 > VR_INDIRECT_MAX)
                 return broken(vq, VR_VQ_INDIRECT_LEN, d.addr);
-            table = vr_window_ptr(vq->win, d.addr, d.len);
+            table = indirect_table(vq->win, d.addr, d.len);
             if (!table)
                 return broken(vq, VR_VQ_OUTSIDE, d.addr);
             entries = d.len / 16;

@@ -51,6 +51,12 @@ struct vr_window {
     void *(*map)(void *ctx, uint64_t addr, uint64_t len, bool write);
     /* Remote: undoes it. @p, @len: what map() returned, and for how many. */
     void (*unmap)(void *ctx, void *p, uint64_t len);
+    /*
+     * Remote, optional: a private copy of @len bytes (at most 16 *
+     * VR_INDIRECT_MAX) at @addr, good until the next call. Without it there
+     * are no indirect tables: a chain is to be known before any copying.
+     */
+    const void *(*fetch)(void *ctx, uint64_t addr, uint64_t len);
     void *ctx;
 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "xsnode.h"
 
 static char *append(char *buf, size_t len, const char *id, const char *leaf)
@@ -80,6 +81,7 @@ unsigned int vr_xs_dev_format(const struct vr_xs_dev *dev, struct vr_xs_kv *kv)
 {
     const struct vr_dev_cfg *c = &dev->cfg;
     const char *type = vr_type_name(c->type), *mode = vr_mode_name(c->mode);
+    char threshold[24];
     unsigned int n = 0;
 
     put(kv, &n, "frontend-id", "%" PRIu32, dev->guest);
@@ -92,6 +94,9 @@ unsigned int vr_xs_dev_format(const struct vr_xs_dev *dev, struct vr_xs_kv *kv)
     put(kv, &n, "serial", "%s", c->serial);
     put(kv, &n, "discard", "%d", c->discard);
     put(kv, &n, "poll", "%u", c->poll_us);
+    if (c->mode == VR_MODE_DYNAMIC)
+        put(kv, &n, "map-threshold", "%s",
+            vr_threshold_text(c->map_threshold, threshold));
     put(kv, &n, "window/0/kind", "%s", mode ? mode : "?");
     put(kv, &n, "window/0/base", "0x%" PRIx64, dev->dma_base);
     put(kv, &n, "window/0/size", "0x%" PRIx64, dev->dma_size);
@@ -260,6 +265,23 @@ static int get_cfg(struct reader *r, struct vr_dev_cfg *c)
     return 0;
 }
 
+static int get_threshold(struct reader *r, struct vr_dev_cfg *c)
+{
+    char text[24];
+    int rc;
+
+    c->map_threshold = VR_NEVER_MAP;
+    if (c->mode != VR_MODE_DYNAMIC)
+        return 0;
+    rc = get_text(r, "map-threshold", text, sizeof(text));
+    if (rc)
+        return rc;
+    if (vr_threshold_parse(text, &c->map_threshold))
+        return refuse(r, "map-threshold", text,
+                      "not never, always or a size of at most 1G");
+    return 0;
+}
+
 static int get_window(struct reader *r, struct vr_xs_dev *dev)
 {
     char kind[16];
@@ -297,7 +319,18 @@ static int get_window(struct reader *r, struct vr_xs_dev *dev)
                    dev->gref_base, pages);
         return -EINVAL;
     }
-    dev->cfg.size = dev->dma_size;
+    if (mode == VR_MODE_STATIC) {
+        dev->cfg.size = dev->dma_size;
+        return 0;
+    }
+    dev->cfg.aperture = dev->dma_size;
+    if (!vr_size_max(dev->dma_size, dev->cfg.queues, dev->cfg.queue_size)) {
+        vr_err_set(r->err,
+                   "xenstore: window/0/size: 0x%" PRIx64 ": too small for %u "
+                   "queues of %u",
+                   dev->dma_size, dev->cfg.queues, dev->cfg.queue_size);
+        return -EINVAL;
+    }
     return 0;
 }
 
@@ -319,6 +352,9 @@ int vr_xs_dev_parse(struct vr_xs_dev *dev, const char *id,
     if (rc)
         return rc;
     rc = get_cfg(&r, &dev->cfg);
+    if (rc)
+        return rc;
+    rc = get_threshold(&r, &dev->cfg);
     if (rc)
         return rc;
     rc = get_window(&r, dev);

@@ -34,6 +34,13 @@ char *vr_xs_backend(char *buf, uint32_t b, uint32_t g, const char *id,
 char *vr_xs_guest(char *buf, uint32_t g, const char *id, const char *leaf);
 char *vr_xs_truth(char *buf, uint32_t g, const char *id, const char *leaf);
 
+/*
+ * In a device's backend folder, beside what describes the device: a counter.
+ * When the toolstack raises it, the backend's main process kills the worker of
+ * the device and starts another one. The worker itself need not look.
+ */
+#define VR_XS_KILL "kill"
+
 /** vr_xbstate_parse() - VR_XB_UNKNOWN for anything that is no state. */
 enum vr_xbstate vr_xbstate_parse(const char *value, size_t len);
 
@@ -45,8 +52,10 @@ void vr_xs_sanitise(char *dst, size_t size, const char *src, size_t len);
 
 /* What a backend reads about one device. */
 struct vr_xs_dev {
-    struct vr_dev_cfg cfg; /* id, type, mode, target, readonly, queues, ... */
-    uint32_t guest;        /* domid that the grants belong to */
+    /* id, type, mode, target, readonly, queues, ...; size or aperture is that
+     * of the window, map_threshold is VR_NEVER_MAP in static mode */
+    struct vr_dev_cfg cfg;
+    uint32_t guest; /* domid that the grants belong to */
     uint64_t dma_base, dma_size;
     uint32_t gref_base;
     uint32_t ctrl_domid; /* the broker's domain */
@@ -71,7 +80,8 @@ unsigned int vr_xs_dev_format(const struct vr_xs_dev *dev, struct vr_xs_kv *kv);
  * vr_xs_dev_parse() - the reverse, with every value checked.
  * @get: returns a malloc'ed value of @key or NULL; called a bounded number of
  * times; the parser frees what it returns.
- * Returns 0 or -EINVAL with @err naming node and value.
+ * Returns 0 or -EINVAL with @err naming node and value; a dynamic window that
+ * is too small for its queues (bounds.h) is refused, too.
  */
 int vr_xs_dev_parse(struct vr_xs_dev *dev, const char *id,
                     char *(*get)(void *ctx, const char *key, size_t *len),

@@ -2,7 +2,8 @@
 /*
  * vrctl audit: reads a guest's whole grant table and says which of its pages
  * each other domain can reach, and whether that is what was declared. It asks
- * the hypervisor, not the plug-in: only the declaration comes from the record.
+ * the hypervisor, not the plug-in: only the declaration comes from the record,
+ * and what the guest has mapped at present from its broker.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -10,11 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "audit.h"
+#include "maps.h"
 #include "vrctl.h"
 #include "xen/compat.h"
 #include "xen/gtable.h"
+
+/* So long the broker may keep changing what it says is mapped. */
+#define STABLE_MS 2000
 
 struct job {
     xc_interface *xch;
@@ -27,6 +33,9 @@ struct job {
     unsigned int nwin;
     struct vr_gntent *copy;
     uint32_t n;
+    struct vr_maps *maps; /* NULL: no dynamic device, or see why_not */
+    uint64_t *bits;       /* a copy of its bits, of the table's instant */
+    const char *why_not;  /* why dynamic windows are not compared with it */
     struct vr_audit result;
 };
 
@@ -64,12 +73,75 @@ static int table_size(struct job *job, uint32_t *frames, struct vr_err *err)
     return 0;
 }
 
+/* What the guest has mapped, by its broker's account. */
+static int open_maps(struct job *job, struct vr_err *err)
+{
+    const struct vr_record *rec = &job->g.rec;
+    size_t words;
+
+    if (!job->has_rec || !vr_record_dynamic(rec))
+        return 0;
+    job->maps = vr_maps_open(rec, false);
+    if (!job->maps) {
+        job->why_not = errno == ENOENT
+                           ? "its broker has not published what is mapped"
+                           : "its broker publishes what is mapped in another "
+                             "way: install matching versions";
+        return 0;
+    }
+    words = vr_maps_offset(rec, rec->ndevs);
+    job->bits = calloc(words + 1, sizeof(*job->bits));
+    if (!job->bits) {
+        vr_err_set(err, "out of memory");
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Copies table and account. False: they are not of one instant. */
+static bool copy_once(struct job *job, const struct vr_gtable *gt)
+{
+    uint32_t i, before = job->maps ? vr_maps_generation(job->maps) : 0;
+    size_t k, words = vr_maps_offset(&job->g.rec, job->g.rec.ndevs);
+
+    for (k = 0; job->maps && k < words; k++)
+        job->bits[k] = __atomic_load_n(&job->maps->bits[k], __ATOMIC_RELAXED);
+    for (i = 0; i < job->n; i++)
+        job->copy[i] = vr_gntent_read(&gt->entries[i]);
+    return !job->maps ||
+           (!(before & 1) && vr_maps_generation(job->maps) == before);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/* The broker changes both many times a second; but a while without that comes
+ * soon, at the latest when the guest is paused. */
+static void copy_both(struct job *job, const struct vr_gtable *gt)
+{
+    const struct timespec nap = {.tv_nsec = 1000 * 1000};
+    int64_t deadline = now_ms() + STABLE_MS;
+
+    while (!copy_once(job, gt)) {
+        if (now_ms() > deadline) {
+            job->why_not = "it mapped and unmapped all the time; use --pause";
+            return;
+        }
+        nanosleep(&nap, NULL);
+    }
+}
+
 /* Copies the table and lets go of it again. */
 static int copy_table(struct job *job, struct vr_err *err)
 {
     xenforeignmemory_handle *fm;
     struct vr_gtable gt = {0};
-    uint32_t i, frames = 0;
+    uint32_t frames = 0;
     int rc;
 
     fm = xenforeignmemory_open(NULL, 0);
@@ -91,13 +163,17 @@ static int copy_table(struct job *job, struct vr_err *err)
         vr_err_set(err, "out of memory");
         goto out;
     }
-    for (i = 0; i < job->n; i++)
-        job->copy[i] = vr_gntent_read(&gt.entries[i]);
+    copy_both(job, &gt);
     rc = 0;
 out:
     vr_gtable_unmap(&gt);
     xenforeignmemory_close(fm);
     return rc;
+}
+
+static bool is_dynamic(const struct job *job, unsigned int w)
+{
+    return w < job->nwin && job->win[w].dynamic;
 }
 
 static void declare(struct job *job)
@@ -107,12 +183,17 @@ static void declare(struct job *job)
 
     for (i = 0; job->has_rec && i < rec->ndevs; i++) {
         const struct vr_record_dev *d = &rec->devs[i];
+        bool dynamic = d->cfg.mode == VR_MODE_DYNAMIC;
 
         job->win[job->nwin++] = (struct vr_audit_window){
             .domid = rec->drivers[d->driver].domid,
+            .dynamic = dynamic,
             .gfn = d->dma_base >> VR_PAGE_SHIFT,
             .gref = d->gref_base,
             .count = d->dma_size >> VR_PAGE_SHIFT,
+            .mapped = dynamic && job->bits && !job->why_not
+                          ? job->bits + vr_maps_offset(rec, i)
+                          : NULL,
         };
     }
 }
@@ -139,23 +220,101 @@ static const char *window_id(const struct job *job, unsigned int w)
 
 /* ---- for people ---- */
 
+/* A dynamic window is in as many pieces as the guest has buffers. */
+#define MAX_PIECES 16
+
+static void print_range(const struct job *job, const struct vr_audit_range *r)
+{
+    if (r->kind == VR_AUDIT_MISSING && is_dynamic(job, r->window)) {
+        printf("  iova [0x%" PRIx64 "-0x%" PRIx64 "] %" PRIu32
+               " pages, from reference %" PRIu32 ": %s of %s\n",
+               (uint64_t)r->first << VR_PAGE_SHIFT,
+               ((uint64_t)r->last << VR_PAGE_SHIFT) + VR_PAGE_SIZE - 1,
+               r->last - r->first + 1, r->gref, kind_names[r->kind],
+               window_id(job, r->window));
+        return;
+    }
+    printf("  gfn [0x%" PRIx32 "-0x%" PRIx32 "] %s, %" PRIu32 " pages, %" PRIu32
+           " in use, from reference %" PRIu32 ": %s",
+           r->first, r->last, r->readonly ? "ro" : "rw", r->last - r->first + 1,
+           r->in_use, r->gref, kind_names[r->kind]);
+    if (r->kind == VR_AUDIT_WINDOW || r->kind == VR_AUDIT_MISSING)
+        printf(" of %s", window_id(job, r->window));
+    else if (is_dynamic(job, r->window))
+        printf(" in the window of %s", window_id(job, r->window));
+    printf("\n");
+}
+
 static void print_ranges(const struct job *job, uint16_t domid)
 {
-    unsigned int i;
+    unsigned int i, pieces[VR_MAX_DEVICES] = {0};
 
     for (i = 0; i < job->result.nranges; i++) {
         const struct vr_audit_range *r = &job->result.ranges[i];
 
         if (r->domid != domid)
             continue;
-        printf("  gfn [0x%" PRIx32 "-0x%" PRIx32 "] %s, %" PRIu32
-               " pages, %" PRIu32 " in use, from reference %" PRIu32 ": %s",
-               r->first, r->last, r->readonly ? "ro" : "rw",
-               r->last - r->first + 1, r->in_use, r->gref, kind_names[r->kind]);
-        if (r->kind == VR_AUDIT_WINDOW || r->kind == VR_AUDIT_MISSING)
-            printf(" of %s", window_id(job, r->window));
-        printf("\n");
+        if (r->kind == VR_AUDIT_WINDOW && is_dynamic(job, r->window) &&
+            ++pieces[r->window] > MAX_PIECES)
+            continue;
+        print_range(job, r);
     }
+    for (i = 0; i < job->nwin; i++)
+        if (pieces[i] > MAX_PIECES)
+            printf("  and %u more pieces of the window of %s (--json shows "
+                   "them)\n",
+                   pieces[i] - MAX_PIECES, window_id(job, i));
+}
+
+static unsigned int num_dynamic(const struct job *job)
+{
+    unsigned int i, n = 0;
+
+    for (i = 0; i < job->nwin; i++)
+        n += job->win[i].dynamic;
+    return n;
+}
+
+/* How large the dynamic windows are that a domain has, and how full. */
+static void print_dynamic(const struct job *job, uint16_t domid)
+{
+    unsigned int i;
+
+    for (i = 0; i < job->nwin; i++)
+        if (job->win[i].dynamic && job->win[i].domid == domid)
+            printf("  dynamic window of %s: %" PRIu32 " of %" PRIu32
+                   " pages granted\n",
+                   window_id(job, i), job->result.live[i], job->win[i].count);
+}
+
+static const char *as_what(const struct job *job)
+{
+    if (!num_dynamic(job))
+        return "exactly as declared";
+    return job->why_not ? "all of them in its windows"
+                        : "exactly as declared and mapped";
+}
+
+static void print_verdict(const struct job *job, const struct vr_audit_dom *d)
+{
+    char name[VR_NAME_LEN + 1];
+
+    name_of(job, d->domid, name, sizeof(name));
+    if (d->driver && !d->missing && !d->excess)
+        printf("audit: OK, %" PRIu32 " pages reachable by domain %u (%s), "
+               "%s\n",
+               d->pages, d->domid, name, as_what(job));
+    if (d->excess)
+        printf("audit: EXCESS, domain %u (%s) is granted %" PRIu32
+               " pages beyond %s\n",
+               d->domid, name, d->excess,
+               num_dynamic(job) && !job->why_not
+                   ? "the declared windows and what is mapped"
+                   : "the declared windows");
+    if (d->missing)
+        printf("audit: MISSING, %" PRIu32 " declared pages are not "
+               "granted to domain %u (%s)\n",
+               d->missing, d->domid, name);
 }
 
 static void print_result(const struct job *job)
@@ -171,30 +330,18 @@ static void print_result(const struct job *job)
         name_of(job, d->domid, name, sizeof(name));
         printf("domain %u (%s): %" PRIu32 " pages, %" PRIu32 " in use\n",
                d->domid, name, d->pages, d->in_use);
+        print_dynamic(job, d->domid);
         print_ranges(job, d->domid);
     }
     if (job->result.odd)
         printf("%" PRIu32 " entries of another type than page access\n",
                job->result.odd);
-    for (i = 0; i < job->result.ndoms; i++) {
-        const struct vr_audit_dom *d = &job->result.doms[i];
-
-        if (!d->driver)
-            continue;
-        name_of(job, d->domid, name, sizeof(name));
-        if (!d->missing && !d->excess)
-            printf("audit: OK, %" PRIu32 " pages reachable by domain %u (%s), "
-                   "exactly as declared\n",
-                   d->pages, d->domid, name);
-        if (d->excess)
-            printf("audit: EXCESS, domain %u (%s) is granted %" PRIu32
-                   " pages beyond the declared windows\n",
-                   d->domid, name, d->excess);
-        if (d->missing)
-            printf("audit: MISSING, %" PRIu32 " declared pages are not "
-                   "granted to domain %u (%s)\n",
-                   d->missing, d->domid, name);
-    }
+    for (i = 0; i < job->result.ndoms; i++)
+        print_verdict(job, &job->result.doms[i]);
+    if (job->why_not)
+        printf("audit: dynamic windows are not compared with what guest %s has "
+               "mapped: %s\n",
+               job->name, job->why_not);
     if (!job->nwin)
         printf("audit: no restricted devices are declared for this domain\n");
 }
@@ -213,15 +360,41 @@ static void json_range(yajl_gen j, const struct job *job,
 
     yajl_gen_map_open(j);
     json_str(j, "kind", names[r->kind]);
-    if (r->kind == VR_AUDIT_WINDOW || r->kind == VR_AUDIT_MISSING)
+    if (r->window < job->nwin)
         json_str(j, "device", window_id(job, r->window));
-    json_u64(j, "first_gfn", r->first);
-    json_u64(j, "last_gfn", r->last);
+    if (r->kind == VR_AUDIT_MISSING && is_dynamic(job, r->window)) {
+        json_u64(j, "first_iova", (uint64_t)r->first << VR_PAGE_SHIFT);
+        json_u64(j, "last_iova", (uint64_t)r->last << VR_PAGE_SHIFT);
+    } else {
+        json_u64(j, "first_gfn", r->first);
+        json_u64(j, "last_gfn", r->last);
+    }
     json_str(j, "access", r->readonly ? "ro" : "rw");
     json_u64(j, "entries", r->entries);
     json_u64(j, "in_use", r->in_use);
     json_u64(j, "first_gref", r->gref);
     yajl_gen_map_close(j);
+}
+
+/* The dynamic windows, and whether they were compared with what is mapped. */
+static void json_dynamic(yajl_gen j, const struct job *job)
+{
+    unsigned int i;
+
+    json_bool(j, "compared", num_dynamic(job) && !job->why_not);
+    json_str(j, "not_compared_because", job->why_not ? job->why_not : "");
+    json_key(j, "dynamic");
+    yajl_gen_array_open(j);
+    for (i = 0; i < job->nwin; i++) {
+        if (!job->win[i].dynamic)
+            continue;
+        yajl_gen_map_open(j);
+        json_str(j, "device", window_id(job, i));
+        json_u64(j, "window_pages", job->win[i].count);
+        json_u64(j, "granted_pages", job->result.live[i]);
+        yajl_gen_map_close(j);
+    }
+    yajl_gen_array_close(j);
 }
 
 static void json_result(const struct job *job)
@@ -238,6 +411,7 @@ static void json_result(const struct job *job)
     json_u64(j, "windows", job->nwin);
     json_bool(j, "ok", job->result.ok);
     json_u64(j, "odd_entries", job->result.odd);
+    json_dynamic(j, job);
     json_key(j, "domains");
     yajl_gen_array_open(j);
     for (i = 0; i < job->result.ndoms; i++) {
@@ -292,6 +466,9 @@ static int audit(struct job *job, bool pause, struct vr_err *err)
     bool paused = false;
     int rc;
 
+    rc = open_maps(job, err);
+    if (rc)
+        return rc;
     /* ^C must not leave the guest paused. */
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
@@ -314,8 +491,16 @@ out:
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (rc)
         return rc;
+    if (pause && job->maps && job->why_not) {
+        vr_err_set(err,
+                   "guest %s is paused, but its broker goes on changing what "
+                   "is mapped: see vrctl show %s",
+                   job->name, job->name);
+        return -EBUSY;
+    }
     declare(job);
-    rc = vr_audit_run(job->copy, job->n, job->win, job->nwin, &job->result);
+    rc = vr_audit_run(job->copy, job->n, job->win, job->nwin, job->g.rec.ram,
+                      job->g.rec.nram, &job->result);
     if (rc)
         vr_err_set(err, "out of memory");
     return rc;
@@ -364,6 +549,8 @@ int cmd_audit(int argc, char **argv)
     status = job->result.ok ? EX_OK : EX_FAILED;
 out:
     vr_audit_free(&job->result);
+    vr_maps_close(job->maps, &job->g.rec);
+    free(job->bits);
     free(job->copy);
     if (job->xs)
         xs_close(job->xs);

@@ -29,7 +29,7 @@ static void print_row(const struct guest *g, unsigned int i, const char *state,
     printf("%-20s %5s %-12s %-6s %-7s %6s %-24s %-10s %s\n", g->rec.name,
            domid_text(g->rec.domid, domid, sizeof(domid)), d->cfg.id,
            vr_type_name(d->cfg.type), vr_mode_name(d->cfg.mode),
-           vr_format_size(d->cfg.size, size), driver, state, why);
+           vr_format_size(vr_cfg_window(&d->cfg), size), driver, state, why);
 }
 
 static void json_row(yajl_gen j, const struct guest *g, unsigned int i,
@@ -47,7 +47,7 @@ static void json_row(yajl_gen j, const struct guest *g, unsigned int i,
     json_str(j, "id", d->cfg.id);
     json_str(j, "type", vr_type_name(d->cfg.type));
     json_str(j, "mode", vr_mode_name(d->cfg.mode));
-    json_u64(j, "size", d->cfg.size);
+    json_u64(j, "size", vr_cfg_window(&d->cfg));
     json_str(j, "driver", drv->name);
     if (drv->domid != VR_DOMID_NONE)
         json_u64(j, "driver_domid", drv->domid);
@@ -116,7 +116,7 @@ int cmd_list(int argc, char **argv)
         yajl_gen_array_open(j);
     } else {
         printf("%-20s %5s %-12s %-6s %-7s %6s %-24s %-10s %s\n", "GUEST",
-               "DOMID", "ID", "TYPE", "MODE", "POOL", "DRIVER", "STATE",
+               "DOMID", "ID", "TYPE", "MODE", "WINDOW", "DRIVER", "STATE",
                "REASON");
     }
     for (i = 0; i < n; i++) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "maps.h"
 #include "vrctl.h"
 #include "xen/compat.h"
 #include "xen/store.h"
@@ -23,8 +24,9 @@ struct dev_view {
 struct view {
     struct guest g;
     struct vr_stats *stats;
-    uint64_t rss_kib;   /* of the broker's processes */
-    unsigned int procs; /* how many those are */
+    struct vr_maps *maps; /* NULL: no dynamic device, or not published */
+    uint64_t rss_kib;     /* of the broker's processes */
+    unsigned int procs;   /* how many those are */
     struct dev_view dev[VR_MAX_DEVICES];
     char driver_state[VR_MAX_DEVICES][16];
 };
@@ -94,6 +96,8 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
     unsigned int i, n;
 
     v->stats = vr_stats_open(rec->uuid, false);
+    if (vr_record_dynamic(rec))
+        v->maps = vr_maps_open(rec, false);
     if (v->g.broker) {
         v->rss_kib = proc_rss_kib(rec->broker);
         n = proc_children(rec->broker, procs, MAX_PROCS);
@@ -145,6 +149,26 @@ static void print_stats(const struct vr_stats_dev *s)
                counters[i].name, counter_value(s, i));
 }
 
+static void print_dynamic(const struct view *v, unsigned int i)
+{
+    const struct vr_record *rec = &v->g.rec;
+    const struct vr_dev_cfg *c = &rec->devs[i].cfg;
+    char text[24];
+
+    if (rec->iommu.present)
+        printf("  virtio-iommu  0x%" PRIx64 ", interrupt %" PRIu32
+               ", endpoint %u\n",
+               rec->iommu.mmio_base, rec->iommu.irq, i);
+    if (v->maps)
+        printf("  mapped        %" PRIu32 " of %" PRIu64 " pages\n",
+               vr_maps_count(v->maps, rec, i), c->aperture >> VR_PAGE_SHIFT);
+    else
+        printf("  mapped        unknown\n");
+    printf("  policy        payload mapped: %s%s; revocation within %u ms\n",
+           c->map_threshold && c->map_threshold != VR_NEVER_MAP ? "from " : "",
+           vr_threshold_text(c->map_threshold, text), c->revoke_ms);
+}
+
 static void print_dev(const struct view *v, unsigned int i)
 {
     const struct vr_record *rec = &v->g.rec;
@@ -176,6 +200,8 @@ static void print_dev(const struct view *v, unsigned int i)
                d->gref_base, d->gref_base + pages - 1);
     else
         printf("  window        not placed yet\n");
+    if (d->cfg.mode == VR_MODE_DYNAMIC)
+        print_dynamic(v, i);
     printf("  queues        %u, of %u\n", d->cfg.queues, d->cfg.queue_size);
     if (dv->s)
         print_stats(dv->s);
@@ -241,6 +267,22 @@ static void json_stats(yajl_gen j, const struct vr_stats_dev *s)
     yajl_gen_map_close(j);
 }
 
+static void json_dynamic(yajl_gen j, const struct view *v, unsigned int i)
+{
+    const struct vr_record *rec = &v->g.rec;
+    const struct vr_dev_cfg *c = &rec->devs[i].cfg;
+    char text[24];
+
+    json_u64(j, "aperture", c->aperture);
+    json_str(j, "map_threshold", vr_threshold_text(c->map_threshold, text));
+    json_u64(j, "revoke_timeout", c->revoke_ms);
+    json_u64(j, "iommu_base", rec->iommu.mmio_base);
+    json_u64(j, "iommu_irq", rec->iommu.irq);
+    json_u64(j, "endpoint", i);
+    if (v->maps)
+        json_u64(j, "mapped_pages", vr_maps_count(v->maps, rec, i));
+}
+
 static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
 {
     const struct vr_record_dev *d = &v->g.rec.devs[i];
@@ -273,6 +315,8 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     json_u64(j, "window_size", d->dma_size);
     json_u64(j, "gref_base", d->gref_base);
     json_u64(j, "gref_count", d->dma_size >> VR_PAGE_SHIFT);
+    if (d->cfg.mode == VR_MODE_DYNAMIC)
+        json_dynamic(j, v, i);
     if (dv->s)
         json_stats(j, dv->s);
     yajl_gen_map_close(j);
@@ -366,6 +410,8 @@ int cmd_show(int argc, char **argv)
 out:
     if (v && v->stats)
         vr_stats_close(v->stats);
+    if (v)
+        vr_maps_close(v->maps, &v->g.rec);
     free(v);
     if (xs)
         xs_close(xs);

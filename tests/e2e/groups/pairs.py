@@ -73,6 +73,8 @@ def shared(h):
             f"writes was given away: {r.text[-200:]}")
     h.ok("xl destroy sg1", 60)
     h.wait_gone("sg1", seconds=15)
+    # On a busy machine a request of this path takes 0.2 s, and what was
+    # written is read back one by one.
     h.gx_ok("sg2", "ioload -f /dev/vda -m verify -q 8 -t 1 -s 4",
             t=120)
     require("sb" in h.domains(), "the shared driver domain ended")

@@ -24,7 +24,14 @@ static uint32_t own_domid(struct xs_handle *xs)
     return v;
 }
 
-/* One batch of writes; the first failure sticks. */
+/*
+ * One batch of writes; the first failure sticks.
+ *
+ * A node that is made gets its parent's permissions (xenstored's rule, in both
+ * implementations), and one that is written again keeps its own: only folders
+ * and what differs from its folder need a call of their own. Folders get one
+ * always, since they may be there already, made by somebody else.
+ */
 struct batch {
     struct xs_handle *xs;
     xs_transaction_t t;
@@ -64,21 +71,19 @@ static void batch_dir(struct batch *b, const char *path, uint32_t domid,
     batch_perms(b, path, domid, perm);
 }
 
-static void batch_write(struct batch *b, const char *path, const char *value,
-                        uint32_t domid, unsigned int perm)
+/* Folders between @path and one that exists are made along with it. */
+static void batch_write(struct batch *b, const char *path, const char *value)
 {
     errno = 0;
     if (!b->rc && !xs_write(b->xs, b->t, path, value, strlen(value)))
         batch_fail(b, path);
-    batch_perms(b, path, domid, perm);
 }
 
-static void batch_printf(struct batch *b, const char *path, uint32_t domid,
-                         unsigned int perm, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+static void batch_printf(struct batch *b, const char *path, const char *fmt,
+                         ...) __attribute__((format(printf, 3, 4)));
 
-static void batch_printf(struct batch *b, const char *path, uint32_t domid,
-                         unsigned int perm, const char *fmt, ...)
+static void batch_printf(struct batch *b, const char *path, const char *fmt,
+                         ...)
 {
     char value[VR_PATH_LEN + 1];
     va_list ap;
@@ -86,7 +91,7 @@ static void batch_printf(struct batch *b, const char *path, uint32_t domid,
     va_start(ap, fmt);
     vsnprintf(value, sizeof(value), fmt, ap);
     va_end(ap);
-    batch_write(b, path, value, domid, perm);
+    batch_write(b, path, value);
 }
 
 static bool node_exists(struct xs_handle *xs, xs_transaction_t t,
@@ -136,6 +141,7 @@ static int run_batch(struct batch *b,
 
 struct publish {
     const struct vr_record *rec;
+    unsigned int index; /* of the device; its endpoint at the virtio-iommu */
     const struct vr_record_dev *dev;
     const struct vr_record_driver *drv;
     const struct vr_xs_kv *kv;
@@ -173,21 +179,21 @@ static void fill_backend(struct batch *b, const struct publish *p)
     /* What an earlier guest of the same number may have left. */
     xs_rm(b->xs, b->t, vr_xs_backend(path, be, g, id, NULL));
     batch_dir(b, path, be, XS_PERM_READ);
-    batch_dir(b, vr_xs_backend(path, be, g, id, "window"), be, XS_PERM_READ);
-    batch_dir(b, vr_xs_backend(path, be, g, id, "window/0"), be, XS_PERM_READ);
     for (i = 0; i < p->nkv; i++)
         batch_write(b, vr_xs_backend(path, be, g, id, p->kv[i].key),
-                    p->kv[i].value, be, XS_PERM_READ);
-    batch_write(b, vr_xs_backend(path, be, g, id, "error"), "", be,
-                XS_PERM_READ | XS_PERM_WRITE);
-    batch_write(b, vr_xs_backend(path, be, g, id, "state"), "1", be,
-                XS_PERM_READ | XS_PERM_WRITE);
+                    p->kv[i].value);
+    batch_write(b, vr_xs_backend(path, be, g, id, VR_XS_KILL), "0");
+    batch_write(b, vr_xs_backend(path, be, g, id, "error"), "");
+    batch_perms(b, path, be, XS_PERM_READ | XS_PERM_WRITE);
+    batch_write(b, vr_xs_backend(path, be, g, id, "state"), "1");
+    batch_perms(b, path, be, XS_PERM_READ | XS_PERM_WRITE);
 }
 
 static void fill_guest(struct batch *b, const struct publish *p)
 {
     const struct vr_record_dev *d = p->dev;
     const char *id = d->cfg.id;
+    const bool dynamic = d->cfg.mode == VR_MODE_DYNAMIC;
     uint32_t g = p->rec->domid;
     char path[VR_XS_PATH];
 
@@ -195,22 +201,45 @@ static void fill_guest(struct batch *b, const struct publish *p)
     batch_dir(b, vr_xs_guest(path, g, NULL, NULL), g, XS_PERM_READ);
     xs_rm(b->xs, b->t, vr_xs_guest(path, g, id, NULL));
     batch_dir(b, path, g, XS_PERM_READ);
-    batch_write(b, vr_xs_guest(path, g, id, "type"), vr_type_name(d->cfg.type),
-                g, XS_PERM_READ);
-    batch_write(b, vr_xs_guest(path, g, id, "mode"), vr_mode_name(d->cfg.mode),
-                g, XS_PERM_READ);
-    batch_printf(b, vr_xs_guest(path, g, id, "mmio"), g, XS_PERM_READ,
-                 "0x%" PRIx64, d->mmio_base);
-    batch_printf(b, vr_xs_guest(path, g, id, "irq"), g, XS_PERM_READ,
-                 "%" PRIu32, d->irq);
-    batch_printf(b, vr_xs_guest(path, g, id, "pool-base"), g, XS_PERM_READ,
+    batch_write(b, vr_xs_guest(path, g, id, "type"), vr_type_name(d->cfg.type));
+    batch_write(b, vr_xs_guest(path, g, id, "mode"), vr_mode_name(d->cfg.mode));
+    batch_printf(b, vr_xs_guest(path, g, id, "mmio"), "0x%" PRIx64,
+                 d->mmio_base);
+    batch_printf(b, vr_xs_guest(path, g, id, "irq"), "%" PRIu32, d->irq);
+    batch_printf(b,
+                 vr_xs_guest(path, g, id, dynamic ? "iova-base" : "pool-base"),
                  "0x%" PRIx64, d->dma_base);
-    batch_printf(b, vr_xs_guest(path, g, id, "pool-size"), g, XS_PERM_READ,
+    batch_printf(b,
+                 vr_xs_guest(path, g, id, dynamic ? "iova-size" : "pool-size"),
                  "0x%" PRIx64, d->dma_size);
+    if (dynamic) {
+        batch_printf(b, vr_xs_guest(path, g, id, "iommu"), "0x%" PRIx64,
+                     p->rec->iommu.mmio_base);
+        batch_printf(b, vr_xs_guest(path, g, id, "endpoint"), "%u", p->index);
+    }
     /* Linux's xenbus takes any folder below device/ for one of its devices
      * and probes it when the state is 1; with 4, and without a node called
      * "backend", it leaves the folder alone. */
-    batch_write(b, vr_xs_guest(path, g, id, "state"), "4", g, XS_PERM_READ);
+    batch_write(b, vr_xs_guest(path, g, id, "state"), "4");
+}
+
+/* What dynamic devices have beside the others. */
+static void fill_truth_dynamic(struct batch *b, const struct publish *p)
+{
+    const struct vr_record_iommu *m = &p->rec->iommu;
+    const struct vr_record_dev *d = p->dev;
+    const char *id = d->cfg.id;
+    uint32_t g = p->rec->domid;
+    char path[VR_XS_PATH], text[24];
+
+    batch_printf(b, vr_xs_truth(path, g, id, "iommu/mmio"), "0x%" PRIx64,
+                 m->mmio_base);
+    batch_printf(b, vr_xs_truth(path, g, id, "iommu/irq"), "%" PRIu32, m->irq);
+    batch_printf(b, vr_xs_truth(path, g, id, "iommu/endpoint"), "%u", p->index);
+    batch_write(b, vr_xs_truth(path, g, id, "map-threshold"),
+                vr_threshold_text(d->cfg.map_threshold, text));
+    batch_printf(b, vr_xs_truth(path, g, id, "revoke-timeout"), "%u",
+                 d->cfg.revoke_ms);
 }
 
 static void fill_truth(struct batch *b, const struct publish *p)
@@ -223,28 +252,28 @@ static void fill_truth(struct batch *b, const struct publish *p)
     batch_dir(b, vr_xs_truth(path, g, NULL, NULL), 0, 0);
     xs_rm(b->xs, b->t, vr_xs_truth(path, g, id, NULL));
     batch_dir(b, path, 0, 0);
-    batch_write(b, vr_xs_truth(path, g, id, "type"), vr_type_name(d->cfg.type),
-                0, 0);
-    batch_write(b, vr_xs_truth(path, g, id, "mode"), vr_mode_name(d->cfg.mode),
-                0, 0);
-    batch_write(b, vr_xs_truth(path, g, id, "uuid"), p->rec->uuid, 0, 0);
-    batch_printf(b, vr_xs_truth(path, g, id, "driver-domid"), 0, 0, "%" PRIu32,
+    batch_write(b, vr_xs_truth(path, g, id, "type"), vr_type_name(d->cfg.type));
+    batch_write(b, vr_xs_truth(path, g, id, "mode"), vr_mode_name(d->cfg.mode));
+    batch_write(b, vr_xs_truth(path, g, id, "uuid"), p->rec->uuid);
+    batch_printf(b, vr_xs_truth(path, g, id, "driver-domid"), "%" PRIu32,
                  p->drv->domid);
-    batch_write(b, vr_xs_truth(path, g, id, "driver-name"), p->drv->name, 0, 0);
-    batch_write(b, vr_xs_truth(path, g, id, "target"), d->cfg.target, 0, 0);
-    batch_printf(b, vr_xs_truth(path, g, id, "mmio"), 0, 0, "0x%" PRIx64,
+    batch_write(b, vr_xs_truth(path, g, id, "driver-name"), p->drv->name);
+    batch_write(b, vr_xs_truth(path, g, id, "target"), d->cfg.target);
+    batch_printf(b, vr_xs_truth(path, g, id, "mmio"), "0x%" PRIx64,
                  d->mmio_base);
-    batch_printf(b, vr_xs_truth(path, g, id, "irq"), 0, 0, "%" PRIu32, d->irq);
+    batch_printf(b, vr_xs_truth(path, g, id, "irq"), "%" PRIu32, d->irq);
     batch_write(b, vr_xs_truth(path, g, id, "window/0/kind"),
-                vr_mode_name(d->cfg.mode), 0, 0);
-    batch_printf(b, vr_xs_truth(path, g, id, "window/0/base"), 0, 0,
-                 "0x%" PRIx64, d->dma_base);
-    batch_printf(b, vr_xs_truth(path, g, id, "window/0/size"), 0, 0,
-                 "0x%" PRIx64, d->dma_size);
-    batch_printf(b, vr_xs_truth(path, g, id, "window/0/gref"), 0, 0, "%" PRIu32,
+                vr_mode_name(d->cfg.mode));
+    batch_printf(b, vr_xs_truth(path, g, id, "window/0/base"), "0x%" PRIx64,
+                 d->dma_base);
+    batch_printf(b, vr_xs_truth(path, g, id, "window/0/size"), "0x%" PRIx64,
+                 d->dma_size);
+    batch_printf(b, vr_xs_truth(path, g, id, "window/0/gref"), "%" PRIu32,
                  d->gref_base);
-    batch_write(b, vr_xs_truth(path, g, id, "error"), "", 0, 0);
-    batch_write(b, vr_xs_truth(path, g, id, "state"), "starting", 0, 0);
+    if (d->cfg.mode == VR_MODE_DYNAMIC)
+        fill_truth_dynamic(b, p);
+    batch_write(b, vr_xs_truth(path, g, id, "error"), "");
+    batch_write(b, vr_xs_truth(path, g, id, "state"), "starting");
 }
 
 static void fill_device(struct batch *b, const void *ctx)
@@ -272,6 +301,7 @@ int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
     };
     struct publish p = {
         .rec = rec,
+        .index = i,
         .dev = d,
         .drv = &rec->drivers[d->driver],
     };
@@ -324,18 +354,17 @@ static void fill_state(struct batch *b, const void *ctx)
         return;
     if (t->error) {
         vr_xs_sanitise(text, sizeof(text), t->error, strlen(t->error));
-        batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "error"), text,
-                    0, 0);
+        batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "error"), text);
     }
     if (t->state)
         batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "state"),
-                    t->state, 0, 0);
+                    t->state);
 }
 
 void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
                     unsigned int i, const char *state, const char *error)
 {
-    struct batch b = {.xs = xs, .owner = own_domid(xs)};
+    struct batch b = {.xs = xs};
     struct truth t = {
         .rec = rec,
         .id = rec->devs[i].cfg.id,
@@ -372,14 +401,14 @@ static void fill_counters(struct batch *b, const void *ctx)
     if (!truth_exists(b, t))
         return;
     for (i = 0; i < VR_ARRAY_SIZE(c); i++)
-        batch_printf(b, vr_xs_truth(path, t->rec->domid, t->id, c[i].leaf), 0,
-                     0, "%" PRIu64, c[i].value);
+        batch_printf(b, vr_xs_truth(path, t->rec->domid, t->id, c[i].leaf),
+                     "%" PRIu64, c[i].value);
 }
 
 void vr_store_counters(struct xs_handle *xs, const struct vr_record *rec,
                        unsigned int i, const struct vr_stats_dev *s)
 {
-    struct batch b = {.xs = xs, .owner = own_domid(xs)};
+    struct batch b = {.xs = xs};
     struct truth t = {.rec = rec, .id = rec->devs[i].cfg.id, .stats = s};
 
     run_batch(&b, fill_counters, &t);
@@ -409,6 +438,40 @@ enum vr_xbstate vr_store_backend_state(struct xs_handle *xs,
         vr_xs_sanitise(why, size, v, len);
     free(v);
     return state;
+}
+
+/* ---- asking for another worker ---- */
+
+static void fill_kill(struct batch *b, const void *ctx)
+{
+    const char *path = ctx;
+    unsigned int len = 0;
+    char *v = xs_read(b->xs, b->t, path, &len);
+    uint64_t n = 0;
+
+    if (!v) {
+        if (!errno)
+            errno = ENOENT;
+        batch_fail(b, path);
+        return;
+    }
+    /* Ours alone to write: another value than a number cannot be. */
+    if (vr_parse_u64(v, UINT32_MAX, &n))
+        n = 0;
+    free(v);
+    batch_printf(b, path, "%" PRIu64, n + 1);
+}
+
+int vr_store_kill(struct xs_handle *xs, const struct vr_record *rec,
+                  unsigned int i)
+{
+    const struct vr_record_dev *d = &rec->devs[i];
+    struct batch b = {.xs = xs};
+    char path[VR_XS_PATH];
+
+    return run_batch(&b, fill_kill,
+                     vr_xs_backend(path, rec->drivers[d->driver].domid,
+                                   rec->domid, d->cfg.id, VR_XS_KILL));
 }
 
 /* ---- withdrawing ---- */

@@ -24,6 +24,15 @@ int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
 void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
                     unsigned int i, const char *state, const char *error);
 
+/**
+ * vr_store_kill() - ask the backend's main process to kill the worker of
+ * device @i and start another: raises the counter in its node `kill`. It does
+ * nothing for a device that has been withdrawn.
+ * Returns 0, -ENOENT (withdrawn) or -errno.
+ */
+int vr_store_kill(struct xs_handle *xs, const struct vr_record *rec,
+                  unsigned int i);
+
 /** vr_store_counters() - publish counters worth a look. */
 void vr_store_counters(struct xs_handle *xs, const struct vr_record *rec,
                        unsigned int i, const struct vr_stats_dev *s);

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the toolstack writes into xenstore, and who may then do what with it.
+ * The calls of libxenstore are answered by a small tree in here that treats
+ * permissions as xenstored does: a node that is made gets its parent's.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "xen/store.h"
+
+#define UUID      "01234567-89ab-cdef-0123-456789abcdef"
+#define MAX_NODES 256
+#define G         5u
+#define B         3u
+#define BACKEND   "/local/domain/3/backend/virtio_restricted/5/disk0"
+#define GUEST     "/local/domain/5/device/virtio_restricted/disk0"
+#define TRUTH     "/libxl/5/virtio_restricted/disk0"
+
+struct node {
+    char path[VR_XS_PATH];
+    char value[VR_PATH_LEN + 1];
+    struct xs_permissions perms[2];
+    unsigned int nperms;
+};
+
+struct xs_handle {
+    struct node nodes[MAX_NODES];
+    unsigned int n;
+    unsigned int calls, perm_calls; /* since they were last cleared */
+    unsigned int conflicts;         /* so many transactions are to fail */
+    bool open;                      /* a transaction is under way */
+};
+
+static struct xs_handle store;
+
+static struct node *find(const char *path)
+{
+    unsigned int i;
+
+    for (i = 0; i < store.n; i++)
+        if (!strcmp(store.nodes[i].path, path))
+            return &store.nodes[i];
+    return NULL;
+}
+
+static struct node *make(const char *path)
+{
+    struct node *node = find(path), *parent;
+    char up[VR_XS_PATH];
+    char *slash;
+
+    if (node)
+        return node;
+    snprintf(up, sizeof(up), "%s", path);
+    slash = strrchr(up, '/');
+    *slash = '\0';
+    parent = make(slash == up ? "/" : up);
+    assert_true(store.n < MAX_NODES);
+    node = &store.nodes[store.n++];
+    snprintf(node->path, sizeof(node->path), "%s", path);
+    node->value[0] = '\0';
+    memcpy(node->perms, parent->perms, sizeof(node->perms));
+    node->nperms = parent->nperms;
+    return node;
+}
+
+static void put(const char *path, const char *value, uint32_t owner)
+{
+    struct node *node = make(path);
+
+    snprintf(node->value, sizeof(node->value), "%s", value);
+    node->perms[0].id = owner;
+    node->perms[0].perms = XS_PERM_READ | XS_PERM_WRITE;
+    node->nperms = 1;
+}
+
+/* The homes of both domains; each is its domain's own, to make it hard. */
+static int setup(void **state)
+{
+    (void)state;
+    memset(&store, 0, sizeof(store));
+    strcpy(store.nodes[0].path, "/");
+    store.nodes[0].nperms = 1;
+    store.n = 1;
+    put("/local/domain/3", "", B);
+    put("/local/domain/5", "", G);
+    put("/libxl/5", "", 0);
+    return 0;
+}
+
+/* ---- libxenstore ---- */
+
+void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path,
+              unsigned int *len)
+{
+    struct node *node = find(path);
+
+    (void)t;
+    h->calls++;
+    if (!strcmp(path, "domid")) {
+        *len = 1;
+        return strdup("0");
+    }
+    if (!node) {
+        errno = ENOENT;
+        return NULL;
+    }
+    *len = strlen(node->value);
+    return strdup(node->value);
+}
+
+bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path,
+              const void *data, unsigned int len)
+{
+    (void)t;
+    h->calls++;
+    assert_true(len <= VR_PATH_LEN);
+    snprintf(make(path)->value, VR_PATH_LEN + 1, "%.*s", (int)len,
+             (const char *)data);
+    return true;
+}
+
+bool xs_mkdir(struct xs_handle *h, xs_transaction_t t, const char *path)
+{
+    (void)t;
+    h->calls++;
+    make(path);
+    return true;
+}
+
+bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
+{
+    size_t len = strlen(path);
+    unsigned int i, k = 0, before = h->n;
+
+    (void)t;
+    h->calls++;
+    for (i = 0; i < h->n; i++) {
+        const char *p = h->nodes[i].path;
+
+        if (!strncmp(p, path, len) && (!p[len] || p[len] == '/'))
+            continue;
+        if (k != i)
+            h->nodes[k] = h->nodes[i];
+        k++;
+    }
+    h->n = k;
+    errno = ENOENT;
+    return k < before;
+}
+
+char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path,
+                    unsigned int *num)
+{
+    size_t len = strlen(path);
+    unsigned int i;
+
+    (void)t;
+    h->calls++;
+    *num = 0;
+    for (i = 0; i < h->n; i++) {
+        const char *p = h->nodes[i].path;
+
+        if (!strncmp(p, path, len) && p[len] == '/' &&
+            !strchr(p + len + 1, '/'))
+            (*num)++;
+    }
+    return calloc(1, sizeof(char *)); /* nobody looks at the names */
+}
+
+bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t,
+                        const char *path, struct xs_permissions *perms,
+                        unsigned int n)
+{
+    struct node *node = find(path);
+
+    (void)t;
+    h->calls++;
+    h->perm_calls++;
+    assert_non_null(node);
+    assert_true(n && n <= 2);
+    memcpy(node->perms, perms, n * sizeof(*perms));
+    node->nperms = n;
+    return true;
+}
+
+xs_transaction_t xs_transaction_start(struct xs_handle *h)
+{
+    assert_false(h->open);
+    h->open = true;
+    return 1;
+}
+
+bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abort)
+{
+    (void)t;
+    assert_true(h->open);
+    h->open = false;
+    if (abort || !h->conflicts)
+        return true;
+    h->conflicts--;
+    errno = EAGAIN;
+    return false;
+}
+
+/* ---- the tests ---- */
+
+static void fill(struct vr_record *rec, enum vr_mode mode)
+{
+    memset(rec, 0, sizeof(*rec));
+    strcpy(rec->name, "guest");
+    strcpy(rec->uuid, UUID);
+    rec->domid = G;
+    rec->ndrivers = 1;
+    strcpy(rec->drivers[0].name, "driver");
+    rec->drivers[0].domid = B;
+    rec->ndevs = 1;
+    rec->devs[0].cfg = (struct vr_dev_cfg){
+        .id = "disk0",
+        .type = VR_TYPE_BLOCK,
+        .mode = mode,
+        .target = "/dev/xvdb",
+        .queues = 1,
+        .queue_size = 128,
+        .map_threshold = VR_NEVER_MAP,
+        .revoke_ms = 750,
+    };
+    rec->devs[0].mmio_base = 0x2000000;
+    rec->devs[0].irq = 33;
+    rec->devs[0].dma_base = 0x48000000;
+    rec->devs[0].dma_size = 8 << 20;
+    rec->devs[0].gref_base = 16384;
+    if (mode == VR_MODE_DYNAMIC) {
+        rec->devs[0].dma_base = UINT64_C(1) << 36;
+        rec->iommu.present = true;
+        rec->iommu.mmio_base = 0x2000200;
+        rec->iommu.irq = 34;
+    }
+}
+
+static void expect(const char *folder, const char *leaf, const char *value)
+{
+    char path[VR_XS_PATH];
+    struct node *node;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, leaf);
+    node = find(path);
+    if (!node || strcmp(node->value, value))
+        fail_msg("%s is %s, not %s", path, node ? node->value : "missing",
+                 value);
+}
+
+/* Every node at and below @folder: the toolstack's; @domid may read it, and
+ * write those that are named. */
+static void expect_perms(const char *folder, uint32_t domid, bool backend)
+{
+    size_t len = strlen(folder);
+    unsigned int i, seen = 0;
+
+    for (i = 0; i < store.n; i++) {
+        const struct node *node = &store.nodes[i];
+        const char *leaf = node->path + len;
+        unsigned int perm = XS_PERM_READ;
+
+        if (strncmp(node->path, folder, len) || (*leaf && *leaf != '/'))
+            continue;
+        seen++;
+        if (backend &&
+            (!strcmp(leaf, "/disk0/state") || !strcmp(leaf, "/disk0/error")))
+            perm |= XS_PERM_WRITE;
+        if (node->perms[0].id || node->perms[0].perms != XS_PERM_NONE)
+            fail_msg("%s: owner", node->path);
+        if (node->nperms != (domid ? 2 : 1))
+            fail_msg("%s: %u permissions", node->path, node->nperms);
+        if (domid &&
+            (node->perms[1].id != domid || node->perms[1].perms != perm))
+            fail_msg("%s: access for %u", node->path, domid);
+    }
+    assert_true(seen > 5);
+}
+
+static void expect_all_perms(void)
+{
+    expect_perms("/local/domain/3/backend/virtio_restricted/5", B, true);
+    expect_perms("/local/domain/5/device/virtio_restricted", G, false);
+    expect_perms("/libxl/5/virtio_restricted", 0, false);
+}
+
+static void test_static(void **state)
+{
+    struct vr_record rec;
+    struct vr_err err;
+
+    (void)state;
+    fill(&rec, VR_MODE_STATIC);
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, &err), 0);
+    expect_all_perms();
+    /* folders and what B may write; one call for each node would be 50 */
+    assert_true(store.perm_calls <= 10);
+    expect(BACKEND, "mode", "static");
+    expect(BACKEND, "window/0/kind", "static");
+    expect(BACKEND, "window/0/gref", "16384");
+    expect(BACKEND, "ctrl-gref", "77");
+    expect(BACKEND, "event-channel", "12");
+    expect(BACKEND, "state", "1");
+    expect(BACKEND, "error", "");
+    expect(BACKEND, "kill", "0");
+    assert_null(find(BACKEND "/map-threshold"));
+    expect(GUEST, "mode", "static");
+    expect(GUEST, "pool-base", "0x48000000");
+    expect(GUEST, "pool-size", "0x800000");
+    expect(GUEST, "state", "4");
+    assert_null(find(GUEST "/endpoint"));
+    expect(TRUTH, "uuid", UUID);
+    expect(TRUTH, "window/0/kind", "static");
+    expect(TRUTH, "state", "starting");
+    assert_null(find(TRUTH "/iommu"));
+}
+
+static void test_dynamic(void **state)
+{
+    struct vr_record rec;
+    struct vr_err err;
+
+    (void)state;
+    fill(&rec, VR_MODE_DYNAMIC);
+    rec.devs[1] = rec.devs[0];
+    strcpy(rec.devs[1].cfg.id, "disk1");
+    rec.devs[1].cfg.map_threshold = 64 << 10;
+    rec.ndevs = 2;
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, &err), 0);
+    expect_all_perms();
+    expect(BACKEND, "mode", "dynamic");
+    expect(BACKEND, "window/0/kind", "dynamic");
+    expect(BACKEND, "window/0/base", "0x1000000000");
+    expect(BACKEND, "map-threshold", "never");
+    expect(GUEST, "iova-base", "0x1000000000");
+    expect(GUEST, "iova-size", "0x800000");
+    expect(GUEST, "iommu", "0x2000200");
+    expect(GUEST, "endpoint", "0");
+    assert_null(find(GUEST "/pool-base"));
+    expect(TRUTH, "window/0/kind", "dynamic");
+    expect(TRUTH, "iommu/mmio", "0x2000200");
+    expect(TRUTH, "iommu/irq", "34");
+    expect(TRUTH, "iommu/endpoint", "0");
+    expect(TRUTH, "map-threshold", "never");
+    expect(TRUTH, "revoke-timeout", "750");
+    /* an endpoint's number is the device's place in the list */
+    assert_int_equal(vr_store_publish(&store, &rec, 1, 78, 13, &err), 0);
+    expect("/libxl/5/virtio_restricted/disk1", "iommu/endpoint", "1");
+    expect("/local/domain/3/backend/virtio_restricted/5/disk1", "map-threshold",
+           "64K");
+    expect(BACKEND, "ctrl-gref", "77");
+}
+
+/* Folders that a driver domain made beforehand become the toolstack's. */
+static void test_prepared_by_b(void **state)
+{
+    struct vr_record rec;
+    struct vr_err err;
+
+    (void)state;
+    put("/local/domain/3/backend", "", B);
+    put("/local/domain/3/backend/virtio_restricted", "", B);
+    put("/local/domain/3/backend/virtio_restricted/5", "", B);
+    put(BACKEND, "", B);
+    put(BACKEND "/state", "4", B);
+    put(BACKEND "/window/0/gref", "8", B);
+    put(BACKEND "/mine", "", B);
+    put(TRUTH "/window", "", B);
+    fill(&rec, VR_MODE_DYNAMIC);
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, &err), 0);
+    expect_all_perms();
+    expect(BACKEND, "state", "1");
+    expect(BACKEND, "window/0/gref", "16384");
+    assert_null(find(BACKEND "/mine"));
+}
+
+static void test_state_and_counters(void **state)
+{
+    struct vr_stats_dev s = {.kicks = 7};
+    struct vr_record rec;
+
+    (void)state;
+    fill(&rec, VR_MODE_STATIC);
+    /* a guest that is gone does not come back as a folder */
+    vr_store_state(&store, &rec, 0, "failed", "why");
+    vr_store_counters(&store, &rec, 0, &s);
+    assert_null(find(TRUTH));
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, NULL), 0);
+    store.perm_calls = 0;
+    vr_store_state(&store, &rec, 0, "failed", "a\nb");
+    vr_store_counters(&store, &rec, 0, &s);
+    assert_int_equal(store.perm_calls, 0);
+    expect(TRUTH, "state", "failed");
+    expect(TRUTH, "error", "a?b");
+    expect(TRUTH, "counters/kicks", "7");
+    expect_all_perms();
+}
+
+static void test_kill(void **state)
+{
+    struct vr_record rec;
+
+    (void)state;
+    fill(&rec, VR_MODE_DYNAMIC);
+    assert_int_equal(vr_store_kill(&store, &rec, 0), -ENOENT);
+    assert_null(find(BACKEND));
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, NULL), 0);
+    assert_int_equal(vr_store_kill(&store, &rec, 0), 0);
+    expect(BACKEND, "kill", "1");
+    store.conflicts = 3;
+    assert_int_equal(vr_store_kill(&store, &rec, 0), 0);
+    assert_int_equal(store.conflicts, 0);
+    expect_all_perms();
+    vr_store_withdraw(&store, &rec, false);
+    assert_null(find(BACKEND));
+    assert_null(find("/local/domain/3/backend/virtio_restricted/5"));
+    assert_non_null(find(TRUTH));
+    assert_int_equal(vr_store_kill(&store, &rec, 0), -ENOENT);
+    assert_null(find("/local/domain/3/backend/virtio_restricted/5"));
+    vr_store_withdraw(&store, &rec, true);
+    assert_null(find(TRUTH));
+    assert_null(find(GUEST));
+}
+
+static void test_conflicts(void **state)
+{
+    struct vr_record rec;
+    struct vr_err err;
+
+    (void)state;
+    fill(&rec, VR_MODE_STATIC);
+    store.conflicts = 5;
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, &err), 0);
+    expect_all_perms();
+    store.conflicts = 1000;
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, &err), -EAGAIN);
+    assert_non_null(strstr(err.text, "disk0"));
+}
+
+static void test_domain_gone(void **state)
+{
+    struct vr_record rec;
+    struct vr_err err;
+
+    (void)state;
+    fill(&rec, VR_MODE_STATIC);
+    xs_rm(&store, 0, "/local/domain/3");
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "/local/domain/3"));
+    assert_null(find(BACKEND));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_static, setup),
+        cmocka_unit_test_setup(test_dynamic, setup),
+        cmocka_unit_test_setup(test_prepared_by_b, setup),
+        cmocka_unit_test_setup(test_state_and_counters, setup),
+        cmocka_unit_test_setup(test_kill, setup),
+        cmocka_unit_test_setup(test_conflicts, setup),
+        cmocka_unit_test_setup(test_domain_gone, setup),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

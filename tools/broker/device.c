@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One device, seen from the worker: the register model asks for events and
+ * interrupts, the backend writes to the control page. None of this blocks.
+ */
+#include <errno.h>
+
+#include "iommu.h"
+
+/* How often a backend that is not there yet (or again) is looked for; it may
+ * come without an event, when the broker was not listening. */
+#define SEEK_MS 200
+/* A backend in use is asked so often whether it is there (a driver domain that
+ * was paused or has panicked causes no event on Arm), and has so long to
+ * answer before the operator hears of it. */
+#define PING_MS   5000
+#define SILENT_MS 4000
+/* So many events about nothing in a period, then silence for a period. */
+#define IDLE_EVENTS 64
+#define THROTTLE_MS 10
+/* At most so often does the supervisor hear of one device. */
+#define TELL_MS 1000
+
+static bool dynamic(const struct device *d)
+{
+    return d->w->rec->devs[d->index].cfg.mode == VR_MODE_DYNAMIC;
+}
+
+static void notify_backend(struct device *d)
+{
+    d->stats->kick_events++;
+    /* Nobody at the other end: Xen drops it, which is what we want. */
+    xenevtchn_notify(d->w->xce, d->port);
+}
+
+/* ---- what the register model asks for ---- */
+
+static void on_notify(void *ctx, unsigned int queue)
+{
+    struct device *d = ctx;
+
+    if (vr_ctrl_post(&d->page->kick, UINT64_C(1) << queue))
+        notify_backend(d);
+}
+
+static void on_publish(void *ctx, const struct vr_ctrl_request *req)
+{
+    struct device *d = ctx;
+
+    d->generation = vr_ctrl_publish(d->page, req);
+    d->acked = false;
+    notify_backend(d);
+}
+
+static void on_irq(void *ctx, bool level)
+{
+    struct device *d = ctx;
+
+    worker_irq(d->w, d->irq, level, d->w->rec->devs[d->index].cfg.id);
+}
+
+const struct vr_mmio_ops device_ops = {
+    .notify = on_notify,
+    .publish = on_publish,
+    .irq = on_irq,
+};
+
+/* ---- backends ---- */
+
+/* Is the port to be heard? See the comment in worker.c. */
+void device_rearm(struct device *d)
+{
+    /* First of all, or a guest that acknowledges nothing keeps us awake. */
+    if (d->quiet_until <= d->w->now)
+        d->quiet_until = 0;
+    if (!d->masked || d->gone || d->quiet_until)
+        return;
+    if (vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED && !vr_mmio_unquiet(&d->mmio))
+        return;
+    d->masked = false;
+    worker_unmask(d->w, d->port);
+}
+
+/*
+ * Used buffers. What is posted while the guest has an interrupt to
+ * acknowledge stays in the page until it has: no driver, in whichever order it
+ * handles and acknowledges, loses it.
+ */
+static bool collect(struct device *d)
+{
+    uint64_t queues;
+
+    if (vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED)
+        return false;
+    queues = vr_ctrl_collect(&d->page->intr);
+    if (!(queues & vr_mmio_queues(&d->mmio)))
+        return false;
+    vr_mmio_interrupt(&d->mmio);
+    return true;
+}
+
+static bool take_ack(struct device *d)
+{
+    if (d->acked || !d->generation || !vr_ctrl_acked(d->page, d->generation))
+        return false;
+    d->acked = true;
+    vr_mmio_quiesced(&d->mmio);
+    vcpu_release(d);
+    return true;
+}
+
+void device_tell(struct device *d, enum vr_msg_type type)
+{
+    struct vr_msg msg = {.type = type, .dev = d->index};
+
+    broker_msg_send(d->w->sock, &msg);
+}
+
+/* The backend has come back: what was kicked meanwhile may have been lost. */
+static void kick_all(struct device *d)
+{
+    uint32_t queues = vr_mmio_queues(&d->mmio);
+
+    if (!queues)
+        return;
+    vr_ctrl_post(&d->page->kick, queues);
+    notify_backend(d);
+}
+
+static bool take_description(struct device *d)
+{
+    struct vr_ctrl_device dev;
+    int rc = vr_ctrl_take_device(d->page, &dev);
+
+    if (rc == -EAGAIN) {
+        d->seek = true;
+        return false;
+    }
+    if (rc) {
+        if (!d->invalid) {
+            d->invalid = true;
+            device_tell(d, VR_MSG_INVALID);
+        }
+        vr_mmio_fail(&d->mmio, VR_FAIL_BACKEND);
+        vcpu_release(d);
+        return true;
+    }
+    d->invalid = false;
+    d->described = dev.config_generation;
+    vr_mmio_set_device(&d->mmio, dev.features, dev.config, dev.config_len);
+    if (d->backend != VR_CTRL_BACKEND_READY) {
+        d->backend = VR_CTRL_BACKEND_READY;
+        if (d->connected)
+            kick_all(d);
+    }
+    if (!d->connected) {
+        d->connected = true;
+        device_tell(d, VR_MSG_CONNECTED);
+    }
+    return true;
+}
+
+static bool take_status(struct device *d)
+{
+    uint32_t status = __atomic_load_n(&d->page->status, __ATOMIC_ACQUIRE);
+    uint32_t version =
+        __atomic_load_n(&d->page->dev.config_generation, __ATOMIC_ACQUIRE);
+    bool change = status != d->backend;
+
+    d->seek = status != VR_CTRL_BACKEND_READY;
+    d->stats->backend = status;
+    if (status == VR_CTRL_BACKEND_READY) {
+        if (change || version != d->described)
+            return take_description(d);
+        return false;
+    }
+    if (!change)
+        return false;
+    d->backend = status;
+    if (status == VR_CTRL_BACKEND_FAILED) {
+        vr_mmio_fail(&d->mmio, VR_FAIL_BACKEND);
+        vcpu_release(d);
+    }
+    /* Absent: the guest's requests wait for a new backend process. */
+    return true;
+}
+
+/* Looks at all that the backend may have written. */
+void device_look(struct device *d)
+{
+    if (d->gone)
+        return;
+    take_status(d);
+    take_ack(d);
+    collect(d);
+}
+
+/* Returns whether it was about something. */
+bool device_event(struct device *d)
+{
+    bool useful;
+
+    d->stats->intr_events++;
+    d->masked = true;
+    if (d->gone)
+        return false;
+    useful = collect(d);
+    useful |= take_ack(d);
+    if (dynamic(d))
+        iommu_backend_fault(d->w->iommu, d);
+    /* The backend decides how often its state changes: counts as idle. */
+    take_status(d);
+    if (!useful && !d->excused) {
+        if (d->w->now - d->period >= THROTTLE_MS) {
+            d->period = d->w->now;
+            d->idle_events = 0;
+        }
+        if (++d->idle_events > IDLE_EVENTS)
+            d->quiet_until = d->w->now + THROTTLE_MS;
+    }
+    d->excused = false;
+    return useful;
+}
+
+/* Has this backend news that matter now? A throttled one has to wait. */
+bool device_has_news(const struct device *d)
+{
+    uint64_t intr = __atomic_load_n(&d->page->intr, __ATOMIC_RELAXED);
+
+    if (d->gone || d->quiet_until)
+        return false;
+    if (intr & vr_mmio_queues(&d->mmio) &&
+        !(vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED))
+        return true;
+    return d->generation && !d->acked && vr_ctrl_acked(d->page, d->generation);
+}
+
+void device_serve_news(struct device *d)
+{
+    take_ack(d);
+    collect(d);
+    d->excused = true;
+}
+
+/* ---- time ---- */
+
+static bool in_use(const struct device *d)
+{
+    return d->connected && !d->gone && vr_mmio_queues(&d->mmio);
+}
+
+static void ping(struct device *d)
+{
+    bool pending =
+        __atomic_load_n(&d->page->kick, __ATOMIC_RELAXED) & VR_CTRL_PING;
+
+    d->ping_due = 0;
+    if (!in_use(d)) {
+        d->stats->silent = 0;
+    } else if (pending) {
+        d->stats->silent = d->w->now - d->ping_at >= SILENT_MS;
+        d->ping_due =
+            d->stats->silent ? d->w->now + PING_MS : d->ping_at + SILENT_MS;
+    } else {
+        d->stats->silent = 0;
+        if (!d->ping_at || d->w->now - d->ping_at >= PING_MS) {
+            d->ping_at = d->w->now;
+            if (vr_ctrl_post(&d->page->kick, VR_CTRL_PING))
+                notify_backend(d);
+        }
+        d->ping_due = d->ping_at + PING_MS;
+    }
+}
+
+static void tell_failure(struct device *d)
+{
+    enum vr_fail fail = vr_stats_why(d->stats);
+
+    if (fail == d->told || d->w->now - d->told_at < TELL_MS)
+        return;
+    d->told = fail;
+    d->told_at = d->w->now;
+    device_tell(d, VR_MSG_CHANGED);
+}
+
+void device_timers(struct device *d, bool count)
+{
+    const int64_t now = d->w->now;
+
+    if (d->seek || (d->hold_until && d->hold_until <= now))
+        device_look(d);
+    if (d->hold_until && d->hold_until <= now) {
+        vr_mmio_timeout(&d->mmio);
+        vcpu_release(d);
+    }
+    if (d->quiet_until && d->quiet_until <= now)
+        device_look(d);
+    if (count)
+        vr_ctrl_take_counters(d->page, &d->stats->b);
+    ping(d);
+    tell_failure(d);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return !b || (a && a < b) ? a : b;
+}
+
+int64_t device_next(const struct device *d)
+{
+    int64_t next = earlier(d->hold_until, d->quiet_until);
+
+    if (d->seek && !d->gone)
+        next = earlier(next, d->w->now + SEEK_MS);
+    return earlier(next, d->ping_due);
+}
+
+void device_gone(struct device *d)
+{
+    d->gone = true;
+    d->seek = false;
+    d->quiet_until = 0;
+    vr_mmio_fail(&d->mmio, VR_FAIL_GONE);
+    d->told = VR_FAIL_GONE;
+    vcpu_release(d);
+}

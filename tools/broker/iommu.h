@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The guest's virtio-iommu, served by the worker itself: its queues lie in
+ * ordinary guest memory (gmem.h), its page table is the part of the guest's
+ * grant table that belongs to the windows of the dynamic devices.
+ *
+ * A request that takes memory away is answered when the hypervisor shows that
+ * nobody has that memory any more, and not before. Until then the vCPU that
+ * asked waits; meanwhile a backend in the way is asked to stop, then killed,
+ * then its domain destroyed (docs/revocation.md).
+ */
+#ifndef VR_BROKER_IOMMU_H
+#define VR_BROKER_IOMMU_H
+
+#include "worker.h"
+
+#include "gmem.h"
+#include "maps.h"
+#include "viommu.h"
+#include "virtq.h"
+#include "xen/gtable.h"
+
+/* How far the removal of a backend in the way has come. */
+enum iommu_step {
+    STEP_NONE,    /* nothing is in the way */
+    STEP_WAIT,    /* a copy under way ends by itself */
+    STEP_STOP,    /* its device was stopped */
+    STEP_KILL,    /* its process is being killed */
+    STEP_DESTROY, /* its domain is being destroyed */
+};
+
+struct iommu_ep {
+    enum iommu_step step;
+    int64_t since;       /* when that step was taken */
+    bool busy;           /* at the last look memory was in use */
+    bool now;            /* ... that is wanted back at once */
+    uint64_t fault_seen; /* the backend's count, as reported to the guest */
+    int64_t fault_period;
+    unsigned int faults; /* events sent in this period */
+};
+
+struct iommu {
+    struct worker *w;
+    struct vr_mmio mmio;
+    struct vr_viommu v;
+    struct vr_gtable gt;
+    struct vr_maps *maps;
+    struct gmem mem;
+    struct vr_window ram;
+    uint8_t table[16 * VR_INDIRECT_MAX]; /* copy of an indirect one */
+    void *book;                          /* memory of v */
+    uint32_t irq;
+    struct vr_stats_iommu *stats;
+
+    struct vr_vq q[VR_VIOMMU_NQUEUES];
+    uint32_t epoch[VR_VIOMMU_NQUEUES]; /* of the rings in use; 0: none */
+    struct vr_ctrl_request req;        /* what the driver has set up */
+    bool changed;                      /* ... and we have not followed yet */
+    bool kicked;
+    bool resetting; /* all is being taken back */
+
+    /* The request that waits for memory to be let go of. */
+    bool pending;
+    struct vr_chain chain;
+    uint8_t in[VR_VIOMMU_IN_MAX];
+    size_t in_len;
+
+    int64_t wait_since; /* 0: nothing waits */
+    int64_t flush_at;   /* 0: no page of the guest's is kept */
+    struct iommu_ep ep[VR_MAX_DEVICES];
+};
+
+/**
+ * iommu_start() - before the sandbox: maps what is needed.
+ * @fm: stays open, to be restricted to the guest.
+ * Returns the device in @out (allocated, for the process's life), 0 or -errno.
+ */
+int iommu_start(struct worker *w, xenforeignmemory_handle *fm,
+                struct iommu **out, struct vr_err *err);
+
+/**
+ * iommu_work() - after an access to its registers: follows what the driver
+ * wants, and processes requests.
+ */
+void iommu_work(struct iommu *io);
+
+/** iommu_waiting() - does a vCPU that has just made an access have to wait? */
+bool iommu_waiting(const struct iommu *io);
+
+/** iommu_timers() - what is due. */
+void iommu_timers(struct iommu *io);
+
+/** iommu_next() - when iommu_timers() has something to do; 0: never. */
+int64_t iommu_next(const struct iommu *io);
+
+/**
+ * iommu_backend_fault() - device @d's backend has counted an access that was
+ * refused: the guest hears of it. The backend's word: only the endpoint is
+ * certain.
+ */
+void iommu_backend_fault(struct iommu *io, const struct device *d);
+
+#endif /* VR_BROKER_IOMMU_H */

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The worker, as its supervisor sees it: a process not to be trusted. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor.h"
+
+/* A worker that its guest has taken over may send messages as fast as it
+ * likes: so often do we look at a device. */
+#define CHANGED_MS 500
+#define KILL_MS    500
+
+void process_reap(struct super *s, int options)
+{
+    int status;
+    pid_t pid;
+
+    if (!s->worker)
+        return;
+    do {
+        pid = waitpid(s->worker, &status, options);
+    } while (pid < 0 && errno == EINTR);
+    if (pid != s->worker)
+        return;
+    if (WIFSIGNALED(status))
+        broker_log("worker %d killed by signal %d", (int)pid, WTERMSIG(status));
+    else
+        broker_log("worker %d ended with status %d", (int)pid,
+                   WEXITSTATUS(status));
+    s->worker = 0;
+}
+
+void process_stop(struct super *s)
+{
+    if (s->worker)
+        kill(s->worker, SIGKILL);
+    process_reap(s, 0);
+    if (s->sock >= 0)
+        close(s->sock);
+    s->sock = -1;
+}
+
+int process_start(struct super *s, struct vr_err *err)
+{
+    int pair[2];
+    pid_t pid;
+
+    if (mkdir(VR_EMPTY_DIR, 0755) && errno != EEXIST) {
+        vr_err_set(err, "broker: cannot make %s: %s", VR_EMPTY_DIR,
+                   strerror(errno));
+        return -errno;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+        vr_err_set(err, "broker: socketpair: %s", strerror(errno));
+        return -errno;
+    }
+    pid = fork();
+    if (pid < 0) {
+        vr_err_set(err, "broker: fork: %s", strerror(errno));
+        close(pair[0]);
+        close(pair[1]);
+        return -errno;
+    }
+    if (!pid) {
+        sigset_t none;
+
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        close(s->sig);
+        close(s->link);
+        close(pair[0]);
+        worker_run(&s->rec, s->stats, pair[1]);
+    }
+    close(pair[1]);
+    s->sock = pair[0];
+    s->worker = pid;
+    return 0;
+}
+
+/* Without its worker the guest hangs at its next access to a device. */
+static void worker_lost(struct super *s)
+{
+    unsigned int i;
+
+    process_reap(s, WNOHANG);
+    close(s->sock);
+    s->sock = -1;
+    if (s->step == STEP_STARTING) {
+        super_refuse(s,
+                     "the broker's worker ended unexpectedly; see its log in "
+                     "/var/log/xen");
+        return;
+    }
+    if (!s->published) /* nor is xenstore open, perhaps */
+        return;
+    broker_log("the worker is gone: the guest's devices are dead, destroy it");
+    for (i = 0; i < s->rec.ndevs; i++)
+        vr_store_state(s->xs, &s->rec, i, "failed",
+                       "the broker's worker died: destroy the guest and "
+                       "create it again; see /var/log/xen/vr-broker-*.log");
+}
+
+static void worker_serving(struct super *s)
+{
+    struct vr_err err;
+    unsigned int i;
+
+    if (s->step != STEP_STARTING || s->published)
+        return;
+    for (i = 0; i < s->rec.ndevs; i++) {
+        if (!s->dev[i].has_page) {
+            super_refuse(s, "the broker's worker has forgotten a device");
+            return;
+        }
+    }
+    if (backends_publish(s, &err)) {
+        super_refuse(s, err.text);
+        return;
+    }
+    backends_check(s);
+}
+
+/* ---- a backend that holds on ---- */
+
+/*
+ * The worker cannot get back memory that the guest has taken away. It may be
+ * lying in its guest's interest, or be lied to: the table that shows what is
+ * in use is the guest's own memory. So all that a guest can bring about here
+ * is the end of what serves nobody else: its device's process, and a driver
+ * domain that was created for it. One that others share is the operator's to
+ * judge; until then that guest waits.
+ */
+static void kill_backend(struct super *s, unsigned int i)
+{
+    int64_t now = broker_now_ms();
+
+    if (now - s->dev[i].killed_at < KILL_MS || s->dev[i].gone)
+        return;
+    s->dev[i].killed_at = now;
+    broker_log("device %s: its backend keeps memory that the guest has taken "
+               "away: having its process killed",
+               dev_id(s, i));
+    vr_store_kill(s->xs, &s->rec, i);
+}
+
+static void destroy_backend(struct super *s, unsigned int i)
+{
+    const struct vr_record_driver *drv = dev_driver(s, i);
+    struct vr_err err;
+
+    /* First the gentler way, whatever the worker says. */
+    if (!s->dev[i].killed_at || s->dev[i].gone ||
+        broker_now_ms() - s->dev[i].killed_at < KILL_MS)
+        return;
+    vr_err_set(&err,
+               "driver domain %s (%" PRIu32 ") keeps memory that the guest has "
+               "taken away, and does not end its process%s",
+               drv->name, drv->domid,
+               drv->owned ? ": it is destroyed"
+                          : ": the guest waits for it; destroy one of them");
+    broker_log("device %s: %s", dev_id(s, i), err.text);
+    vr_store_state(s->xs, &s->rec, i, "failed", err.text);
+    if (!drv->owned)
+        return;
+    if (xc_domain_destroy(s->xch, drv->domid))
+        broker_log("domain %" PRIu32 ": cannot destroy it: %s", drv->domid,
+                   strerror(errno));
+    domains_check(s);
+}
+
+static void worker_message(struct super *s, const struct vr_msg *msg)
+{
+    char text[sizeof(msg->text)];
+    struct vr_err err;
+    struct sdev *d;
+    int64_t now;
+
+    switch (msg->type) {
+    case VR_MSG_SERVING:
+        worker_serving(s);
+        return;
+    case VR_MSG_ERROR:
+        vr_xs_sanitise(text, sizeof(text), msg->text, strlen(msg->text));
+        if (s->step == STEP_STARTING)
+            super_refuse(s, text);
+        else
+            broker_log("worker: %s", text);
+        return;
+    }
+    if (msg->dev >= s->rec.ndevs)
+        return;
+    d = &s->dev[msg->dev];
+    switch (msg->type) {
+    case VR_MSG_DEVICE:
+        /* From the time before it dropped its privileges, and only then. */
+        if (s->step != STEP_STARTING || s->published)
+            return;
+        d->has_page = true;
+        d->gref = msg->gref;
+        d->port = msg->port;
+        return;
+    case VR_MSG_CONNECTED:
+        if (d->connected)
+            return;
+        d->connected = true;
+        if (s->step == STEP_STARTING)
+            backends_complete(s);
+        return;
+    case VR_MSG_INVALID:
+        vr_err_set(&err,
+                   "device %s: driver domain %s describes a device that "
+                   "cannot be: use a vr-backend of this version in it",
+                   dev_id(s, msg->dev), dev_driver(s, msg->dev)->name);
+        if (s->step == STEP_STARTING)
+            super_refuse(s, err.text);
+        else
+            broker_log("%s", err.text);
+        return;
+    case VR_MSG_KILL:
+        if (s->published)
+            kill_backend(s, msg->dev);
+        return;
+    case VR_MSG_DESTROY:
+        if (s->published)
+            destroy_backend(s, msg->dev);
+        return;
+    case VR_MSG_CHANGED:
+        now = broker_now_ms();
+        if (now - d->changed_at < CHANGED_MS) /* the next tick's */
+            return;
+        d->changed_at = now;
+        backends_stats(s, msg->dev);
+        return;
+    }
+}
+
+void process_messages(struct super *s)
+{
+    struct vr_msg msg;
+    unsigned int n;
+    int rc;
+
+    /* Bounded: a worker that chatters must not keep us from the rest. */
+    for (n = 0; n < 64 && s->sock >= 0 && !s->done; n++) {
+        rc = broker_msg_recv(s->sock, &msg);
+        if (rc == -EAGAIN)
+            return;
+        if (rc == -EPROTO)
+            continue;
+        if (rc) {
+            worker_lost(s);
+            return;
+        }
+        worker_message(s, &msg);
+    }
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The supervisor's parts, and who calls whom:
+ *
+ *   supervisor.c  the steps of a guest's life, the plug-in's messages, the
+ *                 loop; calls the others
+ *   process.c     the worker: its process and its messages
+ *   domains.c     do the guest and its driver domains still live?
+ *   backends.c    what backends say in xenstore; what operators see there
+ */
+#ifndef VR_BROKER_SUPERVISOR_H
+#define VR_BROKER_SUPERVISOR_H
+
+#include "broker.h"
+#include "xen/compat.h"
+#include "xen/store.h"
+
+enum step {
+    STEP_IDLE,     /* nothing is known yet */
+    STEP_PREPARED, /* after 'P' */
+    STEP_STARTING, /* after 'S': the plug-in waits for an answer */
+    STEP_FAILED,   /* 'E' was said: the plug-in decides */
+    STEP_READY,    /* 'O' was said: waiting for 'C' */
+    STEP_RUNNING,  /* after 'C' */
+};
+
+struct sdev {
+    bool has_page; /* gref and port are known */
+    uint32_t gref, port;
+    bool connected; /* the worker has found a valid description */
+    bool gone;      /* the driver domain is */
+    enum vr_xbstate backend;
+    enum vr_fail shown;
+    struct vr_stats_dev last; /* as published */
+    int64_t changed_at;       /* when the worker was last listened to */
+    int64_t killed_at;        /* when its backend was to be killed; 0: never */
+};
+
+struct super {
+    const char *uuid;
+    enum step step;
+    int link, sig, sock;
+    pid_t worker; /* 0: none */
+    struct vr_record rec;
+    struct vr_stats *stats;
+    struct xs_handle *xs;
+    xc_interface *xch;
+    bool published;
+    int64_t deadline; /* STEP_STARTING */
+    int64_t tick;
+    bool look; /* at the backends' nodes, not before look_at */
+    int64_t look_at;
+    struct sdev dev[VR_MAX_DEVICES];
+    /* Set when the program is to end. */
+    bool done;
+    int status;
+};
+
+static inline const char *dev_id(const struct super *s, unsigned int i)
+{
+    return s->rec.devs[i].cfg.id;
+}
+
+static inline const struct vr_record_driver *dev_driver(const struct super *s,
+                                                        unsigned int i)
+{
+    return &s->rec.drivers[s->rec.devs[i].driver];
+}
+
+/* ---- supervisor.c ---- */
+
+/** super_refuse() - tell the plug-in why the guest cannot start. */
+void super_refuse(struct super *s, const char *text);
+
+/** super_cleanup() - become `vrctl cleanup`. @abort: xl was not done yet. */
+void super_cleanup(struct super *s, bool abort);
+
+/* ---- process.c ---- */
+
+/** process_start() - fork the worker. Returns 0 or -errno with @err. */
+int process_start(struct super *s, struct vr_err *err);
+
+/** process_stop() - kill it, if it is there, and wait for its end. */
+void process_stop(struct super *s);
+
+/** process_reap() - it may have ended. @options: of waitpid(). */
+void process_reap(struct super *s, int options);
+
+/** process_messages() - what it says. */
+void process_messages(struct super *s);
+
+/* ---- domains.c ---- */
+
+/** domains_check() - act upon the end of the guest or of a driver domain. */
+void domains_check(struct super *s);
+
+/* ---- backends.c ---- */
+
+/** backends_publish() - write the nodes of all devices and watch them. */
+int backends_publish(struct super *s, struct vr_err *err);
+
+/** backends_check() - have their states changed? */
+void backends_check(struct super *s);
+
+/** backends_complete() - once all are connected, tell the plug-in. */
+void backends_complete(struct super *s);
+
+/** backends_timeout() - say whose answer is missing. */
+void backends_timeout(struct super *s);
+
+/** backends_stats() - publish device @i's counters and failures. */
+void backends_stats(struct super *s, unsigned int i);
+
+#endif /* VR_BROKER_SUPERVISOR_H */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How large a dynamic device's window must be for what its driver may have in
+ * flight, and the reverse: how large one segment may be in a given window. The
+ * plug-in refuses by it, the backend tells its driver by it. Pure arithmetic.
+ *
+ * A guest whose driver finds no room for a request while nothing else is under
+ * way tries again for ever, without a word. So everything that the queues can
+ * hold has to fit at once:
+ *
+ *   per queue: (queue_size - 2) segments of 2 * size_max,
+ *              3 pages for header and status of at least one request (the
+ *              header may lie across a page boundary),
+ *              the rings
+ *
+ * Twice size_max, because a segment that does not begin at a page boundary
+ * touches one page more, and Linux's allocator gives out addresses in powers
+ * of two. The rings are counted as Linux lays them out with the largest pages
+ * that the guest's kernel can have: none takes segments smaller than its pages.
+ */
+#ifndef VR_BOUNDS_H
+#define VR_BOUNDS_H
+
+#include "vr.h"
+
+/* The longest segment offered, however large the window. */
+#define VR_SIZE_MAX_LIMIT (UINT32_C(1) << 20)
+
+/**
+ * vr_size_max() - the longest segment that a request may have.
+ * @aperture: bytes of the window.
+ * @queues, @queue_size: as configured.
+ *
+ * Returns a power of two from VR_PAGE_SIZE to VR_SIZE_MAX_LIMIT; 0 when the
+ * window is too small for the queues, or there cannot be such queues.
+ */
+uint32_t vr_size_max(uint64_t aperture, unsigned int queues,
+                     unsigned int queue_size);
+
+/**
+ * vr_aperture_min() - the smallest window with which vr_size_max() is not 0.
+ * Returns whole pages, in bytes; UINT64_MAX when there cannot be such queues.
+ */
+uint64_t vr_aperture_min(unsigned int queues, unsigned int queue_size);
+
+#endif /* VR_BOUNDS_H */
