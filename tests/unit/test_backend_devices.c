@@ -66,17 +66,21 @@ static void fire(const char *path)
     eventfd_write(event_fd, 1);
 }
 
-static void put(const char *path, const char *value)
+static void set(const char *path, const char *value)
 {
-    struct node *n;
+    struct node *n = find(path);
 
-    pthread_mutex_lock(&s->lock);
-    n = find(path);
     if (!n)
         n = find("");
     snprintf(n->path, sizeof(n->path), "%s", path);
     snprintf(n->value, sizeof(n->value), "%s", value);
     fire(path);
+}
+
+static void put(const char *path, const char *value)
+{
+    pthread_mutex_lock(&s->lock);
+    set(path, value);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -246,6 +250,7 @@ static int64_t now_ms(void)
     return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
 }
 
+/* As one transaction: the folder, and all that is in it. */
 static void publish(void)
 {
     struct vr_xs_dev dev = {
@@ -261,16 +266,20 @@ static void publish(void)
     unsigned int i, n;
 
     dev.cfg.type = VR_TYPE_BLOCK;
-    dev.cfg.mode = VR_MODE_STATIC;
+    dev.cfg.mode = VR_MODE_DYNAMIC;
     strcpy(dev.cfg.id, "disk0");
     strcpy(dev.cfg.target, "/dev/null");
     dev.cfg.queues = 1;
     dev.cfg.queue_size = 128;
+    dev.cfg.map_threshold = VR_NEVER_MAP;
     n = vr_xs_dev_format(&dev, kv);
+    pthread_mutex_lock(&s->lock);
+    set(DEV, "");
     for (i = 0; i < n; i++) {
         snprintf(path, sizeof(path), DEV "/%s", kv[i].key);
-        put(path, kv[i].value);
+        set(path, kv[i].value);
     }
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* Waits for worker number @n; returns the milliseconds it took. */
@@ -331,7 +340,7 @@ static int teardown(void **state)
     /* A worker that hangs would be waited for. */
     s->hang = false;
     if (s->worker && !kill(s->worker, 0))
-        put(DEV "/kill", "999");
+        put(DEV "/" VR_XS_KILL, "999");
     quiet();
     kill(main_pid, SIGTERM);
     assert_int_equal(waitpid(main_pid, &status, 0), main_pid);
@@ -349,7 +358,7 @@ static void kills(void **state)
 
     (void)state;
     s->hang = true;
-    put(DEV "/kill", "7"); /* meant for others */
+    put(DEV "/" VR_XS_KILL, "7"); /* meant for others */
     publish();
     await_start(1);
     quiet();
@@ -358,7 +367,7 @@ static void kills(void **state)
         pid_t old = s->worker;
 
         snprintf(value, sizeof(value), "%u", 8 + i);
-        put(DEV "/kill", value);
+        put(DEV "/" VR_XS_KILL, value);
         took = await_start(2 + i);
         if (took > worst)
             worst = took;
@@ -379,21 +388,22 @@ static void first_kill(void **state)
     publish();
     await_start(1);
     quiet();
-    put(DEV "/kill", "1");
+    put(DEV "/" VR_XS_KILL, "1");
     assert_true(await_start(2) < SOON_MS);
 }
 
 static void no_kill(void **state)
 {
-    static const char *const path[] = {"/state", "/error", "/kill",   "/kill",
-                                       "/kill",  "/kill",  "/killer", "/x"};
+    static const char *const path[] = {
+        "/state",       "/error",       "/" VR_XS_KILL, "/" VR_XS_KILL,
+        "/" VR_XS_KILL, "/" VR_XS_KILL, "/killer",      "/x"};
     static const char *const value[] = {"4",   "x",  "3", "",
                                         "abc", "-1", "9", "1"};
     char p[64];
     size_t i;
 
     (void)state;
-    put(DEV "/kill", "3");
+    put(DEV "/" VR_XS_KILL, "3");
     publish();
     await_start(1);
     for (i = 0; i < VR_ARRAY_SIZE(path); i++) {
@@ -403,7 +413,7 @@ static void no_kill(void **state)
     put(ROOT "/6/disk0/kill", "5"); /* another guest's */
     put(ROOT "/5/disk1/kill", "5"); /* another device's */
     put("kill", "5");
-    drop(DEV "/kill");
+    drop(DEV "/" VR_XS_KILL);
     quiet();
     assert_int_equal(s->starts, 1);
     assert_int_equal(kill(s->worker, 0), 0);
@@ -420,9 +430,10 @@ static void kill_stopping(void **state)
     await_start(1);
     old = s->worker;
     put(DEV "/online", "0");
+    put(DEV, "");
     quiet();
     assert_int_equal(kill(old, 0), 0);
-    put(DEV "/kill", "1");
+    put(DEV "/" VR_XS_KILL, "1");
     await_gone(old);
     assert_int_equal(s->starts, 1);
 }

@@ -622,7 +622,7 @@ static void small_aperture(void **state)
     vr_dynmem_init(&dm, &gwin, &fake_ops, NULL);
     assert_int_equal(vr_loop_new(&loop, &cfg, &err), -EINVAL);
     assert_string_equal(err.text, "aperture of 1020K is too small for 1 "
-                                  "queues of 128: 1M is the least");
+                                  "queues of 128: 1028K is the least");
     cfg.queue_size = 2;
     assert_int_equal(vr_loop_new(&loop, &cfg, &err), -EINVAL);
     assert_non_null(strstr(err.text, "4 is the least"));

@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 
 #include "../libs/bounce.h"
+#include "../libs/bounds.h"
 #include "dynmem.h"
 #include "loop_int.h"
 
@@ -497,15 +498,14 @@ static int check_aperture(const struct vr_loop_cfg *cfg, struct vr_err *err)
                    cfg->queue_size);
         return -EINVAL;
     }
-    if (vr_blk_size_max(cfg->win->size, cfg->queues, cfg->queue_size))
+    if (vr_size_max(cfg->win->size, cfg->queues, cfg->queue_size))
         return 0;
-    vr_err_set(err,
-               "aperture of %s is too small for %u queues of %u: %s is the "
-               "least",
-               vr_format_size(cfg->win->size, have), cfg->queues,
-               cfg->queue_size,
-               vr_format_size(vr_blk_min_aperture(cfg->queues, cfg->queue_size),
-                              want));
+    vr_err_set(
+        err,
+        "aperture of %s is too small for %u queues of %u: %s is the "
+        "least",
+        vr_format_size(cfg->win->size, have), cfg->queues, cfg->queue_size,
+        vr_format_size(vr_aperture_min(cfg->queues, cfg->queue_size), want));
     return -EINVAL;
 }
 
@@ -544,8 +544,7 @@ static int remote_open(struct vr_loop *l, struct vr_err *err)
     x->mem->refused = remote_refused;
     x->mem->refused_ctx = l;
     l->remote = x;
-    l->dev.size_max =
-        vr_blk_size_max(cfg->win->size, cfg->queues, cfg->queue_size);
+    l->dev.size_max = vr_size_max(cfg->win->size, cfg->queues, cfg->queue_size);
     return 0;
 }
 
