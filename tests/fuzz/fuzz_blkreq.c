@@ -2,7 +2,8 @@
 /*
  * Block requests in arbitrary buffers: the input says how they are cut, and
  * is their content. What comes out has to lie in the capacity and in the
- * chain's own writable or readable memory.
+ * chain's own writable or readable memory, and be the same when only the head
+ * of the request is at hand.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,19 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The first bytes of the readable buffers, in memory of exactly that size. */
+static uint8_t *gather_head(const struct vr_chain *c)
+{
+    uint32_t len = vr_blk_head_len(c->read_len), at = 0, i, k;
+    uint8_t *head = malloc(len ? len : 1);
+
+    for (i = 0; at < len; i++) {
+        for (k = 0; k < c->iov[i].iov_len && at < len; k++)
+            head[at++] = ((uint8_t *)c->iov[i].iov_base)[k];
+    }
+    return head;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vr_blk_dev dev = {.capacity = CAPACITY,
@@ -21,8 +35,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .queue_size = 128,
                              .serial = "01234567890123456789"};
     static struct vr_chain chain;
-    struct vr_blk_req req;
-    uint8_t *bufs[16];
+    struct vr_blk_req req, far;
+    uint8_t *bufs[16], *head;
+    uint32_t out_len, in_len;
+    uint64_t features;
     unsigned int i, n;
     uint64_t total = 0;
 
@@ -55,7 +71,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else
             chain.write_len += len;
     }
-    if (!vr_blk_parse(&dev, dev.readonly ? 0 : ~UINT64_C(0), &chain, &req)) {
+    features = dev.readonly ? 0 : ~UINT64_C(0);
+    out_len = chain.read_len;
+    in_len = chain.write_len;
+    head = gather_head(&chain);
+    if (!vr_blk_parse(&dev, features, &chain, &req)) {
+        vr_blk_decode(&dev, features, head, out_len, in_len - 1, &far);
+        if (far.op != req.op || far.status_value != req.status_value ||
+            far.offset != req.offset || far.len != req.len ||
+            far.used_len != req.used_len || far.reply_len != req.reply_len ||
+            far.reply_len > in_len - 1)
+            abort();
         *req.status = req.status_value;
         if (req.op != VR_BLK_DONE && req.op != VR_BLK_FLUSH &&
             (req.offset > CAPACITY * 512 ||
@@ -71,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 abort();
         }
     }
+    free(head);
     for (i = 0; i < n; i++)
         free(bufs[i]);
     return 0;

@@ -3,7 +3,8 @@
  * A window full of hostile rings. The input is its content, behind a few
  * bytes that say where the rings are; while the device works, more of the
  * input is written over it. Each buffer handed out is touched, so that ASan
- * sees one that is not inside.
+ * sees one that is not inside. Some inputs make the window a remote one: its
+ * rings are maps of exactly their size, its buffers addresses.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,13 +25,96 @@ struct head {
 
 static volatile uint8_t sink;
 
-static void touch(const struct vr_chain *c)
+/* The window is remote. */
+#define F_REMOTE 0x80
+/* ... and a copy of indirect tables can be had. */
+#define F_FETCH 0x40
+
+struct area {
+    uint8_t *copy;
+    uint64_t addr, len;
+};
+
+static struct far {
+    struct vr_window win;
+    uint8_t *mem;
+    struct area area[3];
+    unsigned int mapped;
+    uint8_t *table;
+} far;
+
+static void *far_map(void *ctx, uint64_t addr, uint64_t len, bool write)
+{
+    struct far *f = ctx;
+    struct area *a;
+
+    (void)write;
+    if (f->mapped == VR_ARRAY_SIZE(f->area) || addr < BASE || !len ||
+        addr - BASE > SIZE || len > SIZE - (addr - BASE))
+        abort();
+    a = &f->area[f->mapped++];
+    a->copy = malloc(len);
+    a->addr = addr;
+    a->len = len;
+    memcpy(a->copy, f->mem + (addr - BASE), len);
+    return a->copy;
+}
+
+static void far_unmap(void *ctx, void *p, uint64_t len)
+{
+    struct far *f = ctx;
+    unsigned int i;
+
+    for (i = 0; i < VR_ARRAY_SIZE(f->area); i++) {
+        if (f->area[i].copy != p)
+            continue;
+        if (f->area[i].len != len)
+            abort();
+        free(p);
+        f->area[i].copy = NULL;
+        f->mapped--;
+        return;
+    }
+    abort();
+}
+
+static const void *far_fetch(void *ctx, uint64_t addr, uint64_t len)
+{
+    struct far *f = ctx;
+
+    if (addr < BASE || addr - BASE > SIZE || len > SIZE - (addr - BASE) ||
+        len > 16 * VR_INDIRECT_MAX)
+        abort();
+    free(f->table);
+    f->table = malloc(len);
+    memcpy(f->table, f->mem + (addr - BASE), len);
+    return f->table;
+}
+
+static void make_far(const struct vr_window *win, bool fetch)
+{
+    memset(&far, 0, sizeof(far));
+    far.mem = win->va;
+    far.win.base = win->base;
+    far.win.size = win->size;
+    far.win.map = far_map;
+    far.win.unmap = far_unmap;
+    far.win.fetch = fetch ? far_fetch : NULL;
+    far.win.ctx = &far;
+}
+
+static void touch(const struct vr_chain *c, bool remote)
 {
     unsigned int i, n = c->nread + c->nwrite;
 
     if (n > VR_CHAIN_MAX)
         abort();
-    for (i = 0; i < n; i++) {
+    for (i = 0; remote && i < n; i++) {
+        if (!vr_window_has(&far.win, c->buf[i].addr, c->buf[i].len) ||
+            !c->buf[i].len)
+            abort();
+    }
+    for (i = 0; !remote && i < n; i++) {
         uint8_t *p = c->iov[i].iov_base;
 
         sink = p[0] + p[c->iov[i].iov_len - 1];
@@ -40,12 +124,13 @@ static void touch(const struct vr_chain *c)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vr_ctrl_resume log = {.epoch = 1};
-    struct vr_window win = {.base = BASE, .size = SIZE};
+    struct vr_window win = {.base = BASE, .size = SIZE}, *w = &win;
     struct vr_ctrl_queue cfg = {.epoch = 1};
     static struct vr_chain chain;
     unsigned int i, n;
     struct vr_vq vq;
     struct head h;
+    bool remote;
 
     if (size < sizeof(h))
         return 0;
@@ -57,33 +142,47 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     n = size < SIZE ? size : SIZE;
     memcpy(win.va, data, n);
 
+    remote = h.shift & F_REMOTE;
+    if (remote) {
+        make_far(&win, h.shift & F_FETCH);
+        w = &far.win;
+    }
     cfg.desc = BASE + h.desc;
     cfg.driver = BASE + h.driver;
     cfg.device = BASE + h.device;
-    cfg.size = 1u << (h.shift % 10);
+    cfg.size = 1u << ((h.shift & 0x3f) % 10);
     log.last_avail = h.last_avail;
     log.used_idx = h.used_idx;
     log.inflight[0] = h.inflight;
     vr_vq_init(&vq);
-    if (!vr_vq_start(&vq, &win, &cfg, (uint64_t)h.features << 24,
+    if (!vr_vq_start(&vq, w, &cfg, (uint64_t)h.features << 24,
                      h.features & 1 ? &log : NULL)) {
         while (vr_vq_pop_resumed(&vq, &chain) > 0) {
-            touch(&chain);
+            touch(&chain, remote);
             vr_vq_push(&vq, chain.head, chain.write_len);
         }
         for (i = 0; i < 600 && vr_vq_pop(&vq, &chain) > 0; i++) {
-            touch(&chain);
+            touch(&chain, remote);
             if (i & 1 || h.features & 2)
                 vr_vq_push(&vq, chain.head, 1);
             if (i & 2)
                 vr_vq_publish(&vq);
-            if (size > SIZE + i)
-                win.va[data[SIZE + i] * 32u] ^= data[i];
+            if (size <= SIZE + i)
+                continue;
+            win.va[data[SIZE + i] * 32u] ^= data[i];
+            if (remote && far.area[0].len > data[SIZE + i])
+                far.area[0].copy[data[SIZE + i]] ^= data[i];
         }
         vr_vq_publish(&vq);
         sink = vr_vq_should_notify(&vq);
         sink = vr_vq_enable_kicks(&vq);
         vr_vq_disable_kicks(&vq);
+    }
+    vr_vq_stop(&vq);
+    if (remote) {
+        if (far.mapped)
+            abort();
+        free(far.table);
     }
     free(win.va);
     return 0;

@@ -622,10 +622,139 @@ static void small_aperture(void **state)
     vr_dynmem_init(&dm, &gwin, &fake_ops, NULL);
     assert_int_equal(vr_loop_new(&loop, &cfg, &err), -EINVAL);
     assert_string_equal(err.text, "aperture of 1020K is too small for 1 "
-                                  "queues of 128: 1M is the least");
+                                  "queues of 128: 1028K is the least");
     cfg.queue_size = 2;
     assert_int_equal(vr_loop_new(&loop, &cfg, &err), -EINVAL);
     assert_non_null(strstr(err.text, "4 is the least"));
+}
+
+/*
+ * A target whose driver cannot take the guest's pages: I/O that plays its
+ * part, in this process. Requests are done at once.
+ */
+static struct {
+    struct vr_aio_req *queued;
+    unsigned int n, pins[4];
+    bool direct[4];
+} part;
+
+static int part_open(struct vr_aio **aio, const struct vr_aio_cfg *cfg,
+                     struct vr_err *err)
+{
+    (void)cfg;
+    (void)err;
+    *aio = (struct vr_aio *)&part;
+    return 0;
+}
+
+static void part_queue(struct vr_aio *aio, struct vr_aio_req *req)
+{
+    (void)aio;
+    req->next = NULL;
+    part.queued = req;
+}
+
+static unsigned int part_run(struct vr_aio *aio, int64_t timeout_ns,
+                             struct vr_aio_req **done)
+{
+    struct vr_aio_req *req = part.queued;
+    uint32_t id, len;
+
+    (void)aio;
+    (void)timeout_ns;
+    *done = req;
+    part.queued = NULL;
+    if (!req) {
+        if (part.n == 3)
+            return 2; /* stop */
+        if (ring_get(&h.ring[0], &id, &len))
+            ring_add(&h.ring[0], 0);
+        return 0;
+    }
+    part.direct[part.n] = req->direct;
+    part.pins[part.n++] = fake_pins(&h.gnt) - 3;
+    req->res = 0;
+    /* As aio_uring.c does it. */
+    req->again = req->direct && fake_pins(&h.gnt) > 3;
+    if (req->again) {
+        req->direct = false;
+        h.target.direct = false;
+    }
+    return 0;
+}
+
+static void part_close(struct vr_aio *aio)
+{
+    (void)aio;
+}
+
+static void pages_not_taken(void **state)
+{
+    static const struct vr_aio_ops aio = {
+        .name = "part",
+        .open = part_open,
+        .queue = part_queue,
+        .run = part_run,
+        .close = part_close,
+    };
+    const struct vr_gwin gwin = {RING_BASE, MEM_SIZE, FAKE_GREF};
+    struct vr_loop_cfg cfg = {
+        .win = &h.dynmem.window,
+        .mem = &h.dynmem,
+        .map_threshold = 0,
+        .target = &h.target,
+        .ops = &loop_ops,
+        .ctx = &h,
+        .aio = &aio,
+        .wake_fd = -1,
+        .stop_fd = -1,
+        .queues = 1,
+        .queue_size = QSIZE,
+    };
+    struct vr_loop *loop;
+    struct vr_err err;
+
+    (void)state;
+    memset(&h, 0, sizeof(h));
+    fake_open(&h.gnt, MEM_SIZE / VR_PAGE_SIZE);
+    vr_dynmem_init(&h.dynmem, &gwin, &fake_ops, &h.gnt);
+    h.page = calloc(1, VR_PAGE_SIZE);
+    h.wake_fd = eventfd(0, EFD_NONBLOCK);
+    h.intr_fd = eventfd(0, EFD_NONBLOCK);
+    vr_ctrl_init(h.page);
+    h.target = (struct vr_target){
+        .fd = -1,
+        .direct_fd = -1,
+        .direct = true,
+        .readonly = true,
+        .size = FILE_SIZE,
+        .blk_size = 512,
+        .mem_align = 512,
+        .off_align = 512,
+    };
+    cfg.page = h.page;
+    ring_init(&h.ring[0], h.gnt.mem, 0, QSIZE);
+    make(0, 0, 0, 0, 0, PAY, PAGE, SEG);
+    ring_add(&h.ring[0], 0);
+    h.req.run = h.req.nqueues = 1;
+    h.req.features = DYN;
+    h.req.q[0] = h.ring[0].cfg;
+    vr_ctrl_publish(h.page, &h.req);
+    assert_int_equal(vr_loop_new(&loop, &cfg, &err), 0);
+    vr_loop_run(loop);
+    vr_loop_free(loop);
+    /* Mapped once, then copied; direct all the time. */
+    assert_int_equal(part.pins[0], 1);
+    assert_int_equal(part.pins[1], 0);
+    assert_int_equal(part.pins[2], 0);
+    assert_true(part.direct[0] && part.direct[1] && part.direct[2]);
+    assert_int_equal(counts()->requests, 3);
+    assert_int_equal(counts()->errors, 0);
+    assert_int_equal(fake_pins(&h.gnt), 0);
+    free(h.page);
+    fake_close(&h.gnt);
+    close(h.wake_fd);
+    close(h.intr_fd);
 }
 
 static const struct variant variants[] = {
@@ -641,7 +770,10 @@ static const struct variant variants[] = {
 
 int main(void)
 {
-    const struct CMUnitTest alone[] = {cmocka_unit_test(small_aperture)};
+    const struct CMUnitTest alone[] = {
+        cmocka_unit_test(small_aperture),
+        cmocka_unit_test(pages_not_taken),
+    };
     bool uring = have_uring();
     int failed = cmocka_run_group_tests(alone, NULL, NULL);
     size_t v;

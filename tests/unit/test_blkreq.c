@@ -344,38 +344,11 @@ static void config(void **state)
     assert_int_equal(le32(c + 12), 1);
 }
 
-static void dynamic_sizes(void **state)
+static void sizes(void **state)
 {
-    static const unsigned int queues[] = {1, 2, 3, 16};
     uint8_t c[VR_CONFIG_LEN];
-    unsigned int i, qs;
 
     (void)state;
-    assert_int_equal(vr_blk_size_max(32u << 20, 1, 128), 128u << 10);
-    assert_int_equal(vr_blk_size_max((32u << 20) - 1, 1, 128), 64u << 10);
-    assert_int_equal(vr_blk_size_max(1u << 20, 1, 128), 4096);
-    assert_int_equal(vr_blk_size_max((1u << 20) - 1, 1, 128), 0);
-    assert_int_equal(vr_blk_size_max(UINT64_MAX, 1, 128), 1u << 20);
-    assert_int_equal(vr_blk_size_max(UINT64_MAX, 16, 256), 1u << 20);
-    assert_int_equal(vr_blk_size_max(0, 1, 1), 0);
-    assert_int_equal(vr_blk_size_max(1u << 20, 0, 128), 0);
-    assert_int_equal(vr_blk_size_max(1u << 20, 1, 0), 0);
-    for (i = 0; i < VR_ARRAY_SIZE(queues); i++) {
-        for (qs = 4; qs <= VR_MAX_QUEUE_SIZE; qs *= 2) {
-            uint64_t min = vr_blk_min_aperture(queues[i], qs), a;
-
-            assert_int_equal(vr_blk_size_max(min, queues[i], qs), 4096);
-            assert_int_equal(vr_blk_size_max(min - 1, queues[i], qs), 0);
-            /* Never more than half, and the largest that is not. */
-            for (a = min; a < UINT64_C(1) << 34; a += a / 3) {
-                uint64_t s = vr_blk_size_max(a, queues[i], qs);
-
-                assert_true(s >= 4096 && s <= 1u << 20 && !(s & (s - 1)));
-                assert_true(s * queues[i] * qs * 2 <= a);
-                assert_true(s == 1u << 20 || 4 * s * queues[i] * qs > a);
-            }
-        }
-    }
     dev.size_max = 64u << 10;
     vr_blk_config(&dev, c);
     assert_int_equal(le32(c + 8), 64u << 10);
@@ -430,9 +403,18 @@ static void decode(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(read_write),   T(any_framing), T(capacity),          T(no_status),
-        T(short_header), T(readonly),    T(flush_and_unknown), T(get_id),
-        T(ranges),       T(config),      T(dynamic_sizes),     T(decode),
+        T(read_write),
+        T(any_framing),
+        T(capacity),
+        T(no_status),
+        T(short_header),
+        T(readonly),
+        T(flush_and_unknown),
+        T(get_id),
+        T(ranges),
+        T(config),
+        T(sizes),
+        T(decode),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -327,7 +327,7 @@ static void check_kill(struct devices *ds, struct device *d)
     struct node_ctx ctx = {ds, d};
     uint64_t kills;
     size_t len;
-    char *value = read_node(&ctx, "kill", &len);
+    char *value = read_node(&ctx, VR_XS_KILL, &len);
     int rc = value ? vr_parse_u64(value, UINT64_MAX, &kills) : -ENOENT;
 
     free(value);
@@ -489,7 +489,7 @@ static bool event(struct devices *ds, const char *path)
     if (!p ||
         sscanf(p + strlen(ROOT), "/%u/%31[^/]/%7[^/]", &guest, id, leaf) != 3)
         return true;
-    d = strcmp(leaf, "kill") ? NULL : known(ds, guest, id);
+    d = strcmp(leaf, VR_XS_KILL) ? NULL : known(ds, guest, id);
     if (d)
         check_kill(ds, d);
     return false;

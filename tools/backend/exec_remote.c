@@ -20,50 +20,11 @@
  * When not even that can be written, it is used with length 0.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "../libs/bounce.h"
-#include "dynmem.h"
-#include "loop_int.h"
-
-enum dir { DIR_NONE, DIR_READ, DIR_WRITE };
-
-struct rslot {
-    struct slot s; /* first */
-    struct rslot *next;
-    struct vr_blk_req req;
-    enum dir dir; /* which way payload would go, from the lengths */
-    bool decoded;
-    bool answered; /* the copy of the status is gathered */
-    bool amended;  /* ... once more, as the payload was refused */
-    bool refused;  /* a copy was */
-    bool mute;     /* that of the status was */
-    uint8_t status;
-    uint8_t head[VR_BLK_HEAD_MAX];
-    uint32_t head_len;
-    uint32_t out_len, in_len; /* readable, and writable but for the status */
-    uint32_t payload, moved, chunk;
-    uint8_t *bounce;
-    void *map;
-    unsigned int pages; /* of bounce or map */
-    unsigned int niov;
-    struct iovec iov[VR_CHAIN_MAX];
-};
-
-/* Requests in the order in which they came. */
-struct list {
-    struct rslot *first, **last;
-};
-
-struct remote {
-    struct vr_dynmem *mem;
-    struct vr_bounce bounce;
-    void *bounce_mem;
-    struct list fetching, storing; /* their copies are gathered */
-    bool ended;
-};
+#include "../libs/bounds.h"
+#include "remote.h"
 
 static void list_init(struct list *list)
 {
@@ -86,124 +47,11 @@ static struct rslot *list_take(struct list *list)
     return r;
 }
 
-/* ---- payload ---- */
-
-struct run {
-    const struct vr_buf *buf;
-    unsigned int n;
-    uint32_t skip;
-};
-
-/* The buffers of the payload. */
-static struct run payload_run(const struct rslot *r)
-{
-    const struct vr_chain *c = &r->s.chain;
-
-    if (r->dir == DIR_WRITE)
-        return (struct run){c->buf, c->nread, r->head_len};
-    return (struct run){c->buf + c->nread, c->nwrite, 0};
-}
-
-static void set_chunk(struct rslot *r)
-{
-    r->chunk = r->payload - r->moved;
-    if (r->chunk > VR_DYNMEM_CHUNK)
-        r->chunk = VR_DYNMEM_CHUNK;
-}
-
-static bool map_chunk(struct vr_loop *l, struct rslot *r)
-{
-    struct run p = payload_run(r);
-
-    r->map =
-        vr_dynmem_map(l->remote->mem, p.buf, p.n, p.skip + r->moved, r->chunk,
-                      r->dir == DIR_READ, r->iov, &r->niov, &r->pages);
-    return r->map != NULL;
-}
-
-static void unmap_chunk(struct vr_loop *l, struct rslot *r)
-{
-    vr_dynmem_unmap(l->remote->mem, r->map, r->pages);
-    r->map = NULL;
-}
-
-static bool take_bounce(struct vr_loop *l, struct rslot *r)
-{
-    r->pages = (r->chunk + (unsigned int)VR_PAGE_SIZE - 1) >> VR_PAGE_SHIFT;
-    r->bounce = vr_bounce_get(&l->remote->bounce, r->pages);
-    return r->bounce != NULL;
-}
-
-static bool make_room(struct vr_loop *l, struct rslot *r)
-{
-    const struct vr_dynmem *mem = l->remote->mem;
-
-    if (r->payload >= l->cfg.map_threshold) {
-        if (mem->mapped >= mem->budget)
-            return false;
-        if (map_chunk(l, r))
-            return true;
-        /* A copy may do, or will tell which page it is. */
-    }
-    return take_bounce(l, r);
-}
-
-static void release(struct vr_loop *l, struct rslot *r)
-{
-    unmap_chunk(l, r);
-    if (r->bounce)
-        vr_bounce_put(&l->remote->bounce, r->bounce, r->pages);
-    r->bounce = NULL;
-}
-
-static void fetch_chunk(struct vr_loop *l, struct rslot *r)
-{
-    struct run p = payload_run(r);
-
-    if (vr_dynmem_fetch(l->remote->mem, p.buf, p.n, p.skip + r->moved, r->chunk,
-                        r->bounce, r))
-        r->refused = true;
-}
-
-static void store_chunk(struct vr_loop *l, struct rslot *r)
-{
-    struct run p = payload_run(r);
-
-    if (vr_dynmem_store(l->remote->mem, p.buf, p.n, p.skip + r->moved, r->chunk,
-                        r->bounce, r))
-        r->refused = true;
-}
-
-/* Device address of the first byte that was not moved yet. */
-static uint64_t moved_addr(const struct rslot *r)
-{
-    struct run p = payload_run(r);
-    uint64_t skip = (uint64_t)p.skip + r->moved;
-
-    for (; skip >= p.buf->len; p.buf++)
-        skip -= p.buf->len;
-    return p.buf->addr + skip;
-}
-
-static void note_run(struct vr_loop *l, const struct rslot *r)
-{
-    struct run p = payload_run(r);
-
-    for (; p.n; p.buf++, p.n--) {
-        if (p.skip >= p.buf->len) {
-            p.skip -= p.buf->len;
-            continue;
-        }
-        note_payload(l, p.buf->addr + p.skip, p.buf->len - p.skip);
-        p.skip = 0;
-    }
-}
-
 /* ---- the way of a request ---- */
 
 static void end(struct vr_loop *l, struct rslot *r)
 {
-    release(l, r);
+    payload_release(l, r);
     request_end(l, &r->s);
     l->remote->ended = true;
 }
@@ -263,13 +111,11 @@ static void go_on(struct vr_loop *l, struct rslot *r)
         end(l, r);
         return;
     }
-    set_chunk(r);
-    if (!r->bounce && !map_chunk(l, r) && !take_bounce(l, r)) {
-        /* It cannot wait here: those that do want its room. */
-        access_fault(l, r->s.q, moved_addr(r));
+    if (!payload_advance(l, r)) {
+        access_fault(l, r->s.q, payload_addr(r));
         answer_error(l, r, VR_BLK_S_IOERR);
     } else if (r->bounce && r->dir == DIR_WRITE) {
-        fetch_chunk(l, r);
+        payload_fetch(l, r);
         list_add(&l->remote->fetching, r);
     } else {
         submit(l, r);
@@ -297,11 +143,11 @@ static void carry_out(struct vr_loop *l, struct rslot *r)
             return;
         }
         io_prepare(l, &r->s, req);
-        note_run(l, r);
+        payload_note(l, r);
         submit(l, r);
         return;
     }
-    release(l, r);
+    payload_release(l, r);
     r->payload = r->chunk = 0;
     if (req->op == VR_BLK_DONE) {
         if (vr_dynmem_store(l->remote->mem, c->buf + c->nread, c->nwrite, 0,
@@ -346,57 +192,6 @@ static void stored(struct vr_loop *l, struct rslot *r)
 
 /* ---- the loop's calls ---- */
 
-static bool within_offer(const struct vr_loop *l, struct run p, uint32_t left)
-{
-    uint32_t segs = 0, seg_max = vr_blk_seg_max(l->dev.queue_size);
-
-    for (; left; p.buf++) {
-        uint64_t len = p.buf->len;
-
-        if (p.skip >= len) {
-            p.skip -= len;
-            continue;
-        }
-        len -= p.skip;
-        p.skip = 0;
-        if (len > left)
-            len = left; /* the status is in it, too */
-        if (len > l->dev.size_max || ++segs > seg_max)
-            return false;
-        left -= len;
-    }
-    return true;
-}
-
-/* What the lengths say; nothing of the request was read. False: it is more
- * than the device offers. */
-static bool measure(const struct vr_loop *l, struct rslot *r)
-{
-    const struct vr_chain *c = &r->s.chain;
-    uint32_t out;
-
-    r->out_len = c->read_len;
-    r->in_len = c->write_len - 1;
-    r->head_len = vr_blk_head_len(r->out_len);
-    r->decoded = r->answered = r->amended = r->refused = r->mute = false;
-    r->dir = DIR_NONE;
-    r->payload = r->moved = 0;
-    out = r->out_len - r->head_len;
-    if (!within_offer(l, (struct run){c->buf, c->nread, r->head_len}, out) ||
-        !within_offer(l, (struct run){c->buf + c->nread, c->nwrite, 0},
-                      r->in_len))
-        return false;
-    if (out && out % VR_BLK_SECTOR == 0 && !l->dev.readonly) {
-        r->dir = DIR_WRITE;
-        r->payload = out;
-    } else if (r->in_len && r->in_len % VR_BLK_SECTOR == 0) {
-        r->dir = DIR_READ;
-        r->payload = r->in_len;
-    }
-    set_chunk(r);
-    return true;
-}
-
 static bool remote_start(struct vr_loop *l, struct slot *s)
 {
     struct rslot *r = (struct rslot *)(void *)s;
@@ -409,8 +204,8 @@ static bool remote_start(struct vr_loop *l, struct slot *s)
         put_slot(s->q, s);
         return true;
     }
-    fits = measure(l, r);
-    if (r->payload && !make_room(l, r))
+    fits = payload_measure(l, r);
+    if (r->payload && !payload_room(l, r))
         return false;
     counters(l)->requests++;
     request_begin(l, s);
@@ -422,7 +217,7 @@ static bool remote_start(struct vr_loop *l, struct slot *s)
                         r->head, r))
         r->refused = true;
     if (r->dir == DIR_WRITE && r->bounce)
-        fetch_chunk(l, r);
+        payload_fetch(l, r);
     list_add(&l->remote->fetching, r);
     return true;
 }
@@ -432,12 +227,18 @@ static void remote_done(struct vr_loop *l, struct slot *s)
     struct rslot *r = (struct rslot *)(void *)s;
     uint8_t status = io_status(l, s);
 
+    /* Direct I/O failed and the page cache did not: it is the guest's pages
+     * that the target's driver cannot take. Ours it can. */
+    if (s->aio.again && !s->aio.res && r->map) {
+        l->cfg.target->direct = true;
+        l->cfg.map_threshold = VR_NEVER_MAP;
+    }
     /* Before anybody is told that the request is done. */
-    unmap_chunk(l, r);
+    payload_unmap(l, r);
     if (status != VR_BLK_S_OK) {
         answer_error(l, r, status);
     } else if (r->dir == DIR_READ && r->bounce) {
-        store_chunk(l, r);
+        payload_store(l, r);
         if (r->moved + r->chunk == r->payload)
             go_on(l, r);
         else
@@ -497,15 +298,14 @@ static int check_aperture(const struct vr_loop_cfg *cfg, struct vr_err *err)
                    cfg->queue_size);
         return -EINVAL;
     }
-    if (vr_blk_size_max(cfg->win->size, cfg->queues, cfg->queue_size))
+    if (vr_size_max(cfg->win->size, cfg->queues, cfg->queue_size))
         return 0;
-    vr_err_set(err,
-               "aperture of %s is too small for %u queues of %u: %s is the "
-               "least",
-               vr_format_size(cfg->win->size, have), cfg->queues,
-               cfg->queue_size,
-               vr_format_size(vr_blk_min_aperture(cfg->queues, cfg->queue_size),
-                              want));
+    vr_err_set(
+        err,
+        "aperture of %s is too small for %u queues of %u: %s is the "
+        "least",
+        vr_format_size(cfg->win->size, have), cfg->queues, cfg->queue_size,
+        vr_format_size(vr_aperture_min(cfg->queues, cfg->queue_size), want));
     return -EINVAL;
 }
 
@@ -544,8 +344,7 @@ static int remote_open(struct vr_loop *l, struct vr_err *err)
     x->mem->refused = remote_refused;
     x->mem->refused_ctx = l;
     l->remote = x;
-    l->dev.size_max =
-        vr_blk_size_max(cfg->win->size, cfg->queues, cfg->queue_size);
+    l->dev.size_max = vr_size_max(cfg->win->size, cfg->queues, cfg->queue_size);
     return 0;
 }
 

@@ -7,6 +7,7 @@
  *   tell.c         faults, publishing, interrupts
  *   exec_local.c   requests whose buffers are mapped with their window
  *   exec_remote.c  requests whose buffers have to be copied or mapped
+ *                  (with remote_payload.c)
  */
 #ifndef VR_LOOP_INT_H
 #define VR_LOOP_INT_H
@@ -102,7 +103,7 @@ struct vr_loop {
     int64_t now;
     int64_t last_progress;
     int64_t poll_ns; /* adaptive, up to cfg.poll_us */
-    int64_t last_log;
+    int64_t last_log, last_access_log;
     void *slots;
     size_t slots_len;
     struct queue q[VR_MAX_QUEUES];

@@ -122,8 +122,8 @@ static int allow_grants(scmp_filter_ctx ctx, int fd)
     for (i = 0; !rc && i < VR_ARRAY_SIZE(grant_ioctls); i++)
         rc = seccomp_rule_add(
             ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2,
-            SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)fd),
-            SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)grant_ioctls[i]));
+            SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)fd, 0),
+            SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)grant_ioctls[i], 0));
     /* The library sleeps when Xen says "try again" to a map. */
     if (!rc)
         rc =

@@ -14,14 +14,15 @@
 
 /* ---- faults ---- */
 
-static void log_fault(struct vr_loop *l, const struct queue *q,
+/* @last: when a line of this kind was written last. */
+static void log_fault(struct vr_loop *l, int64_t *last, const struct queue *q,
                       const char *what, uint64_t addr, const char *then)
 {
     char text[256];
 
-    if (l->last_log && l->now - l->last_log < LOG_PERIOD_NS)
+    if (*last && l->now - *last < LOG_PERIOD_NS)
         return;
-    l->last_log = l->now;
+    *last = l->now;
     snprintf(text, sizeof(text), "queue %u%s (0x%" PRIx64 ")%s",
              (unsigned int)(q - l->q), what, addr, then);
     l->cfg.ops->log(l->cfg.ctx, text);
@@ -44,7 +45,7 @@ void queue_fault(struct vr_loop *l, struct queue *q)
     set_status(l, VR_CTRL_BACKEND_FAILED);
     notify_broker(l);
     snprintf(what, sizeof(what), " stopped: %s", vr_vq_fault_text(q->vq.fault));
-    log_fault(l, q, what, q->vq.fault_addr,
+    log_fault(l, &l->last_log, q, what, q->vq.fault_addr,
               "; the guest has to reset the device");
 }
 
@@ -52,7 +53,8 @@ void access_fault(struct vr_loop *l, struct queue *q, uint64_t addr)
 {
     count_fault(l, addr);
     l->tell = true;
-    log_fault(l, q, ": the guest's memory is not mapped, or not so", addr,
+    log_fault(l, &l->last_access_log, q,
+              ": the guest's memory is not mapped, or not so", addr,
               "; the request fails");
 }
 

@@ -29,31 +29,6 @@ struct blk_range {
 _Static_assert(sizeof(struct blk_header) == 16, "virtio 1.2, 5.2.6");
 _Static_assert(sizeof(struct blk_range) == 16, "virtio 1.2, 5.2.6");
 
-/* Bytes of the window that a segment size of 1 asks for. */
-static uint64_t window_units(unsigned int queues, unsigned int queue_size)
-{
-    return UINT64_C(2) * queues * queue_size;
-}
-
-uint32_t vr_blk_size_max(uint64_t aperture, unsigned int queues,
-                         unsigned int queue_size)
-{
-    uint64_t units = window_units(queues, queue_size);
-    uint32_t size = VR_BLK_DYN_SIZE_MAX;
-
-    while (units && size >= VR_BLK_DYN_SIZE_MIN) {
-        if (size <= aperture / units)
-            return size;
-        size /= 2;
-    }
-    return 0;
-}
-
-uint64_t vr_blk_min_aperture(unsigned int queues, unsigned int queue_size)
-{
-    return window_units(queues, queue_size) * VR_BLK_DYN_SIZE_MIN;
-}
-
 uint32_t vr_blk_seg_max(unsigned int queue_size)
 {
     /* Header and status take a descriptor each, and a chain must not be

@@ -34,9 +34,6 @@
 /* Static: Linux's restricted pool maps at most 256 KiB at once. */
 #define VR_BLK_SIZE_MAX (256u << 10)
 #define VR_BLK_SEG_MAX  126u
-/* Dynamic: the bounds of what vr_blk_size_max() says. */
-#define VR_BLK_DYN_SIZE_MIN 4096u
-#define VR_BLK_DYN_SIZE_MAX (1u << 20)
 /* What one DISCARD or WRITE_ZEROES may cover. One range a request: Linux then
  * sends one request each, and each stays one operation on the target. A range
  * of zeroes may have to be written out, so it is kept short: a queue that has
@@ -81,20 +78,6 @@ struct vr_blk_req {
     unsigned int niov;
     uint8_t *status; /* in guest memory: write, never read */
 };
-
-/**
- * vr_blk_size_max() - the segment size that a device in dynamic mode offers:
- * the largest power of two with which all descriptors of all queues, each
- * mapping one segment, fill at most half of the window.
- * @aperture: bytes of the window. @queue_size: descriptors of each queue.
- * Returns VR_BLK_DYN_SIZE_MIN .. VR_BLK_DYN_SIZE_MAX, or 0 when the window is
- * smaller than vr_blk_min_aperture().
- */
-uint32_t vr_blk_size_max(uint64_t aperture, unsigned int queues,
-                         unsigned int queue_size);
-
-/** vr_blk_min_aperture() - bytes that the window must have at least. */
-uint64_t vr_blk_min_aperture(unsigned int queues, unsigned int queue_size);
 
 /** vr_blk_seg_max() - the most data segments of one request. */
 uint32_t vr_blk_seg_max(unsigned int queue_size);

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The backend's main process over a xenstore of shared memory, with workers
+ * that do nothing, or hang: who is started, who is killed, and how soon.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <xenstore.h>
+#include <cmocka.h>
+
+#include "../../tools/backend/devices.h"
+
+#define ROOT     "backend/" VR_NAME
+#define DEV      ROOT "/5/disk0"
+#define NODES    64u
+#define EVENTS   256u
+#define LIMIT_MS 10000
+#define SOON_MS  500 /* far more than it takes; a loaded machine passes */
+
+struct node {
+    char path[128];
+    char value[64];
+};
+
+struct store {
+    pthread_mutex_t lock;
+    struct node node[NODES]; /* free: empty path */
+    char event[EVENTS][128];
+    unsigned int put, got;
+    unsigned int starts; /* of workers */
+    pid_t worker;        /* the last one */
+    bool hang;           /* how the next ones behave */
+};
+
+static struct store *s;
+static int event_fd;
+static pid_t main_pid;
+
+/* ---- xenstore, as libxenstore shows it ---- */
+
+static struct node *find(const char *path)
+{
+    unsigned int i;
+
+    for (i = 0; i < NODES && strcmp(s->node[i].path, path) != 0; i++)
+        ;
+    return i < NODES ? &s->node[i] : NULL;
+}
+
+static void fire(const char *path)
+{
+    snprintf(s->event[s->put++ % EVENTS], 128, "%s", path);
+    eventfd_write(event_fd, 1);
+}
+
+static void set(const char *path, const char *value)
+{
+    struct node *n = find(path);
+
+    if (!n)
+        n = find("");
+    snprintf(n->path, sizeof(n->path), "%s", path);
+    snprintf(n->value, sizeof(n->value), "%s", value);
+    fire(path);
+}
+
+static void put(const char *path, const char *value)
+{
+    pthread_mutex_lock(&s->lock);
+    set(path, value);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void drop(const char *prefix)
+{
+    unsigned int i;
+
+    pthread_mutex_lock(&s->lock);
+    for (i = 0; i < NODES; i++) {
+        if (!strncmp(s->node[i].path, prefix, strlen(prefix)))
+            s->node[i].path[0] = '\0';
+    }
+    fire(prefix);
+    pthread_mutex_unlock(&s->lock);
+}
+
+struct xs_handle *xs_open(unsigned long flags)
+{
+    (void)flags;
+    return (struct xs_handle *)s;
+}
+
+void xs_close(struct xs_handle *xs)
+{
+    (void)xs;
+}
+
+void xs_daemon_destroy_postfork(struct xs_handle *xs)
+{
+    (void)xs;
+}
+
+int xs_fileno(struct xs_handle *xs)
+{
+    (void)xs;
+    return event_fd;
+}
+
+bool xs_watch(struct xs_handle *xs, const char *path, const char *token)
+{
+    (void)xs;
+    (void)token;
+    pthread_mutex_lock(&s->lock);
+    fire(path);
+    pthread_mutex_unlock(&s->lock);
+    return true;
+}
+
+char **xs_check_watch(struct xs_handle *xs)
+{
+    char **ev = NULL, *text;
+    eventfd_t n;
+
+    (void)xs;
+    pthread_mutex_lock(&s->lock);
+    eventfd_read(event_fd, &n);
+    if (s->got != s->put) {
+        ev = calloc(1, 2 * sizeof(*ev) + 128);
+        text = (char *)(ev + 2);
+        memcpy(text, s->event[s->got++ % EVENTS], 128);
+        ev[XS_WATCH_PATH] = text;
+        ev[XS_WATCH_TOKEN] = text + 127;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return ev;
+}
+
+void *xs_read(struct xs_handle *xs, xs_transaction_t t, const char *path,
+              unsigned int *len)
+{
+    struct node *n;
+    char *value = NULL;
+
+    (void)xs;
+    (void)t;
+    pthread_mutex_lock(&s->lock);
+    n = find(path);
+    if (n) {
+        value = strdup(n->value);
+        *len = strlen(value);
+    }
+    pthread_mutex_unlock(&s->lock);
+    errno = ENOENT;
+    return value;
+}
+
+bool xs_write(struct xs_handle *xs, xs_transaction_t t, const char *path,
+              const void *data, unsigned int len)
+{
+    (void)xs;
+    (void)t;
+    (void)len;
+    put(path, data);
+    return true;
+}
+
+char **xs_directory(struct xs_handle *xs, xs_transaction_t t, const char *path,
+                    unsigned int *num)
+{
+    char **list = calloc(1, NODES * (sizeof(*list) + 64));
+    char *text = (char *)(list + NODES);
+    size_t len = strlen(path);
+    unsigned int i, k;
+
+    (void)xs;
+    (void)t;
+    *num = 0;
+    pthread_mutex_lock(&s->lock);
+    for (i = 0; i < NODES; i++) {
+        const char *p = s->node[i].path;
+
+        if (strncmp(p, path, len) || p[len] != '/')
+            continue;
+        snprintf(text, 64, "%.*s", (int)strcspn(p + len + 1, "/"), p + len + 1);
+        for (k = 0; k < *num && strcmp(list[k], text) != 0; k++)
+            ;
+        if (k < *num)
+            continue;
+        list[(*num)++] = text;
+        text += 64;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (*num)
+        return list;
+    free(list);
+    errno = ENOENT;
+    return NULL;
+}
+
+/* ---- the worker ---- */
+
+void vr_log(uint32_t g, const char *id, const char *fmt, ...)
+{
+    (void)g;
+    (void)id;
+    (void)fmt;
+}
+
+void vr_worker_main(const struct vr_xs_dev *dev, int sock,
+                    const struct vr_worker_opts *opts)
+{
+    static const char hello[] = "Cserves";
+    sigset_t all;
+    char c;
+
+    (void)opts;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (dev->guest != 5 || write(sock, hello, sizeof(hello)) < 0)
+        _exit(1);
+    __atomic_store_n(&s->worker, getpid(), __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&s->starts, 1, __ATOMIC_SEQ_CST);
+    if (!s->hang && read(sock, &c, 1) <= 0)
+        _exit(0);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    for (;;)
+        pause();
+}
+
+/* ---- the toolstack ---- */
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/* As one transaction: the folder, and all that is in it. */
+static void publish(void)
+{
+    struct vr_xs_dev dev = {
+        .guest = 5,
+        .dma_base = UINT64_C(0x1000000000),
+        .dma_size = 32u << 20,
+        .gref_base = 1000,
+        .ctrl_gref = 9,
+        .ctrl_port = 7,
+    };
+    struct vr_xs_kv kv[VR_XS_MAX_KV];
+    char path[256];
+    unsigned int i, n;
+
+    dev.cfg.type = VR_TYPE_BLOCK;
+    dev.cfg.mode = VR_MODE_DYNAMIC;
+    strcpy(dev.cfg.id, "disk0");
+    strcpy(dev.cfg.target, "/dev/null");
+    dev.cfg.queues = 1;
+    dev.cfg.queue_size = 128;
+    dev.cfg.map_threshold = VR_NEVER_MAP;
+    n = vr_xs_dev_format(&dev, kv);
+    pthread_mutex_lock(&s->lock);
+    set(DEV, "");
+    for (i = 0; i < n; i++) {
+        snprintf(path, sizeof(path), DEV "/%s", kv[i].key);
+        set(path, kv[i].value);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Waits for worker number @n; returns the milliseconds it took. */
+static int64_t await_start(unsigned int n)
+{
+    int64_t start = now_ms();
+
+    while (__atomic_load_n(&s->starts, __ATOMIC_SEQ_CST) < n) {
+        assert_true(now_ms() - start < LIMIT_MS);
+        usleep(200);
+    }
+    assert_int_equal(s->starts, n);
+    return now_ms() - start;
+}
+
+static void await_gone(pid_t pid)
+{
+    int64_t start = now_ms();
+
+    while (!kill(pid, 0)) {
+        assert_true(now_ms() - start < SOON_MS);
+        usleep(200);
+    }
+}
+
+static void quiet(void)
+{
+    usleep(50000);
+}
+
+static int setup(void **state)
+{
+    const struct vr_worker_opts opts = {.cache = VR_CACHE_AUTO};
+    pthread_mutexattr_t attr;
+    struct vr_err err;
+
+    (void)state;
+    s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(&s->lock, &attr);
+    event_fd = eventfd(0, EFD_NONBLOCK);
+    main_pid = fork();
+    assert_true(main_pid >= 0);
+    if (!main_pid) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(vr_devices_serve(&opts, &err) ? 1 : 0);
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    int status;
+
+    (void)state;
+    /* A worker that hangs would be waited for. */
+    s->hang = false;
+    if (s->worker && !kill(s->worker, 0))
+        put(DEV "/" VR_XS_KILL, "999");
+    quiet();
+    kill(main_pid, SIGTERM);
+    assert_int_equal(waitpid(main_pid, &status, 0), main_pid);
+    assert_int_equal(status, 0);
+    munmap(s, sizeof(*s));
+    close(event_fd);
+    return 0;
+}
+
+static void kills(void **state)
+{
+    char value[8];
+    unsigned int i;
+    int64_t took, worst = 0;
+
+    (void)state;
+    s->hang = true;
+    put(DEV "/" VR_XS_KILL, "7"); /* meant for others */
+    publish();
+    await_start(1);
+    quiet();
+    assert_int_equal(s->starts, 1);
+    for (i = 0; i < 10; i++) {
+        pid_t old = s->worker;
+
+        snprintf(value, sizeof(value), "%u", 8 + i);
+        put(DEV "/" VR_XS_KILL, value);
+        took = await_start(2 + i);
+        if (took > worst)
+            worst = took;
+        assert_int_not_equal(s->worker, old);
+        assert_int_equal(kill(old, 0), -1);
+        assert_string_equal(find(DEV "/state")->value, "4");
+    }
+    assert_true(worst < SOON_MS);
+    print_message("from the counter to a new worker: %d ms at worst\n",
+                  (int)worst);
+}
+
+/* The counter may also start at nothing. */
+static void first_kill(void **state)
+{
+    (void)state;
+    s->hang = true;
+    publish();
+    await_start(1);
+    quiet();
+    put(DEV "/" VR_XS_KILL, "1");
+    assert_true(await_start(2) < SOON_MS);
+}
+
+static void no_kill(void **state)
+{
+    static const char *const path[] = {
+        "/state",       "/error",       "/" VR_XS_KILL, "/" VR_XS_KILL,
+        "/" VR_XS_KILL, "/" VR_XS_KILL, "/killer",      "/x"};
+    static const char *const value[] = {"4",   "x",  "3", "",
+                                        "abc", "-1", "9", "1"};
+    char p[64];
+    size_t i;
+
+    (void)state;
+    put(DEV "/" VR_XS_KILL, "3");
+    publish();
+    await_start(1);
+    for (i = 0; i < VR_ARRAY_SIZE(path); i++) {
+        snprintf(p, sizeof(p), DEV "%s", path[i]);
+        put(p, value[i]);
+    }
+    put(ROOT "/6/disk0/kill", "5"); /* another guest's */
+    put(ROOT "/5/disk1/kill", "5"); /* another device's */
+    put("kill", "5");
+    drop(DEV "/" VR_XS_KILL);
+    quiet();
+    assert_int_equal(s->starts, 1);
+    assert_int_equal(kill(s->worker, 0), 0);
+}
+
+/* Withdrawn, but it does not end: no need to wait for the time limit. */
+static void kill_stopping(void **state)
+{
+    pid_t old;
+
+    (void)state;
+    s->hang = true;
+    publish();
+    await_start(1);
+    old = s->worker;
+    put(DEV "/online", "0");
+    put(DEV, "");
+    quiet();
+    assert_int_equal(kill(old, 0), 0);
+    put(DEV "/" VR_XS_KILL, "1");
+    await_gone(old);
+    assert_int_equal(s->starts, 1);
+}
+
+static void appears_and_vanishes(void **state)
+{
+    pid_t old;
+
+    (void)state;
+    publish();
+    await_start(1);
+    old = s->worker;
+    quiet();
+    assert_string_equal(find(DEV "/state")->value, "4");
+    drop(DEV);
+    await_gone(old);
+    publish();
+    await_start(2);
+    /* Killed by chance: started again, a little later. */
+    kill(s->worker, SIGKILL);
+    await_start(3);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(appears_and_vanishes), T(kills), T(first_kill), T(no_kill),
+        T(kill_stopping),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
