@@ -5,7 +5,7 @@ import json
 import re
 import time
 
-from vre2e.host import device, driver_cfg, guest_cfg
+from vre2e.host import device, driver_cfg, dynamic, guest_cfg
 from vre2e.report import Fail, Group, require
 
 SEED = 31
@@ -18,13 +18,6 @@ KERNELS = {
 VARIANTS = [("small", 1), ("small", 0), ("Debian's", 1), ("Debian's", 0)]
 
 group = Group("dynamic")
-
-
-def dynamic(**keys):
-    """The string of a dynamic device."""
-    values = {"mode": "dynamic", "aperture": "16M", "size": None}
-    values.update(keys)
-    return device(**values)
 
 
 def start(h, name, devices, kernel="small", strict=1, **keys):

@@ -4,7 +4,7 @@
 import os
 import re
 
-from vre2e.host import device, driver_cfg, guest_cfg
+from vre2e.host import device, driver_cfg, dynamic, guest_cfg
 from vre2e.report import Group, require
 
 group = Group("input")
@@ -49,6 +49,24 @@ ROWS = [
      {}, r"\[1\].*(size=48M|memory)"),
     ("more grants than the hypervisor allows",
      [device(size="160M")], {"memory": 256}, r"gnttab_max_frames"),
+    ("more grants of both kinds than the hypervisor allows",
+     [device(size="32M"), dynamic(id="disk1", target="/dev/xvdc",
+                                  aperture="100M")], {"memory": 256},
+     r"gnttab_max_frames"),
+    ("dynamic without an aperture", [dynamic(aperture=None)], {},
+     r"\[0\].*aperture= is missing"),
+    ("dynamic with a size", [dynamic(size="8M")], {}, r"\[0\].*size=8M"),
+    ("aperture of a static device", [device(aperture="8M")], {},
+     r"\[0\].*aperture=8M"),
+    ("aperture too small for the queue", [dynamic(aperture="1M")], {},
+     r"\[0\].*aperture=1M.*1028K"),
+    ("map_threshold of a static device", [device(map_threshold="64K")], {},
+     r"\[0\].*map_threshold"),
+    ("revoke_timeout out of range", [dynamic(revoke_timeout="5")], {},
+     r"\[0\].*revoke_timeout=5"),
+    ("no slot left for the virtio-iommu",
+     [device(id=f"d{i}", target=f"/dev/x{i}", size="1M") for i in range(10)] +
+     [dynamic(id="last", aperture="2M")], {}, r"(slot|11)"),
     ("base is no number", [device(base="high")], {}, r"\[0\].*base=high"),
     ("base not a page", [device(base="0x44000001")], {},
      r"\[0\].*base=0x44000001"),

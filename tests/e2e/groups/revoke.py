@@ -4,10 +4,10 @@
 import re
 import time
 
-from vre2e.host import device, driver_cfg
+from vre2e.host import device, driver_cfg, dynamic
 from vre2e.report import Group, require
 
-from .dynamic import audit, dynamic, iommu, start, stop
+from .dynamic import audit, iommu, start, stop
 
 group = Group("revoke", sweep=True)
 

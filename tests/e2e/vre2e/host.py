@@ -219,6 +219,12 @@ def device(text="", **keys):
                       if v is not None] + ([text] if text else []))
 
 
+def dynamic(**keys):
+    """The string of a dynamic device."""
+    return device(**{"mode": "dynamic", "aperture": "16M", "size": None,
+                     **keys})
+
+
 def guest_cfg(name, devices=(), memory=96, extra="", kernel="Image",
               ramdisk="guest.cpio", lines=""):
     """An xl.cfg for a guest. devices: None leaves the key out."""
