@@ -215,6 +215,8 @@ static void come_back(int signal, unsigned int rounds)
     unsigned int round, i;
     uint32_t used;
 
+    if (h.v->dynamic)
+        rounds /= 2; /* test_backend_dynamic.c has more of it */
     for (round = 0; round < rounds; round++) {
         bool seen[16] = {false};
 
