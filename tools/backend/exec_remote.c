@@ -17,7 +17,9 @@
  * requests that have what it waits for need nothing more to come to an end.
  *
  * Memory that the guest does not give ends the request with VR_BLK_S_IOERR.
- * When not even that can be written, it is used with length 0.
+ * When not even that can be written, the queue stops: a request that is used
+ * without an answer would look done to drivers that do not mind the length,
+ * which leave the status byte as the last request had it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -174,6 +176,13 @@ static void fetched(struct vr_loop *l, struct rslot *r)
     }
 }
 
+static uint64_t last_addr(const struct vr_chain *c)
+{
+    const struct vr_buf *b = &c->buf[c->nread + c->nwrite - 1];
+
+    return b->addr + b->len - 1;
+}
+
 static void stored(struct vr_loop *l, struct rslot *r)
 {
     if (r->refused && !r->mute && !r->amended) {
@@ -183,10 +192,16 @@ static void stored(struct vr_loop *l, struct rslot *r)
         answer_error(l, r, VR_BLK_S_IOERR);
     } else if (!r->answered) {
         go_on(l, r);
+    } else if (r->mute) {
+        struct queue *q = r->s.q;
+
+        counters(l)->errors++;
+        end(l, r);
+        vr_vq_break(&q->vq, VR_VQ_MUTE, last_addr(&r->s.chain));
+        queue_fault(l, q);
     } else {
         end(l, r);
-        request_push(l, &r->s, r->mute ? VR_BLK_S_IOERR : r->status,
-                     r->mute ? 0 : r->s.used_len);
+        request_push(l, &r->s, r->status, r->s.used_len);
     }
 }
 

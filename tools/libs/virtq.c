@@ -54,6 +54,7 @@ const char *vr_vq_fault_text(enum vr_vq_fault fault)
         [VR_VQ_INDIRECT_NESTED] = "indirect table inside of one",
         [VR_VQ_INDIRECT_REMOTE] = "indirect tables in a dynamic window",
         [VR_VQ_REQUEST] = "chain is no request of this device",
+        [VR_VQ_MUTE] = "a request's answer cannot be written",
         [VR_VQ_RESUME] = "state to resume from makes no sense",
     };
 

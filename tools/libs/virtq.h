@@ -112,6 +112,7 @@ enum vr_vq_fault {
     VR_VQ_INDIRECT_NESTED, /* indirect inside a table */
     VR_VQ_INDIRECT_REMOTE, /* negotiated, but the window is remote */
     VR_VQ_REQUEST,         /* the chain makes no request of the device's type */
+    VR_VQ_MUTE,            /* no memory to write the answer to (remote) */
     VR_VQ_RESUME,          /* the state to go on from makes no sense */
 };
 

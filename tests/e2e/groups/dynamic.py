@@ -165,12 +165,13 @@ SAMPLES = 200
 SAMPLER = r"""
 n=0; ok=0; most=0
 while [ $n -lt {n} ]; do
-    if vrctl audit --pause --json {guest} > /tmp/audit 2>&1; then
+    if vrctl audit --pause --json {guest} > /tmp/audit 2>&1 &&
+       grep -q '"compared": true' /tmp/audit; then
         ok=$((ok + 1))
     else
         head -c 600 /tmp/audit >&2
     fi
-    p=$(sed -n 's/.*"mapped": \([0-9]*\).*/\1/p' /tmp/audit | head -n 1)
+    p=$(sed -n 's/.*"granted_pages": \([0-9]*\).*/\1/p' /tmp/audit)
     [ "${{p:-0}}" -le $most ] || most=$p
     n=$((n + 1))
 done
