@@ -162,6 +162,7 @@ static void header_gone(void **state)
     fake_set(&h.gnt, off(HDR), PAGE, FAKE_NONE);
     assert_int_equal(one(4, 0, PAY, 0), 1);
     assert_int_equal(status(0, 0), VR_BLK_S_IOERR);
+    assert_int_equal(counts()->fault_access, VR_CTRL_FAULT_READ);
     expect_fault(2, HDR, 2);
 }
 
@@ -219,6 +220,7 @@ static void reply_gone(void **state)
     fake_set(&h.gnt, off(PAY), PAGE, FAKE_READ);
     assert_int_equal(one(8, 0, PAY, 20), 0);
     assert_int_equal(status(0, 0), VR_BLK_S_IOERR);
+    assert_int_equal(counts()->fault_access, VR_CTRL_FAULT_WRITE);
     expect_fault(1, PAY, 1);
     assert_int_equal(one(8, 0, PAY, 20), 21);
     assert_memory_equal(at(PAY), "serial-0123456789abc", 20);

@@ -114,7 +114,7 @@ static void go_on(struct vr_loop *l, struct rslot *r)
         return;
     }
     if (!payload_advance(l, r)) {
-        access_fault(l, r->s.q, payload_addr(r));
+        access_fault(l, r->s.q, payload_addr(r), r->dir == DIR_READ);
         answer_error(l, r, VR_BLK_S_IOERR);
     } else if (r->bounce && r->dir == DIR_WRITE) {
         payload_fetch(l, r);
@@ -294,7 +294,7 @@ static void remote_refused(void *ctx, const struct vr_gseg *seg, uint64_t addr)
     struct rslot *r = seg->owner;
 
     if (!r->refused)
-        access_fault(l, r->s.q, addr);
+        access_fault(l, r->s.q, addr, seg->to_guest);
     r->refused = true;
     if (seg->local == &r->status)
         r->mute = true;

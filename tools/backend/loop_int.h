@@ -151,7 +151,8 @@ static inline bool queue_wanted(const struct vr_loop *l, unsigned int i)
 void queue_fault(struct vr_loop *l, struct queue *q);
 
 /* The guest's memory at @addr was not to be had: one request fails. */
-void access_fault(struct vr_loop *l, struct queue *q, uint64_t addr);
+void access_fault(struct vr_loop *l, struct queue *q, uint64_t addr,
+                  bool write);
 
 /* A request is under way, from now until request_end(). */
 static inline void request_begin(struct vr_loop *l, struct slot *s)

@@ -41,6 +41,7 @@ void queue_fault(struct vr_loop *l, struct queue *q)
     if (!q->vq.fault || q->reported)
         return;
     q->reported = true;
+    counters(l)->fault_access = 0;
     count_fault(l, q->vq.fault_addr);
     set_status(l, VR_CTRL_BACKEND_FAILED);
     notify_broker(l);
@@ -49,8 +50,10 @@ void queue_fault(struct vr_loop *l, struct queue *q)
               "; the guest has to reset the device");
 }
 
-void access_fault(struct vr_loop *l, struct queue *q, uint64_t addr)
+void access_fault(struct vr_loop *l, struct queue *q, uint64_t addr, bool write)
 {
+    counters(l)->fault_access =
+        write ? VR_CTRL_FAULT_WRITE : VR_CTRL_FAULT_READ;
     count_fault(l, addr);
     l->tell = true;
     log_fault(l, &l->last_access_log, q,
