@@ -64,7 +64,7 @@ def stop_load(h, name):
 def broker(h):
     """Resident KiB of each of the hostile guest's broker processes, the
     worker's processor time in ticks and the log's size."""
-    out = h.ok("for p in $(pgrep -f '^vr-(worker|broker) ha'); do "
+    out = h.ok("for p in $(pgrep -f '^vr-(worker|broker) ha( |$)'); do "
                "tr '\\0' ' ' < /proc/$p/cmdline | cut -d' ' -f1,2; "
                "grep VmRSS /proc/$p/status; cut -d' ' -f14,15 /proc/$p/stat; "
                "done; cat /var/log/xen/vr-broker-ha.log | wc -c")
@@ -238,7 +238,7 @@ def destroy(h, _made):
     h.wait_gone("ha", seconds=20)
     spent = time.monotonic() - begin
     h.wait("its broker ends", lambda: h.sh(
-        "pgrep -f '^vr-(worker|broker) ha$'").rc != 0, 15)
+        "pgrep -f '^vr-(worker|broker) ha( |$)'").rc != 0, 15)
     r = h.sh("xenstore-ls -f | grep 'virtio_restricted' | grep -c . ; "
              "ls /run/virtio-restricted/*.json | wc -l")
     require(int(r.out.split()[-1]) == 2, f"records: {r.text}")

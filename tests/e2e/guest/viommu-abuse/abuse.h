@@ -116,6 +116,7 @@ void do_kicks(unsigned long ms, unsigned long b);
 void do_overwrite(unsigned long gref, unsigned long b);
 void do_flip(unsigned long gref, unsigned long ms);
 void do_forge(unsigned long gref, unsigned long ms);
+void do_forge_reset(unsigned long gref, unsigned long ms);
 
 /* Addresses at which there is no RAM. */
 extern const u64 nowhere[];

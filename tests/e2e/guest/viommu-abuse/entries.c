@@ -173,12 +173,36 @@ out:
 
 /* ---- in use, as it seems ---- */
 
+/* The processor that does this waits for the answer. */
 static int kicker(void *arg)
 {
-	ring_kick(); /* this processor waits for the answer */
+	ring_kick();
 	while (!kthread_should_stop())
 		usleep_range(1000, 2000);
 	return 0;
+}
+
+static int resetter(void *arg)
+{
+	reg_write(VIRTIO_MMIO_STATUS, 0);
+	while (!kthread_should_stop())
+		usleep_range(1000, 2000);
+	return 0;
+}
+
+/* Runs @fn on the other processor than this. NULL: it cannot. */
+static struct task_struct *beside(int (*fn)(void *))
+{
+	struct task_struct *t = kthread_create(fn, NULL, "beside");
+
+	if (IS_ERR(t)) {
+		wrong("no thread");
+		return NULL;
+	}
+	set_cpus_allowed_ptr(current, cpumask_of(0));
+	kthread_bind(t, 1);
+	wake_up_process(t);
+	return t;
 }
 
 /* An UNMAP whose entry says that somebody uses it; freed after @ms, or never
@@ -187,7 +211,6 @@ void do_forge(unsigned long gref, unsigned long ms)
 {
 	struct grant_entry_v1 *e = entry_of(gref);
 	struct task_struct *t;
-	int cpu = 1;
 
 	if (!e)
 		return;
@@ -198,13 +221,9 @@ void do_forge(unsigned long gref, unsigned long ms)
 	slot_desc(0, put_unmap(slot_in(0), 1, at(), at() + PAGE_SIZE - 1),
 		  TAIL);
 	ring_post(0);
-	t = kthread_create(kicker, NULL, "kicker");
-	if (IS_ERR(t))
+	t = beside(kicker);
+	if (!t)
 		goto out;
-	/* The other one than this. */
-	set_cpus_allowed_ptr(current, cpumask_of(0));
-	kthread_bind(t, cpu);
-	wake_up_process(t);
 	if (ring_wait(ms ?: 200) != SILENT)
 		wrong("answered while in use");
 	if (!ms) {
@@ -218,6 +237,40 @@ void do_forge(unsigned long gref, unsigned long ms)
 	else if (READ_ONCE(e->flags))
 		wrong("answered, and the entry says 0x%x", e->flags);
 	ring_forget();
+	kthread_stop(t);
+	works("after");
+out:
+	put_entry(e);
+}
+
+/* A reset after the queue was reset: no request is left, but a mapping is. */
+void do_forge_reset(unsigned long gref, unsigned long ms)
+{
+	struct grant_entry_v1 *e = entry_of(gref);
+	struct task_struct *t;
+	unsigned int i;
+
+	if (!e)
+		return;
+	if (!works("before") || attach(1, 0) || map_one())
+		goto out;
+	WRITE_ONCE(e->flags, e->flags | GTF_reading);
+	reg_write(VIRTIO_MMIO_QUEUE_SEL, 0);
+	reg_write(0x0c0 /* QueueReset */, 1);
+	if (reg_read(0x0c0) || reg_read(VIRTIO_MMIO_QUEUE_READY))
+		wrong("the queue was not reset");
+	t = beside(resetter);
+	if (!t)
+		goto out;
+	msleep(ms);
+	if (!dev_status())
+		wrong("the reset is complete while memory is in use");
+	WRITE_ONCE(e->flags, e->flags & ~GTF_reading);
+	for (i = 0; i < 3000 && dev_status(); i++)
+		usleep_range(1000, 1100);
+	if (dev_status() || READ_ONCE(e->flags))
+		wrong("after the reset: status 0x%x, flags 0x%x", dev_status(),
+		      e->flags);
 	kthread_stop(t);
 	works("after");
 out:

@@ -51,7 +51,7 @@ static const struct {
 	{ "registers", do_registers }, { "storm", do_storm },
 	{ "races", do_races },	       { "kicks", do_kicks },
 	{ "overwrite", do_overwrite }, { "flip", do_flip },
-	{ "forge", do_forge },
+	{ "forge", do_forge },	       { "forge-reset", do_forge_reset },
 };
 
 /* NAME [A [B]], decimal numbers */
