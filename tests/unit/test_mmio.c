@@ -788,6 +788,57 @@ static void s2_4_reset_of_an_idle_device(void **state)
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 0);
 }
 
+/* A virtio-iommu whose only queue was reset still has its mappings. */
+static void s2_4_reset_waits_for_what_is_kept(void **state)
+{
+    struct vr_mmio_desc keeps = desc;
+    struct fake *f = fresh();
+
+    (void)state;
+    keeps.keeps = true;
+    vr_mmio_init(&f->m, &keeps, &ops, f, &f->stats);
+    vr_mmio_set_device(&f->m, 0, disk, sizeof(disk));
+    /* nothing was made: nothing to wait for */
+    wr_done(f, VR_MMIO_STATUS, 0);
+    to_features_ok(f, VR_F_TRANSPORT);
+    queue_up(f, 0);
+    wr_done(f, VR_MMIO_STATUS, 15);
+    vr_mmio_quiesced(&f->m);
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_MMIO_PENDING);
+    vr_mmio_quiesced(&f->m);
+    assert_false(vr_mmio_waiting(&f->m));
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
+    assert_int_equal(f->req.run, 0);
+    assert_int_equal(rd(f, VR_MMIO_STATUS), 15);
+    vr_mmio_quiesced(&f->m);
+    assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
+    wr_done(f, VR_MMIO_STATUS, 0);
+    /* the same after a driver has given up */
+    to_features_ok(f, VR_F_TRANSPORT);
+    wr_done(f, VR_MMIO_STATUS, 15);
+    vr_mmio_quiesced(&f->m);
+    wr_done(f, VR_MMIO_STATUS, 15 | VR_STATUS_FAILED);
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
+    vr_mmio_quiesced(&f->m);
+    assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
+}
+
+/* FEATURES_OK and DRIVER_OK alone make a device work. */
+static void s2_1_driver_that_never_said_so_can_fail(void **state)
+{
+    struct fake *f = fresh();
+
+    (void)state;
+    to_features_ok(f, VR_F_TRANSPORT);
+    f->m.status &= ~(VR_STATUS_ACKNOWLEDGE | VR_STATUS_DRIVER);
+    queue_up(f, 0);
+    wr_done(f, VR_MMIO_STATUS, VR_STATUS_DRIVER_OK | VR_STATUS_FEATURES_OK);
+    assert_int_equal(f->req.run, 1);
+    vr_mmio_fail(&f->m, VR_FAIL_REVOKED);
+    assert_true(rd(f, VR_MMIO_STATUS) & VR_STATUS_NEEDS_RESET);
+    assert_int_equal(f->req.run, 0);
+}
+
 static void s2_4_reset_waits_and_others_go_on(void **state)
 {
     struct fake *f = running();
@@ -1154,6 +1205,8 @@ int main(void)
         cmocka_unit_test(s2_1_2_no_interrupt_before_driver_ok),
         cmocka_unit_test(s2_5_config_generation),
         cmocka_unit_test(s2_4_reset_of_an_idle_device),
+        cmocka_unit_test(s2_4_reset_waits_for_what_is_kept),
+        cmocka_unit_test(s2_1_driver_that_never_said_so_can_fail),
         cmocka_unit_test(s2_4_reset_waits_and_others_go_on),
         cmocka_unit_test(s2_4_reset_overtakes_queue_reset),
         cmocka_unit_test(s2_4_idle_queue_stops_while_another_waits),

@@ -308,6 +308,8 @@ static void serve_requests(struct iommu *io)
 
 static void stop_queue(struct iommu *io, unsigned int i)
 {
+    unsigned int ep;
+
     vr_vq_stop(&io->q[i]);
     io->epoch[i] = 0;
     if (i != VR_VIOMMU_REQUESTQ || !io->pending)
@@ -315,6 +317,9 @@ static void stop_queue(struct iommu *io, unsigned int i)
     /* Nobody waits for its answer any more; what it took is taken. */
     io->pending = false;
     end_wait(io);
+    /* The next one to wait begins at the ladder's foot. */
+    for (ep = 0; ep < io->w->ndevs; ep++)
+        io->ep[ep].step = STEP_NONE;
 }
 
 static void start_queue(struct iommu *io, unsigned int i)
@@ -364,7 +369,9 @@ static void follow_driver(struct iommu *io)
     for (i = 0; i < VR_VIOMMU_NQUEUES && !io->changed; i++)
         if (io->req.q[i].epoch && !io->epoch[i])
             start_queue(io, i);
-    vr_mmio_quiesced(&io->mmio);
+    /* A request that came meanwhile is not followed yet. */
+    if (!io->changed)
+        vr_mmio_quiesced(&io->mmio);
 }
 
 void iommu_work(struct iommu *io)
@@ -613,6 +620,7 @@ static void start_registers(struct iommu *io)
         /* It speaks of physical addresses itself: no ACCESS_PLATFORM. */
         .transport = TRANSPORT,
         .mandatory = VR_F_VERSION_1,
+        .keeps = true, /* mappings outlive their request's queue */
     };
     uint8_t config[VR_VIOMMU_CONFIG_LEN];
     unsigned int i;

@@ -112,6 +112,7 @@ static void publish(struct vr_mmio *m)
         req.q[i].epoch = q->epoch;
     }
     m->running = req.run;
+    m->owed = true;
     m->live |= queues;
     m->ops->publish(m->ctx, &req);
 }
@@ -216,6 +217,7 @@ bool vr_mmio_unquiet(const struct vr_mmio *m)
 void vr_mmio_quiesced(struct vr_mmio *m)
 {
     m->live = vr_mmio_queues(m);
+    m->owed = false;
     m->stale = false;
     if (m->fail == VR_FAIL_TIMEOUT && !m->needs_reset)
         m->fail = VR_FAIL_NONE;
@@ -242,8 +244,9 @@ void vr_mmio_fail(struct vr_mmio *m, enum vr_fail why)
         m->live = 0;
         m->fail = why;
     }
-    /* A device that no driver uses has nothing to be reset. */
-    if (m->status & VR_STATUS_DRIVER && !m->resetting)
+    /* A device that no driver uses has nothing to be reset. One that is driven
+     * by who never said that he would is used all the same. */
+    if (m->status & (VR_STATUS_DRIVER | VR_STATUS_FEATURES_OK) && !m->resetting)
         fail(m, why);
     if (m->gone) {
         m->live = 0;
@@ -260,8 +263,11 @@ enum vr_fail vr_mmio_failed(const struct vr_mmio *m)
 /* The queues in @queues leave service; whoever writes waits if need be. */
 static enum vr_mmio_result quiesce(struct vr_mmio *m, uint32_t queues)
 {
+    bool kept;
+
     publish(m);
-    if (m->live & queues && !m->gone)
+    kept = m->resetting && m->desc.keeps && m->owed;
+    if ((m->live & queues || kept) && !m->gone)
         return VR_MMIO_PENDING;
     /* None of these was in use. Others may be waiting and go on doing so. */
     if (m->resetting) {

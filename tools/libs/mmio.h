@@ -110,6 +110,9 @@ struct vr_mmio_desc {
     /* It works only while vr_mmio_attach() says so: its guest's virtio-iommu
      * driver has to take it on before its own driver does. */
     bool endpoint;
+    /* It keeps things for its driver that no queue is needed for, once made: a
+     * reset is complete when it is acknowledged, queues or not. */
+    bool keeps;
 };
 
 /* What the model asks for. Each is called from within a vr_mmio_*() call and
@@ -167,6 +170,7 @@ struct vr_mmio {
     bool gone;  /* nobody is there to acknowledge anything */
     bool resetting;
     bool running;  /* the last request published had run = 1 */
+    bool owed;     /* ... and is not acknowledged */
     uint32_t live; /* queues that the backend may still be using */
 };
 

@@ -86,8 +86,19 @@ def e2fs(root):
     shutil.copy(libs["e2fsck"], os.path.join(sbin, "e2fsck"))
 
 
-def guest_image(output, modules=()):
-    """A guest's initramfs; modules: files to load in this order."""
+def abuse_module():
+    """The hostile driver of a virtio-iommu, for the small kernel."""
+    folder = os.path.join(OUT, "viommu-abuse")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(os.path.join(GUEST, "viommu-abuse"), folder)
+    run("make", "-s", "-C", host_path("kernel-small-build"), "M=" + folder,
+        "ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "modules")
+    return os.path.join(folder, "viommu-abuse.ko")
+
+
+def guest_image(output, modules=(), extra=()):
+    """A guest's initramfs; modules: files to load in this order; extra: files
+    that lie in /modules without being loaded."""
     root = os.path.join(OUT, "root")
     shutil.rmtree(root, ignore_errors=True)
     for folder in ("bin", "sbin", "proc", "sys", "dev", "tmp", "mnt", "mnt2",
@@ -110,6 +121,9 @@ def guest_image(output, modules=()):
         with open(os.path.join(root, "modules", f"{number}-{name}"),
                   "wb") as file:
             file.write(data)
+    for path in extra:
+        shutil.copy(path, os.path.join(root, "modules",
+                                       os.path.basename(path) + ".later"))
     run(os.path.join(ROOT, "tests/host/mkinitramfs"), root, output)
 
 
@@ -170,7 +184,7 @@ def everything(share, say):
                     os.path.join(share, "bin"))
     say("building the guest images")
     img = os.path.join(share, "img")
-    guest_image(os.path.join(img, "guest.cpio"))
+    guest_image(os.path.join(img, "guest.cpio"), extra=(abuse_module(),))
     guest_image(os.path.join(img, "debian.cpio"),
                 debian_modules("virtio_mmio", "virtio_blk"))
     guest_image(os.path.join(img, "debian-iommu.cpio"),
