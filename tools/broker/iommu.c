@@ -300,8 +300,8 @@ static void serve_requests(struct iommu *io)
         return;
     }
     publish(io, VR_VIOMMU_REQUESTQ);
-    if (!io->pending && (n == QUEUE_SIZE || vr_vq_enable_kicks(q)))
-        io->kicked = true;
+    io->deaf = true;
+    io->kicked = !io->pending && n == QUEUE_SIZE;
 }
 
 /* ---- what the driver has set up ---- */
@@ -331,7 +331,7 @@ static void start_queue(struct iommu *io, unsigned int i)
     }
     io->epoch[i] = io->req.q[i].epoch;
     if (i == VR_VIOMMU_REQUESTQ)
-        io->kicked = vr_vq_enable_kicks(&io->q[i]);
+        io->deaf = true;
 }
 
 /* A virtio-iommu that is not served maps nothing. False: not yet. */
@@ -385,6 +385,28 @@ void iommu_work(struct iommu *io)
         follow_driver(io);
     if (!io->flush_at && io->mem.used)
         io->flush_at = io->w->now + GMEM_KEEP_MS;
+}
+
+bool iommu_has_news(const struct iommu *io)
+{
+    return !io->pending && !io->resetting &&
+           vr_vq_pending(&io->q[VR_VIOMMU_REQUESTQ]);
+}
+
+void iommu_serve_news(struct iommu *io)
+{
+    io->kicked = true;
+    iommu_work(io);
+}
+
+void iommu_hear(struct iommu *io)
+{
+    struct vr_vq *q = &io->q[VR_VIOMMU_REQUESTQ];
+
+    if (!io->deaf || io->pending || io->resetting || !vr_vq_running(q))
+        return;
+    io->deaf = false;
+    io->kicked |= vr_vq_enable_kicks(q);
 }
 
 bool iommu_waiting(const struct iommu *io)

@@ -57,6 +57,7 @@ struct iommu {
     struct vr_ctrl_request req;        /* what the driver has set up */
     bool changed;                      /* ... and we have not followed yet */
     bool kicked;
+    bool deaf;      /* the driver does not kick at present */
     bool resetting; /* all is being taken back */
 
     /* The request that waits for memory to be let go of. */
@@ -83,6 +84,19 @@ int iommu_start(struct worker *w, xenforeignmemory_handle *fm,
  * wants, and processes requests.
  */
 void iommu_work(struct iommu *io);
+
+/** iommu_has_news() - are there requests that nobody has told of? */
+bool iommu_has_news(const struct iommu *io);
+
+/** iommu_serve_news() - process them, without a kick. */
+void iommu_serve_news(struct iommu *io);
+
+/**
+ * iommu_hear() - have the driver kick from now on, before we sleep. While we
+ * are awake it need not: each kick is an exit that says what we see anyway.
+ * Returns false when there is something to do after all.
+ */
+bool iommu_hear(struct iommu *io);
 
 /** iommu_waiting() - does a vCPU that has just made an access have to wait? */
 bool iommu_waiting(const struct iommu *io);

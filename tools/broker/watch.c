@@ -5,7 +5,7 @@
  */
 #include <time.h>
 
-#include "worker.h"
+#include "iommu.h"
 
 /* After looking in vain so many occasions are let pass at the most. */
 #define SKIP_MAX 255
@@ -34,6 +34,10 @@ static bool look_around(struct worker *w)
         if (!device_has_news(d))
             continue;
         device_serve_news(d);
+        found = true;
+    }
+    if (w->iommu && iommu_has_news(w->iommu)) {
+        iommu_serve_news(w->iommu);
         found = true;
     }
     return found;

@@ -121,6 +121,8 @@ static void hear(struct worker *w)
     for (i = 0; i < w->ndevs; i++)
         device_rearm(&w->dev[i]);
     flush_unmask(w);
+    if (w->iommu)
+        iommu_hear(w->iommu);
 }
 
 /* Milliseconds until serve_timers() has something to do; -1: never. */
