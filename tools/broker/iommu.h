@@ -94,9 +94,9 @@ void iommu_serve_news(struct iommu *io);
 /**
  * iommu_hear() - have the driver kick from now on, before we sleep. While we
  * are awake it need not: each kick is an exit that says what we see anyway.
- * Returns false when there is something to do after all.
+ * What came meanwhile makes iommu_timers() due at once.
  */
-bool iommu_hear(struct iommu *io);
+void iommu_hear(struct iommu *io);
 
 /** iommu_waiting() - does a vCPU that has just made an access have to wait? */
 bool iommu_waiting(const struct iommu *io);
