@@ -11,8 +11,8 @@ from .dynamic import audit, iommu, start, stop
 
 group = Group("revoke", sweep=True)
 
-# Linux keeps a device's rings at the top of the window.
-RINGS = 16
+# Linux takes addresses from the top: first the rings', then the requests'.
+RINGS, REQUESTS = 2, 62
 
 
 def launch(h, **keys):
@@ -29,7 +29,7 @@ def launch(h, **keys):
             ". /tmp/disks; [ -b $one ] && [ -b $two ]")
 
 
-def load(h, disk, mode="randwrite", seconds=600):
+def load(h, disk, mode="randwrite", seconds=300):
     """I/O in the background."""
     h.gx_ok("dr", f". /tmp/disks; ioload -f ${disk} -m {mode} -q 4 -t {seconds} "
             f"-s 16 -p /tmp/{disk}.n > /tmp/{disk}.io 2>&1 </dev/null & "
@@ -48,18 +48,18 @@ def unharmed(h):
 
 
 def hold(h):
-    """A program in the driver domain takes a page of a request and keeps it.
-    Returns the reference."""
+    """A program in the driver domain takes a page of a request and keeps
+    it."""
     dev = next(d for d in h.show("dr")["devices"] if d["mode"] == "dynamic")
-    h.gx_ok("dr-b1", f"hold keep {h.domid('dr')} {dev['gref_base']} "
-            f"{dev['gref_count']} {RINGS} > /tmp/hold 2>&1 </dev/null &")
-    return dev
+    first = dev["gref_base"] + dev["gref_count"] - RINGS - REQUESTS
+    h.gx_ok("dr-b1", f"hold keep {h.domid('dr')} {first} {REQUESTS} "
+            "> /tmp/hold 2>&1 </dev/null &")
 
 
 @group.check("a backend that keeps a page: destroyed, then the answer", 300)
 def keeps(h):
     launch(h)
-    load(h, "one")
+    load(h, "one", "randread")
     load(h, "two", "randread")
     hold(h)
     h.wait("the driver domain is destroyed",
@@ -113,7 +113,7 @@ def paused(h):
 
 @group.check("paused with a page in its hands: its watchdog destroys it", 200)
 def paused_holding(h):
-    load(h, "one")
+    load(h, "one", "randread")
     # Paused before the broker can have its process killed.
     hold(h)
     h.wait("an answer is withheld",

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * hold count GUEST FIRST COUNT
- * hold keep  GUEST FIRST COUNT SKIP
+ * hold keep  GUEST FIRST COUNT
  *
  * In a driver domain, as its root: what a backend that does not play by the
  * rules can do with a dynamic window of references FIRST .. FIRST + COUNT - 1.
  *
  * count: tries to copy from every reference once and prints how many it could.
- * keep:  looks for a reference that can be mapped, leaving out the SKIP
- *        highest (the rings'), maps it and never lets go; prints the reference
- *        and then scribbles over the page, without end.
+ * keep:  maps a page of payload that the guest wants read, and never lets go;
+ *        prints its reference and then scribbles over the page, without end.
+ *        It leaves pages alone that hold what looks like kernel addresses: a
+ *        request's status stands among the driver's own data, and what the
+ *        guest has mapped it has given away (docs/threat-model.md).
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,38 +43,50 @@ static void count(xengnttab_handle *gt, uint32_t domid, uint32_t first,
     printf("%u of %u\n", allowed, n);
 }
 
+static bool payload(const uint64_t *p)
+{
+    for (unsigned int i = 0; i < 512; i++)
+        if (p[i] >> 48 == 0xffff)
+            return false;
+    return true;
+}
+
 static void keep(xengnttab_handle *gt, uint32_t domid, uint32_t first,
                  uint32_t n)
 {
+    uint64_t *p = NULL;
     uint32_t i = 0;
-    volatile uint64_t *p = NULL;
 
     while (!p) {
+        i = i ? i - 1 : n - 1;
         p = xengnttab_map_grant_ref(gt, domid, first + i,
                                     PROT_READ | PROT_WRITE);
-        if (!p)
-            i = i + 1 < n ? i + 1 : 0;
+        if (p && !payload(p)) {
+            xengnttab_unmap(gt, p, 1);
+            p = NULL;
+        }
     }
     printf("holding %u\n", first + i);
     fflush(stdout);
     for (;;) {
         for (i = 0; i < 512; i++)
-            p[i] = UINT64_C(0xbadbadbadbadbad0) + i;
+            ((volatile uint64_t *)p)[i] = UINT64_C(0xbadbadbadbadbad0) + i;
+        usleep(1000);
     }
 }
 
 int main(int argc, char **argv)
 {
     xengnttab_handle *gt = xengnttab_open(NULL, 0);
-    uint32_t v[4] = {0};
+    uint32_t v[3] = {0};
 
-    for (int i = 2; i < argc && i < 6; i++)
+    for (int i = 2; i < argc && i < 5; i++)
         v[i - 2] = strtoul(argv[i], NULL, 0);
     if (!gt || argc < 5)
         return 1;
     if (!strcmp(argv[1], "count"))
         count(gt, v[0], v[1], v[2]);
     else if (!strcmp(argv[1], "keep"))
-        keep(gt, v[0], v[1], v[2] - v[3]);
+        keep(gt, v[0], v[1], v[2]);
     return 0;
 }
