@@ -23,7 +23,7 @@ def launch(h, **keys):
     start(h, "dr", [dynamic(serial="one", **keys),
                     device(id="disk1", driver="/host/cfg/b2.cfg",
                            serial="two")], memory=160)
-    h.gx_ok("dr", "freed /tmp/freed 24 >/dev/null 2>&1 </dev/null & "
+    h.gx_ok("dr", "freed /tmp/freed 6 >/dev/null 2>&1 </dev/null & "
             "for s in one two; do echo $s=/dev/$(grep -l $s "
             "/sys/block/vd*/serial | cut -d/ -f4); done > /tmp/disks; "
             ". /tmp/disks; [ -b $one ] && [ -b $two ]")

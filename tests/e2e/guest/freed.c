@@ -38,7 +38,7 @@ int main(int argc, char **argv)
         for (int look = 0; look < LOOKS; look++) {
             for (i = 0; i < len / 8; i++)
                 changed += p[i] != i * UINT64_C(0x9e3779b97f4a7c15);
-            usleep(20000);
+            usleep(100000);
         }
         munmap((void *)(uintptr_t)p, len);
         fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC, 0644);
