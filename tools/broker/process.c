@@ -149,6 +149,31 @@ static void kill_backend(struct super *s, unsigned int i)
     vr_store_kill(s->xs, &s->rec, i);
 }
 
+/* libxl may take seconds: in a process of its own, which is nobody's child. */
+static void run_cleanup(struct super *s, const char *driver)
+{
+    pid_t pid = fork();
+    sigset_t none;
+
+    if (!pid) {
+        if (fork())
+            _exit(0);
+        close(s->link);
+        close(s->sig);
+        close(s->sock);
+        signal(SIGPIPE, SIG_DFL);
+        signal(SIGHUP, SIG_DFL);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        execl(VR_SBINDIR "/vrctl", "vrctl", "cleanup", "--driver", driver,
+              s->uuid, (char *)NULL);
+        broker_log("cannot run %s: %s", VR_SBINDIR "/vrctl", strerror(errno));
+        _exit(1);
+    }
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 static void destroy_backend(struct super *s, unsigned int i)
 {
     const struct vr_record_driver *drv = dev_driver(s, i);
@@ -166,12 +191,8 @@ static void destroy_backend(struct super *s, unsigned int i)
                           : ": the guest waits for it; destroy one of them");
     broker_log("device %s: %s", dev_id(s, i), err.text);
     vr_store_state(s->xs, &s->rec, i, "failed", err.text);
-    if (!drv->owned)
-        return;
-    if (xc_domain_destroy(s->xch, drv->domid))
-        broker_log("domain %" PRIu32 ": cannot destroy it: %s", drv->domid,
-                   strerror(errno));
-    domains_check(s);
+    if (drv->owned)
+        run_cleanup(s, drv->name);
 }
 
 static void worker_message(struct super *s, const struct vr_msg *msg)

@@ -120,8 +120,12 @@ static int withdraw(const struct vr_record *rec, bool all)
     return rc;
 }
 
-/* Returns 0, or the first error: then some driver domain is left. */
-static int destroy_drivers(xc_interface *xch, const struct vr_record *rec)
+/*
+ * Those that were made for the guest, or the one called @only.
+ * Returns 0, or the first error: then some driver domain is left.
+ */
+static int destroy_drivers(xc_interface *xch, const struct vr_record *rec,
+                           const char *only)
 {
     unsigned int i;
     int rc = 0, rc2;
@@ -129,7 +133,7 @@ static int destroy_drivers(xc_interface *xch, const struct vr_record *rec)
     for (i = 0; i < rec->ndrivers; i++) {
         const struct vr_record_driver *d = &rec->drivers[i];
 
-        if (!d->owned)
+        if (!d->owned || (only && strcmp(only, d->name)))
             continue;
         rc2 = destroy_domain(xch, d->uuid, d->domid);
         if (rc2) {
@@ -174,7 +178,7 @@ static int teardown(xc_interface *xch, struct guest *g, bool abort)
     stop_broker(&g->rec);
     withdraw(&g->rec, false);
     windows_busy(g, RELEASE_MS, NULL);
-    rc = destroy_drivers(xch, &g->rec);
+    rc = destroy_drivers(xch, &g->rec, NULL);
     if (rc)
         status = EX_LEFT;
     busy = windows_busy(g, RELEASE_MS, &who);
@@ -282,8 +286,24 @@ static int cleanup_stale(xc_interface *xch)
 static int usage(void)
 {
     fprintf(stderr, "usage: vrctl cleanup [--abort] UUID\n"
+                    "       vrctl cleanup --driver NAME UUID\n"
                     "       vrctl cleanup --stale\n");
     return EX_USAGE;
+}
+
+/* A driver domain alone: it keeps what it must not, the guest lives on. */
+static int cleanup_driver(xc_interface *xch, const char *uuid, const char *name)
+{
+    struct vr_record *rec = malloc(sizeof(*rec));
+    int status = EX_FAILED;
+    struct vr_err err;
+
+    if (!rec || vr_record_load(uuid, rec, &err))
+        say("cleanup: %s", rec ? err.text : "out of memory");
+    else if (!destroy_drivers(xch, rec, name))
+        status = EX_OK;
+    free(rec);
+    return status;
 }
 
 /* The broker becomes this program: whatever it did to its signals, a child's
@@ -303,13 +323,15 @@ static void reset_signals(void)
 int cmd_cleanup(int argc, char **argv)
 {
     bool abort = false, stale = false;
-    const char *uuid = NULL;
+    const char *uuid = NULL, *driver = NULL;
     xc_interface *xch;
     int i, status;
 
     for (i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--abort"))
             abort = true;
+        else if (!strcmp(argv[i], "--driver") && argv[i + 1])
+            driver = argv[++i];
         else if (!strcmp(argv[i], "--stale"))
             stale = true;
         else if (argv[i][0] != '-' && !uuid)
@@ -317,7 +339,7 @@ int cmd_cleanup(int argc, char **argv)
         else
             return usage();
     }
-    if (stale ? abort || uuid : !uuid)
+    if ((stale ? abort || uuid : !uuid) || (driver && (stale || abort)))
         return usage();
     if (uuid && !vr_uuid_valid(uuid)) {
         say("cleanup: \"%s\": not a uuid in lower case; vrctl list --json "
@@ -333,7 +355,10 @@ int cmd_cleanup(int argc, char **argv)
             strerror(errno));
         return EX_FAILED;
     }
-    status = stale ? cleanup_stale(xch) : cleanup_one(xch, uuid, abort);
+    if (driver)
+        status = cleanup_driver(xch, uuid, driver);
+    else
+        status = stale ? cleanup_stale(xch) : cleanup_one(xch, uuid, abort);
     xc_interface_close(xch);
     return status;
 }
