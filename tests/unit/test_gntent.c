@@ -143,6 +143,9 @@ static void test_concurrent(void **state)
         for (spin = 0; spin < 50; spin++)
             if (__atomic_load_n(&m.pins, __ATOMIC_RELAXED) != pins)
                 break;
+        /* On a busy machine the other thread takes its time to begin. */
+        while (!__atomic_load_n(&m.pins, __ATOMIC_RELAXED))
+            sched_yield();
         if (i % 256 == 0)
             sched_yield();
         while (vr_gntent_revoke(&m.entry)) {

@@ -183,8 +183,8 @@ echo $ok $most
 def sampled(h):
     h.put("b1.cfg", driver_cfg("b1"))
     start(h, "da", [dynamic()], strict=0)
-    h.gx_ok("da", "(while :; do ioload -f /dev/vda -m randwrite -b 16384 "
-            "-q 16 -t 5 -s 32; done) >/tmp/io 2>&1 </dev/null & sleep 1")
+    h.gx_ok("da", "(while [ ! -e /tmp/stop ]; do ioload -f /dev/vda -m randwrite -b 16384 "
+            "-q 16 -t 300 -s 32; done) >/tmp/io 2>&1 </dev/null & sleep 1")
     r = h.sh(SAMPLER.format(n=SAMPLES, guest="da"), 350)
     ok, most = (int(v) for v in r.out.split()[-2:])
     require(ok == SAMPLES, f"{SAMPLES - ok} of {SAMPLES} were wrong: "
@@ -197,7 +197,7 @@ def sampled(h):
 
 @group.check("audit finds an entry that the guest never mapped", 60)
 def planted(h):
-    h.gx_ok("da", "killall sh ioload; sleep 1; true")
+    h.gx_ok("da", "touch /tmp/stop; killall ioload; sleep 1; true")
     g, b = h.domid("da"), h.domid("da-b1")
     free = h.show("da")["devices"][0]["gref_base"]
     audit(h, "da", "--pause")
