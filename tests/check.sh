@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Runs the tests and counts them: check.sh all|unit|fuzz|e2e
+# Runs the tests and counts them: check.sh all|unit|model|fuzz|e2e
 #
 # Each step prints a line and keeps its full output in out/log/; the last line
 # is "N passed, N failed, N skipped".
@@ -96,14 +96,17 @@ fuzz() {
     done
 }
 
-e2e() {
-    local line
-    one "build for arm64" make --no-print-directory arm64 || return
-    tests/e2e/run 2>&1 | tee $log/e2e.log
-    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' $log/e2e.log | tail -n 1)
+# counts NAME COMMAND...: a program that counts by itself; its last line says
+# "N passed, N failed[, N skipped]"
+counts() {
+    local name=$1 file line
+    shift
+    file=$log/$name.log
+    "$@" 2>&1 | tee "$file"
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$file" | tail -n 1)
     if ! [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)? ]]; then
         failed=$((failed + 1))
-        say "FAIL e2e ended without a result (its output: $log/e2e.log)"
+        say "FAIL $name ended without a result (its output: $file)"
         return
     fi
     passed=$((passed + BASH_REMATCH[1]))
@@ -111,15 +114,25 @@ e2e() {
     skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
 }
 
+model() {
+    counts model tests/model/run
+}
+
+e2e() {
+    one "build for arm64" make --no-print-directory arm64 || return
+    counts e2e tests/e2e/run
+}
+
 case $what in
 all)
     unit
+    model
     fuzz
     e2e
     ;;
-unit | fuzz | e2e) $what ;;
+unit | model | fuzz | e2e) $what ;;
 *)
-    echo "usage: check.sh all|unit|fuzz|e2e" >&2
+    echo "usage: check.sh all|unit|model|fuzz|e2e" >&2
     exit 2
     ;;
 esac

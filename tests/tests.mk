@@ -36,12 +36,15 @@ objects: $(OBJECTS)
 bench-modules: $(BENCH)
 	@for b in $^; do $$b || exit 1; done
 
-.PHONY: setup unit check e2e demo bench fuzz host-up host-shell host-down
+.PHONY: setup unit model check e2e demo bench fuzz host-up host-shell host-down
 setup:
 	@tests/host/setup.sh
 
 unit: setup
 	@tests/check.sh unit
+
+model: setup
+	@tests/check.sh model
 
 fuzz: setup
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/check.sh fuzz
