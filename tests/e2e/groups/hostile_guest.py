@@ -172,7 +172,7 @@ def rings(h, made):
 
 @group.check("random accesses to the registers", 120)
 def registers(h, made):
-    return attack(h, made, "registers 3000", 90)
+    return attack(h, made, "registers 1000", 90)
 
 
 @group.check("map/unmap storm, small and large", 120)

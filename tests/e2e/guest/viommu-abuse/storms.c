@@ -64,6 +64,7 @@ void do_kicks(unsigned long ms, unsigned long b)
 			reg_write(VIRTIO_MMIO_QUEUE_NOTIFY,
 				  i % 4 == 3 ? get_random_u32() : i & 1);
 		count += 64;
+		cond_resched();
 	}
 	tell("%llu kicks", count);
 	works("after");
