@@ -139,8 +139,8 @@ static int flipper(void *arg)
 void do_flip(unsigned long gref, unsigned long ms)
 {
 	struct grant_entry_v1 *e = entry_of(gref);
-	ktime_t end = ktime_add_ms(ktime_get(), ms);
 	struct task_struct *t;
+	ktime_t end;
 	u64 maps = 0, refused = 0;
 	int r;
 
@@ -148,6 +148,7 @@ void do_flip(unsigned long gref, unsigned long ms)
 		return;
 	if (!works("before") || attach(1, 0))
 		goto out;
+	end = ktime_add_ms(ktime_get(), ms);
 	flipping = true;
 	t = kthread_run(flipper, e, "flipper");
 	if (IS_ERR(t))
