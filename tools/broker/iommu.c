@@ -8,8 +8,11 @@
 
 /* A grant copy that is under way ends in so much time, or never by itself. */
 #define GRACE_MS 20
-/* So often is looked whether memory is free at last. */
-#define RETRY_MS 1
+/* So often is looked whether memory is free at last: each time after another
+ * sixteenth of the time waited. It may be for ever, and our processor's time is
+ * not the guest's. */
+#define RETRY_PART   16
+#define RETRY_MS_MAX 50
 /* A killed process is gone in so much time, or its kernel does not answer. */
 #define DESTROY_MS 1500
 /* Fault events to the guest, per device. */
@@ -505,11 +508,14 @@ void iommu_timers(struct iommu *io)
 
 int64_t iommu_next(const struct iommu *io)
 {
+    int64_t ms;
+
     if (io->kicked || io->changed)
         return io->w->now;
-    if (io->wait_since)
-        return io->w->now + RETRY_MS;
-    return io->flush_at;
+    if (!io->wait_since)
+        return io->flush_at;
+    ms = (io->w->now - io->wait_since) / RETRY_PART + 1;
+    return io->w->now + (ms < RETRY_MS_MAX ? ms : RETRY_MS_MAX);
 }
 
 /* ---- faults ---- */

@@ -41,7 +41,7 @@ def hostile_cfg(name, extra=""):
 
 def start_load(h, name):
     """Verified writes that go on until stop_load()."""
-    h.gx_ok(name, "ioload -f /dev/vda -m verify -q 1 -t 900 -s 4 "
+    h.gx_ok(name, "ioload -f /dev/vda -m verify -q 2 -t 900 -s 4 -w 30 "
             "> /tmp/io 2>&1 & sleep 0.5; true")
 
 
@@ -69,12 +69,12 @@ PIDS = ("$(ps -o pid,args | awk '$2 ~ /^vr-(broker|worker)$/ && $3 == \"ha\" "
 
 
 def broker(h):
-    """Resident KiB of each of the hostile guest's broker processes, their
+    """The most KiB that were resident of each of the hostile guest's broker processes, their
     processor time in ticks and the log's size."""
-    out = h.ok(f"for p in {PIDS}; do grep VmRSS /proc/$p/status; "
+    out = h.ok(f"for p in {PIDS}; do grep VmHWM /proc/$p/status; "
                "echo ticks $(cut -d' ' -f14,15 /proc/$p/stat); done; "
                "echo log $(wc -c < /var/log/xen/vr-broker-ha.log)")
-    rss = [int(x) for x in re.findall(r"VmRSS:\s+(\d+)", out)]
+    rss = [int(x) for x in re.findall(r"VmHWM:\s+(\d+)", out)]
     ticks = [int(u) + int(s) for u, s in
              re.findall(r"ticks (\d+) (\d+)", out)]
     require(len(rss) == 2, f"the broker is not whole: {out}")
@@ -172,12 +172,13 @@ def rings(h, made):
 
 @group.check("random accesses to the registers", 120)
 def registers(h, made):
-    return attack(h, made, "registers 3000", 90)
+    return attack(h, made, "registers 1000", 90)
 
 
 @group.check("map/unmap storm, small and large", 120)
 def storm(h, made):
     out = attack(h, made, "storm 2000 1", 60)
+    require(not re.search(r"\b0 requests", out), out)
     out += "; " + attack(h, made, "storm 2000 32", 60)
     before = broker(h)["ticks"]
     time.sleep(2)
@@ -190,7 +191,7 @@ def storm(h, made):
 
 @group.check("two processors race, resetting queue and device", 120)
 def races(h, made):
-    return attack(h, made, "races 5000", 90)
+    return attack(h, made, "races 4000", 90)
 
 
 @group.check("a flood of kicks", 120)
@@ -223,20 +224,24 @@ def forge_forever(h, made):
     before = progress(h)
     h.gx("ha", f"(echo forge {made['grefs'][0]} 0 > /proc/viommu-abuse) "
          ">/dev/null 2>&1 </dev/null &")
-    # The ladder: 1 s, a process is killed, 1.5 s, the domain would be.
-    time.sleep(5)
+    # 1 s, its device's process is killed, 1.5 s, a driver domain of its own
+    # would be destroyed; this one is not its own.
+    log = "/var/log/xen/vr-broker-ha.log"
+    h.wait("all that can be done was", lambda: h.sh(
+        f"grep -q 'having its process killed' {log} && "
+        f"grep -q 'destroy one of them' {log}").rc == 0, 40, 1)
     domains = h.domains()
     require({SHARED, "ha", "ha-v1", "ha-v2", "ha-v2-hb2"} <= set(domains),
             f"{sorted(domains)}")
+    require(h.show("ha")["devices"][0]["mapped_pages"] == 1,
+            "the page counts as taken back")
     h.wait("the others go on",
            lambda: all(a > b for a, b in zip(progress(h), before)), 20)
-    bounded(h)
-    first = broker(h)["ticks"]
+    seen = bounded(h)
     time.sleep(2)
-    spent = broker(h)["ticks"] - first
-    text = h.ok("vrctl show ha")
-    return f"{spent} ticks in 2 s while waiting; " + "; ".join(
-        l.strip() for l in text.splitlines() if re.search("keeps|fail", l))
+    spent = broker(h)["ticks"] - seen["ticks"]
+    error = h.show("ha")["devices"][0]["error"]
+    return f"{spent} ticks in 2 s while it waits; operator: {error}"
 
 
 @group.check("xl destroy of a guest that waits leaves nothing of it", 90)

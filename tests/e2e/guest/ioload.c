@@ -3,13 +3,14 @@
  * A small load generator: O_DIRECT through io_uring, one thread.
  *
  * ioload -f FILE -m randread|randwrite|read|write|verify [-b BYTES]
- *        [-q DEPTH] [-t SECONDS] [-s MIB] [-p PROGRESS_FILE]
+ *        [-q DEPTH] [-t SECONDS] [-s MIB] [-p PROGRESS_FILE] [-w MILLISECONDS]
  *
  * Prints one line of JSON. `verify` writes random blocks, each filled from its
  * number and a generation, never two at once for one block; at the end every
  * block written is read back and compared: a lost, torn, misplaced or repeated
  * old write shows. SIGTERM ends the writing early. With -p the number of
- * completed requests is written to a file five times a second.
+ * completed requests is written to a file five times a second. With -w it rests
+ * for so long after each look at what has completed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +47,7 @@ struct load {
     int first_error;
     double lat_sum, lat_max;
     const char *progress;
+    unsigned int rest;
     struct slot slot[MAX_DEPTH];
 };
 
@@ -176,6 +178,8 @@ static int drive(struct load *l, struct io_uring *ring, double *spent)
                 submit(l, ring, i);
         }
         io_uring_cq_advance(ring, n);
+        if (l->rest)
+            usleep(l->rest * 1000);
         if (l->progress && t - shown > 0.2) {
             show_progress(l);
             shown = t;
@@ -216,7 +220,7 @@ int main(int argc, char **argv)
     double spent = 0;
     int opt, r;
 
-    while ((opt = getopt(argc, argv, "f:m:b:q:t:s:p:")) != -1) {
+    while ((opt = getopt(argc, argv, "f:m:b:q:t:s:p:w:")) != -1) {
         switch (opt) {
         case 'f':
             file = optarg;
@@ -238,6 +242,9 @@ int main(int argc, char **argv)
             break;
         case 'p':
             l.progress = optarg;
+            break;
+        case 'w':
+            l.rest = atoi(optarg);
             break;
         default:
             return 2;

@@ -5,6 +5,7 @@
 #include <linux/ktime.h>
 #include <linux/of.h>
 #include <linux/of_address.h>
+#include <linux/sched.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_iommu.h>
 
@@ -121,6 +122,7 @@ void ring_kick(void)
 {
 	mb();
 	reg_write(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	cond_resched();
 }
 
 enum answer ring_wait(unsigned int ms)

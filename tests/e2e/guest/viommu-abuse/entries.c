@@ -20,8 +20,12 @@
 /* Where Xen leaves room for it. Linux puts its own part there. */
 #define TABLE_GFN 0x38000
 
+/* All of the window's entries that are of use here lie in one frame, which
+ * stays where it was put. */
 static struct grant_entry_v1 *entry_of(unsigned long gref)
 {
+	static struct grant_entry_v1 *page;
+	static unsigned long known;
 	unsigned long frame = gref / PER_FRAME;
 	struct xen_add_to_physmap xatp = {
 		.domid = DOMID_SELF,
@@ -29,9 +33,11 @@ static struct grant_entry_v1 *entry_of(unsigned long gref)
 		.idx = frame,
 		.gpfn = TABLE_GFN + frame,
 	};
-	struct grant_entry_v1 *page;
-	int rc = HYPERVISOR_memory_op(XENMEM_add_to_physmap, &xatp);
+	int rc;
 
+	if (page && frame == known)
+		return page + gref % PER_FRAME;
+	rc = HYPERVISOR_memory_op(XENMEM_add_to_physmap, &xatp);
 	if (rc) {
 		wrong("grant table frame %lu: %d", frame, rc);
 		return NULL;
@@ -41,12 +47,8 @@ static struct grant_entry_v1 *entry_of(unsigned long gref)
 		wrong("cannot map the grant table");
 		return NULL;
 	}
+	known = frame;
 	return page + gref % PER_FRAME;
-}
-
-static void put_entry(struct grant_entry_v1 *e)
-{
-	memunmap((void *)((unsigned long)e & PAGE_MASK));
 }
 
 static u64 at(void)
@@ -76,7 +78,7 @@ void do_overwrite(unsigned long gref, unsigned long b)
 	if (!e)
 		return;
 	if (!works("before") || attach(1, 0))
-		goto out;
+		return;
 	for (i = 0; i < ARRAY_SIZE(flags) * ARRAY_SIZE(domids); i++) {
 		/* In the place of a mapping */
 		r = map_one();
@@ -111,8 +113,6 @@ void do_overwrite(unsigned long gref, unsigned long b)
 	}
 	tell("%u entries", i);
 	works("after");
-out:
-	put_entry(e);
 }
 
 /* ---- an entry that is never what it was ---- */
@@ -139,19 +139,20 @@ static int flipper(void *arg)
 void do_flip(unsigned long gref, unsigned long ms)
 {
 	struct grant_entry_v1 *e = entry_of(gref);
-	ktime_t end = ktime_add_ms(ktime_get(), ms);
 	struct task_struct *t;
+	ktime_t end;
 	u64 maps = 0, refused = 0;
 	int r;
 
 	if (!e)
 		return;
 	if (!works("before") || attach(1, 0))
-		goto out;
+		return;
+	end = ktime_add_ms(ktime_get(), ms);
 	flipping = true;
 	t = kthread_run(flipper, e, "flipper");
 	if (IS_ERR(t))
-		goto out;
+		return;
 	while (ktime_before(ktime_get(), end)) {
 		r = map_one();
 		if (r < 0 || unmap_one()) {
@@ -167,8 +168,6 @@ void do_flip(unsigned long gref, unsigned long ms)
 	kthread_stop(t);
 	tell("%llu mapped, %llu refused", maps, refused);
 	works("after");
-out:
-	put_entry(e);
 }
 
 /* ---- in use, as it seems ---- */
@@ -215,7 +214,7 @@ void do_forge(unsigned long gref, unsigned long ms)
 	if (!e)
 		return;
 	if (!works("before") || attach(1, 0) || map_one())
-		goto out;
+		return;
 	WRITE_ONCE(e->flags, e->flags | GTF_reading | GTF_writing);
 	slot_out(0)[0] = 0xff;
 	slot_desc(0, put_unmap(slot_in(0), 1, at(), at() + PAGE_SIZE - 1),
@@ -223,12 +222,12 @@ void do_forge(unsigned long gref, unsigned long ms)
 	ring_post(0);
 	t = beside(kicker);
 	if (!t)
-		goto out;
+		return;
 	if (ring_wait(ms ?: 200) != SILENT)
 		wrong("answered while in use");
 	if (!ms) {
 		tell("an UNMAP waits");
-		goto out;
+		return;
 	}
 	WRITE_ONCE(e->flags, e->flags & ~(GTF_reading | GTF_writing));
 	if (ring_wait(3000) != ANSWERED || slot_out(0)[0])
@@ -239,8 +238,6 @@ void do_forge(unsigned long gref, unsigned long ms)
 	ring_forget();
 	kthread_stop(t);
 	works("after");
-out:
-	put_entry(e);
 }
 
 /* A reset after the queue was reset: no request is left, but a mapping is. */
@@ -253,7 +250,7 @@ void do_forge_reset(unsigned long gref, unsigned long ms)
 	if (!e)
 		return;
 	if (!works("before") || attach(1, 0) || map_one())
-		goto out;
+		return;
 	WRITE_ONCE(e->flags, e->flags | GTF_reading);
 	reg_write(VIRTIO_MMIO_QUEUE_SEL, 0);
 	reg_write(0x0c0 /* QueueReset */, 1);
@@ -261,7 +258,7 @@ void do_forge_reset(unsigned long gref, unsigned long ms)
 		wrong("the queue was not reset");
 	t = beside(resetter);
 	if (!t)
-		goto out;
+		return;
 	msleep(ms);
 	if (!dev_status())
 		wrong("the reset is complete while memory is in use");
@@ -273,6 +270,4 @@ void do_forge_reset(unsigned long gref, unsigned long ms)
 		      e->flags);
 	kthread_stop(t);
 	works("after");
-out:
-	put_entry(e);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Descriptors and rings that are laid out oddly, or impossible. */
 #include <linux/random.h>
+#include <linux/sched.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_iommu.h>
 
@@ -350,6 +351,7 @@ void do_registers(unsigned long count, unsigned long b)
 		unsigned int width = get_random_u32() % 4;
 		bool write = get_random_u32() & 1;
 
+		cond_resched();
 		if (get_random_u32() & 1) {
 			off &= ~3u;
 			width = 2;

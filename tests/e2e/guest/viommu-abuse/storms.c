@@ -10,16 +10,18 @@
 #include "abuse.h"
 
 #define FEATURES (~BIT_ULL(VIRTIO_RING_F_EVENT_IDX))
+#define ENOUGH	 3000 /* requests of a race */
 
 /* MAP of @pages at a time and UNMAP, as fast as they are answered. */
 void do_storm(unsigned long ms, unsigned long pages)
 {
-	ktime_t end = ktime_add_ms(ktime_get(), ms);
 	u64 at = dev.window[0][0], last, count = 0;
 	unsigned int i;
+	ktime_t end;
 
 	if (!works("before") || attach(1, 0))
 		return;
+	end = ktime_add_ms(ktime_get(), ms);
 	last = at + pages * PAGE_SIZE - 1;
 	while (ktime_before(ktime_get(), end)) {
 		for (i = 0; i < NSLOTS; i++) {
@@ -52,11 +54,12 @@ void do_storm(unsigned long ms, unsigned long pages)
 
 void do_kicks(unsigned long ms, unsigned long b)
 {
-	ktime_t end = ktime_add_ms(ktime_get(), ms);
 	u64 count = 0;
+	ktime_t end;
 
 	if (!works("before"))
 		return;
+	end = ktime_add_ms(ktime_get(), ms);
 	while (ktime_before(ktime_get(), end)) {
 		unsigned int i;
 
@@ -64,6 +67,7 @@ void do_kicks(unsigned long ms, unsigned long b)
 			reg_write(VIRTIO_MMIO_QUEUE_NOTIFY,
 				  i % 4 == 3 ? get_random_u32() : i & 1);
 		count += 64;
+		cond_resched();
 	}
 	tell("%llu kicks", count);
 	works("after");
@@ -72,7 +76,7 @@ void do_kicks(unsigned long ms, unsigned long b)
 /* ---- two processors ---- */
 
 static DEFINE_MUTEX(ring_lock);
-static ktime_t until;
+static ktime_t until, at_last;
 static atomic_t requests, resets, wild;
 
 /* The two fill slots, ring and device at the same time: only what would make
@@ -151,11 +155,20 @@ static bool running(void)
 	return dev_status() == 15 && reg_read(VIRTIO_MMIO_QUEUE_READY);
 }
 
+/* On a slow machine longer than asked for, but not for ever. */
+static bool go_on(void)
+{
+	ktime_t now = ktime_get();
+
+	return ktime_before(now, until) ||
+	       (atomic_read(&requests) < ENOUGH && ktime_before(now, at_last));
+}
+
 static int racer(void *arg)
 {
 	unsigned long cpu = (unsigned long)arg;
 
-	while (ktime_before(ktime_get(), until)) {
+	while (go_on()) {
 		some_requests(cpu);
 		if (!(get_random_u32() % 32))
 			wild_write();
@@ -185,6 +198,7 @@ void do_races(unsigned long ms, unsigned long b)
 	atomic_set(&resets, 0);
 	atomic_set(&wild, 0);
 	until = ktime_add_ms(ktime_get(), ms);
+	at_last = ktime_add_ms(until, 5 * ms);
 	for (cpu = 0; cpu < 2; cpu++) {
 		t[cpu] = kthread_create(racer, (void *)cpu, "racer%lu", cpu);
 		if (IS_ERR(t[cpu])) {
@@ -195,7 +209,8 @@ void do_races(unsigned long ms, unsigned long b)
 			kthread_bind(t[cpu], cpu);
 		wake_up_process(t[cpu]);
 	}
-	msleep(ms);
+	while (go_on())
+		msleep(100);
 	for (cpu = 0; cpu < 2; cpu++)
 		kthread_stop(t[cpu]);
 	tell("%d requests, %d wild writes, set up %d times",
