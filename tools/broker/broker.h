@@ -38,7 +38,8 @@ enum vr_msg_type {
     VR_MSG_KILL,       /* dev: its backend's process is to be killed */
     VR_MSG_DESTROY,    /* dev: ... did not help: its domain is to go */
     /* supervisor to worker */
-    VR_MSG_GONE, /* dev: its driver domain is gone */
+    VR_MSG_GONE, /* dev: its driver domain has ended, or is about to */
+    VR_MSG_DEAD, /* dev: nothing is left of it in the hypervisor */
 };
 
 #define VR_MSG_NO_DEV UINT32_MAX

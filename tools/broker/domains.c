@@ -6,6 +6,8 @@
 
 #include "supervisor.h"
 
+#define GONE "gone" /* the hypervisor knows it no more */
+
 static void guest_gone(struct super *s, const char *how)
 {
     broker_log("guest %s (%" PRIu32 ") is %s", s->rec.name, s->rec.domid, how);
@@ -40,13 +42,13 @@ static const char *domain_lost(struct super *s, uint32_t domid,
     int rc = vr_domain_info(s->xch, domid, &info);
 
     if (rc == -ESRCH)
-        return "gone";
+        return GONE;
     if (rc) {
         broker_log("domain %" PRIu32 ": %s", domid, strerror(-rc));
         return NULL;
     }
     if (!same_uuid(uuid, info.handle))
-        return "gone";
+        return GONE;
     if (info.flags & XEN_DOMINF_dying)
         return "dying";
     if (shutdown && info.flags & XEN_DOMINF_shutdown) {
@@ -93,6 +95,19 @@ static void driver_gone(struct super *s, unsigned int j, const char *how)
     }
 }
 
+static void driver_dead(struct super *s, unsigned int j)
+{
+    struct vr_msg msg = {.type = VR_MSG_DEAD};
+    unsigned int i;
+
+    for (i = 0; i < s->rec.ndevs; i++) {
+        if (s->rec.devs[i].driver != j || s->dev[i].dead || s->sock < 0)
+            continue;
+        msg.dev = i;
+        s->dev[i].dead = !broker_msg_send(s->sock, &msg);
+    }
+}
+
 void domains_check(struct super *s)
 {
     const char *how;
@@ -112,5 +127,7 @@ void domains_check(struct super *s)
         how = domain_lost(s, d->domid, d->uuid, true);
         if (how)
             driver_gone(s, j, how);
+        if (how && !strcmp(how, GONE) && s->step != STEP_FAILED)
+            driver_dead(s, j);
     }
 }

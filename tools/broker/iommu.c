@@ -25,6 +25,15 @@
 
 /* ---- the page table ---- */
 
+/*
+ * A domain that is being destroyed: Xen releases its grants first and takes its
+ * hardware away later. The bits say nothing until all of it is gone.
+ */
+static bool dying(const struct iommu *io, unsigned int ep)
+{
+    return io->ep[ep].step == STEP_DESTROY && !io->w->dev[ep].dead;
+}
+
 static struct vr_gntent *entries(struct iommu *io, unsigned int ep,
                                  uint32_t first)
 {
@@ -65,10 +74,11 @@ static uint64_t on_unmap(void *ctx, unsigned int ep, uint32_t first,
     struct iommu *io = ctx;
     struct vr_gntent *e = entries(io, ep, first);
     uint64_t *bits = map_bits(io, ep), busy = 0;
+    bool wait = dying(io, ep);
     uint32_t i;
 
     for (i = 0; i < npages; i++) {
-        if (vr_gntent_revoke(&e[i]))
+        if (wait || vr_gntent_revoke(&e[i]))
             busy |= UINT64_C(1) << i;
         else
             vr_maps_clear(bits, first + i);
@@ -221,7 +231,9 @@ static void follow_endpoints(struct iommu *io)
 
         if (w->rec->devs[i].cfg.mode != VR_MODE_DYNAMIC)
             continue;
-        vr_mmio_attach(&w->dev[i].mmio, attached);
+        /* Nor may a device be started whose backend is to let go: it would
+         * take the pages again, and be killed for it. */
+        vr_mmio_attach(&w->dev[i].mmio, attached && io->ep[i].step < STEP_STOP);
         io->stats->ep[i].attached = attached;
         io->stats->ep[i].pages = vr_viommu_mapped_pages(&io->v, i);
         io->stats->ep[i].pages_max = vr_viommu_peak_pages(&io->v, i);
@@ -309,6 +321,12 @@ static void serve_requests(struct iommu *io)
 
 /* ---- what the driver has set up ---- */
 
+static void step_down(struct iommu *io, unsigned int ep)
+{
+    if (!dying(io, ep))
+        io->ep[ep].step = STEP_NONE;
+}
+
 static void stop_queue(struct iommu *io, unsigned int i)
 {
     unsigned int ep;
@@ -322,7 +340,7 @@ static void stop_queue(struct iommu *io, unsigned int i)
     end_wait(io);
     /* The next one to wait begins at the ladder's foot. */
     for (ep = 0; ep < io->w->ndevs; ep++)
-        io->ep[ep].step = STEP_NONE;
+        step_down(io, ep);
 }
 
 static void start_queue(struct iommu *io, unsigned int i)
@@ -427,7 +445,9 @@ static void take_step(struct iommu *io, unsigned int i, enum iommu_step step)
 
 static void climb(struct iommu *io, unsigned int i)
 {
-    const struct vr_dev_cfg *cfg = &io->w->rec->devs[i].cfg;
+    const struct vr_record_dev *rd = &io->w->rec->devs[i];
+    const struct vr_record_driver *drv = &io->w->rec->drivers[rd->driver];
+    const struct vr_dev_cfg *cfg = &rd->cfg;
     struct device *d = &io->w->dev[i];
     struct iommu_ep *ep = &io->ep[i];
     int64_t past = io->w->now - ep->since;
@@ -442,9 +462,10 @@ static void climb(struct iommu *io, unsigned int i)
         if (!ep->now && past < GRACE_MS)
             return;
         io->stats->stops++;
+        take_step(io, i, STEP_STOP);
+        vr_mmio_attach(&d->mmio, false);
         vr_mmio_fail(&d->mmio, VR_FAIL_REVOKED);
         vcpu_release(d);
-        take_step(io, i, STEP_STOP);
         return;
     case STEP_STOP:
         if (past < cfg->revoke_ms)
@@ -459,12 +480,12 @@ static void climb(struct iommu *io, unsigned int i)
     case STEP_KILL:
         if (past < DESTROY_MS)
             return;
-        io->stats->destroys++;
-        broker_log("device %s: its backend holds on: destroying its domain",
-                   cfg->id);
+        io->stats->destroys += drv->owned;
+        broker_log("device %s: its backend holds on", cfg->id);
         device_tell(d, VR_MSG_DESTROY);
-        take_step(io, i, STEP_DESTROY);
+        take_step(io, i, drv->owned ? STEP_DESTROY : STEP_STUCK);
         return;
+    case STEP_STUCK:
     case STEP_DESTROY:
         return;
     }
@@ -488,8 +509,9 @@ static void retry(struct iommu *io)
         if (io->ep[i].busy)
             climb(io, i);
         else
-            io->ep[i].step = STEP_NONE;
+            step_down(io, i);
     }
+    follow_endpoints(io);
 }
 
 void iommu_timers(struct iommu *io)

@@ -26,6 +26,7 @@ enum iommu_step {
     STEP_WAIT,    /* a copy under way ends by itself */
     STEP_STOP,    /* its device was stopped */
     STEP_KILL,    /* its process is being killed */
+    STEP_STUCK,   /* its domain serves others: the operator has to decide */
     STEP_DESTROY, /* its domain is being destroyed */
 };
 

@@ -28,7 +28,8 @@ struct sdev {
     bool has_page; /* gref and port are known */
     uint32_t gref, port;
     bool connected; /* the worker has found a valid description */
-    bool gone;      /* the driver domain is */
+    bool gone;      /* the driver domain is, or about to be */
+    bool dead;      /* ... and the worker knows that nothing is left */
     enum vr_xbstate backend;
     enum vr_fail shown;
     struct vr_stats_dev last; /* as published */

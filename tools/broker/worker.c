@@ -155,9 +155,12 @@ static void serve_supervisor(struct worker *w)
             return;
         if (rc) /* the supervisor is gone, and so would be the clean-up */
             _exit(0);
-        if (msg.type != VR_MSG_GONE || msg.dev >= w->ndevs)
+        if (msg.dev >= w->ndevs)
             continue;
-        device_gone(&w->dev[msg.dev]);
+        if (msg.type == VR_MSG_GONE)
+            device_gone(&w->dev[msg.dev]);
+        else if (msg.type == VR_MSG_DEAD)
+            w->dev[msg.dev].dead = true;
     }
 }
 

@@ -50,7 +50,8 @@ struct device {
     bool seek;           /* look again at the page before long */
     bool connected;      /* the supervisor knows */
     bool invalid;        /* ... that the description is bad */
-    bool gone;
+    bool gone;           /* its driver domain has ended, or is about to */
+    bool dead;           /* ... and nothing is left of it */
 
     bool masked;
     bool excused;        /* watch() has seen what its next event is about */
