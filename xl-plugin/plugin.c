@@ -243,16 +243,26 @@ static int on_await_death(libxl_ctx *ctx, uint32_t domid, uint64_t user,
     return self.real->await_death(ctx, domid, user, evgen);
 }
 
+static int clean_up(const char *uuid)
+{
+    struct vr_err err;
+    int rc = vr_child_cleanup(uuid, false, CLEANUP_MS, &err);
+
+    if (rc)
+        vr_say("virtio_restricted: %s", err.text);
+    return rc;
+}
+
 /* Brings the driver domains to let go of @domid's pages: while they are
- * mapped, it would stay a zombie. */
-static void release(libxl_ctx *ctx, uint32_t domid)
+ * mapped, it would stay a zombie. When that fails, @left is the uuid of what
+ * is left, else "". */
+static void release(libxl_ctx *ctx, uint32_t domid, char left[VR_UUID_LEN + 1])
 {
     struct vr_record *rec = malloc(sizeof(*rec));
-    struct vr_err err;
 
-    if (rec && !vr_find_record(ctx, domid, rec) &&
-        vr_child_cleanup(rec->uuid, false, CLEANUP_MS, &err))
-        vr_say("virtio_restricted: %s", err.text);
+    left[0] = '\0';
+    if (rec && !vr_find_record(ctx, domid, rec) && clean_up(rec->uuid))
+        memcpy(left, rec->uuid, VR_UUID_LEN + 1);
     free(rec);
     if (self.pending.fd >= 0 && domid == self.pending.domid) {
         close(self.pending.fd);
@@ -262,8 +272,16 @@ static void release(libxl_ctx *ctx, uint32_t domid)
 
 static int on_destroy(libxl_ctx *ctx, uint32_t domid, const void *ao_how)
 {
-    release(ctx, domid);
-    return self.real->destroy(ctx, domid, ao_how);
+    char left[VR_UUID_LEN + 1];
+    int rc;
+
+    release(ctx, domid, left);
+    rc = self.real->destroy(ctx, domid, ao_how);
+    /* What is in use shows in the guest's own memory, which it can forge. Once
+     * it is gone there is nothing to be let go of. */
+    if (!rc && !ao_how && left[0])
+        clean_up(left);
+    return rc;
 }
 
 /* The domain gets another uuid and its successor this one. */
@@ -271,7 +289,9 @@ static int on_preserve(libxl_ctx *ctx, uint32_t domid,
                        struct libxl_domain_create_info *info,
                        const char *suffix, struct vr_libxl_uuid uuid)
 {
-    release(ctx, domid);
+    char left[VR_UUID_LEN + 1];
+
+    release(ctx, domid, left);
     return self.real->preserve(ctx, domid, info, suffix, uuid);
 }
 

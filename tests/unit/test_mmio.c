@@ -1169,6 +1169,13 @@ static void an_endpoint_has_to_be_attached(void **state)
     wr_done(f, VR_MMIO_STATUS, 0);
     to_features_ok(f, VR_F_MANDATORY | VR_F_INDIRECT_DESC);
     assert_false(rd(f, VR_MMIO_STATUS) & VR_STATUS_FEATURES_OK);
+    /* attached, and driven with physical addresses all the same */
+    wr_done(f, VR_MMIO_STATUS, 0);
+    to_features_ok(f, VR_F_MANDATORY);
+    queue_regs(f, 0, 128, 0x1000, 0x2000, 0x3000);
+    wr_done(f, VR_MMIO_QUEUE_READY, 1);
+    assert_true(rd(f, VR_MMIO_STATUS) & VR_STATUS_NEEDS_RESET);
+    assert_int_equal(f->stats.failed, VR_FAIL_UNATTACHED);
 }
 
 int main(void)

@@ -414,7 +414,9 @@ static enum vr_fail queue_check(struct vr_mmio *m, unsigned int index)
     for (i = 0; i < 3; i++) {
         if (!inside(m, &a[i])) {
             fault(m, a[i].start);
-            return VR_FAIL_OUTSIDE;
+            /* An identity map that came to nothing leaves Linux attached, and
+             * with the addresses of one that is not. */
+            return m->desc.endpoint ? VR_FAIL_UNATTACHED : VR_FAIL_OUTSIDE;
         }
     }
     if (q->desc & 15 || q->driver & 1 || q->device & 3) {
