@@ -190,14 +190,15 @@ def sampled(h):
     require(ok == SAMPLES, f"{SAMPLES - ok} of {SAMPLES} were wrong: "
             f"{r.text[-500:]}")
     require(most > 8, f"no sample saw more than {most} pages mapped")
-    io = h.gx_ok("da", "cat /tmp/io")
+    io = h.gx_ok("da", "touch /tmp/stop; killall ioload; "
+                 "while pidof ioload >/dev/null; do sleep 0.2; done; "
+                 "cat /tmp/io", 60)
     require('"errors":0,' in io and '"errors":1' not in io, io)
     return f"{ok} samples, up to {most} pages mapped"
 
 
 @group.check("audit finds an entry that the guest never mapped", 60)
 def planted(h):
-    h.gx_ok("da", "touch /tmp/stop; killall ioload; sleep 1; true")
     g, b = h.domid("da"), h.domid("da-b1")
     free = h.show("da")["devices"][0]["gref_base"]
     audit(h, "da", "--pause")
