@@ -26,9 +26,8 @@ int main(int argc, char **argv)
         return 2;
     len = strtoul(argv[2], NULL, 0) << 20;
     for (;; rounds++) {
-        volatile uint64_t *p =
-            mmap(NULL, len, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        volatile uint64_t *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         int fd;
 
         if (p == MAP_FAILED)

@@ -26,19 +26,19 @@
 enum answer { ANSWERED, BROKEN, SILENT };
 
 struct dev {
-	void __iomem *regs;
-	u64 lo, hi; /* input range, inclusive */
-	u64 window[2][2]; /* of endpoints 0 and 1, inclusive */
-	u64 features;
-	u16 avail, seen; /* indices: given, and taken back */
+    void __iomem *regs;
+    u64 lo, hi;       /* input range, inclusive */
+    u64 window[2][2]; /* of endpoints 0 and 1, inclusive */
+    u64 features;
+    u16 avail, seen; /* indices: given, and taken back */
 
-	/* One page each, and memory for the requests. */
-	struct vring_desc *desc;
-	struct vring_avail *ring;
-	struct vring_used *used;
-	struct vring_desc *table;
-	u8 *slots;
-	u64 *spare; /* a page to be mapped */
+    /* One page each, and memory for the requests. */
+    struct vring_desc *desc;
+    struct vring_avail *ring;
+    struct vring_used *used;
+    struct vring_desc *table;
+    u8 *slots;
+    u64 *spare; /* a page to be mapped */
 };
 
 extern struct dev dev;
@@ -61,21 +61,21 @@ int dev_setup(u64 features);
 u32 dev_status(void);
 static inline void reg_write(u32 off, u32 value)
 {
-	writel(value, dev.regs + off);
+    writel(value, dev.regs + off);
 }
 static inline u32 reg_read(u32 off)
 {
-	return readl(dev.regs + off);
+    return readl(dev.regs + off);
 }
 void dev_queue(u64 desc, u64 avail, u64 used, u32 size);
 
 static inline u8 *slot_in(unsigned int slot)
 {
-	return dev.slots + slot * SLOT_SIZE;
+    return dev.slots + slot * SLOT_SIZE;
 }
 static inline u8 *slot_out(unsigned int slot)
 {
-	return slot_in(slot) + SLOT_OUT;
+    return slot_in(slot) + SLOT_OUT;
 }
 void desc_set(struct vring_desc *d, u64 addr, u32 len, u16 flags, u16 next);
 /* Two descriptors, 2 * slot and the next, for a slot; a length may be 0. */
