@@ -64,6 +64,9 @@ def keeps(h):
     hold(h)
     h.wait("the driver domain is destroyed",
            lambda: "dr-b1" not in h.domains(), 60)
+    # Counted when it ends: once the broker has heard that nothing is left.
+    h.wait("the UNMAP is answered",
+           lambda: iommu(h, "dr")["counters"]["longest_wait_ms"], 30)
     c = iommu(h, "dr")["counters"]
     require(c["waits"] >= 1 and c["stops"] >= 1 and c["kills"] >= 1 and
             c["destroys"] == 1, f"{c}")
