@@ -15,6 +15,10 @@
 #define RETRY_MS_MAX 50
 /* A killed process is gone in so much time, or its kernel does not answer. */
 #define DESTROY_MS 1500
+/* The supervisor may have missed what it was told: it is told again. */
+#define AGAIN_MS 5000
+/* A guest may break its queues as often as it likes, not fill our log. */
+#define LOG_MS 10000
 /* Fault events to the guest, per device. */
 #define FAULT_PERIOD_MS 1000
 #define FAULTS_MAX      10
@@ -153,8 +157,11 @@ static void broken(struct iommu *io, unsigned int i)
 {
     io->stats->mmio.faults++;
     io->stats->mmio.fault_addr = io->q[i].fault_addr;
-    broker_log("virtio-iommu: queue %u stopped: %s (0x%" PRIx64 ")", i,
-               vr_vq_fault_text(io->q[i].fault), io->q[i].fault_addr);
+    if (!io->logged || io->w->now - io->logged >= LOG_MS) {
+        io->logged = io->w->now;
+        broker_log("virtio-iommu: queue %u stopped: %s (0x%" PRIx64 ")", i,
+                   vr_vq_fault_text(io->q[i].fault), io->q[i].fault_addr);
+    }
     vr_mmio_fail(&io->mmio, VR_FAIL_QUEUE);
 }
 
@@ -487,6 +494,10 @@ static void climb(struct iommu *io, unsigned int i)
         return;
     case STEP_STUCK:
     case STEP_DESTROY:
+        if (past < AGAIN_MS)
+            return;
+        device_tell(d, VR_MSG_DESTROY);
+        take_step(io, i, ep->step);
         return;
     }
 }

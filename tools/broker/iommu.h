@@ -68,6 +68,7 @@ struct iommu {
     size_t in_len;
 
     int64_t wait_since; /* 0: nothing waits */
+    int64_t logged;     /* when a broken queue was last; 0: never */
     int64_t flush_at;   /* 0: no page of the guest's is kept */
     struct iommu_ep ep[VR_MAX_DEVICES];
 };

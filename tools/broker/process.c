@@ -15,6 +15,9 @@
  * likes: so often do we look at a device. */
 #define CHANGED_MS 500
 #define KILL_MS    500
+/* The clean-up of a driver domain has limits of its own, 80 s in all: so often
+ * is one begun. */
+#define DESTROY_MS 90000
 
 void process_reap(struct super *s, int options)
 {
@@ -177,12 +180,19 @@ static void run_cleanup(struct super *s, const char *driver)
 static void destroy_backend(struct super *s, unsigned int i)
 {
     const struct vr_record_driver *drv = dev_driver(s, i);
+    int64_t now = broker_now_ms();
     struct vr_err err;
 
     /* First the gentler way, whatever the worker says. */
-    if (!s->dev[i].killed_at || s->dev[i].gone ||
-        broker_now_ms() - s->dev[i].killed_at < KILL_MS)
+    if (!s->dev[i].killed_at) {
+        kill_backend(s, i);
         return;
+    }
+    if (s->dev[i].gone || now - s->dev[i].killed_at < KILL_MS)
+        return;
+    if (s->dev[i].destroyed_at && now - s->dev[i].destroyed_at < DESTROY_MS)
+        return;
+    s->dev[i].destroyed_at = now;
     vr_err_set(&err,
                "driver domain %s (%" PRIu32 ") keeps memory that the guest has "
                "taken away, and does not end its process%s",

@@ -35,6 +35,7 @@ struct sdev {
     struct vr_stats_dev last; /* as published */
     int64_t changed_at;       /* when the worker was last listened to */
     int64_t killed_at;        /* when its backend was to be killed; 0: never */
+    int64_t destroyed_at;     /* ... when its domain was; 0: never */
 };
 
 struct super {
