@@ -404,6 +404,15 @@ static void test_state_and_counters(void **state)
     expect(TRUTH, "state", "failed");
     expect(TRUTH, "error", "a?b");
     expect(TRUTH, "counters/kicks", "7");
+    assert_null(find(TRUTH "/counters/last-fault"));
+    s.faults = 1;
+    s.fault_addr = 0x1000;
+    vr_store_counters(&store, &rec, 0, &s);
+    expect(TRUTH, "counters/last-fault", "0x1000");
+    s.b.faults = 1;
+    s.b.fault_addr = 0x1000002abc;
+    vr_store_counters(&store, &rec, 0, &s);
+    expect(TRUTH, "counters/last-fault", "0x1000002abc");
     expect_all_perms();
 }
 

@@ -403,6 +403,10 @@ static void fill_counters(struct batch *b, const void *ctx)
     for (i = 0; i < VR_ARRAY_SIZE(c); i++)
         batch_printf(b, vr_xs_truth(path, t->rec->domid, t->id, c[i].leaf),
                      "%" PRIu64, c[i].value);
+    if (s->b.faults || s->faults)
+        batch_printf(
+            b, vr_xs_truth(path, t->rec->domid, t->id, "counters/last-fault"),
+            "0x%" PRIx64, s->b.faults ? s->b.fault_addr : s->fault_addr);
 }
 
 void vr_store_counters(struct xs_handle *xs, const struct vr_record *rec,
