@@ -159,13 +159,13 @@ static void set_slots(struct vr_build *b, const unsigned int *slots, bool iommu)
 
         dev->mmio_base = VR_SLOT_BASE + slots[i] * VR_SLOT_SIZE;
         dev->irq = VR_SLOT_IRQ + slots[i];
-        b->dt[i].mmio_base = dev->mmio_base;
-        b->dt[i].irq = dev->irq;
-        b->dt[i].dynamic = dev->cfg.mode == VR_MODE_DYNAMIC;
-        b->dt[i].endpoint = i;
-        b->dt[i].pool_size = dev->cfg.size;
+        b->desc[i].mmio_base = dev->mmio_base;
+        b->desc[i].irq = dev->irq;
+        b->desc[i].dynamic = dev->cfg.mode == VR_MODE_DYNAMIC;
+        b->desc[i].endpoint = i;
+        b->desc[i].pool_size = dev->cfg.size;
         /* Where RAM is free is known later: something unique until then. */
-        b->dt[i].pool_base = i * VR_PAGE_SIZE;
+        b->desc[i].pool_base = i * VR_PAGE_SIZE;
     }
     memset(&rec->iommu, 0, sizeof(rec->iommu));
     if (!iommu)
@@ -173,8 +173,8 @@ static void set_slots(struct vr_build *b, const unsigned int *slots, bool iommu)
     rec->iommu.present = true;
     rec->iommu.mmio_base = VR_SLOT_BASE + slots[i] * VR_SLOT_SIZE;
     rec->iommu.irq = VR_SLOT_IRQ + slots[i];
-    b->dt_iommu.mmio_base = rec->iommu.mmio_base;
-    b->dt_iommu.irq = rec->iommu.irq;
+    b->desc_iommu.mmio_base = rec->iommu.mmio_base;
+    b->desc_iommu.irq = rec->iommu.irq;
 }
 
 int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
@@ -201,8 +201,8 @@ int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
         return -ENOMEM;
     }
     *new_size = cap;
-    return vr_dt_extend(mem, size, b->fdt, cap, b->dt, rec->ndevs,
-                        iommu ? &b->dt_iommu : NULL, err);
+    return vr_dt_extend(mem, size, b->fdt, cap, b->desc, rec->ndevs,
+                        iommu ? &b->desc_iommu : NULL, err);
 }
 
 /* The banks that have memory, for the broker: it grants no other frames. */
@@ -266,7 +266,7 @@ int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
             continue;
         rec->devs[i].dma_base = base[i];
         rec->devs[i].dma_size = rec->devs[i].cfg.size;
-        rc = vr_dt_set_pool(b->fdt, &b->dt[i], base[i], err);
+        rc = vr_dt_set_pool(b->fdt, &b->desc[i], base[i], err);
     }
     return rc;
 }

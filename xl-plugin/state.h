@@ -16,8 +16,8 @@ struct vr_build {
     uint32_t domid; /* VR_DOMID_NONE until the hypervisor has made it */
     void *fdt;      /* libxl keeps a pointer to it: freed after the create */
     int link;       /* to the broker */
-    struct vr_dt_dev dt[VR_MAX_DEVICES];
-    struct vr_dt_iommu dt_iommu; /* only with dynamic devices */
+    struct vr_desc_dev desc[VR_MAX_DEVICES];
+    struct vr_desc_iommu desc_iommu; /* only with dynamic devices */
     struct vr_err why; /* what an inner hook found: said after libxl's lines */
 };
 

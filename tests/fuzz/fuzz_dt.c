@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct vr_dt_dev devs[3] = {
+    struct vr_desc_dev devs[3] = {
         {.mmio_base = 0x02000000, .irq = 33, .pool_size = 1 << 20},
         {.mmio_base = 0x02000200,
          .irq = 34,
@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
          .pool_size = 1 << 20},
         {.mmio_base = 0x02000400, .irq = 35, .dynamic = true, .endpoint = 2},
     };
-    struct vr_dt_iommu iommu = {.mmio_base = 0x02000600, .irq = 36};
+    struct vr_desc_iommu iommu = {.mmio_base = 0x02000600, .irq = 36};
     size_t cap = vr_dt_room(size, 3);
     void *fdt = malloc(size ? size : 1), *out = malloc(cap);
     struct vr_err err;

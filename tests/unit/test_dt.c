@@ -87,7 +87,7 @@ static void add_last_phandle(void *fdt)
     fdt_end_node(fdt);
 }
 
-static void get_devs(struct vr_dt_dev devs[2])
+static void get_devs(struct vr_desc_dev devs[2])
 {
     memset(devs, 0, 2 * sizeof(*devs));
     devs[0].mmio_base = 0x02000000;
@@ -127,7 +127,7 @@ static uint32_t u32_prop(const void *fdt, int node, const char *name)
 }
 
 /* Everything that a guest reads of one device. */
-static void expect_dev(const void *fdt, const struct vr_dt_dev *d,
+static void expect_dev(const void *fdt, const struct vr_desc_dev *d,
                        const char *virtio, const char *pool)
 {
     int node = fdt_path_offset(fdt, virtio), len;
@@ -157,7 +157,7 @@ static void expect_dev(const void *fdt, const struct vr_dt_dev *d,
 static void test_extend(void **state)
 {
     char fdt[SIZE], *out;
-    struct vr_dt_dev devs[2];
+    struct vr_desc_dev devs[2];
     size_t cap = vr_dt_room(SIZE, 2);
     int node, a, b;
 
@@ -198,8 +198,8 @@ static void test_extend(void **state)
 static void test_dynamic(void **state)
 {
     char fdt[SIZE], *out;
-    struct vr_dt_dev devs[3];
-    struct vr_dt_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
+    struct vr_desc_dev devs[3];
+    struct vr_desc_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
     size_t cap = vr_dt_room(SIZE, 3);
     int node, len, i, at, before = 0;
     const fdt32_t *p;
@@ -259,8 +259,8 @@ static void test_dynamic(void **state)
 static void test_all_dynamic(void **state)
 {
     char fdt[SIZE], out[2 * SIZE];
-    struct vr_dt_dev devs[2];
-    struct vr_dt_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
+    struct vr_desc_dev devs[2];
+    struct vr_desc_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
     struct vr_err err;
 
     (void)state;
@@ -284,7 +284,7 @@ static void test_all_dynamic(void **state)
 static void test_existing_reserved(void **state)
 {
     char fdt[SIZE], out[2 * SIZE];
-    struct vr_dt_dev devs[2];
+    struct vr_desc_dev devs[2];
     struct vr_err err;
     int node;
 
@@ -315,7 +315,7 @@ static void test_existing_reserved(void **state)
 static void test_no_phandle_left(void **state)
 {
     char fdt[SIZE], out[2 * SIZE];
-    struct vr_dt_dev devs[2];
+    struct vr_desc_dev devs[2];
 
     (void)state;
     get_devs(devs);
@@ -383,7 +383,7 @@ static void test_taken_wide(void **state)
 static void test_no_space(void **state)
 {
     char fdt[SIZE], out[2 * SIZE];
-    struct vr_dt_dev devs[2];
+    struct vr_desc_dev devs[2];
     size_t cap, ok = 0;
 
     (void)state;
@@ -406,8 +406,8 @@ static void test_no_space(void **state)
  * longest once the pools are placed. */
 static void test_room(void **state)
 {
-    struct vr_dt_dev devs[16];
-    struct vr_dt_iommu iommu = {.mmio_base = UINT64_MAX - 0x1ff, .irq = 1019};
+    struct vr_desc_dev devs[16];
+    struct vr_desc_iommu iommu = {.mmio_base = UINT64_MAX - 0x1ff, .irq = 1019};
     unsigned int n, i, mix;
     char fdt[SIZE], *out;
     size_t size, cap;
@@ -445,9 +445,9 @@ static void test_room(void **state)
  * nothing outside the buffers (the sanitizers watch). */
 static void test_corrupt(void **state)
 {
-    struct vr_dt_dev devs[2];
+    struct vr_desc_dev devs[2];
     char fdt[SIZE], out[3 * SIZE];
-    struct vr_dt_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
+    struct vr_desc_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
     uint32_t taken;
     size_t len, i;
 
@@ -483,7 +483,7 @@ static void test_corrupt(void **state)
 static void test_foreign_root(void **state)
 {
     char fdt[SIZE], out[2 * SIZE];
-    struct vr_dt_dev devs[2];
+    struct vr_desc_dev devs[2];
     static const char *const props[] = {"interrupt-parent", "#address-cells",
                                         "#size-cells"};
     size_t i;
@@ -502,7 +502,7 @@ static void test_foreign_root(void **state)
 static void test_set_pool_unknown(void **state)
 {
     char fdt[SIZE];
-    struct vr_dt_dev dev = {.phandle = 4711, .pool_size = 1 << 20};
+    struct vr_desc_dev dev = {.phandle = 4711, .pool_size = 1 << 20};
 
     (void)state;
     make_tree(fdt, NULL);

@@ -160,7 +160,7 @@ static int reserved_node(void *fdt, int *node, struct vr_err *err)
     return r ? fail(err, "/" RESERVED, r) : 0;
 }
 
-static int add_pool(void *fdt, int parent, const struct vr_dt_dev *dev)
+static int add_pool(void *fdt, int parent, const struct vr_desc_dev *dev)
 {
     char name[32];
     int node, r;
@@ -201,8 +201,8 @@ static int add_mmio(void *fdt, const char *kind, uint64_t base, uint32_t intid,
     return r;
 }
 
-static int add_virtio(void *fdt, const struct vr_dt_dev *dev,
-                      const struct vr_dt_iommu *iommu)
+static int add_virtio(void *fdt, const struct vr_desc_dev *dev,
+                      const struct vr_desc_iommu *iommu)
 {
     int node, r = add_mmio(fdt, "virtio", dev->mmio_base, dev->irq, &node);
 
@@ -217,7 +217,7 @@ static int add_virtio(void *fdt, const struct vr_dt_dev *dev,
     return fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
 }
 
-static int add_iommu(void *fdt, const struct vr_dt_iommu *iommu)
+static int add_iommu(void *fdt, const struct vr_desc_iommu *iommu)
 {
     int node, r = add_mmio(fdt, "iommu", iommu->mmio_base, iommu->irq, &node);
 
@@ -229,7 +229,7 @@ static int add_iommu(void *fdt, const struct vr_dt_iommu *iommu)
 }
 
 /* The pools of all static devices; nothing when there is none. */
-static int add_pools(void *fdt, struct vr_dt_dev *devs, unsigned int n,
+static int add_pools(void *fdt, struct vr_desc_dev *devs, unsigned int n,
                      struct vr_err *err)
 {
     int node = -1, r, rc;
@@ -264,8 +264,8 @@ static int check_root(const void *fdt, struct vr_err *err)
 }
 
 int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
-                 struct vr_dt_dev *devs, unsigned int n,
-                 struct vr_dt_iommu *iommu, struct vr_err *err)
+                 struct vr_desc_dev *devs, unsigned int n,
+                 struct vr_desc_iommu *iommu, struct vr_err *err)
 {
     uint32_t phandle;
     unsigned int i;
@@ -309,7 +309,7 @@ int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
     return r ? fail(err, "iommu node", r) : 0;
 }
 
-int vr_dt_set_pool(void *fdt, struct vr_dt_dev *dev, uint64_t base,
+int vr_dt_set_pool(void *fdt, struct vr_desc_dev *dev, uint64_t base,
                    struct vr_err *err)
 {
     char name[32];

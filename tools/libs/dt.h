@@ -21,23 +21,8 @@
 #ifndef VR_DT_H
 #define VR_DT_H
 
+#include "desc.h"
 #include "vr.h"
-
-struct vr_dt_dev {
-    uint64_t mmio_base;
-    uint32_t irq; /* INTID, 32 and above (SPI) */
-    bool dynamic;
-    uint32_t endpoint;  /* dynamic: its number at the virtio-iommu */
-    uint64_t pool_base; /* static */
-    uint64_t pool_size;
-    uint32_t phandle; /* of the pool's node: filled by vr_dt_extend() */
-};
-
-struct vr_dt_iommu {
-    uint64_t mmio_base;
-    uint32_t irq;
-    uint32_t phandle; /* filled by vr_dt_extend() */
-};
 
 /**
  * vr_dt_taken() - the virtio-mmio slots that nodes of @fdt occupy, by their
@@ -62,15 +47,15 @@ size_t vr_dt_room(size_t size, unsigned int n);
  * Returns 0, -EINVAL (broken or foreign tree) or -ENOSPC, with @err.
  */
 int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
-                 struct vr_dt_dev *devs, unsigned int n,
-                 struct vr_dt_iommu *iommu, struct vr_err *err);
+                 struct vr_desc_dev *devs, unsigned int n,
+                 struct vr_desc_iommu *iommu, struct vr_err *err);
 
 /**
  * vr_dt_set_pool() - move the pool of the static device @dev in @fdt (as made
  * by vr_dt_extend()) to @base. Offsets change, the blob's size does not.
  * Returns 0 or -EINVAL with @err.
  */
-int vr_dt_set_pool(void *fdt, struct vr_dt_dev *dev, uint64_t base,
+int vr_dt_set_pool(void *fdt, struct vr_desc_dev *dev, uint64_t base,
                    struct vr_err *err);
 
 #endif /* VR_DT_H */

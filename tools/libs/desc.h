@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a guest is told of its devices, by device tree (dt.h) or by ACPI
+ * (acpi.h). */
+#ifndef VR_DESC_H
+#define VR_DESC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A device has a pool (pool_size is not 0), stands behind the virtio-iommu
+ * (dynamic), or both. */
+struct vr_desc_dev {
+    uint64_t mmio_base; /* VR_MMIO_SIZE bytes of registers */
+    uint32_t irq;       /* Arm: INTID, 32 and above (SPI); x86: GSI */
+    bool dynamic;
+    uint32_t endpoint; /* dynamic: its number at the virtio-iommu */
+    uint64_t pool_base;
+    uint64_t pool_size;
+    uint32_t phandle; /* of the pool's node: filled by vr_dt_extend() */
+};
+
+struct vr_desc_iommu {
+    uint64_t mmio_base;
+    uint32_t irq;
+    uint32_t phandle; /* filled by vr_dt_extend() */
+};
+
+#endif /* VR_DESC_H */
