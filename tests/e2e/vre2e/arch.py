@@ -49,7 +49,8 @@ ARM64 = Arch(
 # Debian's kernel everywhere, told not to do what takes long when emulated.
 # A kernel that libxl itself starts (PV, PVH) is an ELF file, so that it need
 # not be unpacked; for HVM dom0's hvmload sees to that.
-QUICK = "mitigations=off nokaslr init_on_alloc=0 cryptomgr.notests=1"
+QUICK = ("mitigations=off nokaslr init_on_alloc=0 cryptomgr.notests=1 "
+         "initcall_blacklist=i8042_init,jent_mod_init")
 EXT4 = ("crc32c_generic", "ext4")
 
 X86 = Arch(
@@ -62,8 +63,9 @@ X86 = Arch(
     driver_modules=("loop",),
     guest={"type": "hvm", "kernel": "vmlinuz", "ramdisk": "guest.cpio",
            "least": 256, "extra": QUICK,
-           # No display, no USB: QEMU has less to emulate.
-           "lines": 'vga = "none"\nvnc = 0\nsdl = 0\nusb = 0\n'},
+           # No display, keyboard and USB: less to emulate and to probe.
+           "lines": 'vga = "none"\nvnc = 0\nsdl = 0\nusb = 0\n'
+                    'vkb_device = 0\n'},
     driver={"type": "pvh", "kernel": "vmlinux", "least": 256,
             "extra": QUICK},
     patience=3.0)
