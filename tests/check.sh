@@ -55,6 +55,40 @@ cmocka() {
     fi
 }
 
+# together COMMAND...: one or cmocka, beside others, as many at a time as there
+# are processors. finish() waits for all of them and adds up what they counted.
+tally=$log/tally
+spawned=0
+: > $tally
+
+together() {
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
+        wait -n
+    done
+    spawned=$((spawned + 1))
+    (
+        passed=0 failed=0
+        "$@"
+        echo "$passed $failed" >> $tally
+    ) &
+}
+
+finish() {
+    local ok bad n=0
+    wait
+    while read -r ok bad; do
+        passed=$((passed + ok))
+        failed=$((failed + bad))
+        n=$((n + 1))
+    done < $tally
+    if [ $n -ne $spawned ]; then
+        failed=$((failed + spawned - n))
+        say "FAIL $((spawned - n)) steps ended without a result"
+    fi
+    spawned=0
+    : > $tally
+}
+
 build() {
     make --no-print-directory -j"$jobs" WERROR=1 "$@"
 }
@@ -72,12 +106,13 @@ unit() {
         XEN_INCLUDE="$(tests/host/host path xen-4.20-dev)/usr/include" objects
     for t in tests/unit/test_*.c; do
         n=$(basename "$t" .c)
-        cmocka "unit $n" "out/native/tests/unit/$n"
-        cmocka "unit $n (ASan, UBSan)" "out/asan/tests/unit/$n"
-        one "unit $n (valgrind)" valgrind -q --error-exitcode=9 \
+        together cmocka "unit $n" "out/native/tests/unit/$n"
+        together cmocka "unit $n (ASan, UBSan)" "out/asan/tests/unit/$n"
+        together one "unit $n (valgrind)" valgrind -q --error-exitcode=9 \
             --leak-check=full --errors-for-leak-kinds=definite \
             "out/native/tests/unit/$n"
     done
+    finish
 }
 
 fuzz() {
@@ -87,13 +122,13 @@ fuzz() {
     for t in tests/fuzz/fuzz_*.c; do
         n=$(basename "$t" .c)
         mkdir -p "out/fuzz/corpus/$n"
-        say "fuzz ${n#fuzz_} for $seconds s"
-        one "fuzz ${n#fuzz_}" "out/fuzz/tests/fuzz/$n" -seed=1 \
+        together one "fuzz ${n#fuzz_} for $seconds s" "out/fuzz/tests/fuzz/$n" -seed=1 \
             -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
             -artifact_prefix="out/fuzz/" "out/fuzz/corpus/$n" \
             $([ -d "tests/fuzz/corpus/${n#fuzz_}" ] &&
                 echo "tests/fuzz/corpus/${n#fuzz_}")
     done
+    finish
 }
 
 # counts NAME COMMAND...: a program that counts by itself; its last line says
