@@ -99,6 +99,7 @@ san='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 unit() {
     local t n
     one "build with gcc" build CC=gcc O=out/native all unit-build || return
+    one "format" make --no-print-directory format-check
     one "build with clang" build CC=clang O=out/clang all unit-build
     one "build with sanitizers" build CC=gcc O=out/asan CFLAGS="$san" \
         HARDEN=-fPIE unit-build

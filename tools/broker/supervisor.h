@@ -53,7 +53,7 @@ struct super {
     /* A driver domain is, and a guest's UNMAP may wait for its end. */
     bool dying;
     int64_t dying_at; /* when to look again */
-    bool look;  /* at the backends' nodes, not before look_at */
+    bool look;        /* at the backends' nodes, not before look_at */
     int64_t look_at;
     struct sdev dev[VR_MAX_DEVICES];
     /* Set when the program is to end. */
