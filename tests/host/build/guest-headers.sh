@@ -7,10 +7,12 @@
 
 arch=$1
 series=$2
-# 6.1.0-56-cloud-arm64, 6.12.117+deb12-cloud-arm64
+flavour=$arch
+[ "$arch" = amd64 ] || flavour=cloud-$arch # the one that the host has
+# 6.1.0-56-amd64, 6.12.117+deb12-cloud-arm64
 case $series in
-6.1) pattern='linux-headers-6\.1\.0-[0-9]*-cloud-'$arch ;;
-*) pattern="linux-headers-${series//./\\.}\\.[0-9.]*+deb12-cloud-$arch" ;;
+6.1) pattern='linux-headers-6\.1\.0-[0-9]*-'$flavour ;;
+*) pattern="linux-headers-${series//./\\.}\\.[0-9.]*+deb12-$flavour" ;;
 esac
 
 unpack() {
@@ -21,7 +23,7 @@ unpack() {
         grep -x "$pattern" | sort -V | tail -n 1)
     [ -n "$newest" ] || die "no package matches $pattern"
     version=${newest#linux-headers-}
-    common=${version%-cloud-"$arch"}-common
+    common=${version%-"$flavour"}-common
     quiet log apt_run apt-get -qq download "$newest"
     # The other halves: for every architecture, and programs for this machine.
     # 6.1 names its programs by the series, 6.12 by the version.
