@@ -104,21 +104,6 @@ static int vr_attach_pool(struct device *dev, const struct vr_range *range)
 	return 0;
 }
 
-static void vr_attach(struct device *dev)
-{
-	struct vr_range range;
-
-	if (vr_firmware_pool(dev, &range) || vr_is_taken(dev))
-		return;
-	/* Fails while the module is being removed. */
-	if (!try_module_get(THIS_MODULE))
-		return;
-	mutex_lock(&vr_lock);
-	if (vr_attach_pool(dev, &range))
-		module_put(THIS_MODULE);
-	mutex_unlock(&vr_lock);
-}
-
 static void vr_detach(struct device *dev)
 {
 	struct vr_device *vd, *found = NULL;
@@ -145,6 +130,23 @@ static void vr_detach(struct device *dev)
 	vr_pool_exit(&found->pool);
 	kfree(found);
 	module_put(THIS_MODULE);
+}
+
+static void vr_attach(struct device *dev)
+{
+	struct vr_range range;
+
+	/* Nothing, unless the core binds twice in a row to test drivers. */
+	vr_detach(dev);
+	if (vr_firmware_pool(dev, &range) || vr_is_taken(dev))
+		return;
+	/* Fails while the module is being removed. */
+	if (!try_module_get(THIS_MODULE))
+		return;
+	mutex_lock(&vr_lock);
+	if (vr_attach_pool(dev, &range))
+		module_put(THIS_MODULE);
+	mutex_unlock(&vr_lock);
 }
 
 static int vr_notify(struct notifier_block *nb, unsigned long action,
