@@ -100,8 +100,8 @@ def says(h, _made):
 def verify(h, _made):
     out = h.gx_ok(G, "cat /sys/block/vda/serial; echo; "
                   "cat /sys/block/vdb/serial; echo; "
-                  "ioload -f /dev/vda -m verify -q 32 -b 4096 -t 2 -s 16 & "
-                  "ioload -f /dev/vdb -m verify -q 8 -b 262144 -t 2 -s 16; "
+                  "ioload -f /dev/vda -m verify -q 32 -b 4096 -t 1 -s 4 & "
+                  "ioload -f /dev/vdb -m verify -q 8 -b 262144 -t 1 -s 8; "
                   "wait", 110)
     require(out.split()[:2] == ["one", "two"], out)
     require(out.count('"errors":0,') == 2 and
@@ -111,7 +111,8 @@ def verify(h, _made):
 
 @group.check("both disks: ext4 made, written, synced and read back", 240)
 def write(h, _made):
-    h.gx_ok(G, "mkfs.ext4 -q -F /dev/vda && mkfs.ext4 -q -F /dev/vdb && "
+    h.gx_ok(G, "mkfs.ext4 -q -F /dev/vda 16M && "
+            "mkfs.ext4 -q -F /dev/vdb 16M && "
             "mount -t ext4 /dev/vda /mnt && "
             "mount -t ext4 /dev/vdb /mnt2 && "
             f"pattern write /mnt/data 4 {SEED['vda']} && "
@@ -137,7 +138,7 @@ def counters(h, _made):
     return f"at the most {high >> 10} KiB used"
 
 
-@group.check("what the backend can see of each mapping", 120)
+@group.check("what the backend can see of each mapping", 180)
 def seen_by_backend(h, _made):
     before = stats(h)
     lines = []
@@ -163,7 +164,7 @@ def in_use(h, _made):
     require("virtio_restricted" in h.gx_ok(G, "lsmod"), "it is gone")
 
 
-@group.check("devices unbound and bound again", 120)
+@group.check("devices unbound and bound again", 180)
 def rebind(h, _made):
     names = [s["name"] for s in stats(h).values()]
     out = h.gx_ok(G, f"cd {MMIO}; for i in 1 2 3; do for d in "
@@ -176,7 +177,7 @@ def rebind(h, _made):
 
 
 @group.check("loaded too late: no disk, both sides say why; bound again: disks",
-             200)
+             300)
 def late(h, _made):
     names = [s["name"] for s in stats(h).values()]
     h.gx_ok(G, "rmmod virtio_blk && rmmod virtio_mmio && "
@@ -216,7 +217,7 @@ def own_pools(h, _made):
                   f">/dev/null; cd {MMIO}; d=$(ls -d *.virtio); "
                   "echo $d > unbind && echo $d > bind; dmesg | grep restrict; "
                   "cat /sys/block/vda/serial; echo; ioload -f /dev/vda -m "
-                  f"verify -q 4 -t 1 -s 4; ls {STATS}; "
+                  f"verify -q 4 -t 1 -s 1; ls {STATS}; "
                   "rmmod virtio_restricted && echo unloaded", 60)
     require("the kernel restricts it to its pool itself" in out and
             "one" in out.split() and '"errors":0,' in out and
