@@ -96,6 +96,19 @@ def abuse_module():
     return os.path.join(folder, "viommu-abuse.ko")
 
 
+def guest_module(source="tools/guest-linux", kernel="debian"):
+    """The module that gives a kernel restricted pools, or another one, built
+    without a warning."""
+    log = os.path.join(OUT, "build.log")
+    with open(log, "ab") as file:
+        r = subprocess.run([os.path.join(ROOT, "tests/guest-module/build"),
+                            kernel, source], stdout=subprocess.PIPE,
+                           stderr=file, text=True, check=False)
+    if r.returncode:
+        raise BuildError(f"{source} does not build ({kernel}): {log}")
+    return r.stdout.strip()
+
+
 def guest_image(output, modules=(), extra=()):
     """A guest's initramfs; modules: files to load in this order; extra: files
     that lie in /modules without being loaded."""
@@ -184,11 +197,16 @@ def everything(share, say):
                     os.path.join(share, "bin"))
     say("building the guest images")
     img = os.path.join(share, "img")
-    guest_image(os.path.join(img, "guest.cpio"), extra=(abuse_module(),))
+    guest_image(os.path.join(img, "guest.cpio"), extra=(
+        abuse_module(), guest_module(kernel="small")))
     guest_image(os.path.join(img, "debian.cpio"),
                 debian_modules("virtio_mmio", "virtio_blk"))
     guest_image(os.path.join(img, "debian-iommu.cpio"),
                 debian_modules("virtio-iommu", "virtio_mmio", "virtio_blk"))
+    guest_image(os.path.join(img, "debian-module.cpio"),
+                [guest_module()] +
+                debian_modules("virtio_mmio", "virtio_blk"),
+                extra=(guest_module("tests/guest-module/dma-check"),))
     shutil.copy(host_path("kernel-small"), os.path.join(img, "Image"))
     shutil.copy(host_path("kernel-debian"), os.path.join(img, "vmlinuz"))
     say("building and installing the product for arm64")
