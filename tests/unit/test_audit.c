@@ -329,13 +329,13 @@ static void test_dynamic_wrong(void **state)
 
 static void test_too_many(void **state)
 {
-    struct vr_audit_window w[VR_MAX_DEVICES + 1] = {{0}};
+    struct vr_audit_window w[VR_AUDIT_WINDOWS + 1] = {{0}};
     struct vr_audit a;
 
     (void)state;
-    assert_int_equal(vr_audit_run(NULL, 0, w, VR_MAX_DEVICES + 1, NULL, 0, &a),
+    assert_int_equal(vr_audit_run(NULL, 0, w, VR_AUDIT_WINDOWS + 1, NULL, 0, &a),
                      -EINVAL);
-    assert_int_equal(vr_audit_run(NULL, 0, w, VR_MAX_DEVICES, NULL, 0, &a), 0);
+    assert_int_equal(vr_audit_run(NULL, 0, w, VR_AUDIT_WINDOWS, NULL, 0, &a), 0);
     vr_audit_free(&a);
 }
 

@@ -34,7 +34,10 @@ static int setup(void **state)
     rec.ndevs = VR_ARRAY_SIZE(pages);
     for (i = 0; i < rec.ndevs; i++) {
         rec.devs[i].cfg.mode = i == 1 ? VR_MODE_STATIC : VR_MODE_DYNAMIC;
-        rec.devs[i].dma_size = pages[i] * VR_PAGE_SIZE;
+        if (i == 1)
+            rec.devs[i].pool.size = pages[i] * VR_PAGE_SIZE;
+        else
+            rec.devs[i].iova.size = pages[i] * VR_PAGE_SIZE;
     }
     return 0;
 }
@@ -161,10 +164,10 @@ static void test_bad_files(void **state)
     (void)state;
     assert_non_null(w);
     /* another guest's, though of the same size */
-    other.devs[0].dma_size += VR_PAGE_SIZE;
+    other.devs[0].iova.size += VR_PAGE_SIZE;
     assert_int_equal(vr_maps_size(&other), vr_maps_size(&rec));
     refused(&other);
-    other.devs[0].dma_size += 64 * VR_PAGE_SIZE;
+    other.devs[0].iova.size += 64 * VR_PAGE_SIZE;
     refused(&other);
     other = rec;
     other.ndevs--;

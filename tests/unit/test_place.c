@@ -246,22 +246,24 @@ static void test_pools_pass_over_dynamic(void **state)
 static void test_grefs(void **state)
 {
     struct vr_dev_cfg c[3];
-    uint32_t gref[3] = {0};
+    uint32_t pool[3] = {0}, iova[3] = {0};
 
     (void)state;
-    c[0] = dev(64 * M, 0);
-    c[1] = dynamic(32 * M);
+    c[0] = dynamic(32 * M);
+    c[1] = dev(64 * M, 0);
     c[2] = dynamic(M + 0x1000);
-    /* 16384 + 8192 + 257 references: 49 frames */
+    /* 8192 + 16384 + 257 references: 49 frames */
     assert_int_equal(vr_place_frames(c, 3), 49 + VR_RESERVE_FRAMES);
-    assert_int_equal(vr_place_grefs(c, 3, 64, gref), 0);
-    assert_int_equal(gref[0], 32768 - 16384);
-    assert_int_equal(gref[1], gref[0] - 8192);
-    assert_int_equal(gref[2], gref[1] - 257);
-    assert_int_equal(vr_place_grefs(c, 3, 57, gref), 0);
-    assert_true(gref[2] >= VR_RESERVE_FRAMES * 512);
-    assert_int_equal(vr_place_grefs(c, 3, 56, gref), -ENOSPC);
-    assert_int_equal(vr_place_grefs(c, 3, UINT32_MAX, gref), -ENOSPC);
+    assert_int_equal(vr_place_grefs(c, 3, 64, pool, iova), 0);
+    /* pools above all dynamic windows */
+    assert_int_equal(pool[1], 32768 - 16384);
+    assert_int_equal(iova[0], pool[1] - 8192);
+    assert_int_equal(iova[2], iova[0] - 257);
+    assert_true(!pool[0] && !pool[2] && !iova[1]);
+    assert_int_equal(vr_place_grefs(c, 3, 57, pool, iova), 0);
+    assert_true(iova[2] >= VR_RESERVE_FRAMES * 512);
+    assert_int_equal(vr_place_grefs(c, 3, 56, pool, iova), -ENOSPC);
+    assert_int_equal(vr_place_grefs(c, 3, UINT32_MAX, pool, iova), -ENOSPC);
     assert_int_equal(vr_place_frames(c, 0), VR_RESERVE_FRAMES);
     c[0] = dev(2 * M, 0);
     assert_int_equal(vr_place_frames(c, 1), 1 + VR_RESERVE_FRAMES);

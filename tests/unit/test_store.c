@@ -236,11 +236,10 @@ static void fill(struct vr_record *rec, enum vr_mode mode)
     };
     rec->devs[0].mmio_base = 0x2000000;
     rec->devs[0].irq = 33;
-    rec->devs[0].dma_base = 0x48000000;
-    rec->devs[0].dma_size = 8 << 20;
-    rec->devs[0].gref_base = 16384;
-    if (mode == VR_MODE_DYNAMIC) {
-        rec->devs[0].dma_base = UINT64_C(1) << 36;
+    if (mode != VR_MODE_DYNAMIC)
+        rec->devs[0].pool = (struct vr_gwin){0x48000000, 8 << 20, 24576};
+    if (mode != VR_MODE_STATIC) {
+        rec->devs[0].iova = (struct vr_gwin){UINT64_C(1) << 36, 8 << 20, 16384};
         rec->iommu.present = true;
         rec->iommu.mmio_base = 0x2000200;
         rec->iommu.irq = 34;
@@ -308,7 +307,7 @@ static void test_static(void **state)
     assert_true(store.perm_calls <= 10);
     expect(BACKEND, "mode", "static");
     expect(BACKEND, "window/0/kind", "static");
-    expect(BACKEND, "window/0/gref", "16384");
+    expect(BACKEND, "window/0/gref", "24576");
     expect(BACKEND, "ctrl-gref", "77");
     expect(BACKEND, "event-channel", "12");
     expect(BACKEND, "state", "1");

@@ -70,9 +70,7 @@ static const struct vr_xs_dev good = {
             .poll_us = 50,
         },
     .guest = 5,
-    .dma_base = 0x48000000,
-    .dma_size = 64 << 20,
-    .gref_base = 16384,
+    .pool = {0x48000000, 64 << 20, 16384},
     .ctrl_domid = 0,
     .ctrl_gref = 77,
     .ctrl_port = 12,
@@ -84,7 +82,9 @@ static struct vr_xs_dev good_dynamic(void)
 
     dev.cfg.mode = VR_MODE_DYNAMIC;
     dev.cfg.map_threshold = 64 << 10;
-    dev.dma_base = UINT64_C(1) << 36;
+    dev.iova = dev.pool;
+    dev.iova.base = UINT64_C(1) << 36;
+    memset(&dev.pool, 0, sizeof(dev.pool));
     return dev;
 }
 
@@ -142,10 +142,11 @@ static void test_round_trip(void **state)
     assert_int_equal(dev.cfg.queues, 4);
     assert_int_equal(dev.cfg.queue_size, 256);
     assert_int_equal(dev.cfg.poll_us, 50);
-    assert_true(dev.cfg.size == good.dma_size);
-    assert_true(dev.dma_base == good.dma_base);
-    assert_true(dev.dma_size == good.dma_size);
-    assert_int_equal(dev.gref_base, good.gref_base);
+    assert_true(dev.cfg.size == good.pool.size);
+    assert_true(dev.pool.base == good.pool.base);
+    assert_true(dev.pool.size == good.pool.size);
+    assert_int_equal(dev.pool.gref_base, good.pool.gref_base);
+    assert_true(!dev.iova.size && !dev.cfg.aperture);
     assert_int_equal(dev.guest, 5);
     assert_int_equal(dev.ctrl_gref, 77);
     assert_int_equal(dev.ctrl_port, 12);
@@ -183,11 +184,12 @@ static void test_dynamic(void **state)
         assert_int_equal(vr_xs_dev_parse(&dev, "disk0", get, s, &err), 0);
         assert_int_equal(dev.cfg.mode, VR_MODE_DYNAMIC);
         assert_true(dev.cfg.map_threshold == thresholds[i]);
-        assert_true(dev.cfg.aperture == want.dma_size);
+        assert_true(dev.cfg.aperture == want.iova.size);
         assert_true(dev.cfg.size == 0);
-        assert_true(dev.dma_base == want.dma_base);
+        assert_true(dev.iova.base == want.iova.base);
+        assert_true(!dev.pool.size);
     }
-    want.dma_size = 16 << 20; /* enough for 4 queues, not for 16 */
+    want.iova.size = 16 << 20; /* enough for 4 queues, not for 16 */
     s->n = vr_xs_dev_format(&want, s->kv);
     assert_int_equal(vr_xs_dev_parse(&dev, "disk0", get, s, &err), 0);
     for (i = 0; i < VR_ARRAY_SIZE(bad); i++) {

@@ -73,7 +73,8 @@ static void tell(struct worker *w, char what, const char *text)
 static int map_window(struct worker *w, struct vr_err *err)
 {
     const struct vr_xs_dev *dev = w->dev;
-    uint32_t i, count = dev->dma_size >> VR_PAGE_SHIFT;
+    const struct vr_gwin *pool = &dev->pool;
+    uint32_t i, count = vr_gwin_pages(pool);
     uint32_t *refs;
     int rc = 0;
 
@@ -81,9 +82,9 @@ static int map_window(struct worker *w, struct vr_err *err)
     if (!refs)
         return -ENOMEM;
     for (i = 0; i < count; i++)
-        refs[i] = dev->gref_base + i;
-    w->win.base = dev->dma_base;
-    w->win.size = dev->dma_size;
+        refs[i] = pool->gref_base + i;
+    w->win.base = pool->base;
+    w->win.size = pool->size;
     w->win.va = xengnttab_map_domain_grant_refs(w->gt, count, dev->guest, refs,
                                                 PROT_READ | PROT_WRITE);
     if (!w->win.va) {
@@ -92,11 +93,11 @@ static int map_window(struct worker *w, struct vr_err *err)
                    "window of %u pages at grant %u of domain %u cannot be "
                    "mapped: %s (SILO? gnttab_max_maptrack_frames? gntdev's "
                    "limit?)",
-                   count, dev->gref_base, dev->guest, strerror(errno));
+                   count, pool->gref_base, dev->guest, strerror(errno));
     } else {
         /* The guest's data is not ours to dump, nor to pass on. */
-        madvise(w->win.va, dev->dma_size, MADV_DONTDUMP);
-        madvise(w->win.va, dev->dma_size, MADV_DONTFORK);
+        madvise(w->win.va, pool->size, MADV_DONTDUMP);
+        madvise(w->win.va, pool->size, MADV_DONTFORK);
     }
     free(refs);
     return rc;
@@ -105,16 +106,9 @@ static int map_window(struct worker *w, struct vr_err *err)
 /* Nothing is mapped before the guest has set up a queue. */
 static void open_window(struct worker *w)
 {
-    const struct vr_xs_dev *dev = w->dev;
-    const struct vr_gwin win = {
-        .base = dev->dma_base,
-        .size = dev->dma_size,
-        .gref_base = dev->gref_base,
-    };
-
     w->gntdev.gt = w->gt;
-    w->gntdev.domid = dev->guest;
-    vr_dynmem_init(&w->mem, &win, &vr_gntdev_ops, &w->gntdev);
+    w->gntdev.domid = w->dev->guest;
+    vr_dynmem_init(&w->mem, &w->dev->iova, &vr_gntdev_ops, &w->gntdev);
 }
 
 static int open_xen(struct worker *w, struct vr_err *err)
@@ -174,7 +168,7 @@ static int open_xen(struct worker *w, struct vr_err *err)
         vr_err_set(err, "event channel: %s", strerror(errno));
         return rc;
     }
-    if (dev->cfg.mode != VR_MODE_DYNAMIC)
+    if (!vr_cfg_has_iova(&dev->cfg))
         return map_window(w, err);
     open_window(w);
     return 0;
@@ -246,7 +240,8 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
                     const struct vr_worker_opts *opts)
 {
     const struct vr_dev_cfg *c = &dev->cfg;
-    bool dynamic = c->mode == VR_MODE_DYNAMIC;
+    bool dynamic = vr_cfg_has_iova(c);
+    const struct vr_gwin *win = dynamic ? &dev->iova : &dev->pool;
     static struct worker w; /* too large for a stack */
     struct vr_loop_cfg lc = {
         .win = dynamic ? &w.mem.window : &w.win,
@@ -307,8 +302,8 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
              c->target, (unsigned long long)(w.target.size >> 20),
              c->readonly ? ", read-only" : "", vr_loop_aio_name(loop),
              w.target.direct ? ", direct" : ", buffered", vr_mode_name(c->mode),
-             (unsigned long long)(dev->dma_size >> 10),
-             (unsigned long long)dev->dma_base);
+             (unsigned long long)(win->size >> 10),
+             (unsigned long long)win->base);
     tell(&w, VR_WORKER_CONNECTED, text);
     loop_notify(&w);
     vr_loop_run(loop);

@@ -52,10 +52,23 @@ struct vr_dev_cfg {
     unsigned int poll_us; /* how long the backend polls before it sleeps */
 };
 
-/** vr_cfg_window() - bytes of the device's window, whatever its mode. */
+/** vr_cfg_has_pool() - has it a window in the guest's memory, of @size? */
+static inline bool vr_cfg_has_pool(const struct vr_dev_cfg *cfg)
+{
+    return cfg->mode != VR_MODE_DYNAMIC;
+}
+
+/** vr_cfg_has_iova() - has it one behind the virtio-iommu, of @aperture? */
+static inline bool vr_cfg_has_iova(const struct vr_dev_cfg *cfg)
+{
+    return cfg->mode != VR_MODE_STATIC;
+}
+
+/** vr_cfg_window() - bytes of the device's windows, whatever its mode. */
 static inline uint64_t vr_cfg_window(const struct vr_dev_cfg *cfg)
 {
-    return cfg->mode == VR_MODE_DYNAMIC ? cfg->aperture : cfg->size;
+    return (vr_cfg_has_pool(cfg) ? cfg->size : 0) +
+           (vr_cfg_has_iova(cfg) ? cfg->aperture : 0);
 }
 
 /** vr_type_name() - "block"; NULL for a value that is none. */

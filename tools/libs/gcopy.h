@@ -17,13 +17,6 @@
 
 #include "virtq.h"
 
-/* A window and its grants; whole pages. */
-struct vr_gwin {
-    uint64_t base;
-    uint64_t size;
-    uint32_t gref_base; /* gref_base + size / 4096 - 1 is a valid reference */
-};
-
 /* One piece: @len bytes at @offset of the page that @ref grants. */
 struct vr_gseg {
     uint8_t *local;

@@ -106,7 +106,7 @@ int vr_place_pools(const struct vr_dev_cfg *cfg, unsigned int n,
     /* Fixed ones first, so that the others keep clear of them. */
     for (pass = 0; pass < 2; pass++) {
         for (i = 0; i < n; i++) {
-            if (cfg[i].mode != VR_MODE_STATIC || cfg[i].has_base != (pass == 0))
+            if (!vr_cfg_has_pool(&cfg[i]) || cfg[i].has_base != (pass == 0))
                 continue;
             if (cfg[i].has_base) {
                 rc = check_base(&cfg[i], i, ram, nram, all, nall, err);
@@ -136,7 +136,7 @@ void vr_place_iova(const struct vr_dev_cfg *cfg, unsigned int n, uint64_t *base)
     unsigned int i;
 
     for (i = 0; i < n; i++) {
-        if (cfg[i].mode != VR_MODE_DYNAMIC)
+        if (!vr_cfg_has_iova(&cfg[i]))
             continue;
         base[i] = next;
         next += cfg[i].aperture + VR_IOVA_ALIGN - 1;
@@ -161,16 +161,26 @@ uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n)
 }
 
 int vr_place_grefs(const struct vr_dev_cfg *cfg, unsigned int n,
-                   uint32_t frames, uint32_t *gref)
+                   uint32_t frames, uint32_t *pool, uint32_t *iova)
 {
     uint64_t next = frames * (uint64_t)VR_GNTENT_PER_FRAME;
     unsigned int i;
 
     if (frames < vr_place_frames(cfg, n) || next > UINT32_MAX)
         return -ENOSPC;
+    /* The broker has the frames of all dynamic windows mapped for writing:
+     * pools are kept out of them. */
     for (i = 0; i < n; i++) {
-        next -= vr_cfg_window(&cfg[i]) >> VR_PAGE_SHIFT;
-        gref[i] = next;
+        if (!vr_cfg_has_pool(&cfg[i]))
+            continue;
+        next -= cfg[i].size >> VR_PAGE_SHIFT;
+        pool[i] = next;
+    }
+    for (i = 0; i < n; i++) {
+        if (!vr_cfg_has_iova(&cfg[i]))
+            continue;
+        next -= cfg[i].aperture >> VR_PAGE_SHIFT;
+        iova[i] = next;
     }
     return 0;
 }

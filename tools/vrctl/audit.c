@@ -29,7 +29,8 @@ struct job {
     char name[VR_NAME_LEN + 1];
     bool has_rec;
     struct guest g;
-    struct vr_audit_window win[VR_MAX_DEVICES];
+    struct vr_audit_window win[VR_AUDIT_WINDOWS];
+    unsigned int dev[VR_AUDIT_WINDOWS]; /* whose it is */
     unsigned int nwin;
     struct vr_gntent *copy;
     uint32_t n;
@@ -79,7 +80,7 @@ static int open_maps(struct job *job, struct vr_err *err)
     const struct vr_record *rec = &job->g.rec;
     size_t words;
 
-    if (!job->has_rec || !vr_record_dynamic(rec))
+    if (!job->has_rec || !vr_record_endpoints(rec))
         return 0;
     job->maps = vr_maps_open(rec, false);
     if (!job->maps) {
@@ -176,25 +177,35 @@ static bool is_dynamic(const struct job *job, unsigned int w)
     return w < job->nwin && job->win[w].dynamic;
 }
 
-static void declare(struct job *job)
+static void declare_window(struct job *job, unsigned int i,
+                           enum vr_window_kind kind)
 {
     const struct vr_record *rec = &job->g.rec;
+    const struct vr_gwin *w = vr_record_window(&rec->devs[i], kind);
+    bool dynamic = kind == VR_WINDOW_IOVA;
+
+    if (!w)
+        return;
+    job->dev[job->nwin] = i;
+    job->win[job->nwin++] = (struct vr_audit_window){
+        .domid = rec->drivers[rec->devs[i].driver].domid,
+        .dynamic = dynamic,
+        .gfn = w->base >> VR_PAGE_SHIFT,
+        .gref = w->gref_base,
+        .count = vr_gwin_pages(w),
+        .mapped = dynamic && job->bits && !job->why_not
+                      ? job->bits + vr_maps_offset(rec, i)
+                      : NULL,
+    };
+}
+
+static void declare(struct job *job)
+{
     unsigned int i;
 
-    for (i = 0; job->has_rec && i < rec->ndevs; i++) {
-        const struct vr_record_dev *d = &rec->devs[i];
-        bool dynamic = d->cfg.mode == VR_MODE_DYNAMIC;
-
-        job->win[job->nwin++] = (struct vr_audit_window){
-            .domid = rec->drivers[d->driver].domid,
-            .dynamic = dynamic,
-            .gfn = d->dma_base >> VR_PAGE_SHIFT,
-            .gref = d->gref_base,
-            .count = d->dma_size >> VR_PAGE_SHIFT,
-            .mapped = dynamic && job->bits && !job->why_not
-                          ? job->bits + vr_maps_offset(rec, i)
-                          : NULL,
-        };
+    for (i = 0; job->has_rec && i < job->g.rec.ndevs; i++) {
+        declare_window(job, i, VR_WINDOW_POOL);
+        declare_window(job, i, VR_WINDOW_IOVA);
     }
 }
 
@@ -215,7 +226,7 @@ static void name_of(const struct job *job, uint16_t domid, char *buf,
 
 static const char *window_id(const struct job *job, unsigned int w)
 {
-    return job->has_rec && w < job->nwin ? job->g.rec.devs[w].cfg.id : "";
+    return w < job->nwin ? job->g.rec.devs[job->dev[w]].cfg.id : "";
 }
 
 /* ---- for people ---- */
@@ -247,7 +258,7 @@ static void print_range(const struct job *job, const struct vr_audit_range *r)
 
 static void print_ranges(const struct job *job, uint16_t domid)
 {
-    unsigned int i, pieces[VR_MAX_DEVICES] = {0};
+    unsigned int i, pieces[VR_AUDIT_WINDOWS] = {0};
 
     for (i = 0; i < job->result.nranges; i++) {
         const struct vr_audit_range *r = &job->result.ranges[i];
