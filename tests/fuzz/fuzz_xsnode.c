@@ -84,7 +84,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         base.cfg.map_threshold = data[0] & 2 ? VR_NEVER_MAP : 65536;
         base.iova = base.pool;
         base.iova.base = UINT64_C(1) << 36;
-        memset(&base.pool, 0, sizeof(base.pool));
+        if (data[0] & 4)
+            base.cfg.mode = VR_MODE_MIXED;
+        else
+            memset(&base.pool, 0, sizeof(base.pool));
     }
     if (size) {
         data++;
@@ -118,6 +121,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         dev.cfg.queues < 1 || dev.cfg.queues > VR_MAX_QUEUES ||
         dev.cfg.queue_size > VR_MAX_QUEUE_SIZE || dev.guest > VR_DOMID_MAX ||
         vr_cfg_window(&dev.cfg) != dev.pool.size + dev.iova.size)
+        abort();
+    if (dev.pool.size && dev.iova.size &&
+        dev.pool.base < dev.iova.base + dev.iova.size &&
+        dev.iova.base < dev.pool.base + dev.pool.size)
         abort();
     if (vr_cfg_has_iova(&dev.cfg)
             ? !vr_size_max(dev.iova.size, dev.cfg.queues, dev.cfg.queue_size)

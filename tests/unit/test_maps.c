@@ -19,7 +19,7 @@
 static char folder[] = "/tmp/vr-maps-XXXXXX", path[64];
 static struct vr_record rec;
 
-/* Windows of 100 pages, none (static), 64 and 65 pages. */
+/* Windows of 100 pages, none (static), 64 and 65 pages (mixed). */
 static int setup(void **state)
 {
     static const uint32_t pages[] = {100, 512, 64, 65};
@@ -33,10 +33,12 @@ static int setup(void **state)
     memset(&rec, 0, sizeof(rec));
     rec.ndevs = VR_ARRAY_SIZE(pages);
     for (i = 0; i < rec.ndevs; i++) {
-        rec.devs[i].cfg.mode = i == 1 ? VR_MODE_STATIC : VR_MODE_DYNAMIC;
-        if (i == 1)
-            rec.devs[i].pool.size = pages[i] * VR_PAGE_SIZE;
-        else
+        rec.devs[i].cfg.mode = i == 1   ? VR_MODE_STATIC
+                               : i == 3 ? VR_MODE_MIXED
+                                        : VR_MODE_DYNAMIC;
+        if (i == 1 || i == 3)
+            rec.devs[i].pool.size = 512 * VR_PAGE_SIZE;
+        if (i != 1)
             rec.devs[i].iova.size = pages[i] * VR_PAGE_SIZE;
     }
     return 0;

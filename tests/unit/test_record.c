@@ -310,6 +310,87 @@ static char *version_2(const struct vr_record *rec)
     return replace(json, "\"version\": 3", "\"version\": 2");
 }
 
+/* Device 2 with a pool beside its window. */
+static void fill_mixed(struct vr_record *rec)
+{
+    fill(rec);
+    rec->devs[2].cfg.mode = VR_MODE_MIXED;
+    rec->devs[2].cfg.size = 2 << 20;
+    rec->devs[2].pool = (struct vr_gwin){0x70000000, 2 << 20, 12800};
+}
+
+static void refuse(const struct vr_record *rec, const char *why)
+{
+    struct vr_record read;
+    struct vr_err err;
+    char *json;
+
+    assert_int_equal(vr_record_to_json(rec, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
+                     -EINVAL);
+    if (!strstr(err.text, why))
+        fail_msg("\"%s\" is not \"%s\"", err.text, why);
+    free(json);
+}
+
+static void test_mixed(void **state)
+{
+    struct vr_record rec, read;
+    struct vr_err err;
+    char *json;
+
+    (void)state;
+    fill_mixed(&rec);
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err), 0);
+    free(json);
+    assert_int_equal(read.devs[2].cfg.mode, VR_MODE_MIXED);
+    assert_int_equal(read.devs[2].pool.base, 0x70000000);
+    assert_int_equal(read.devs[2].pool.gref_base, 12800);
+    assert_true(read.devs[2].iova.base == UINT64_C(0x1000000000));
+    assert_int_equal(vr_record_endpoints(&read), 1);
+    assert_true(vr_record_placed(&read.devs[2]));
+    assert_ptr_equal(vr_record_window(&read.devs[2], VR_WINDOW_POOL),
+                     &read.devs[2].pool);
+    assert_ptr_equal(vr_record_window(&read.devs[2], VR_WINDOW_IOVA),
+                     &read.devs[2].iova);
+    assert_null(vr_record_window(&read.devs[0], VR_WINDOW_IOVA));
+    /* half of it is not enough for a guest that runs */
+    memset(&rec.devs[2].pool, 0, sizeof(rec.devs[2].pool));
+    refuse(&rec, "missing window");
+    fill_mixed(&rec);
+    rec.devs[2].iova.gref_base = 0;
+    refuse(&rec, "missing window");
+    /* an address, or a reference, for two pages */
+    fill_mixed(&rec);
+    rec.devs[2].iova.base = 0x70000000;
+    refuse(&rec, "overlaps");
+    fill_mixed(&rec);
+    rec.devs[2].pool.gref_base = 13312 - 511;
+    refuse(&rec, "references overlap");
+    rec.devs[2].pool.gref_base = 13312 - 512;
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err), 0);
+    free(json);
+    rec.devs[2].pool.base = 0x48000000;
+    refuse(&rec, "overlaps");
+    /* of two devices a pool and a dynamic window may have one address */
+    fill_mixed(&rec);
+    rec.devs[2].iova.base = 0x48000000;
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err), 0);
+    free(json);
+    /* windows that the mode does not have */
+    fill_mixed(&rec);
+    rec.devs[2].cfg.mode = VR_MODE_DYNAMIC;
+    refuse(&rec, "pool of a dynamic device");
+    rec.devs[2].cfg.size = 0;
+    refuse(&rec, "window of another size");
+    fill_mixed(&rec);
+    rec.devs[0].iova = rec.devs[2].iova;
+    refuse(&rec, "window of another size");
+}
+
 /* What an installation of before mixed devices has left. */
 static void test_version_2(void **state)
 {
@@ -339,8 +420,14 @@ static void test_version_2(void **state)
     json = replace(json, "\"version\": 3", "\"version\": 1");
     assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
                      -EINVAL);
-    /* keys of two versions */
+    /* a mode that version did not know */
     json = replace(json, "\"version\": 1", "\"version\": 2");
+    json = replace(json, "\"mode\": \"dynamic\"", "\"mode\": \"mixed\"");
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
+                     -EINVAL);
+    assert_non_null(strstr(err.text, "mixed"));
+    json = replace(json, "\"mode\": \"mixed\"", "\"mode\": \"dynamic\"");
+    /* keys of two versions */
     json = replace(json, "\"dma_base\"", "\"iova_base\"");
     assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
                      -EINVAL);
@@ -588,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_hostile_fields),
         cmocka_unit_test(test_version_1),
+        cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_version_2),
         cmocka_unit_test(test_hostile_shape),
         cmocka_unit_test(test_too_many),

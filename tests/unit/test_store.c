@@ -361,6 +361,37 @@ static void test_dynamic(void **state)
     expect(BACKEND, "ctrl-gref", "77");
 }
 
+static void test_mixed(void **state)
+{
+    struct vr_record rec;
+    struct vr_err err;
+
+    (void)state;
+    fill(&rec, VR_MODE_MIXED);
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, &err), 0);
+    expect_all_perms();
+    expect(BACKEND, "mode", "mixed");
+    expect(BACKEND, "window/0/kind", "static");
+    expect(BACKEND, "window/0/base", "0x48000000");
+    expect(BACKEND, "window/0/gref", "24576");
+    expect(BACKEND, "window/1/kind", "dynamic");
+    expect(BACKEND, "window/1/base", "0x1000000000");
+    expect(BACKEND, "window/1/gref", "16384");
+    expect(BACKEND, "map-threshold", "never");
+    expect(GUEST, "pool-base", "0x48000000");
+    expect(GUEST, "pool-size", "0x800000");
+    expect(GUEST, "iova-base", "0x1000000000");
+    expect(GUEST, "iova-size", "0x800000");
+    expect(GUEST, "endpoint", "0");
+    expect(TRUTH, "mode", "mixed");
+    expect(TRUTH, "window/0/kind", "static");
+    expect(TRUTH, "window/0/size", "0x800000");
+    expect(TRUTH, "window/1/kind", "dynamic");
+    expect(TRUTH, "window/1/base", "0x1000000000");
+    expect(TRUTH, "window/1/gref", "16384");
+    expect(TRUTH, "iommu/endpoint", "0");
+}
+
 /* Folders that a driver domain made beforehand become the toolstack's. */
 static void test_prepared_by_b(void **state)
 {
@@ -474,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_static, setup),
         cmocka_unit_test_setup(test_dynamic, setup),
+        cmocka_unit_test_setup(test_mixed, setup),
         cmocka_unit_test_setup(test_prepared_by_b, setup),
         cmocka_unit_test_setup(test_state_and_counters, setup),
         cmocka_unit_test_setup(test_kill, setup),

@@ -204,6 +204,57 @@ static void test_dynamic(void **state)
     free(s);
 }
 
+static void test_mixed(void **state)
+{
+    static const struct {
+        const char *key, *value;
+    } bad[] = {
+        {"map-threshold", NULL},
+        {"mode", "dynamic"},
+        {"window/0/kind", "dynamic"},
+        {"window/1/kind", "static"},
+        {"window/1/kind", "mixed"},
+        {"window/1/kind", NULL},
+        {"window/1/base", "0x1000000001"},
+        {"window/1/base", "0x48000000"},
+        {"window/1/base", "0x4bfff000"},
+        {"window/0/base", "0xfffff000"},
+        {"window/1/size", "0x1000"},
+        {"window/1/size", "0"},
+        {"window/1/gref", "4294967295"},
+        {"window/0/size", NULL},
+    };
+    struct vr_xs_dev want = good, dev;
+    struct store *s = calloc(1, sizeof(*s));
+    struct vr_err err;
+    size_t i;
+
+    (void)state;
+    assert_non_null(s);
+    want.cfg.mode = VR_MODE_MIXED;
+    want.cfg.map_threshold = 64 << 10;
+    want.iova = (struct vr_gwin){UINT64_C(1) << 32, 16 << 20, 1024};
+    s->n = vr_xs_dev_format(&want, s->kv);
+    assert_true(s->n <= VR_XS_MAX_KV);
+    assert_int_equal(vr_xs_dev_parse(&dev, "disk0", get, s, &err), 0);
+    assert_int_equal(dev.cfg.mode, VR_MODE_MIXED);
+    assert_memory_equal(&dev.pool, &want.pool, sizeof(dev.pool));
+    assert_memory_equal(&dev.iova, &want.iova, sizeof(dev.iova));
+    assert_true(dev.cfg.size == 64 << 20);
+    assert_true(dev.cfg.aperture == 16 << 20);
+    assert_true(dev.cfg.map_threshold == 64 << 10);
+    for (i = 0; i < VR_ARRAY_SIZE(bad); i++) {
+        s->key = bad[i].key;
+        s->value = bad[i].value;
+        s->len = s->value ? strlen(s->value) : 0;
+        err.text[0] = '\0';
+        if (vr_xs_dev_parse(&dev, "disk0", get, s, &err) != -EINVAL ||
+            !err.text[0])
+            fail_msg("%s = %s", s->key, s->value ? s->value : "(none)");
+    }
+    free(s);
+}
+
 /* A static device neither has nor needs what dynamic ones are told. */
 static void test_static_has_no_threshold(void **state)
 {
@@ -310,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_static_has_no_threshold),
     };
 

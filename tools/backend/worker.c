@@ -25,8 +25,8 @@ struct worker {
     xengnttab_handle *gt;
     xenevtchn_handle *ec;
     evtchn_port_t port;
-    struct vr_window win;    /* static mode: mapped here */
-    struct vr_gntdev gntdev; /* dynamic mode: reached by way of these */
+    struct vr_window win;    /* the pool: mapped here */
+    struct vr_gntdev gntdev; /* the dynamic window: reached by way of these */
     struct vr_dynmem mem;
     struct vr_ctrl_page *page;
     struct vr_target target;
@@ -70,7 +70,7 @@ static void tell(struct worker *w, char what, const char *text)
 
 /* ---- Xen ---- */
 
-static int map_window(struct worker *w, struct vr_err *err)
+static int map_pool(struct worker *w, struct vr_err *err)
 {
     const struct vr_xs_dev *dev = w->dev;
     const struct vr_gwin *pool = &dev->pool;
@@ -90,7 +90,7 @@ static int map_window(struct worker *w, struct vr_err *err)
     if (!w->win.va) {
         rc = -errno;
         vr_err_set(err,
-                   "window of %u pages at grant %u of domain %u cannot be "
+                   "pool of %u pages at grant %u of domain %u cannot be "
                    "mapped: %s (SILO? gnttab_max_maptrack_frames? gntdev's "
                    "limit?)",
                    count, pool->gref_base, dev->guest, strerror(errno));
@@ -103,12 +103,15 @@ static int map_window(struct worker *w, struct vr_err *err)
     return rc;
 }
 
-/* Nothing is mapped before the guest has set up a queue. */
+/* Of the dynamic window nothing is mapped before the guest has set up a
+ * queue. */
 static void open_window(struct worker *w)
 {
     w->gntdev.gt = w->gt;
     w->gntdev.domid = w->dev->guest;
     vr_dynmem_init(&w->mem, &w->dev->iova, &vr_gntdev_ops, &w->gntdev);
+    if (w->win.va)
+        vr_dynmem_pool(&w->mem, &w->dev->pool, w->win.va);
 }
 
 static int open_xen(struct worker *w, struct vr_err *err)
@@ -168,9 +171,13 @@ static int open_xen(struct worker *w, struct vr_err *err)
         vr_err_set(err, "event channel: %s", strerror(errno));
         return rc;
     }
-    if (!vr_cfg_has_iova(&dev->cfg))
-        return map_window(w, err);
-    open_window(w);
+    if (vr_cfg_has_pool(&dev->cfg)) {
+        rc = map_pool(w, err);
+        if (rc)
+            return rc;
+    }
+    if (vr_cfg_has_iova(&dev->cfg))
+        open_window(w);
     return 0;
 }
 
@@ -236,12 +243,32 @@ static bool worth_waiting(int rc)
            rc == -EACCES;
 }
 
+static const char *windows_text(const struct vr_xs_dev *dev, char *buf,
+                                size_t size)
+{
+    const struct vr_gwin *win[] = {&dev->pool, &dev->iova};
+    size_t used = 0;
+    unsigned int i;
+
+    buf[0] = '\0';
+    for (i = 0; i < VR_ARRAY_SIZE(win); i++) {
+        if (!win[i]->size || used >= size)
+            continue;
+        used += (size_t)snprintf(buf + used, size - used,
+                                 "%s%s window of %llu KiB at 0x%llx",
+                                 used ? ", " : "", vr_window_name(i),
+                                 (unsigned long long)(win[i]->size >> 10),
+                                 (unsigned long long)win[i]->base);
+    }
+    return buf;
+}
+
 void vr_worker_main(const struct vr_xs_dev *dev, int sock,
                     const struct vr_worker_opts *opts)
 {
     const struct vr_dev_cfg *c = &dev->cfg;
     bool dynamic = vr_cfg_has_iova(c);
-    const struct vr_gwin *win = dynamic ? &dev->iova : &dev->pool;
+    char windows[128];
     static struct worker w; /* too large for a stack */
     struct vr_loop_cfg lc = {
         .win = dynamic ? &w.mem.window : &w.win,
@@ -296,14 +323,11 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
         rc = vr_sandbox_worker(dynamic ? xengnttab_fd(w.gt) : -1, &err);
     if (rc)
         goto out;
-    snprintf(text, sizeof(text),
-             "serves %.200s, %llu MiB%s, %s%s, %s window of %llu KiB at "
-             "0x%llx",
+    snprintf(text, sizeof(text), "serves %.200s, %llu MiB%s, %s%s, %s",
              c->target, (unsigned long long)(w.target.size >> 20),
              c->readonly ? ", read-only" : "", vr_loop_aio_name(loop),
-             w.target.direct ? ", direct" : ", buffered", vr_mode_name(c->mode),
-             (unsigned long long)(win->size >> 10),
-             (unsigned long long)win->base);
+             w.target.direct ? ", direct" : ", buffered",
+             windows_text(dev, windows, sizeof(windows)));
     tell(&w, VR_WORKER_CONNECTED, text);
     loop_notify(&w);
     vr_loop_run(loop);

@@ -20,9 +20,10 @@
  * on both sides. */
 #define VR_POOL_ALIGN (UINT64_C(2) << 20)
 
-/* Windows of dynamic devices: one behind the other from here on, far from the
- * guest physical addresses of any but the largest guests, so that nobody takes
- * one for the other. Nothing depends on that. */
+/* Dynamic windows: one behind the other from here on, far from the guest
+ * physical addresses of any but the largest guests, so that nobody takes one
+ * for the other. Only a mixed device depends on that, for its own two windows:
+ * vr_place_pools(). */
 #define VR_IOVA_BASE  (UINT64_C(1) << 36)
 #define VR_IOVA_ALIGN (UINT64_C(2) << 20)
 
@@ -45,8 +46,9 @@ struct vr_span {
  *        ramdisk, device tree).
  * @base: @n results; those of devices without a pool are not touched.
  *
- * Pools with base= are checked first: inside one bank, clear of @used and of
- * each other. Returns 0, or -EINVAL / -ENOSPC with @err.
+ * Pools with base= are checked first: inside one bank, clear of @used, of each
+ * other, and of the dynamic window of their own device. Returns 0, or -EINVAL /
+ * -ENOSPC with @err.
  */
 int vr_place_pools(const struct vr_dev_cfg *cfg, unsigned int n,
                    const struct vr_span *ram, unsigned int nram,

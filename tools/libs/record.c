@@ -195,11 +195,6 @@ bool vr_record_placed(const struct vr_record_dev *dev)
             (dev->iova.size && dev->iova.gref_base));
 }
 
-const char *vr_window_name(unsigned int kind)
-{
-    return kind == VR_WINDOW_POOL ? "static" : "dynamic";
-}
-
 static int phase_parse(const char *s, uint32_t *out)
 {
     uint32_t i;
@@ -810,7 +805,7 @@ static int check_record(const struct vr_record *rec, struct vr_err *err)
 }
 
 /* What a record of version 1 or 2 leaves open. */
-static void complete(struct vr_record *rec, uint64_t version)
+static int complete(struct vr_record *rec, uint64_t version, struct vr_err *err)
 {
     const struct vr_gwin none = {0, 0, 0};
     unsigned int i;
@@ -818,6 +813,11 @@ static void complete(struct vr_record *rec, uint64_t version)
     for (i = 0; i < rec->ndevs; i++) {
         struct vr_record_dev *d = &rec->devs[i];
 
+        if (d->cfg.mode == VR_MODE_MIXED) {
+            vr_err_set(err, "record: device %u: mixed, in a version without",
+                       i);
+            return -EINVAL;
+        }
         if (version == 1) {
             d->cfg.map_threshold = VR_NEVER_MAP;
             d->cfg.revoke_ms = VR_REVOKE_MS_DEFAULT;
@@ -827,6 +827,7 @@ static void complete(struct vr_record *rec, uint64_t version)
             d->pool = none;
         }
     }
+    return 0;
 }
 
 int vr_record_from_json(const char *json, size_t len, struct vr_record *rec,
@@ -854,7 +855,7 @@ int vr_record_from_json(const char *json, size_t len, struct vr_record *rec,
     }
     if (r != yajl_status_ok)
         return -EINVAL; /* refuse() said why */
-    if (p.version < 3)
-        complete(rec, p.version);
+    if (p.version < 3 && complete(rec, p.version, err))
+        return -EINVAL;
     return check_record(rec, err);
 }

@@ -47,12 +47,6 @@ struct vr_record_dev {
     struct vr_gwin iova; /* ... and behind the virtio-iommu */
 };
 
-enum vr_window_kind {
-    VR_WINDOW_POOL, /* granted as a whole, before the guest runs */
-    VR_WINDOW_IOVA, /* granted page by page, as virtio-iommu maps */
-    VR_WINDOWS
-};
-
 /* Guest frames [start, end). */
 struct vr_record_ram {
     uint64_t start;
@@ -113,9 +107,6 @@ static inline const struct vr_gwin *vr_record_window(
 /** vr_record_placed() - have all windows of its mode their addresses and
  * references? */
 bool vr_record_placed(const struct vr_record_dev *dev);
-
-/** vr_window_name() - "static" for a pool, "dynamic" for the other. */
-const char *vr_window_name(unsigned int kind);
 
 /** vr_phase_name() - "creating" ...; NULL for a value that is none. */
 const char *vr_phase_name(enum vr_phase phase);

@@ -303,7 +303,7 @@ static int get_threshold(struct reader *r, struct vr_dev_cfg *c)
 }
 
 static int get_window(struct reader *r, const struct window_keys *keys,
-                      unsigned int want, struct vr_gwin *win)
+                      enum vr_window_kind want, struct vr_gwin *win)
 {
     char kind[16];
     uint64_t pages;
@@ -359,6 +359,14 @@ static int get_windows(struct reader *r, struct vr_xs_dev *dev)
     rc = get_window(r, &window_keys[w], VR_WINDOW_IOVA, &dev->iova);
     if (rc)
         return rc;
+    if (dev->pool.base < dev->iova.base + dev->iova.size &&
+        dev->iova.base < dev->pool.base + dev->pool.size) {
+        vr_err_set(r->err,
+                   "xenstore: window/1/base: 0x%" PRIx64
+                   ": overlaps the other window",
+                   dev->iova.base);
+        return -EINVAL;
+    }
     c->aperture = dev->iova.size;
     if (!vr_size_max(c->aperture, c->queues, c->queue_size)) {
         vr_err_set(r->err,
