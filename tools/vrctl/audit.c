@@ -231,6 +231,26 @@ static const char *window_id(const struct job *job, unsigned int w)
 
 /* ---- for people ---- */
 
+/* A window by its device, and by its kind where there are two. */
+struct label {
+    char text[VR_ID_LEN + 16];
+};
+
+static struct label window_label(const struct job *job, unsigned int w)
+{
+    struct label l = {""};
+
+    if (w >= job->nwin)
+        return l;
+    if (job->g.rec.devs[job->dev[w]].cfg.mode == VR_MODE_MIXED)
+        snprintf(l.text, sizeof(l.text), "%s (%s)", window_id(job, w),
+                 vr_window_name(is_dynamic(job, w) ? VR_WINDOW_IOVA
+                                                   : VR_WINDOW_POOL));
+    else
+        snprintf(l.text, sizeof(l.text), "%s", window_id(job, w));
+    return l;
+}
+
 /* A dynamic window is in as many pieces as the guest has buffers. */
 #define MAX_PIECES 16
 
@@ -242,7 +262,7 @@ static void print_range(const struct job *job, const struct vr_audit_range *r)
                (uint64_t)r->first << VR_PAGE_SHIFT,
                ((uint64_t)r->last << VR_PAGE_SHIFT) + VR_PAGE_SIZE - 1,
                r->last - r->first + 1, r->gref, kind_names[r->kind],
-               window_id(job, r->window));
+               window_label(job, r->window).text);
         return;
     }
     printf("  gfn [0x%" PRIx32 "-0x%" PRIx32 "] %s, %" PRIu32 " pages, %" PRIu32
@@ -250,9 +270,9 @@ static void print_range(const struct job *job, const struct vr_audit_range *r)
            r->first, r->last, r->readonly ? "ro" : "rw", r->last - r->first + 1,
            r->in_use, r->gref, kind_names[r->kind]);
     if (r->kind == VR_AUDIT_WINDOW || r->kind == VR_AUDIT_MISSING)
-        printf(" of %s", window_id(job, r->window));
+        printf(" of %s", window_label(job, r->window).text);
     else if (is_dynamic(job, r->window))
-        printf(" in the window of %s", window_id(job, r->window));
+        printf(" in the window of %s", window_label(job, r->window).text);
     printf("\n");
 }
 
@@ -274,7 +294,7 @@ static void print_ranges(const struct job *job, uint16_t domid)
         if (pieces[i] > MAX_PIECES)
             printf("  and %u more pieces of the window of %s (--json shows "
                    "them)\n",
-                   pieces[i] - MAX_PIECES, window_id(job, i));
+                   pieces[i] - MAX_PIECES, window_label(job, i).text);
 }
 
 static unsigned int num_dynamic(const struct job *job)
@@ -371,8 +391,12 @@ static void json_range(yajl_gen j, const struct job *job,
 
     yajl_gen_map_open(j);
     json_str(j, "kind", names[r->kind]);
-    if (r->window < job->nwin)
+    if (r->window < job->nwin) {
         json_str(j, "device", window_id(job, r->window));
+        json_str(j, "window",
+                 vr_window_name(is_dynamic(job, r->window) ? VR_WINDOW_IOVA
+                                                           : VR_WINDOW_POOL));
+    }
     if (r->kind == VR_AUDIT_MISSING && is_dynamic(job, r->window)) {
         json_u64(j, "first_iova", (uint64_t)r->first << VR_PAGE_SHIFT);
         json_u64(j, "last_iova", (uint64_t)r->last << VR_PAGE_SHIFT);

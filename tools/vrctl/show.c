@@ -75,6 +75,22 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
     }
 }
 
+/* Does the guest make use of a mixed device's pool? Its rings tell. */
+static bool rings_pooled(const struct vr_record_dev *d,
+                         const struct vr_stats_dev *s)
+{
+    unsigned int q, n = 0;
+
+    for (q = 0; q < s->nqueues && q < VR_MAX_QUEUES; q++) {
+        if (!s->q[q].enabled)
+            continue;
+        if (s->q[q].desc - d->pool.base >= d->pool.size)
+            return false;
+        n++;
+    }
+    return n;
+}
+
 /* ---- for people ---- */
 
 static void print_dynamic(const struct view *v, unsigned int i)
@@ -138,6 +154,11 @@ static void print_dev(const struct view *v, unsigned int i)
         printf("  window        not placed yet\n");
     if (vr_cfg_has_iova(&d->cfg))
         print_dynamic(v, i);
+    if (d->cfg.mode == VR_MODE_MIXED && dv->s)
+        printf("  rings         %s\n",
+               rings_pooled(d, dv->s)
+                   ? "in the static window"
+                   : "not in the static window: the guest does not use it");
     printf("  queues        %u, of %u\n", d->cfg.queues, d->cfg.queue_size);
     if (dv->s)
         stats_print(dv->s);
@@ -251,6 +272,8 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     json_windows(j, d);
     if (vr_cfg_has_iova(&d->cfg))
         json_dynamic(j, v, i);
+    if (d->cfg.mode == VR_MODE_MIXED && dv->s)
+        json_bool(j, "rings_in_pool", rings_pooled(d, dv->s));
     if (dv->s)
         stats_json(j, dv->s);
     yajl_gen_map_close(j);
