@@ -209,20 +209,13 @@ static void test_mixed(void **state)
     static const struct {
         const char *key, *value;
     } bad[] = {
-        {"map-threshold", NULL},
-        {"mode", "dynamic"},
-        {"window/0/kind", "dynamic"},
-        {"window/1/kind", "static"},
-        {"window/1/kind", "mixed"},
-        {"window/1/kind", NULL},
-        {"window/1/base", "0x1000000001"},
-        {"window/1/base", "0x48000000"},
-        {"window/1/base", "0x4bfff000"},
-        {"window/0/base", "0xfffff000"},
-        {"window/1/size", "0x1000"},
-        {"window/1/size", "0"},
-        {"window/1/gref", "4294967295"},
-        {"window/0/size", NULL},
+        {"map-threshold", NULL},           {"mode", "dynamic"},
+        {"window/0/kind", "dynamic"},      {"window/1/kind", "static"},
+        {"window/1/kind", "mixed"},        {"window/1/kind", NULL},
+        {"window/1/base", "0x1000000001"}, {"window/1/base", "0x48000000"},
+        {"window/1/base", "0x4bfff000"},   {"window/0/base", "0xfffff000"},
+        {"window/1/size", "0x1000"},       {"window/1/size", "0"},
+        {"window/1/gref", "4294967295"},   {"window/0/size", NULL},
     };
     struct vr_xs_dev want = good, dev;
     struct store *s = calloc(1, sizeof(*s));
