@@ -38,12 +38,12 @@ static unsigned int libxl_slots(const libxl_domain_config *d_config)
     return n + vr_num_virtios(d_config);
 }
 
-static bool any_dynamic(const struct vr_dev_cfg *devs, unsigned int n)
+static bool any_iova(const struct vr_dev_cfg *devs, unsigned int n)
 {
     unsigned int i;
 
     for (i = 0; i < n; i++)
-        if (devs[i].mode == VR_MODE_DYNAMIC)
+        if (vr_cfg_has_iova(&devs[i]))
             return true;
     return false;
 }
@@ -69,7 +69,7 @@ static int check_slots(const libxl_domain_config *d_config,
         }
     }
     return vr_place_slots(used < VR_SLOTS ? (1u << used) - 1 : ~0u, n,
-                          any_dynamic(devs, n), slots, err);
+                          any_iova(devs, n), slots, err);
 }
 
 /* How far an arm64 Image reaches from its start once it runs: its BSS follows
@@ -161,7 +161,7 @@ static void set_slots(struct vr_build *b, const unsigned int *slots, bool iommu)
         dev->irq = VR_SLOT_IRQ + slots[i];
         b->desc[i].mmio_base = dev->mmio_base;
         b->desc[i].irq = dev->irq;
-        b->desc[i].dynamic = dev->cfg.mode == VR_MODE_DYNAMIC;
+        b->desc[i].dynamic = vr_cfg_has_iova(&dev->cfg);
         b->desc[i].endpoint = i;
         b->desc[i].pool_size = dev->cfg.size;
         /* Where RAM is free is known later: something unique until then. */
@@ -181,7 +181,7 @@ int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
                        size_t *new_size, struct vr_err *err)
 {
     struct vr_record *rec = b->rec;
-    bool iommu = vr_record_dynamic(rec);
+    bool iommu = vr_record_endpoints(rec);
     unsigned int slots[VR_SLOTS];
     uint32_t taken;
     size_t cap;
@@ -262,10 +262,10 @@ int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
     rc = vr_place_pools(cfg, rec->ndevs, ram, GUEST_RAM_BANKS, used, nused,
                         base, err);
     for (i = 0; !rc && i < rec->ndevs; i++) {
-        if (cfg[i].mode != VR_MODE_STATIC)
+        if (!vr_cfg_has_pool(&cfg[i]))
             continue;
-        rec->devs[i].dma_base = base[i];
-        rec->devs[i].dma_size = rec->devs[i].cfg.size;
+        rec->devs[i].pool.base = base[i];
+        rec->devs[i].pool.size = cfg[i].size;
         rc = vr_dt_set_pool(b->fdt, &b->desc[i], base[i], err);
     }
     return rc;

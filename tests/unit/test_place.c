@@ -185,11 +185,11 @@ static void test_slots(void **state)
     assert_int_equal(slot[0], 0);
     assert_int_equal(slot[1], 2);
     assert_int_equal(vr_place_slots(0, 11, true, slot, &err), -ENOSPC);
-    assert_string_equal(err.text,
-                        "virtio_restricted: 11 devices and the virtio-iommu "
-                        "of those with mode=dynamic, but only 11 of the 11 "
-                        "virtio-mmio slots are free beside the guest's other "
-                        "virtio devices: take devices out");
+    assert_string_equal(
+        err.text, "virtio_restricted: 11 devices and the virtio-iommu "
+                  "of those with mode=dynamic or mixed, but only 11 of the 11 "
+                  "virtio-mmio slots are free beside the guest's other "
+                  "virtio devices: take devices out");
 }
 
 static struct vr_dev_cfg dynamic(uint64_t aperture)
@@ -243,25 +243,84 @@ static void test_pools_pass_over_dynamic(void **state)
     assert_int_equal(base[2], 3);
 }
 
+static struct vr_dev_cfg mixed(uint64_t size, uint64_t aperture, uint64_t base)
+{
+    struct vr_dev_cfg c = dev(size, base);
+
+    c.mode = VR_MODE_MIXED;
+    c.aperture = aperture;
+    return c;
+}
+
+/* A mixed device has both, and an address never names two of its pages. */
+static void test_mixed(void **state)
+{
+    static const struct vr_span high = {VR_IOVA_BASE - 32 * M,
+                                        VR_IOVA_BASE + 256 * M, NULL};
+    struct vr_dev_cfg c[3];
+    uint64_t base[3] = {1, 2, 3}, iova[3] = {4, 5, 6};
+    uint32_t pg[3] = {0}, ig[3] = {0};
+    struct vr_err err;
+
+    (void)state;
+    c[0] = mixed(16 * M, 32 * M, 0);
+    c[1] = dynamic(8 * M);
+    c[2] = mixed(8 * M, 4 * M, 0);
+    assert_int_equal(place(c, 3, 64 * M, NULL, 0, base, NULL), 0);
+    assert_int_equal(base[0], RAM0 + 48 * M);
+    assert_int_equal(base[1], 2);
+    assert_int_equal(base[2], RAM0 + 40 * M);
+    vr_place_iova(c, 3, iova);
+    assert_true(iova[0] == VR_IOVA_BASE);
+    assert_true(iova[1] == VR_IOVA_BASE + 32 * M);
+    assert_true(iova[2] == VR_IOVA_BASE + 40 * M);
+    /* 6144 + 11264 references are 34 frames */
+    assert_int_equal(vr_place_frames(c, 3), 34 + VR_RESERVE_FRAMES);
+    assert_int_equal(vr_place_grefs(c, 3, 64, pg, ig), 0);
+    assert_int_equal(pg[0], 32768 - 4096);
+    assert_int_equal(pg[1], 0);
+    assert_int_equal(pg[2], pg[0] - 2048);
+    assert_int_equal(ig[0], pg[2] - 8192);
+    assert_int_equal(ig[1], ig[0] - 2048);
+    assert_int_equal(ig[2], ig[1] - 1024);
+    /* RAM where its own dynamic window is: below it, or above */
+    assert_int_equal(vr_place_pools(c, 1, &high, 1, NULL, 0, base, NULL), 0);
+    assert_true(base[0] == high.end - 16 * M);
+    c[0].size = 256 * M;
+    assert_int_equal(vr_place_pools(c, 1, &high, 1, NULL, 0, base, &err),
+                     -ENOSPC);
+    c[0] = mixed(16 * M, 256 * M, 0);
+    assert_int_equal(vr_place_pools(c, 1, &high, 1, NULL, 0, base, NULL), 0);
+    assert_true(base[0] == VR_IOVA_BASE - 16 * M);
+    c[0] = mixed(16 * M, 32 * M, VR_IOVA_BASE + 16 * M);
+    assert_int_equal(vr_place_pools(c, 1, &high, 1, NULL, 0, base, &err),
+                     -EINVAL);
+    assert_non_null(strstr(err.text, "the device's own IOVA window"));
+    c[0] = mixed(16 * M, 32 * M, VR_IOVA_BASE + 32 * M);
+    assert_int_equal(vr_place_pools(c, 1, &high, 1, NULL, 0, base, NULL), 0);
+}
+
 static void test_grefs(void **state)
 {
     struct vr_dev_cfg c[3];
-    uint32_t gref[3] = {0};
+    uint32_t pool[3] = {0}, iova[3] = {0};
 
     (void)state;
-    c[0] = dev(64 * M, 0);
-    c[1] = dynamic(32 * M);
+    c[0] = dynamic(32 * M);
+    c[1] = dev(64 * M, 0);
     c[2] = dynamic(M + 0x1000);
-    /* 16384 + 8192 + 257 references: 49 frames */
+    /* 8192 + 16384 + 257 references: 49 frames */
     assert_int_equal(vr_place_frames(c, 3), 49 + VR_RESERVE_FRAMES);
-    assert_int_equal(vr_place_grefs(c, 3, 64, gref), 0);
-    assert_int_equal(gref[0], 32768 - 16384);
-    assert_int_equal(gref[1], gref[0] - 8192);
-    assert_int_equal(gref[2], gref[1] - 257);
-    assert_int_equal(vr_place_grefs(c, 3, 57, gref), 0);
-    assert_true(gref[2] >= VR_RESERVE_FRAMES * 512);
-    assert_int_equal(vr_place_grefs(c, 3, 56, gref), -ENOSPC);
-    assert_int_equal(vr_place_grefs(c, 3, UINT32_MAX, gref), -ENOSPC);
+    assert_int_equal(vr_place_grefs(c, 3, 64, pool, iova), 0);
+    /* pools above all dynamic windows */
+    assert_int_equal(pool[1], 32768 - 16384);
+    assert_int_equal(iova[0], pool[1] - 8192);
+    assert_int_equal(iova[2], iova[0] - 257);
+    assert_true(!pool[0] && !pool[2] && !iova[1]);
+    assert_int_equal(vr_place_grefs(c, 3, 57, pool, iova), 0);
+    assert_true(iova[2] >= VR_RESERVE_FRAMES * 512);
+    assert_int_equal(vr_place_grefs(c, 3, 56, pool, iova), -ENOSPC);
+    assert_int_equal(vr_place_grefs(c, 3, UINT32_MAX, pool, iova), -ENOSPC);
     assert_int_equal(vr_place_frames(c, 0), VR_RESERVE_FRAMES);
     c[0] = dev(2 * M, 0);
     assert_int_equal(vr_place_frames(c, 1), 1 + VR_RESERVE_FRAMES);
@@ -279,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_slots),
         cmocka_unit_test(test_iova),
         cmocka_unit_test(test_pools_pass_over_dynamic),
+        cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_grefs),
     };
 

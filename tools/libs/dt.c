@@ -208,13 +208,15 @@ static int add_virtio(void *fdt, const struct vr_desc_dev *dev,
 
     if (r)
         return r;
-    if (dev->dynamic) {
+    if (dev->pool_size)
+        r = fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
+    if (!r && dev->dynamic) {
         fdt32_t iommus[2] = {cpu_to_fdt32(iommu->phandle),
                              cpu_to_fdt32(dev->endpoint)};
 
-        return fdt_setprop(fdt, node, "iommus", iommus, sizeof(iommus));
+        r = fdt_setprop(fdt, node, "iommus", iommus, sizeof(iommus));
     }
-    return fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
+    return r;
 }
 
 static int add_iommu(void *fdt, const struct vr_desc_iommu *iommu)
@@ -228,7 +230,7 @@ static int add_iommu(void *fdt, const struct vr_desc_iommu *iommu)
     return r;
 }
 
-/* The pools of all static devices; nothing when there is none. */
+/* The pools of all devices that have one; nothing when there is none. */
 static int add_pools(void *fdt, struct vr_desc_dev *devs, unsigned int n,
                      struct vr_err *err)
 {
@@ -236,7 +238,7 @@ static int add_pools(void *fdt, struct vr_desc_dev *devs, unsigned int n,
     unsigned int i;
 
     for (i = n; i-- > 0;) {
-        if (devs[i].dynamic)
+        if (!devs[i].pool_size)
             continue;
         if (node < 0) {
             rc = reserved_node(fdt, &node, err);
@@ -291,7 +293,7 @@ int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
     if (r)
         return fail(err, "copy", r);
     for (i = 0; i < n; i++)
-        devs[i].phandle = devs[i].dynamic ? 0 : phandle + 1 + i;
+        devs[i].phandle = devs[i].pool_size ? phandle + 1 + i : 0;
     if (iommu)
         iommu->phandle = phandle + 1 + n;
     /* libfdt puts a new node before its siblings: what is added last comes

@@ -92,29 +92,38 @@ int vr_place_pools(const struct vr_dev_cfg *cfg, unsigned int n,
                    const struct vr_span *used, unsigned int nused,
                    uint64_t *base, struct vr_err *err)
 {
-    /* Obstacles: @used and the pools placed so far. */
-    struct vr_span all[VR_MAX_DEVICES + 16];
-    unsigned int nall = 0, i, pass;
+    /* Obstacles: @used and the pools placed so far; one more for a while. */
+    struct vr_span all[VR_MAX_DEVICES + 16 + 1];
+    unsigned int nall = 0, nhere, i, pass;
+    uint64_t iova[VR_MAX_DEVICES];
     char size[24];
     int rc;
 
-    if (n > VR_MAX_DEVICES || nused > VR_ARRAY_SIZE(all) - VR_MAX_DEVICES)
+    if (n > VR_MAX_DEVICES || nused > VR_ARRAY_SIZE(all) - 1 - VR_MAX_DEVICES)
         return -EINVAL;
     for (i = 0; i < nused; i++)
         all[nall++] = used[i];
 
+    vr_place_iova(cfg, n, iova);
+
     /* Fixed ones first, so that the others keep clear of them. */
     for (pass = 0; pass < 2; pass++) {
         for (i = 0; i < n; i++) {
-            if (cfg[i].mode != VR_MODE_STATIC || cfg[i].has_base != (pass == 0))
+            if (!vr_cfg_has_pool(&cfg[i]) || cfg[i].has_base != (pass == 0))
                 continue;
+            nhere = nall;
+            /* An address tells which of a device's two windows is meant. */
+            if (vr_cfg_has_iova(&cfg[i]))
+                all[nhere++] =
+                    (struct vr_span){iova[i], iova[i] + cfg[i].aperture,
+                                     "the device's own IOVA window"};
             if (cfg[i].has_base) {
-                rc = check_base(&cfg[i], i, ram, nram, all, nall, err);
+                rc = check_base(&cfg[i], i, ram, nram, all, nhere, err);
                 if (rc)
                     return rc;
                 base[i] = cfg[i].base;
             } else if (!nram ||
-                       !find(&ram[0], all, nall, cfg[i].size, &base[i])) {
+                       !find(&ram[0], all, nhere, cfg[i].size, &base[i])) {
                 vr_err_set(err,
                            "virtio_restricted[%u]: no room for size=%s "
                            "between kernel, ramdisk and other windows: raise "
@@ -136,7 +145,7 @@ void vr_place_iova(const struct vr_dev_cfg *cfg, unsigned int n, uint64_t *base)
     unsigned int i;
 
     for (i = 0; i < n; i++) {
-        if (cfg[i].mode != VR_MODE_DYNAMIC)
+        if (!vr_cfg_has_iova(&cfg[i]))
             continue;
         base[i] = next;
         next += cfg[i].aperture + VR_IOVA_ALIGN - 1;
@@ -161,16 +170,26 @@ uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n)
 }
 
 int vr_place_grefs(const struct vr_dev_cfg *cfg, unsigned int n,
-                   uint32_t frames, uint32_t *gref)
+                   uint32_t frames, uint32_t *pool, uint32_t *iova)
 {
     uint64_t next = frames * (uint64_t)VR_GNTENT_PER_FRAME;
     unsigned int i;
 
     if (frames < vr_place_frames(cfg, n) || next > UINT32_MAX)
         return -ENOSPC;
+    /* The broker has the frames of all dynamic windows mapped for writing:
+     * pools are kept out of them. */
     for (i = 0; i < n; i++) {
-        next -= vr_cfg_window(&cfg[i]) >> VR_PAGE_SHIFT;
-        gref[i] = next;
+        if (!vr_cfg_has_pool(&cfg[i]))
+            continue;
+        next -= cfg[i].size >> VR_PAGE_SHIFT;
+        pool[i] = next;
+    }
+    for (i = 0; i < n; i++) {
+        if (!vr_cfg_has_iova(&cfg[i]))
+            continue;
+        next -= cfg[i].aperture >> VR_PAGE_SHIFT;
+        iova[i] = next;
     }
     return 0;
 }
@@ -191,7 +210,9 @@ int vr_place_slots(uint32_t taken, unsigned int n, bool iommu,
                "virtio-mmio slots are free beside the guest's other virtio "
                "devices: take devices out",
                n,
-               iommu ? " and the virtio-iommu of those with mode=dynamic" : "",
+               iommu
+                   ? " and the virtio-iommu of those with mode=dynamic or mixed"
+                   : "",
                i, VR_SLOTS);
     return -ENOSPC;
 }

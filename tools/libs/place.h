@@ -20,9 +20,10 @@
  * on both sides. */
 #define VR_POOL_ALIGN (UINT64_C(2) << 20)
 
-/* Windows of dynamic devices: one behind the other from here on, far from the
- * guest physical addresses of any but the largest guests, so that nobody takes
- * one for the other. Nothing depends on that. */
+/* Dynamic windows: one behind the other from here on, far from the guest
+ * physical addresses of any but the largest guests, so that nobody takes one
+ * for the other. Only a mixed device depends on that, for its own two windows:
+ * vr_place_pools(). */
 #define VR_IOVA_BASE  (UINT64_C(1) << 36)
 #define VR_IOVA_ALIGN (UINT64_C(2) << 20)
 
@@ -37,24 +38,25 @@ struct vr_span {
 };
 
 /**
- * vr_place_pools() - choose the guest physical address of each pool. Dynamic
- * devices have none and are passed over.
+ * vr_place_pools() - choose the guest physical address of each pool. Devices
+ * without one are passed over.
  * @ram: banks, lowest first; pools without base= go into the first bank, as
  *       high as possible.
  * @used: what stands in RAM when the guest starts (kernel with its BSS,
  *        ramdisk, device tree).
- * @base: @n results; those of dynamic devices are not touched.
+ * @base: @n results; those of devices without a pool are not touched.
  *
- * Pools with base= are checked first: inside one bank, clear of @used and of
- * each other. Returns 0, or -EINVAL / -ENOSPC with @err.
+ * Pools with base= are checked first: inside one bank, clear of @used, of each
+ * other, and of the dynamic window of their own device. Returns 0, or -EINVAL /
+ * -ENOSPC with @err.
  */
 int vr_place_pools(const struct vr_dev_cfg *cfg, unsigned int n,
                    const struct vr_span *ram, unsigned int nram,
                    const struct vr_span *used, unsigned int nused,
                    uint64_t *base, struct vr_err *err);
 
-/** vr_place_iova() - choose the window of each dynamic device. @base: as for
- * vr_place_pools(); those of static devices are not touched. */
+/** vr_place_iova() - choose the window of each device behind the virtio-iommu.
+ * @base: @n results; those of other devices are not touched. */
 void vr_place_iova(const struct vr_dev_cfg *cfg, unsigned int n,
                    uint64_t *base);
 
@@ -65,14 +67,15 @@ void vr_place_iova(const struct vr_dev_cfg *cfg, unsigned int n,
 uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n);
 
 /**
- * vr_place_grefs() - give each device its references, from the end of a table
- * of @frames down: guests allocate theirs from the start, and never look at
- * entries that they have not allocated.
- * @gref: @n results.
+ * vr_place_grefs() - give each window its references, from the end of a table
+ * of @frames down, pools first: guests allocate theirs from the start, and
+ * never look at entries that they have not allocated.
+ * @pool, @iova: @n results each; those for windows that a device does not have
+ * are not touched.
  * Returns 0, or -ENOSPC when @frames is less than vr_place_frames() says.
  */
 int vr_place_grefs(const struct vr_dev_cfg *cfg, unsigned int n,
-                   uint32_t frames, uint32_t *gref);
+                   uint32_t frames, uint32_t *pool, uint32_t *iova);
 
 /**
  * vr_place_slots() - choose the virtio-mmio slot of each of @n devices.
