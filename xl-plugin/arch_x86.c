@@ -20,6 +20,16 @@ int vr_arch_check(const libxl_domain_config *d_config,
     return -ENOTSUP;
 }
 
+int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
+                   const libxl_domain_config *d_config, struct vr_err *err)
+{
+    (void)plan;
+    (void)ctx;
+    (void)d_config;
+    (void)err;
+    return -ENOTSUP;
+}
+
 void vr_arch_domain(struct xen_domctl_createdomain *config)
 {
     (void)config;
@@ -37,6 +47,15 @@ int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
 }
 
 int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
+                  struct vr_err *err)
+{
+    (void)b;
+    (void)dom;
+    (void)err;
+    return -ENOTSUP;
+}
+
+int vr_arch_image(struct vr_build *b, struct xc_dom_image *dom,
                   struct vr_err *err)
 {
     (void)b;
