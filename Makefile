@@ -81,6 +81,18 @@ $(O)/%.pic.o: %.c
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<)
 
+# What ACPI guests are told, compiled on the machine that builds.
+IASL ?= iasl
+ACPI_AML := $(O)/tools/libs/acpi/aml.h
+
+$(ACPI_AML): tools/libs/acpi/aml.sh $(wildcard tools/libs/acpi/*.asl)
+	@mkdir -p $(@D)
+	$(call run,ASL,$< $(IASL) $@ $(filter %.asl,$^))
+
+$(call obj,tools/libs/acpi.c) $(call pic,tools/libs/acpi.c): $(ACPI_AML)
+$(call obj,tools/libs/acpi.c) $(call pic,tools/libs/acpi.c): \
+    ALL_CPPFLAGS += -I$(O)/tools/libs
+
 archive = $(call run,AR,rm -f $@ && $(AR) rcs $@ $^)
 link    = $(call run,LD,$(CC) $(ALL_CFLAGS) $(1) $(ALL_LDFLAGS) -o $@ $^ -Wl$(comma)--as-needed $(2))
 comma   := ,
