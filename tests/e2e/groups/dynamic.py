@@ -93,7 +93,7 @@ def rebinds(h):
 
 def reloads(h):
     h.gx_ok("dy", "umount /mnt; for i in 1 2; do rmmod virtio_blk && "
-            "insmod /modules/2-virtio_blk.ko || exit 1; done", 60)
+            "insmod /modules/*-virtio_blk.ko || exit 1; done", 60)
     data_right(h)
 
 

@@ -41,8 +41,8 @@ class Result:
 class Host:
     """One instance of tests/host/host."""
 
-    def __init__(self, name, share, attached=False):
-        self.name, self.share, self.attached = name, share, attached
+    def __init__(self, name, share, arch="arm64"):
+        self.name, self.share, self.arch = name, share, arch
         self.log = open(os.path.join(OUT, "commands.log"), "a",
                         encoding="utf-8")
         self.deadline = None  # of the check that runs
@@ -51,8 +51,8 @@ class Host:
 
     def up(self, *args):
         """Boot; HostGone with the console's end when that fails."""
-        r = subprocess.run([HOST, "up", "--name", self.name, "--share",
-                            self.share, *args], stdout=subprocess.PIPE,
+        r = subprocess.run([HOST, "up", "--arch", self.arch, "--name",
+                            self.name, "--share", self.share, *args], stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True, check=False)
         if r.returncode:
             raise HostGone(f"the host did not boot:\n{r.stdout[-4000:]}")
@@ -240,6 +240,18 @@ def guest_cfg(name, devices=(), memory=96, extra="", kernel="Image",
     return text + lines + "\n"
 
 
+# What a guest needs to boot quickly and without a screen.
+HVM = ('type = "hvm"\nvga = "none"\nvnc = 0\nsdl = 0\nserial = "none"\n'
+       'xen_platform_pci = 1\n')
+
+
+def hvm_cfg(name, devices=(), memory=256, ramdisk="debian-iommu.cpio", **keys):
+    """An xl.cfg for an x86 HVM guest with Debian's kernel."""
+    text = guest_cfg(name, devices, memory, kernel="vmlinuz", ramdisk=ramdisk,
+                     **keys)
+    return text.replace('type = "pvh"\n', HVM)
+
+
 def driver_cfg(name, disks=("/dev/vda",), extra="", memory=96, lines=""):
     """An xl.cfg for a driver domain; disks become xvdb, xvdc, ..."""
     items = ", ".join(f"'{d},raw,xvd{chr(ord('b') + i)},rw'"
@@ -266,5 +278,5 @@ def one_line(text, pattern):
     return None
 
 
-__all__ = ["Host", "HostGone", "Result", "device", "guest_cfg", "driver_cfg",
-           "hexint", "one_line", "say"]
+__all__ = ["Host", "HostGone", "Result", "device", "guest_cfg", "hvm_cfg",
+           "driver_cfg", "hexint", "one_line", "say"]

@@ -30,9 +30,11 @@ def require(condition, text):
 class Group:
     """Checks that share guests: set up once, torn down whatever happens."""
 
-    def __init__(self, name, host=("ioreq", "dummy"), sweep=False):
+    def __init__(self, name, host=("ioreq", "dummy"), sweep=False,
+                 arch="arm64"):
         self.name = name
-        self.host = host
+        self.arch = arch
+        self.host = host  # hypervisor and access policy
         self.sweep = sweep  # after a failed check, make room for the next
         self.checks = []
         self.setup = None
