@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 
+from . import arch
+
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 OUT = os.path.join(ROOT, "out", "e2e")
 GUEST = os.path.join(ROOT, "tests", "e2e", "guest")
@@ -17,32 +19,13 @@ E2FS_LIBS = ("libext2fs.so.2", "libcom_err.so.2", "libblkid.so.1",
              "libuuid.so.1", "libe2p.so.2", "libc.so.6")
 
 
-class Arch:
-    """What the parts of one kind of host differ in."""
-
-    def __init__(self, name, triplet, loader, cross):
-        self.name, self.triplet, self.loader = name, triplet, loader
-        self.cross = cross  # the compiler's prefix; "" for this machine's own
-        self.out = os.path.join("out", name)  # the product
-        # The test programs and what else is made for it.
-        self.tests = OUT if cross else os.path.join(OUT, name)
-
-    def bin(self, *names):
-        """A test program's path, or their folder."""
-        return os.path.join(self.tests, "bin", *names)
-
-    def make(self):
-        """make's arguments for a build."""
-        if not self.cross:
-            return []
-        return ["CROSS_COMPILE=" + self.cross,
-                "SYSROOT=" + host_path("sysroot", self)]
-
-
-ARM64 = Arch("arm64", "aarch64-linux-gnu", "lib/ld-linux-aarch64.so.1",
-             "aarch64-linux-gnu-")
-X86 = Arch("x86", "x86_64-linux-gnu", "lib64/ld-linux-x86-64.so.2", "")
-ARCHES = {arch.name: arch for arch in (ARM64, X86)}
+def choose(name, what):
+    """Build for this architecture and test on its host, from now on. What is
+    made, and the logs, are in out/WHAT, or in out/WHAT-ARCHITECTURE."""
+    global OUT  # pylint: disable=global-statement
+    arch.now = arch.ALL[name]
+    OUT = os.path.join(ROOT, "out", what if arch.now is arch.ARM64
+                       else f"{what}-{name}")
 
 
 class BuildError(Exception):
@@ -63,27 +46,33 @@ def run(*command, log=None, **kwargs):
         raise BuildError(f"{' '.join(command)} failed ({log}):\n{tail}")
 
 
-def host_path(part, arch=ARM64):
+def host_path(part):
     """A part of the emulated host, by its name."""
-    r = subprocess.run([HOST, "path", "--arch", arch.name, part],
+    r = subprocess.run([HOST, "path", "--arch", arch.now.name, part],
                        stdout=subprocess.PIPE, text=True, check=False)
     if r.returncode:
         raise BuildError(f"tests/host/host path {part} failed")
     return r.stdout.strip()
 
 
-def programs(arch=ARM64):
-    """The static test programs; their folder."""
-    run("make", "-s", "-C", GUEST, "O=" + arch.bin(), *(
-        arch.make() or ["CROSS_COMPILE="]))
-    return arch.bin()
+def cross():
+    """What tells the makefiles the architecture."""
+    sysroot = host_path(arch.now.sysroot) if arch.now.sysroot else ""
+    return ["CROSS_COMPILE=" + arch.now.cross, "SYSROOT=" + sysroot]
 
 
-def e2fs(root, arch=ARM64):
+def programs():
+    """The static test programs, in OUT/bin."""
+    run("make", "-s", "-C", GUEST, "O=" + os.path.join(OUT, "bin"),
+        "TRIPLET=" + arch.now.triplet, *cross())
+    return os.path.join(OUT, "bin")
+
+
+def e2fs(root):
     """mke2fs and its libraries from Debian's packages, into root."""
-    unpacked = os.path.join(arch.tests, "e2fs")
+    unpacked = os.path.join(OUT, "e2fs")
     if not os.path.isdir(unpacked):
-        debs = host_path("debs", arch)
+        debs = host_path("debs")
         scratch = unpacked + ".new"
         shutil.rmtree(scratch, ignore_errors=True)
         os.makedirs(scratch)
@@ -96,11 +85,11 @@ def e2fs(root, arch=ARM64):
     for folder, _, files in os.walk(unpacked):
         for name in files:
             libs.setdefault(name, os.path.join(folder, name))
-    target = os.path.join(root, "lib", arch.triplet)
+    target = os.path.join(root, "lib", arch.now.triplet)
     os.makedirs(target)
     for name in E2FS_LIBS:
         shutil.copy(libs[name], os.path.join(target, name))
-    loader = os.path.join(root, arch.loader)
+    loader = os.path.join(root, arch.now.loader)
     os.makedirs(os.path.dirname(loader), exist_ok=True)
     shutil.copy(libs[os.path.basename(loader)], loader)
     os.makedirs(os.path.join(root, "etc"), exist_ok=True)
@@ -113,16 +102,17 @@ def e2fs(root, arch=ARM64):
 
 
 def abuse_module():
-    """The hostile driver of a virtio-iommu, for the small kernel."""
+    """The hostile driver of a virtio-iommu, for the usual guest kernel."""
     folder = os.path.join(OUT, "viommu-abuse")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(os.path.join(GUEST, "viommu-abuse"), folder)
-    run("make", "-s", "-C", host_path("kernel-small-build"), "M=" + folder,
-        "ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "modules")
+    run("make", "-s", "-C", host_path(arch.now.module_build), "M=" + folder,
+        "ARCH=" + arch.now.kernel_arch, "CROSS_COMPILE=" + arch.now.cross,
+        "modules")
     return os.path.join(folder, "viommu-abuse.ko")
 
 
-def guest_image(output, modules=(), extra=(), arch=ARM64):
+def guest_image(output, modules=(), extra=()):
     """A guest's initramfs; modules: files to load in this order; extra: files
     that lie in /modules without being loaded."""
     root = os.path.join(OUT, "root")
@@ -130,56 +120,60 @@ def guest_image(output, modules=(), extra=(), arch=ARM64):
     for folder in ("bin", "sbin", "proc", "sys", "dev", "tmp", "mnt", "mnt2",
                    "modules"):
         os.makedirs(os.path.join(root, folder))
-    shutil.copy(host_path("busybox", arch),
-                os.path.join(root, "bin", "busybox"))
+    shutil.copy(host_path("busybox"), os.path.join(root, "bin", "busybox"))
     for name in PROGRAMS:
-        shutil.copy(arch.bin(name), os.path.join(root, "bin"))
+        shutil.copy(os.path.join(OUT, "bin", name), os.path.join(root, "bin"))
     shutil.copy(os.path.join(GUEST, "init"), os.path.join(root, "init"))
     for name in ("reboot", "poweroff"):
         shutil.copy(os.path.join(GUEST, "halt"),
                     os.path.join(root, "sbin", name))
     os.symlink("busybox", os.path.join(root, "bin", "sh"))
-    e2fs(root, arch)
+    e2fs(root)
     for number, path in enumerate(modules):
-        data = open(path, "rb").read()
-        if path.endswith(".xz"):
-            data = lzma.decompress(data)
         name = os.path.basename(path).removesuffix(".xz")
         with open(os.path.join(root, "modules", f"{number:02}-{name}"),
                   "wb") as file:
-            file.write(data)
+            file.write(module_data(path))
     for path in extra:
         shutil.copy(path, os.path.join(root, "modules",
                                        os.path.basename(path) + ".later"))
     run(os.path.join(ROOT, "tests/host/mkinitramfs"), root, output)
 
 
-def debian_modules(*names, arch=ARM64):
-    """Paths of modules of Debian's kernel in the order given, each behind
+def module_data(path):
+    """A module, unpacked."""
+    with open(path, "rb") as file:
+        data = file.read()
+    return lzma.decompress(data) if path.endswith(".xz") else data
+
+
+def debian_modules(*names):
+    """Paths of modules of Debian's kernel, in the order given, each behind
     those that it needs."""
-    found, order = {}, []
-    for folder, _, files in os.walk(host_path("modules-debian", arch)):
+    found = {}
+    for folder, _, files in os.walk(host_path("modules-debian")):
         for name in files:
-            found[name.split(".ko")[0].replace("-", "_")] = os.path.join(
-                folder, name)
+            found[name.split(".ko")[0].replace("-", "_")] = \
+                os.path.join(folder, name)
+    paths = []
 
     def add(name):
         path = found[name.replace("-", "_")]
-        needs = subprocess.run(["modinfo", "-F", "depends", path],
-                               stdout=subprocess.PIPE, text=True, check=True)
-        for other in needs.stdout.strip().split(","):
-            if other:
-                add(other)
-        if path not in order:
-            order.append(path)
+        if path not in paths:
+            for line in module_data(path).split(b"\0"):
+                if line.startswith(b"depends=") and line != b"depends=":
+                    for needed in line[8:].decode().split(","):
+                        add(needed)
+            paths.append(path)
+
     for name in names:
         add(name)
-    return order
+    return paths
 
 
-def product(share, arch=ARM64):
+def product(share):
     """Build and install into the share; dom0 copies it to /."""
-    args = ["O=" + arch.out, "WERROR=1", *arch.make()]
+    args = ["O=" + arch.now.out, "WERROR=1", *cross()]
     run("make", "--no-print-directory", "-j2", *args)
     target = os.path.join(share, "install")
     shutil.rmtree(target, ignore_errors=True)
@@ -187,71 +181,60 @@ def product(share, arch=ARM64):
         "DESTDIR=" + target, "PREFIX=/usr/local")
 
 
-def driver_image(share, arch=ARM64):
+def driver_image(share):
     """The driver domain's image, by the product's own tool, with the tests'
     programs and a hook that starts the agent."""
-    extra = os.path.join(arch.tests, "driver-extra")
+    extra = os.path.join(OUT, "driver-extra")
     shutil.rmtree(extra, ignore_errors=True)
     os.makedirs(os.path.join(extra, "bin"))
     os.makedirs(os.path.join(extra, "etc", "vr-driver.d"))
     for name in HOSTILE:
-        shutil.copy(arch.bin(name), os.path.join(extra, "bin"))
+        shutil.copy(os.path.join(OUT, "bin", name), os.path.join(extra, "bin"))
     shutil.copy(os.path.join(GUEST, "driver-hook.sh"),
                 os.path.join(extra, "etc", "vr-driver.d", "10-test.sh"))
-    if arch.cross:
-        where = ["-L", host_path("sysroot", arch), "-L", "/usr/" + arch.triplet]
-    else:
-        where = ["-m", host_path("modules-debian", arch)]
     run(os.path.join(ROOT, "tools/mkdriver/vr-mkdriver"),
         "-o", os.path.join(share, "img", "driver.cpio"),
-        "-b", os.path.join(ROOT, arch.out, "vr-backend"),
-        "-B", host_path("busybox", arch), *where, "-a", extra)
+        "-b", os.path.join(ROOT, arch.now.out, "vr-backend"),
+        "-B", host_path("busybox"), "-a", extra, *driver_parts())
 
 
-def arm64_images(img):
-    """Kernels and images of guests: the small kernel and Debian's."""
-    guest_image(os.path.join(img, "guest.cpio"), extra=(abuse_module(),))
-    guest_image(os.path.join(img, "debian.cpio"),
-                debian_modules("virtio_mmio", "virtio_blk"))
-    guest_image(os.path.join(img, "debian-iommu.cpio"),
-                debian_modules("virtio-iommu", "virtio_mmio", "virtio_blk"))
-    shutil.copy(host_path("kernel-small"), os.path.join(img, "Image"))
-    shutil.copy(host_path("kernel-debian"), os.path.join(img, "vmlinuz"))
+def driver_parts():
+    """vr-mkdriver's options for the libraries and the kernel's modules."""
+    options = []
+    if arch.now.sysroot:
+        options += ["-L", host_path(arch.now.sysroot),
+                    "-L", "/usr/" + arch.now.triplet]
+    if arch.now.driver_modules is not None:
+        options += ["-m", host_path("modules-debian")]
+        for name in arch.now.driver_modules:
+            options += ["-M", name]
+    return options
 
 
-def x86_images(img):
-    """Kernels and images of guests: Debian's alone. The virtio-iommu's driver
-    has to be there before the devices behind it are looked at."""
-    disk = ("ext4", "virtio_mmio", "virtio_blk")
-    guest_image(os.path.join(img, "debian.cpio"),
-                debian_modules(*disk, arch=X86), arch=X86)
-    guest_image(os.path.join(img, "debian-iommu.cpio"),
-                debian_modules("virtio-iommu", *disk, arch=X86), arch=X86)
-    shutil.copy(host_path("kernel-debian", X86), os.path.join(img, "vmlinuz"))
-    # The driver domain's: libxl has nothing to unpack.
-    shutil.copy(host_path("kernel-debian-elf", X86),
-                os.path.join(img, "Image"))
-
-
-def everything(share, say, arch=ARM64):
+def everything(share, say):
     """All parts, into the share."""
-    os.makedirs(arch.tests, exist_ok=True)
+    os.makedirs(OUT, exist_ok=True)
     open(os.path.join(OUT, "build.log"), "wb").close()
     for folder in ("bin", "img", "cfg", "tmp"):
         os.makedirs(os.path.join(share, folder), exist_ok=True)
-    say(f"building the test programs for {arch.name}")
-    for name in os.listdir(programs(arch)):
+    say("building the test programs")
+    for name in os.listdir(programs()):
         target = os.path.join(share, "bin", name)
         if os.path.exists(target):
             os.unlink(target)  # perhaps running in dom0
-        shutil.copy(arch.bin(name), target)
+        shutil.copy(os.path.join(OUT, "bin", name), target)
     for name in os.listdir(os.path.join(ROOT, "tests/e2e/dom0")):
         shutil.copy(os.path.join(ROOT, "tests/e2e/dom0", name),
                     os.path.join(share, "bin"))
     say("building the guest images")
-    images = x86_images if arch is X86 else arm64_images
-    images(os.path.join(share, "img"))
-    say(f"building and installing the product for {arch.name}")
-    product(share, arch)
+    img = os.path.join(share, "img")
+    for name, modules in arch.now.images.items():
+        guest_image(os.path.join(img, name + ".cpio"),
+                    debian_modules(*modules),
+                    (abuse_module(),) if name == "guest" else ())
+    for name, part in arch.now.kernels.items():
+        shutil.copy(host_path(part), os.path.join(img, name))
+    say(f"building and installing the product for {arch.now.name}")
+    product(share)
     say("building the driver domain's image")
-    driver_image(share, arch)
+    driver_image(share)
