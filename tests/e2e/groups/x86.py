@@ -92,7 +92,6 @@ ROWS = [
 ]
 
 
-
 def row_cfg(row):
     """The guest's config of a row. Of a key given twice the last counts."""
     _, devices, lines, _ = row
