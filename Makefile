@@ -174,6 +174,6 @@ help:
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
 	@echo 'make demo       watch it work on an emulated arm64 Xen host'
 	@echo 'make check      every test: unit, sanitizers, models, fuzz, end to end'
-	@echo 'make unit | model | fuzz | e2e | bench | format | clean'
+	@echo 'make unit | guest-module | model | fuzz | e2e | bench | format | clean'
 	@echo 'make host-shell a shell in the emulated host; make host-down ends it'
 	@echo 'HOST=x86        for check, e2e, host-shell, host-down: that host only'

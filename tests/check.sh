@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Runs the tests and counts them: check.sh all|unit|model|fuzz|e2e
+# Runs the tests and counts them: check.sh all|unit|module|model|fuzz|e2e
 #
 # HOST=arm64 or HOST=x86 limits the end-to-end tests to one emulated host.
 # Each step prints a line and keeps its full output in out/log/; the last line
@@ -115,6 +115,14 @@ counts() {
     skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
 }
 
+module() {
+    local kernel
+    for kernel in small debian arm64-6.1 arm64-6.12 amd64-6.1 amd64-6.12; do
+        one "guest module, W=1 and sparse: $kernel" \
+            tests/guest-module/build $kernel
+    done
+}
+
 model() {
     counts model tests/model/run
 }
@@ -132,13 +140,14 @@ e2e() {
 case $what in
 all)
     unit
+    module
     model
     fuzz
     e2e
     ;;
-unit | model | fuzz | e2e) $what ;;
+unit | module | model | fuzz | e2e) $what ;;
 *)
-    echo "usage: check.sh all|unit|model|fuzz|e2e" >&2
+    echo "usage: check.sh all|unit|module|model|fuzz|e2e" >&2
     exit 2
     ;;
 esac
