@@ -53,16 +53,20 @@ fuzz: setup
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/check.sh fuzz
 
 check: setup
-	@tests/check.sh all
+	@HOST=$(HOST) tests/check.sh all
 
-# The programs as they go into the emulated host.
+# Emulated hosts: HOST=arm64 or HOST=x86; e2e and check do both by default.
+HOST ?=
+NAME := $(or $(HOST),arm64)
+
+# The programs as they go into the emulated arm64 host.
 .PHONY: arm64
 arm64: setup
 	@$(MAKE) --no-print-directory O=out/arm64 WERROR=1 \
 	    CROSS_COMPILE=aarch64-linux-gnu- SYSROOT=$$(tests/host/host path sysroot)
 
 e2e: setup
-	@tests/check.sh e2e
+	@HOST=$(HOST) tests/check.sh e2e
 
 demo: setup
 	@tests/demo/demo
@@ -71,10 +75,10 @@ bench: setup bench-modules
 	@tests/bench/run
 
 host-up: setup
-	@tests/host/host up
+	@tests/host/host up --arch $(NAME)
 
 host-shell: host-up
-	@tests/host/host shell
+	@tests/host/host shell --name $(NAME)
 
 host-down:
-	@tests/host/host down
+	@tests/host/host down --name $(NAME)

@@ -9,10 +9,6 @@
 #include "place.h"
 #include "state.h"
 
-/* Guest memory that no pool may take: kernel, ramdisk, page tables, init. */
-#define ROOM_MIB 32
-/* What libxl takes for a guest without memory=. */
-#define LIBXL_KB_DEFAULT (32 * 1024)
 /* What a hypervisor starts with when nothing tells. */
 #define DEFAULT_FRAMES          64
 #define DEFAULT_MAPTRACK_FRAMES 1024
@@ -24,36 +20,6 @@
 /* Of each queue of a device behind the virtio-iommu: three areas, two pages
  * each at most. */
 #define RING_PAGES 6
-
-static int check_memory(const struct vr_plugin *p,
-                        const libxl_domain_build_info *b_info,
-                        struct vr_err *err)
-{
-    uint64_t kb = b_info->target_memkb, mib, sum = 0;
-    char text[24];
-    unsigned int i;
-
-    if (kb == LIBXL_MEMKB_DEFAULT)
-        kb = b_info->max_memkb;
-    if (kb == LIBXL_MEMKB_DEFAULT)
-        kb = LIBXL_KB_DEFAULT;
-    mib = kb >> 10;
-    for (i = 0; i < p->ndevs; i++) {
-        if (!vr_cfg_has_pool(&p->devs[i]))
-            continue;
-        sum += p->devs[i].size;
-        if (sum + ((uint64_t)ROOM_MIB << 20) <= mib << 20)
-            continue;
-        vr_err_set(err,
-                   "virtio_restricted[%u]: size=%s: windows of %" PRIu64
-                   " MiB and %u MiB for the guest itself do not fit into "
-                   "memory=%" PRIu64 ": raise memory= or lower size=",
-                   i, vr_format_size(p->devs[i].size, text),
-                   (sum + 0xfffff) >> 20, ROOM_MIB, mib);
-        return -ENOSPC;
-    }
-    return 0;
-}
 
 static int check_file(const char *key, const char *path, struct vr_err *err)
 {
@@ -79,13 +45,6 @@ int vr_check_guest(const struct vr_plugin *p,
                    VR_NAME_LEN);
         return -EINVAL;
     }
-    /* A guest without any way to boot would fail only after its driver
-     * domain was made. */
-    if (!b_info->kernel && !b_info->bootloader) {
-        vr_err_set(err, "virtio_restricted: neither kernel= nor bootloader= "
-                        "is given: add one");
-        return -EINVAL;
-    }
     if (!b_info->bootloader) {
         rc = check_file("kernel", b_info->kernel, err);
         if (!rc)
@@ -107,9 +66,6 @@ int vr_check_guest(const struct vr_plugin *p,
                    i, vr_format_size(p->devs[i].size, size), GNTDEV_PAGES);
         return -EINVAL;
     }
-    rc = check_memory(p, b_info, err);
-    if (rc)
-        return rc;
     return vr_arch_check(d_config, p->devs, p->ndevs, err);
 }
 

@@ -162,6 +162,8 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     if (!rc)
         rc = vr_check_grants(plan, d_config, err);
     if (!rc)
+        rc = vr_arch_memory(plan, ctx, d_config, err);
+    if (!rc)
         rc = vr_check_others(rec, err);
     return rc;
 }
@@ -341,7 +343,7 @@ static int build_guest(struct vr_plugin *p, struct vr_record *rec,
     p->build = &build;
     r = p->real->create_new(ctx, d_config, domid, NULL, console_how);
     p->build = NULL;
-    free(build.fdt);
+    free(build.description);
     if (r && build.why.text[0]) {
         *err = build.why;
         return -EINVAL;
@@ -355,8 +357,9 @@ static int build_guest(struct vr_plugin *p, struct vr_record *rec,
     }
     rec->domid = *domid;
     for (i = 0; i < rec->ndevs; i++) {
-        if (build.domid == *domid && rec->devs[i].mmio_base &&
-            vr_record_placed(&rec->devs[i]) && rec->nram)
+        if (build.domid == *domid && build.described &&
+            rec->devs[i].mmio_base && vr_record_placed(&rec->devs[i]) &&
+            rec->nram)
             continue;
         vr_err_set(err,
                    "virtio_restricted[%u]: libxl built guest %s past the "

@@ -10,10 +10,10 @@ packages="gcc make libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 # libraries of the project and of its unit tests
 packages="$packages libxen-dev libyajl-dev libfdt-dev liburing-dev
     libseccomp-dev libcmocka-dev uuid-dev"
-# the emulated host: its kernel, its hypervisor, its packages
-packages="$packages qemu-system-arm device-tree-compiler flex bison bc
-    libssl-dev libelf-dev cpio rsync xz-utils dpkg-dev python3 acpica-tools
-    debian-archive-keyring ca-certificates util-linux"
+# the emulated hosts: kernel, hypervisor, packages
+packages="$packages qemu-system-arm qemu-system-x86 device-tree-compiler flex
+    bison bc libssl-dev libelf-dev cpio rsync xz-utils zstd dpkg-dev python3
+    acpica-tools debian-archive-keyring ca-certificates util-linux"
 
 missing=
 for package in $packages; do

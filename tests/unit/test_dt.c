@@ -16,6 +16,9 @@
 #define SIZE 4096
 #define GIC  65000
 
+static const struct vr_slots slots = {
+    .base = 0x02000000, .irq = 33, .count = 11};
+
 /* A tree like libxl's; @extra: nodes to add to the root. */
 static void make_tree(void *fdt, void (*extra)(void *fdt))
 {
@@ -382,10 +385,10 @@ static void test_taken(void **state)
 
     (void)state;
     make_tree(fdt, NULL);
-    assert_int_equal(vr_dt_taken(fdt, SIZE, &taken, NULL), 0);
+    assert_int_equal(vr_dt_taken(fdt, SIZE, &slots, &taken, NULL), 0);
     assert_int_equal(taken, 0);
     make_tree(fdt, add_virtio);
-    assert_int_equal(vr_dt_taken(fdt, SIZE, &taken, NULL), 0);
+    assert_int_equal(vr_dt_taken(fdt, SIZE, &slots, &taken, NULL), 0);
     assert_int_equal(taken, 1u << 1 | 1u << 2);
 }
 
@@ -422,7 +425,8 @@ static void test_taken_wide(void **state)
         assert_int_equal(fdt_open_into(fdt, out, sizeof(out)), 0);
         node = fdt_add_subnode(out, 0, "x");
         fdt_setprop(out, node, "reg", reg, sizeof(reg));
-        assert_int_equal(vr_dt_taken(out, sizeof(out), &taken, NULL), 0);
+        assert_int_equal(vr_dt_taken(out, sizeof(out), &slots, &taken, NULL),
+                         0);
         assert_int_equal(taken, cases[i].taken);
     }
 }
@@ -505,7 +509,7 @@ static void test_corrupt(void **state)
         char *copy = malloc(i ? i : 1);
 
         memcpy(copy, fdt, i);
-        assert_int_equal(vr_dt_taken(copy, i, &taken, NULL), -EINVAL);
+        assert_int_equal(vr_dt_taken(copy, i, &slots, &taken, NULL), -EINVAL);
         get_devs(devs);
         assert_int_equal(
             vr_dt_extend(copy, i, out, sizeof(out), devs, 2, NULL, NULL),
@@ -517,14 +521,14 @@ static void test_corrupt(void **state)
 
         memcpy(copy, fdt, len);
         copy[i / 8] ^= 1 << i % 8;
-        vr_dt_taken(copy, len, &taken, NULL);
+        vr_dt_taken(copy, len, &slots, &taken, NULL);
         get_devs(devs);
         devs[1].dynamic = true;
         vr_dt_extend(copy, len, out, sizeof(out), devs, 2, &iommu, NULL);
         free(copy);
     }
     memset(fdt, 0, sizeof(fdt));
-    assert_int_equal(vr_dt_taken(fdt, SIZE, &taken, NULL), -EINVAL);
+    assert_int_equal(vr_dt_taken(fdt, SIZE, &slots, &taken, NULL), -EINVAL);
 }
 
 static void test_foreign_root(void **state)

@@ -157,7 +157,9 @@ int worker_start(struct worker *w, struct vr_err *err)
     unsigned int i;
     int rc;
 
-    rc = open_all(w, &fm, &gs, err);
+    rc = w->arch->check(w->rec->domid, err);
+    if (!rc)
+        rc = open_all(w, &fm, &gs, err);
     if (rc)
         return rc;
     for (i = 0; i < w->ndevs; i++) {

@@ -58,9 +58,11 @@ static uint64_t read_u64(const fdt32_t *cells)
     return (uint64_t)fdt32_to_cpu(cells[0]) << 32 | fdt32_to_cpu(cells[1]);
 }
 
-static uint32_t slots_of_reg(const void *fdt, int node)
+static uint32_t slots_of_reg(const void *fdt, int node,
+                             const struct vr_slots *slots)
 {
-    const uint64_t end = VR_SLOT_BASE + VR_SLOTS * VR_SLOT_SIZE;
+    const uint64_t first = slots->base;
+    const uint64_t end = first + slots->count * VR_SLOT_SIZE;
     uint32_t taken = 0;
     int len, i;
     const fdt32_t *reg = fdt_getprop(fdt, node, "reg", &len);
@@ -71,12 +73,12 @@ static uint32_t slots_of_reg(const void *fdt, int node)
         uint64_t base = read_u64(reg + i), size = read_u64(reg + i + CELLS);
         uint64_t a;
 
-        if (base >= end || (base < VR_SLOT_BASE && size <= VR_SLOT_BASE - base))
+        if (base >= end || (base < first && size <= first - base))
             continue;
-        a = base < VR_SLOT_BASE ? VR_SLOT_BASE : base;
+        a = base < first ? first : base;
         size -= a - base;
         for (; size && a < end; a += VR_SLOT_SIZE) {
-            taken |= 1u << ((a - VR_SLOT_BASE) / VR_SLOT_SIZE);
+            taken |= 1u << ((a - first) / VR_SLOT_SIZE);
             if (size <= VR_SLOT_SIZE - a % VR_SLOT_SIZE)
                 break;
             size -= VR_SLOT_SIZE - a % VR_SLOT_SIZE;
@@ -86,8 +88,10 @@ static uint32_t slots_of_reg(const void *fdt, int node)
     return taken;
 }
 
-static uint32_t slots_of_irq(const void *fdt, int node)
+static uint32_t slots_of_irq(const void *fdt, int node,
+                             const struct vr_slots *slots)
 {
+    const uint32_t first = slots->irq - FIRST_SPI;
     uint32_t taken = 0;
     int len, i;
     const fdt32_t *irq = fdt_getprop(fdt, node, "interrupts", &len);
@@ -97,15 +101,15 @@ static uint32_t slots_of_irq(const void *fdt, int node)
     for (i = 0; i + 3 <= len / (int)sizeof(*irq); i += 3) {
         uint32_t spi = fdt32_to_cpu(irq[i + 1]);
 
-        if (fdt32_to_cpu(irq[i]) == GIC_SPI && spi >= VR_SLOT_IRQ - FIRST_SPI &&
-            spi < VR_SLOT_IRQ - FIRST_SPI + VR_SLOTS)
-            taken |= 1u << (spi - (VR_SLOT_IRQ - FIRST_SPI));
+        if (fdt32_to_cpu(irq[i]) == GIC_SPI && spi >= first &&
+            spi - first < slots->count)
+            taken |= 1u << (spi - first);
     }
     return taken;
 }
 
-int vr_dt_taken(const void *fdt, size_t size, uint32_t *taken,
-                struct vr_err *err)
+int vr_dt_taken(const void *fdt, size_t size, const struct vr_slots *slots,
+                uint32_t *taken, struct vr_err *err)
 {
     int node, rc = check_tree(fdt, size, err);
 
@@ -113,7 +117,7 @@ int vr_dt_taken(const void *fdt, size_t size, uint32_t *taken,
         return rc;
     *taken = 0;
     fdt_for_each_subnode(node, fdt, 0) *taken |=
-        slots_of_reg(fdt, node) | slots_of_irq(fdt, node);
+        slots_of_reg(fdt, node, slots) | slots_of_irq(fdt, node, slots);
     return 0;
 }
 

@@ -22,16 +22,17 @@
 #define VR_DT_H
 
 #include "desc.h"
-#include "vr.h"
+#include "place.h"
 
 /**
  * vr_dt_taken() - the virtio-mmio slots that nodes of @fdt occupy, by their
  * registers or their interrupt.
- * @taken: bit per slot (place.h).
+ * @slots: the architecture's; their interrupts are SPIs.
+ * @taken: bit per slot.
  * Returns 0 or -EINVAL with @err (not a device tree).
  */
-int vr_dt_taken(const void *fdt, size_t size, uint32_t *taken,
-                struct vr_err *err);
+int vr_dt_taken(const void *fdt, size_t size, const struct vr_slots *slots,
+                uint32_t *taken, struct vr_err *err);
 
 /** vr_dt_room() - bytes that @n devices, and a virtio-iommu, may add to a tree
  * of @size. */

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where the devices of a guest go: pools in its RAM, windows of dynamic devices
- * in the virtio-iommu's address space, grant references at the end of its grant
- * table, register blocks and interrupts in Xen's virtio-mmio area. Pure
- * arithmetic.
+ * Where the devices of a guest go: pools in its RAM or beside it, windows of
+ * dynamic devices in the virtio-iommu's address space, grant references at the
+ * end of its grant table, register blocks and interrupts in the slots that the
+ * architecture has for them. Pure arithmetic.
  */
 #ifndef VR_PLACE_H
 #define VR_PLACE_H
 
 #include "cfg.h"
 
-/* Xen's virtio-mmio area on Arm (public/arch-arm.h, GUEST_VIRTIO_MMIO_*). */
-#define VR_SLOT_BASE UINT64_C(0x02000000)
+/* Bytes of a register block, on every architecture. */
 #define VR_SLOT_SIZE UINT64_C(0x200)
-#define VR_SLOT_IRQ  33u /* INTID of the first, one each */
-#define VR_SLOTS     11u
+#define VR_SLOTS_MAX 32u /* bits in a word */
+
+/* An architecture's slots: a register block and an interrupt each, both one
+ * behind the other. */
+struct vr_slots {
+    uint64_t base;
+    uint32_t irq;       /* of the first; Arm: INTID, x86: GSI */
+    unsigned int count; /* at most VR_SLOTS_MAX */
+};
 
 /* Pools start at such an address when we choose: whole blocks in page tables,
  * on both sides. */
@@ -55,6 +61,20 @@ int vr_place_pools(const struct vr_dev_cfg *cfg, unsigned int n,
                    const struct vr_span *used, unsigned int nused,
                    uint64_t *base, struct vr_err *err);
 
+/**
+ * vr_place_pools_beside() - the same for pools that lie outside the guest's
+ * RAM: those without base= one behind the other, from the lowest address up.
+ * @room: where they may lie; base= may name a lower address, at or above
+ *        @lowest.
+ * @used: what is there already, or may come to be there (the guest's RAM,
+ *        windows of dynamic devices).
+ * Returns 0, or -EINVAL / -ENOSPC with @err.
+ */
+int vr_place_pools_beside(const struct vr_dev_cfg *cfg, unsigned int n,
+                          uint64_t lowest, const struct vr_span *room,
+                          const struct vr_span *used, unsigned int nused,
+                          uint64_t *base, struct vr_err *err);
+
 /** vr_place_iova() - choose the window of each device behind the virtio-iommu.
  * @base: @n results; those of other devices are not touched. */
 void vr_place_iova(const struct vr_dev_cfg *cfg, unsigned int n,
@@ -78,13 +98,13 @@ int vr_place_grefs(const struct vr_dev_cfg *cfg, unsigned int n,
                    uint32_t frames, uint32_t *pool, uint32_t *iova);
 
 /**
- * vr_place_slots() - choose the virtio-mmio slot of each of @n devices.
+ * vr_place_slots() - choose the slot of each of @n devices.
  * @taken: bit per slot that another device has.
  * @iommu: one more, for the virtio-iommu of dynamic devices.
  * @slot: @n results, ascending, and the virtio-iommu's behind them.
  * Returns 0 or -ENOSPC with @err.
  */
-int vr_place_slots(uint32_t taken, unsigned int n, bool iommu,
-                   unsigned int *slot, struct vr_err *err);
+int vr_place_slots(const struct vr_slots *slots, uint32_t taken, unsigned int n,
+                   bool iommu, unsigned int *slot, struct vr_err *err);
 
 #endif /* VR_PLACE_H */

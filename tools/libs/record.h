@@ -42,7 +42,7 @@ struct vr_record_dev {
     struct vr_dev_cfg cfg;
     unsigned int driver; /* index into drivers[] */
     uint64_t mmio_base;  /* guest physical address of the register block */
-    uint32_t irq;        /* Arm: SPI as INTID (33..43) */
+    uint32_t irq;        /* Arm: SPI as INTID (33..43), x86: GSI (32..47) */
     struct vr_gwin pool; /* its windows: in the guest's memory ... */
     struct vr_gwin iova; /* ... and behind the virtio-iommu */
 };

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 
+from . import arch
+
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 OUT = os.path.join(ROOT, "out", "e2e")
 GUEST = os.path.join(ROOT, "tests", "e2e", "guest")
@@ -14,8 +16,16 @@ PROGRAMS = ("agent", "pattern", "ioload", "freed", "exittime")
 # What the tests add to a driver domain: never part of the product's image.
 HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold")
 E2FS_LIBS = ("libext2fs.so.2", "libcom_err.so.2", "libblkid.so.1",
-             "libuuid.so.1", "libe2p.so.2", "libc.so.6",
-             "ld-linux-aarch64.so.1")
+             "libuuid.so.1", "libe2p.so.2", "libc.so.6")
+
+
+def choose(name, what):
+    """Build for this architecture and test on its host, from now on. What is
+    made, and the logs, are in out/WHAT, or in out/WHAT-ARCHITECTURE."""
+    global OUT  # pylint: disable=global-statement
+    arch.now = arch.ALL[name]
+    OUT = os.path.join(ROOT, "out", what if arch.now is arch.ARM64
+                       else f"{what}-{name}")
 
 
 class BuildError(Exception):
@@ -38,28 +48,31 @@ def run(*command, log=None, **kwargs):
 
 def host_path(part):
     """A part of the emulated host, by its name."""
-    r = subprocess.run([HOST, "path", part], stdout=subprocess.PIPE,
-                       text=True, check=False)
+    r = subprocess.run([HOST, "path", "--arch", arch.now.name, part],
+                       stdout=subprocess.PIPE, text=True, check=False)
     if r.returncode:
         raise BuildError(f"tests/host/host path {part} failed")
     return r.stdout.strip()
 
 
+def cross():
+    """What tells the makefiles the architecture."""
+    sysroot = host_path(arch.now.sysroot) if arch.now.sysroot else ""
+    return ["CROSS_COMPILE=" + arch.now.cross, "SYSROOT=" + sysroot]
+
+
 def programs():
-    """The static arm64 test programs, in out/e2e/bin."""
+    """The static test programs, in OUT/bin."""
     run("make", "-s", "-C", GUEST, "O=" + os.path.join(OUT, "bin"),
-        "SYSROOT=" + host_path("sysroot"))
+        "TRIPLET=" + arch.now.triplet, *cross())
     return os.path.join(OUT, "bin")
 
 
 def e2fs(root):
-    """mke2fs and its libraries from Debian's arm64 packages, into root."""
+    """mke2fs and its libraries from Debian's packages, into root."""
     unpacked = os.path.join(OUT, "e2fs")
     if not os.path.isdir(unpacked):
-        r = subprocess.run([os.path.join(ROOT, "tests/host/build",
-                                         "debs-arm64.sh")],
-                           stdout=subprocess.PIPE, text=True, check=True)
-        debs = r.stdout.strip()
+        debs = host_path("debs")
         scratch = unpacked + ".new"
         shutil.rmtree(scratch, ignore_errors=True)
         os.makedirs(scratch)
@@ -72,11 +85,13 @@ def e2fs(root):
     for folder, _, files in os.walk(unpacked):
         for name in files:
             libs.setdefault(name, os.path.join(folder, name))
-    target = os.path.join(root, "lib", "aarch64-linux-gnu")
+    target = os.path.join(root, "lib", arch.now.triplet)
     os.makedirs(target)
     for name in E2FS_LIBS:
         shutil.copy(libs[name], os.path.join(target, name))
-    shutil.copy(libs["ld-linux-aarch64.so.1"], os.path.join(root, "lib"))
+    loader = os.path.join(root, arch.now.loader)
+    os.makedirs(os.path.dirname(loader), exist_ok=True)
+    shutil.copy(libs[os.path.basename(loader)], loader)
     os.makedirs(os.path.join(root, "etc"), exist_ok=True)
     shutil.copy(libs["mke2fs.conf"], os.path.join(root, "etc"))
     sbin = os.path.join(root, "sbin")
@@ -87,25 +102,37 @@ def e2fs(root):
 
 
 def abuse_module():
-    """The hostile driver of a virtio-iommu, for the small kernel."""
+    """The hostile driver of a virtio-iommu, for the usual guest kernel."""
     folder = os.path.join(OUT, "viommu-abuse")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(os.path.join(GUEST, "viommu-abuse"), folder)
-    run("make", "-s", "-C", host_path("kernel-small-build"), "M=" + folder,
-        "ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "modules")
+    run("make", "-s", "-C", host_path(arch.now.module_build), "M=" + folder,
+        "ARCH=" + arch.now.kernel_arch, "CROSS_COMPILE=" + arch.now.cross,
+        "modules")
     return os.path.join(folder, "viommu-abuse.ko")
 
 
-def guest_module(source="tools/guest-linux", kernel="debian"):
+def extra_modules(image):
+    """What a guest's image has without loading it at its start."""
+    if image == "guest":
+        return (abuse_module(),) + ((guest_module(kernel="small"),)
+                                    if arch.now is arch.ARM64 else ())
+    if image == "debian-module":
+        return (guest_module("tests/guest-module/dma-check"),)
+    return ()
+
+
+def guest_module(source="tools/guest-linux", kernel=None):
     """The module that gives a kernel restricted pools, or another one, built
     without a warning."""
     log = os.path.join(OUT, "build.log")
     with open(log, "ab") as file:
         r = subprocess.run([os.path.join(ROOT, "tests/guest-module/build"),
-                            kernel, source], stdout=subprocess.PIPE,
-                           stderr=file, text=True, check=False)
+                            kernel or arch.now.guest_module, source],
+                           stdout=subprocess.PIPE, stderr=file, text=True,
+                           check=False)
     if r.returncode:
-        raise BuildError(f"{source} does not build ({kernel}): {log}")
+        raise BuildError(f"{source} does not build ({kernel or ''}): {log}")
     return r.stdout.strip()
 
 
@@ -127,32 +154,52 @@ def guest_image(output, modules=(), extra=()):
     os.symlink("busybox", os.path.join(root, "bin", "sh"))
     e2fs(root)
     for number, path in enumerate(modules):
-        data = open(path, "rb").read()
-        if path.endswith(".xz"):
-            data = lzma.decompress(data)
         name = os.path.basename(path).removesuffix(".xz")
-        with open(os.path.join(root, "modules", f"{number}-{name}"),
+        with open(os.path.join(root, "modules", f"{number:02}-{name}"),
                   "wb") as file:
-            file.write(data)
+            file.write(module_data(path))
     for path in extra:
         shutil.copy(path, os.path.join(root, "modules",
                                        os.path.basename(path) + ".later"))
     run(os.path.join(ROOT, "tests/host/mkinitramfs"), root, output)
 
 
+def module_data(path):
+    """A module, unpacked."""
+    with open(path, "rb") as file:
+        data = file.read()
+    return lzma.decompress(data) if path.endswith(".xz") else data
+
+
 def debian_modules(*names):
-    """Paths of modules of Debian's kernel, in the order given."""
+    """Paths of modules of Debian's kernel, in the order given, each behind
+    those that it needs."""
     found = {}
     for folder, _, files in os.walk(host_path("modules-debian")):
         for name in files:
-            found[name.split(".ko")[0]] = os.path.join(folder, name)
-    return [found[name] for name in names]
+            found[name.split(".ko")[0].replace("-", "_")] = \
+                os.path.join(folder, name)
+    paths = []
+    if arch.OURS in names:
+        found[arch.OURS] = guest_module()
+
+    def add(name):
+        path = found[name.replace("-", "_")]
+        if path not in paths:
+            for line in module_data(path).split(b"\0"):
+                if line.startswith(b"depends=") and line != b"depends=":
+                    for needed in line[8:].decode().split(","):
+                        add(needed)
+            paths.append(path)
+
+    for name in names:
+        add(name)
+    return paths
 
 
 def product(share):
-    """Build for arm64 and install into the share; dom0 copies it to /."""
-    args = ["O=out/arm64", "CROSS_COMPILE=aarch64-linux-gnu-", "WERROR=1",
-            "SYSROOT=" + host_path("sysroot")]
+    """Build and install into the share; dom0 copies it to /."""
+    args = ["O=" + arch.now.out, "WERROR=1", *cross()]
     run("make", "--no-print-directory", "-j2", *args)
     target = os.path.join(share, "install")
     shutil.rmtree(target, ignore_errors=True)
@@ -168,16 +215,26 @@ def driver_image(share):
     os.makedirs(os.path.join(extra, "bin"))
     os.makedirs(os.path.join(extra, "etc", "vr-driver.d"))
     for name in HOSTILE:
-        shutil.copy(os.path.join(OUT, "bin", name),
-                    os.path.join(extra, "bin"))
+        shutil.copy(os.path.join(OUT, "bin", name), os.path.join(extra, "bin"))
     shutil.copy(os.path.join(GUEST, "driver-hook.sh"),
                 os.path.join(extra, "etc", "vr-driver.d", "10-test.sh"))
     run(os.path.join(ROOT, "tools/mkdriver/vr-mkdriver"),
         "-o", os.path.join(share, "img", "driver.cpio"),
-        "-b", os.path.join(ROOT, "out/arm64/vr-backend"),
-        "-B", host_path("busybox"),
-        "-L", host_path("sysroot"), "-L", "/usr/aarch64-linux-gnu",
-        "-a", extra)
+        "-b", os.path.join(ROOT, arch.now.out, "vr-backend"),
+        "-B", host_path("busybox"), "-a", extra, *driver_parts())
+
+
+def driver_parts():
+    """vr-mkdriver's options for the libraries and the kernel's modules."""
+    options = []
+    if arch.now.sysroot:
+        options += ["-L", host_path(arch.now.sysroot),
+                    "-L", "/usr/" + arch.now.triplet]
+    if arch.now.driver_modules is not None:
+        options += ["-m", host_path("modules-debian")]
+        for name in arch.now.driver_modules:
+            options += ["-M", name]
+    return options
 
 
 def everything(share, say):
@@ -197,19 +254,12 @@ def everything(share, say):
                     os.path.join(share, "bin"))
     say("building the guest images")
     img = os.path.join(share, "img")
-    guest_image(os.path.join(img, "guest.cpio"), extra=(
-        abuse_module(), guest_module(kernel="small")))
-    guest_image(os.path.join(img, "debian.cpio"),
-                debian_modules("virtio_mmio", "virtio_blk"))
-    guest_image(os.path.join(img, "debian-iommu.cpio"),
-                debian_modules("virtio-iommu", "virtio_mmio", "virtio_blk"))
-    guest_image(os.path.join(img, "debian-module.cpio"),
-                [guest_module()] +
-                debian_modules("virtio_mmio", "virtio_blk"),
-                extra=(guest_module("tests/guest-module/dma-check"),))
-    shutil.copy(host_path("kernel-small"), os.path.join(img, "Image"))
-    shutil.copy(host_path("kernel-debian"), os.path.join(img, "vmlinuz"))
-    say("building and installing the product for arm64")
+    for name, modules in arch.now.images.items():
+        guest_image(os.path.join(img, name + ".cpio"),
+                    debian_modules(*modules), extra_modules(name))
+    for name, part in arch.now.kernels.items():
+        shutil.copy(host_path(part), os.path.join(img, name))
+    say(f"building and installing the product for {arch.now.name}")
     product(share)
     say("building the driver domain's image")
     driver_image(share)

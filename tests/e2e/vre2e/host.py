@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import time
 
-from .build import HOST, OUT, ROOT
+from . import arch, build
+from .build import HOST, ROOT
 from .report import Fail, require, say
 
 RELATIVE = "/host/cfg"
@@ -43,7 +44,7 @@ class Host:
 
     def __init__(self, name, share, attached=False):
         self.name, self.share, self.attached = name, share, attached
-        self.log = open(os.path.join(OUT, "commands.log"), "a",
+        self.log = open(os.path.join(build.OUT, "commands.log"), "a",
                         encoding="utf-8")
         self.deadline = None  # of the check that runs
 
@@ -51,9 +52,10 @@ class Host:
 
     def up(self, *args):
         """Boot; HostGone with the console's end when that fails."""
-        r = subprocess.run([HOST, "up", "--name", self.name, "--share",
-                            self.share, *args], stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, text=True, check=False)
+        r = subprocess.run([HOST, "up", "--arch", arch.now.name, "--name",
+                            self.name, "--share", self.share, *args],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, check=False)
         if r.returncode:
             raise HostGone(f"the host did not boot:\n{r.stdout[-4000:]}")
 
@@ -69,7 +71,7 @@ class Host:
 
     def keep_logs(self, label):
         """Copy consoles and logs to out/e2e/LABEL."""
-        target = os.path.join(OUT, "log", label)
+        target = os.path.join(build.OUT, "log", label)
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(os.path.join(self.instance(), "control", "log"),
                         target, ignore_dangling_symlinks=True)
@@ -90,6 +92,7 @@ class Host:
 
     def sh(self, command, t=60):
         """Run a shell command in dom0."""
+        t *= arch.now.patience
         if self.deadline is not None:
             t = max(1, min(t, self.deadline - time.monotonic()))
         begin = time.monotonic()
@@ -124,8 +127,9 @@ class Host:
 
     def gx(self, guest, command, t=30, up=60):
         """A command in a guest, by its agent."""
-        return self.sh(f"gx -t {t} -u {up} {guest} {shlex.quote(command)}",
-                       t + up + 25)
+        longer = arch.now.patience
+        return self.sh(f"gx -t {t * longer:.0f} -u {up * longer:.0f} {guest} "
+                       f"{shlex.quote(command)}", t + up + 25)
 
     def gx_ok(self, guest, command, t=30, up=60):
         """A command in a guest that has to succeed; its output."""
@@ -175,7 +179,7 @@ class Host:
 
     def wait(self, what, condition, seconds=20, step=0.3):
         """Poll until the condition returns something true; that."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * arch.now.patience
         while True:
             value = condition()
             if value:
@@ -186,6 +190,7 @@ class Host:
     def wait_gone(self, *names, seconds=30):
         """Wait until no domain of these names is left, zombies included."""
         left = " ".join(names)
+        seconds = int(seconds * arch.now.patience)
         r = self.sh(f"for i in $(seq {seconds * 4}); do l=; for n in {left}; "
                     "do xl domid $n >/dev/null 2>&1 && l=1; done; "
                     "[ $l ] || exit 0; sleep 0.25; done; xl list; exit 1",
@@ -194,6 +199,7 @@ class Host:
 
     def leftovers(self, seconds=10, keep=()):
         """Fail when anything of ours is left in dom0, xenstore or Xen."""
+        seconds = int(seconds * arch.now.patience)
         r = self.sh(f"sh /host/bin/leftovers.sh {seconds} {' '.join(keep)}",
                     seconds + 60)
         require(r.rc == 0, "left behind: " +
@@ -225,13 +231,17 @@ def dynamic(**keys):
                      **keys})
 
 
-def guest_cfg(name, devices=(), memory=96, extra="", kernel="Image",
-              ramdisk="guest.cpio", lines=""):
-    """An xl.cfg for a guest. devices: None leaves the key out."""
-    text = (f'name = "{name}"\ntype = "pvh"\nmemory = {memory}\nvcpus = 1\n'
-            f'kernel = "/host/img/{kernel}"\n'
-            f'ramdisk = "/host/img/{ramdisk}"\n'
-            f'extra = "console=hvc0 loglevel=6 {extra}"\n'
+def guest_cfg(name, devices=(), memory=96, extra="", kernel=None,
+              ramdisk=None, lines=""):
+    """An xl.cfg for a guest. devices: None leaves the key out. memory: MiB,
+    more where the architecture's kernel needs more."""
+    usual = arch.now.guest
+    text = (f'name = "{name}"\ntype = "{usual["type"]}"\n'
+            f'memory = {max(memory, usual["least"])}\nvcpus = 1\n'
+            f'kernel = "/host/img/{kernel or usual["kernel"]}"\n'
+            f'ramdisk = "/host/img/{ramdisk or usual["ramdisk"]}"\n'
+            f'extra = "console=hvc0 loglevel=6 {usual["extra"]} {extra}"\n'
+            + usual["lines"] +
             'on_poweroff = "destroy"\non_reboot = "restart"\n'
             'on_crash = "destroy"\n')
     if devices is not None:
@@ -242,12 +252,15 @@ def guest_cfg(name, devices=(), memory=96, extra="", kernel="Image",
 
 def driver_cfg(name, disks=("/dev/vda",), extra="", memory=96, lines=""):
     """An xl.cfg for a driver domain; disks become xvdb, xvdc, ..."""
+    usual = arch.now.driver
     items = ", ".join(f"'{d},raw,xvd{chr(ord('b') + i)},rw'"
                       for i, d in enumerate(disks))
-    return (f'name = "{name}"\ntype = "pvh"\nmemory = {memory}\nvcpus = 1\n'
-            'kernel = "/host/img/Image"\nramdisk = "/host/img/driver.cpio"\n'
-            f'extra = "console=hvc0 loglevel=6 xen_privcmd.unrestricted=1 '
-            f'{extra}"\n'
+    return (f'name = "{name}"\ntype = "{usual["type"]}"\n'
+            f'memory = {max(memory, usual["least"])}\nvcpus = 1\n'
+            f'kernel = "/host/img/{usual["kernel"]}"\n'
+            'ramdisk = "/host/img/driver.cpio"\n'
+            f'extra = "console=hvc0 loglevel=6 {usual["extra"]} '
+            f'xen_privcmd.unrestricted=1 {extra}"\n'
             'on_poweroff = "destroy"\non_reboot = "destroy"\n'
             'on_crash = "destroy"\n'
             f"disk = [ {items} ]\n{lines}\n")

@@ -30,9 +30,10 @@ def require(condition, text):
 class Group:
     """Checks that share guests: set up once, torn down whatever happens."""
 
-    def __init__(self, name, host=("ioreq", "dummy"), sweep=False):
+    def __init__(self, name, host=None, sweep=False, arches=("arm64",)):
         self.name = name
-        self.host = host
+        self.host = host  # (hypervisor, xsm); None: the architecture's usual
+        self.arches = arches  # whose hosts it is for
         self.sweep = sweep  # after a failed check, make room for the next
         self.checks = []
         self.setup = None

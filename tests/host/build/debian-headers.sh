@@ -1,13 +1,15 @@
 #!/bin/bash
-# What builds modules for Debian's arm64 kernel, the one in debian-arm64, on
-# this machine: `make -C <component>/build M=...`.
+# What builds modules for Debian's kernel, the one in debian-arm64 or
+# debian-amd64, on this machine: `make -C <component>/build M=...`.
+# debian-headers.sh arm64|amd64
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/arch.sh"
 . "$(dirname "$0")/apt.sh"
 
 unpack() {
     local deb headers
     say "downloading the headers of Linux $version (about 17 MB)"
-    apt_state arm64 "" deb
+    apt_state "$arch" "" deb
     quiet log apt_run apt-get -qq download "linux-headers-$version"
     # The other halves: for every architecture, and programs for this one.
     apt_state amd64 "" deb
@@ -26,6 +28,7 @@ unpack() {
     ln -s "$headers" out/build
 }
 
-version=$(cat "$("$HOST_DIR/build/debian-arm64.sh")/kernel-version")
-common=${version%-cloud-arm64}-common
-component debian-headers unpack "$HOST_DIR/build/apt.sh" "$version"
+version=$(cat "$("$HOST_DIR/build/debian.sh" "$arch")/kernel-version")
+common=${version%-"$flavour"}-common
+component "debian-headers-$arch" unpack "$HOST_DIR"/build/{apt,arch}.sh \
+    "$version"

@@ -1,7 +1,9 @@
 #!/bin/bash
 # dom0's root file system, an initramfs: Debian's Xen tools in the places
 # where Debian has them, a shell, and the agent behind `host run`.
+# dom0-image.sh arm64|amd64
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/arch.sh"
 
 # Copied as a whole, apart from what needs Python or OCaml.
 whole="xen-utils-common xen-utils-4.17 xenstore-utils dash bash"
@@ -15,8 +17,14 @@ libraries="libgcc_s.so.1 libyajl.so.2 libfdt.so.1 libseccomp.so.2
     libxenevtchn.so.1 libxenforeignmemory.so.1 libxengnttab.so.1
     libxenhypfs.so.1 libxenstore.so.4 libxentoolcore.so.1
     libxentoollog.so.1 libuuid.so.1"
+# Modules of Debian's kernel that dom0 loads when it starts, and one for those
+# who want it; the small kernel of the arm64 host has all of this built in.
+modules="xen-evtchn xen-privcmd xenfs xen-gntdev xen-gntalloc xen-blkback
+    virtio_blk 9p 9pnet_virtio loop"
+more_modules="null_blk"
 
-multiarch=usr/lib/aarch64-linux-gnu
+multiarch=usr/lib/$triplet
+qemu=usr/libexec/xen-qemu-system-i386
 
 # A folder with the links of a merged Debian root.
 merged_root() {
@@ -31,7 +39,7 @@ unpack_into() {
 }
 
 needed_by() {
-    aarch64-linux-gnu-readelf -d "$@" 2>/dev/null |
+    readelf -d "$@" 2>/dev/null |
         sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u
 }
 
@@ -46,6 +54,40 @@ add_library() {
     done
 }
 
+# Copy a module, unpacked, and those it needs; load them in this order.
+# add_module NAME LIST
+add_module() {
+    local name=${1//-/_} file needed
+    [ ! -e "root/lib/modules/$name.ko" ] || return 0
+    file=$(find "$debian/modules" -name "${1//[-_]/[-_]}.ko.xz")
+    [ -n "$file" ] || die "dom0 needs the module $1, which the kernel lacks"
+    xz -dc "$file" >"root/lib/modules/$name.ko"
+    for needed in $(tr '\0' '\n' <"root/lib/modules/$name.ko" |
+        sed -n 's/^depends=//p' | tr , ' '); do
+        add_module "$needed" "$2"
+    done
+    echo "$name" >>"$2"
+}
+
+# What only an x86 dom0 has: the kernel's modules, and QEMU for HVM guests,
+# behind a program that loads their kernels.
+add_x86() {
+    local name
+    mkdir -p root/lib/modules root/usr/{libexec,share/qemu}
+    for name in $modules; do
+        add_module "$name" root/lib/modules/load
+    done
+    for name in $more_modules; do
+        add_module "$name" root/lib/modules/more
+    done
+    cp "full/$qemu" "root/$qemu.real"
+    gcc -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -o "root/$qemu" \
+        "$HOST_DIR"/hvmload/{hvmload.c,stub.S} -lxenforeignmemory
+    cp -r full/usr/share/seabios root/usr/share/
+    cp -rL full/usr/share/qemu/{keymaps,{linuxboot,kvmvapic}*.bin} \
+        root/usr/share/qemu/
+}
+
 build() {
     local deb name
     say "building dom0's file system"
@@ -58,6 +100,7 @@ build() {
     done
 
     merged_root root
+    mkdir -p "root/$(dirname "$loader")"
     mkdir -p root/{proc,sys,run,tmp,host,root,$multiarch} \
         root/var/{lib/xen,log} root/usr/local/{bin,sbin}
     ln -s /run root/var/run
@@ -71,9 +114,10 @@ build() {
         cp -L "full/$name" "root/$name"
     done
     cp "$debian/busybox" root/bin/busybox
-    cp -P full/lib/ld-linux-aarch64.so.1 root/lib/
-    for name in $libraries ld-linux-aarch64.so.1 $(needed_by root/bin/* \
-        root/sbin/* root/usr/lib/xen-4.17/bin/*); do
+    [ "$arch" != amd64 ] || add_x86
+    cp -P "full/$loader" "root/$loader"
+    for name in $libraries "$(basename "$loader")" $(needed_by root/bin/* \
+        root/sbin/* root/usr/lib/xen-4.17/bin/* root/usr/libexec/*); do
         add_library "$name"
     done
 
@@ -83,7 +127,9 @@ build() {
     "$HOST_DIR/mkinitramfs" root out/initramfs
 }
 
-debs=$("$HOST_DIR/build/debs-arm64.sh")
-debian=$("$HOST_DIR/build/debian-arm64.sh")
-component dom0-image build "$(basename "$debs")" "$HOST_DIR/mkinitramfs" \
-    "$HOST_DIR"/dom0/{init,agent,passwd,group,profile}
+debs=$("$HOST_DIR/build/debs.sh" "$arch")
+debian=$("$HOST_DIR/build/debian.sh" "$arch")
+component "dom0-image-$arch" build "$(basename "$debs")" \
+    "$(basename "$debian")" "$HOST_DIR"/{mkinitramfs,build/arch.sh} \
+    "$HOST_DIR"/dom0/{init,agent,passwd,group,profile} \
+    "$HOST_DIR"/hvmload/{hvmload.c,stub.S,stub.h}

@@ -32,5 +32,5 @@ unpack() {
     [ -z "$link" ] || die "links that lead nowhere in the sysroot:" $link
 }
 
-debs=$("$HOST_DIR/build/debs-arm64.sh")
+debs=$("$HOST_DIR/build/debs.sh" arm64)
 component sysroot-arm64 unpack "$(basename "$debs")"

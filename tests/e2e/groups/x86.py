@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The x86 host: Debian's own hypervisor, tools, QEMU and kernel."""
+
+import json
+
+from groups import preflight
+from groups.input import refusals
+from vre2e.host import device, driver_cfg, dynamic, guest_cfg
+from vre2e.report import Group, require
+
+group = Group("x86", arches=("x86",), sweep=True)
+
+
+@group.check("vrctl check says what this host lacks")
+def findings(h):
+    found = json.loads(h.sh("vrctl check --json").out)
+    require(found, "no findings")
+    bad = [line.strip() for line in h.sh("vrctl check").out.splitlines()
+           if "FAIL" in line]
+    return "; ".join(bad) or "nothing"
+
+
+group.check("vrctl list and show without any guest")(preflight.empty)
+
+
+@group.check("a plain HVM guest through the launcher", 120)
+def hvm(h):
+    cfg = h.put("plain.cfg", guest_cfg("plain", None))
+    r = h.create(cfg)
+    require(r.rc == 0, r.text[-300:])
+    out = h.gx_ok("plain", "cat /sys/hypervisor/guest_type; lsmod; "
+                  "ls /sys/firmware/acpi/tables; cut -d' ' -f1 /proc/uptime")
+    for word in ("HVM", "virtio_mmio", "virtio_iommu", "virtio_blk", "ext4",
+                 "DSDT"):
+        require(word in out, f"no {word}: {out}")
+    h.ok("xl destroy plain")
+    h.wait_gone("plain")
+    return f"in user space for {out.split()[-1]} s after its kernel's start"
+
+
+@group.check("a driver domain, its disk and its backend", 120)
+def driver(h):
+    cfg = h.put("b1.cfg", driver_cfg("b1", disks=("/dev/vda", "/dev/vdb")))
+    r = h.create(cfg)
+    require(r.rc == 0, r.text[-300:])
+    out = h.gx_ok("b1", "cat /sys/hypervisor/guest_type; ps; ls -l /dev/xen; "
+                  "dd if=/dev/zero of=/dev/xvdb bs=4096 count=64 oflag=direct"
+                  " 2>&1 && cat /sys/block/xvdc/size")
+    for word in ("vr-backend", "gntdev", "evtchn", "xenbus", "327680"):
+        require(word in out, f"no {word}: {out}")
+    h.ok("xl shutdown -w b1", 40)
+    h.wait_gone("b1")
+
+
+D = dynamic()
+# Name, devices, lines for the config, what the refusal has to say.
+ROWS = [
+    ("PVH guest", [D], 'type = "pvh"', r"pvh.*hvm"),
+    ("PV guest", [D], 'type = "pv"', r"pv.*hvm"),
+    ("no ACPI", [D], "acpi = 0", r"acpi=0"),
+    ("no APIC", [D], "apic = 0", r"apic=0"),
+    ("device tree", [D], 'device_tree = "/host/cfg/b1.cfg"',
+     r"device_tree=.*Arm"),
+    ("grant table of version 2", [D], "max_grant_version = 2",
+     r"max_grant_version"),
+    ("ACPI tables are missing", [D], 'acpi_firmware = "/host/none"',
+     r"acpi_firmware=/host/none"),
+    ("ACPI tables are none", [D],
+     'acpi_firmware = "/host/cfg/b1.cfg"',
+     r"acpi_firmware=/host/cfg/b1.cfg"),
+    ("populated on demand, with a pool", [device()],
+     "maxmem = 512", r"memory=.*maxmem="),
+    ("base inside RAM", [device(base="0x4000000")], "",
+     r"\[0\].*base=0x4000000"),
+    ("base in the PCI hole", [device(base="0xfeb00000")], "",
+     r"\[0\].*base=0xfeb00000"),
+    ("base beyond all addresses", [device(base="0xff000000000")], "",
+     r"\[0\].*base=0xff000000000"),
+    ("base over the windows of dynamic devices",
+     [device(base="0x1000000000"), dynamic(id="d1", target="/dev/xvdc")], "",
+     r"\[0\].*base=0x1000000000.*dynamic"),
+    ("explicit pools overlap",
+     [device(base="0x2000000000"),
+      device(id="d1", target="/dev/xvdc", base="0x2000400000")], "",
+     r"\[1\].*overlap"),
+    ("no slot left for the virtio-iommu",
+     [device(id=f"d{i}", target=f"/dev/x{i}", size="1M") for i in range(15)] +
+     [dynamic(id="last", aperture="2M")], "", r"(slot|16)"),
+    ("more pools than the host has memory",
+     [device(id=f"d{i}", target=f"/dev/x{i}", size="100M")
+      for i in range(15)], "max_grant_frames = 64", r"(MiB|frames)"),
+]
+
+
+def row_cfg(row):
+    """The guest's config of a row. Of a key given twice the last counts."""
+    _, devices, lines, _ = row
+    return guest_cfg("bad", devices, lines=lines)
+
+
+@group.many("bad config", 300)
+def bad(h):
+    h.put("b1.cfg", driver_cfg("b1"))
+    # Paused, and so without a device model that would take its time.
+    h.put("plain.cfg", driver_cfg("plain", ()))
+    yield from refusals(h, ROWS, row_cfg)
