@@ -69,7 +69,7 @@ e2e: setup
 	@HOST=$(HOST) tests/check.sh e2e
 
 demo: setup
-	@tests/demo/demo
+	@tests/demo/demo $(HOST)
 
 bench: setup bench-modules
 	@tests/bench/run
