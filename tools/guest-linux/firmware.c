@@ -45,7 +45,7 @@ static int vr_acpi_range(struct device *dev, struct fwnode_handle *pool,
 	if (region_intersects(res->start, resource_size(res),
 			      IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=
 	    REGION_DISJOINT) {
-		dev_err(dev, "%pfw is RAM that the kernel uses: %pr\n", pool,
+		dev_err(dev, "%pfw is RAM that the kernel uses: %pR\n", pool,
 			res);
 		return -EBUSY;
 	}
@@ -93,7 +93,7 @@ static int vr_range(struct device *dev, struct fwnode_handle *pool,
 	range->size = resource_size(&res);
 	if (!PAGE_ALIGNED(range->base) || !PAGE_ALIGNED(range->size) ||
 	    range->size < VR_POOL_MIN || range->size > VR_POOL_MAX) {
-		dev_err(dev, "%pfw: %pr cannot be used: whole pages from 128 KiB to 1 GiB\n",
+		dev_err(dev, "%pfw: %pR cannot be used: whole pages from 128 KiB to 1 GiB\n",
 			pool, &res);
 		return -EINVAL;
 	}

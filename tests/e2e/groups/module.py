@@ -11,8 +11,8 @@ SEED = {"vda": 71, "vdb": 72}
 STATS = "/sys/kernel/debug/virtio_restricted"
 MMIO = "/sys/bus/platform/drivers/virtio-mmio"
 # /modules has a number before each name, in the order of loading.
-MODULE = "/modules/00-virtio_restricted.ko"
-DRIVERS = "insmod /modules/01-virtio_mmio.ko; insmod /modules/02-virtio_blk.ko"
+MODULE = "/modules/*-virtio_restricted.ko"
+DRIVERS = "insmod /modules/*-virtio_mmio.ko; insmod /modules/*-virtio_blk.ko"
 
 group = Group("module")
 
