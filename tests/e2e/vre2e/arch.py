@@ -53,7 +53,8 @@ ARM64 = Arch(
 # Debian's kernel everywhere, told not to do what takes long when emulated.
 # A kernel that libxl itself starts (PV, PVH) is an ELF file, so that it need
 # not be unpacked; for HVM dom0's hvmload sees to that.
-QUICK = "mitigations=off nokaslr init_on_alloc=0 cryptomgr.notests=1"
+QUICK = ("mitigations=off nokaslr init_on_alloc=0 cryptomgr.notests=1 "
+         "initcall_blacklist=i8042_init,jent_mod_init")
 EXT4 = ("crc32c_generic", "ext4")
 
 X86 = Arch(
@@ -69,10 +70,11 @@ X86 = Arch(
     driver_modules=("loop",),
     guest={"type": "hvm", "kernel": "vmlinuz", "ramdisk": "guest.cpio",
            "least": 256, "extra": QUICK,
-           # No display, no USB: QEMU has less to emulate. Xen's usual way to
-           # deliver every tick that a slow guest has missed leaves a very slow
-           # one no time for anything else.
+           # No display, keyboard and USB: less to emulate and to probe. Xen's
+           # usual way to deliver every tick that a slow guest has missed
+           # leaves a very slow one no time for anything else.
            "lines": 'vga = "none"\nvnc = 0\nsdl = 0\nusb = 0\n'
+                    'vkb_device = 0\n'
                     'timer_mode = "one_missed_tick_pending"\n'},
     driver={"type": "pvh", "kernel": "vmlinux", "least": 256,
             "extra": QUICK},

@@ -154,7 +154,7 @@ def guest_image(output, modules=(), extra=()):
     os.symlink("busybox", os.path.join(root, "bin", "sh"))
     e2fs(root)
     for number, path in enumerate(modules):
-        name = os.path.basename(path).removesuffix(".xz")
+        name = os.path.basename(path).removesuffix(".xz").replace("-", "_")
         with open(os.path.join(root, "modules", f"{number:02}-{name}"),
                   "wb") as file:
             file.write(module_data(path))
