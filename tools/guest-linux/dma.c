@@ -83,7 +83,7 @@ static dma_addr_t vr_map_page(struct device *dev, struct page *page,
 	void *orig = page_address(page) + offset;
 	int first;
 
-	if (!size || size > pool->max_mapping || is_zone_device_page(page)) {
+	if (!size || size > pool->max_mapping || is_pci_p2pdma_page(page)) {
 		atomic64_inc(&pool->failed);
 		return DMA_MAPPING_ERROR;
 	}

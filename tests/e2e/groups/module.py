@@ -111,8 +111,8 @@ def verify(h, _made):
 
 @group.check("both disks: ext4 made, written, synced and read back", 240)
 def write(h, _made):
-    h.gx_ok(G, "mkfs.ext4 -q -F /dev/vda 16M && "
-            "mkfs.ext4 -q -F /dev/vdb 16M && "
+    h.gx_ok(G, "mkfs.ext4 -q -F -b 4096 /dev/vda 16M && "
+            "mkfs.ext4 -q -F -b 4096 /dev/vdb 16M && "
             "mount -t ext4 /dev/vda /mnt && "
             "mount -t ext4 /dev/vdb /mnt2 && "
             f"pattern write /mnt/data 4 {SEED['vda']} && "
