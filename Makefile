@@ -81,6 +81,18 @@ $(O)/%.pic.o: %.c
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<)
 
+# What ACPI guests are told, compiled on the machine that builds.
+IASL ?= iasl
+ACPI_AML := $(O)/tools/libs/acpi/aml.h
+
+$(ACPI_AML): tools/libs/acpi/aml.sh $(wildcard tools/libs/acpi/*.asl)
+	@mkdir -p $(@D)
+	$(call run,ASL,$< $(IASL) $@ $(filter %.asl,$^))
+
+$(call obj,tools/libs/acpi.c) $(call pic,tools/libs/acpi.c): $(ACPI_AML)
+$(call obj,tools/libs/acpi.c) $(call pic,tools/libs/acpi.c): \
+    ALL_CPPFLAGS += -I$(O)/tools/libs
+
 archive = $(call run,AR,rm -f $@ && $(AR) rcs $@ $^)
 link    = $(call run,LD,$(CC) $(ALL_CFLAGS) $(1) $(ALL_LDFLAGS) -o $@ $^ -Wl$(comma)--as-needed $(2))
 comma   := ,
@@ -162,6 +174,6 @@ help:
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
 	@echo 'make demo       watch it work on an emulated arm64 Xen host'
 	@echo 'make check      every test: unit, sanitizers, models, fuzz, end to end'
-	@echo 'make unit | model | fuzz | e2e | bench | format | clean'
+	@echo 'make unit | guest-module | model | fuzz | e2e | bench | format | clean'
 	@echo 'make host-shell a shell in the emulated host; make host-down ends it'
 	@echo 'HOST=x86        for check, e2e, host-shell, host-down: that host only'

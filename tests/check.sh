@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Runs the tests and counts them: check.sh all|unit|model|fuzz|e2e
+# Runs the tests and counts them: check.sh all|unit|module|model|fuzz|e2e
 #
 # HOST=arm64 or HOST=x86 limits the end-to-end tests to one emulated host.
 # Each step prints a line and keeps its full output in out/log/; the last line
@@ -56,6 +56,40 @@ cmocka() {
     fi
 }
 
+# together COMMAND...: one or cmocka, beside others, as many at a time as there
+# are processors. finish() waits for all of them and adds up what they counted.
+tally=$log/tally
+spawned=0
+: > $tally
+
+together() {
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
+        wait -n
+    done
+    spawned=$((spawned + 1))
+    (
+        passed=0 failed=0
+        "$@"
+        echo "$passed $failed" >> $tally
+    ) &
+}
+
+finish() {
+    local ok bad n=0
+    wait
+    while read -r ok bad; do
+        passed=$((passed + ok))
+        failed=$((failed + bad))
+        n=$((n + 1))
+    done < $tally
+    if [ $n -ne $spawned ]; then
+        failed=$((failed + spawned - n))
+        say "FAIL $((spawned - n)) steps ended without a result"
+    fi
+    spawned=0
+    : > $tally
+}
+
 build() {
     make --no-print-directory -j"$jobs" WERROR=1 "$@"
 }
@@ -66,6 +100,7 @@ san='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 unit() {
     local t n
     one "build with gcc" build CC=gcc O=out/native all unit-build || return
+    one "format" make --no-print-directory format-check
     one "build with clang" build CC=clang O=out/clang all unit-build
     one "build with sanitizers" build CC=gcc O=out/asan CFLAGS="$san" \
         HARDEN=-fPIE unit-build
@@ -73,12 +108,13 @@ unit() {
         XEN_INCLUDE="$(tests/host/host path xen-4.20-dev)/usr/include" objects
     for t in tests/unit/test_*.c; do
         n=$(basename "$t" .c)
-        cmocka "unit $n" "out/native/tests/unit/$n"
-        cmocka "unit $n (ASan, UBSan)" "out/asan/tests/unit/$n"
-        one "unit $n (valgrind)" valgrind -q --error-exitcode=9 \
+        together cmocka "unit $n" "out/native/tests/unit/$n"
+        together cmocka "unit $n (ASan, UBSan)" "out/asan/tests/unit/$n"
+        together one "unit $n (valgrind)" valgrind -q --error-exitcode=9 \
             --leak-check=full --errors-for-leak-kinds=definite \
             "out/native/tests/unit/$n"
     done
+    finish
 }
 
 fuzz() {
@@ -88,13 +124,13 @@ fuzz() {
     for t in tests/fuzz/fuzz_*.c; do
         n=$(basename "$t" .c)
         mkdir -p "out/fuzz/corpus/$n"
-        say "fuzz ${n#fuzz_} for $seconds s"
-        one "fuzz ${n#fuzz_}" "out/fuzz/tests/fuzz/$n" -seed=1 \
+        together one "fuzz ${n#fuzz_} for $seconds s" "out/fuzz/tests/fuzz/$n" -seed=1 \
             -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
             -artifact_prefix="out/fuzz/" "out/fuzz/corpus/$n" \
             $([ -d "tests/fuzz/corpus/${n#fuzz_}" ] &&
                 echo "tests/fuzz/corpus/${n#fuzz_}")
     done
+    finish
 }
 
 # counts NAME COMMAND...: a program that counts by itself; its last line says
@@ -115,6 +151,14 @@ counts() {
     skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
 }
 
+module() {
+    local kernel
+    for kernel in small debian arm64-6.1 arm64-6.12 amd64-6.1 amd64-6.12; do
+        one "guest module, W=1 and sparse: $kernel" \
+            tests/guest-module/build $kernel
+    done
+}
+
 model() {
     counts model tests/model/run
 }
@@ -132,13 +176,14 @@ e2e() {
 case $what in
 all)
     unit
+    module
     model
     fuzz
     e2e
     ;;
-unit | model | fuzz | e2e) $what ;;
+unit | module | model | fuzz | e2e) $what ;;
 *)
-    echo "usage: check.sh all|unit|model|fuzz|e2e" >&2
+    echo "usage: check.sh all|unit|module|model|fuzz|e2e" >&2
     exit 2
     ;;
 esac

@@ -36,12 +36,15 @@ objects: $(OBJECTS)
 bench-modules: $(BENCH)
 	@for b in $^; do $$b || exit 1; done
 
-.PHONY: setup unit model check e2e demo bench fuzz host-up host-shell host-down
+.PHONY: setup unit guest-module model check e2e demo bench fuzz host-up host-shell host-down
 setup:
 	@tests/host/setup.sh
 
 unit: setup
 	@tests/check.sh unit
+
+guest-module: setup
+	@tests/check.sh module
 
 model: setup
 	@tests/check.sh model
@@ -66,7 +69,7 @@ e2e: setup
 	@HOST=$(HOST) tests/check.sh e2e
 
 demo: setup
-	@tests/demo/demo
+	@tests/demo/demo $(HOST)
 
 bench: setup bench-modules
 	@tests/bench/run

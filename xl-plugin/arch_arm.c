@@ -11,20 +11,30 @@
 #include <xenctrl.h>
 #include <xenguest.h>
 
-#include "place.h"
+#include "dt.h"
 #include "state.h"
 #include "xen/compat.h"
 
-_Static_assert(VR_SLOT_BASE == GUEST_VIRTIO_MMIO_BASE, "virtio-mmio area");
-_Static_assert(VR_SLOT_IRQ == GUEST_VIRTIO_MMIO_SPI_FIRST, "first SPI");
+#define SLOTS (GUEST_VIRTIO_MMIO_SPI_LAST - GUEST_VIRTIO_MMIO_SPI_FIRST + 1)
+
 _Static_assert(GUEST_RAM_BANKS <= VR_MAX_BANKS, "banks in the record");
-_Static_assert(VR_SLOTS ==
-                   GUEST_VIRTIO_MMIO_SPI_LAST - GUEST_VIRTIO_MMIO_SPI_FIRST + 1,
+_Static_assert(SLOTS <= VR_SLOTS_MAX &&
+                   SLOTS * VR_SLOT_SIZE <= GUEST_VIRTIO_MMIO_SIZE,
                "number of slots");
+
+static const struct vr_slots slots = {
+    .base = GUEST_VIRTIO_MMIO_BASE,
+    .irq = GUEST_VIRTIO_MMIO_SPI_FIRST,
+    .count = SLOTS,
+};
 
 #define FIRST_SPI    32
 #define IMAGE_HEADER 64
 #define IMAGE_MAX    (UINT64_C(1) << 40) /* more is not meant seriously */
+/* Guest memory that no pool may take: kernel, ramdisk, page tables, init. */
+#define ROOM_MIB 32
+/* What libxl takes for a guest without memory=. */
+#define LIBXL_KB_DEFAULT (32 * 1024)
 
 /* libxl's own virtio devices, which take slots from the lowest up. */
 static unsigned int libxl_slots(const libxl_domain_config *d_config)
@@ -38,14 +48,35 @@ static unsigned int libxl_slots(const libxl_domain_config *d_config)
     return n + vr_num_virtios(d_config);
 }
 
-static bool any_dynamic(const struct vr_dev_cfg *devs, unsigned int n)
+/* Pools are parts of the guest's memory. */
+static int check_memory(const libxl_domain_build_info *b_info,
+                        const struct vr_dev_cfg *devs, unsigned int n,
+                        struct vr_err *err)
 {
+    uint64_t kb = b_info->target_memkb, mib, sum = 0;
+    char text[24];
     unsigned int i;
 
-    for (i = 0; i < n; i++)
-        if (devs[i].mode == VR_MODE_DYNAMIC)
-            return true;
-    return false;
+    if (kb == LIBXL_MEMKB_DEFAULT)
+        kb = b_info->max_memkb;
+    if (kb == LIBXL_MEMKB_DEFAULT)
+        kb = LIBXL_KB_DEFAULT;
+    mib = kb >> 10;
+    for (i = 0; i < n; i++) {
+        if (!vr_cfg_has_pool(&devs[i]))
+            continue;
+        sum += devs[i].size;
+        if (sum + ((uint64_t)ROOM_MIB << 20) <= mib << 20)
+            continue;
+        vr_err_set(err,
+                   "virtio_restricted[%u]: size=%s: windows of %" PRIu64
+                   " MiB and %u MiB for the guest itself do not fit into "
+                   "memory=%" PRIu64 ": raise memory= or lower size=",
+                   i, vr_format_size(devs[i].size, text), (sum + 0xfffff) >> 20,
+                   ROOM_MIB, mib);
+        return -ENOSPC;
+    }
+    return 0;
 }
 
 static int check_slots(const libxl_domain_config *d_config,
@@ -53,23 +84,22 @@ static int check_slots(const libxl_domain_config *d_config,
                        struct vr_err *err)
 {
     const libxl_domain_build_info *b_info = &d_config->b_info;
-    unsigned int slots[VR_SLOTS], used = libxl_slots(d_config);
+    unsigned int slot[SLOTS], used = libxl_slots(d_config);
     int i;
 
     for (i = 0; i < b_info->num_irqs; i++) {
-        if (b_info->irqs[i] >= VR_SLOT_IRQ &&
-            b_info->irqs[i] < VR_SLOT_IRQ + VR_SLOTS) {
+        if (b_info->irqs[i] >= slots.irq &&
+            b_info->irqs[i] < slots.irq + slots.count) {
             vr_err_set(err,
                        "virtio_restricted: irqs= has %" PRIu32 ", but %u to "
                        "%u are virtio devices' interrupts: take one of the "
                        "two out",
-                       b_info->irqs[i], VR_SLOT_IRQ,
-                       VR_SLOT_IRQ + VR_SLOTS - 1);
+                       b_info->irqs[i], slots.irq, slots.irq + slots.count - 1);
             return -EINVAL;
         }
     }
-    return vr_place_slots(used < VR_SLOTS ? (1u << used) - 1 : ~0u, n,
-                          any_dynamic(devs, n), slots, err);
+    return vr_place_slots(&slots, used < SLOTS ? (1u << used) - 1 : ~0u, n,
+                          vr_any_iova(devs, n), slot, err);
 }
 
 /* How far an arm64 Image reaches from its start once it runs: its BSS follows
@@ -133,14 +163,36 @@ int vr_arch_check(const libxl_domain_config *d_config,
                   const struct vr_dev_cfg *devs, unsigned int n,
                   struct vr_err *err)
 {
-    int rc = check_slots(d_config, devs, n, err);
+    const libxl_domain_build_info *b_info = &d_config->b_info;
+    int rc;
 
-    return rc ? rc : check_places(&d_config->b_info, devs, n, err);
+    /* A guest without any way to boot would fail only after its driver
+     * domain was made. */
+    if (!b_info->kernel && !b_info->bootloader) {
+        vr_err_set(err, "virtio_restricted: neither kernel= nor bootloader= "
+                        "is given: add one");
+        return -EINVAL;
+    }
+    rc = check_memory(b_info, devs, n, err);
+    if (!rc)
+        rc = check_slots(d_config, devs, n, err);
+    return rc ? rc : check_places(b_info, devs, n, err);
+}
+
+/* The pools are part of the guest's memory, which libxl looks after. */
+int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
+                   const libxl_domain_config *d_config, struct vr_err *err)
+{
+    (void)plan;
+    (void)ctx;
+    (void)d_config;
+    (void)err;
+    return 0;
 }
 
 void vr_arch_domain(struct xen_domctl_createdomain *config)
 {
-    const uint32_t need = VR_SLOT_IRQ + VR_SLOTS - FIRST_SPI;
+    const uint32_t need = slots.irq + slots.count - FIRST_SPI;
 
     /* libxl counts its own devices' interrupts only (and has a key for the
      * rest from 4.19 on): without this the broker's would be refused. */
@@ -148,75 +200,29 @@ void vr_arch_domain(struct xen_domctl_createdomain *config)
         config->arch.nr_spis = need;
 }
 
-/* Which slot is whose. */
-static void set_slots(struct vr_build *b, const unsigned int *slots, bool iommu)
-{
-    struct vr_record *rec = b->rec;
-    unsigned int i;
-
-    for (i = 0; i < rec->ndevs; i++) {
-        struct vr_record_dev *dev = &rec->devs[i];
-
-        dev->mmio_base = VR_SLOT_BASE + slots[i] * VR_SLOT_SIZE;
-        dev->irq = VR_SLOT_IRQ + slots[i];
-        b->desc[i].mmio_base = dev->mmio_base;
-        b->desc[i].irq = dev->irq;
-        b->desc[i].dynamic = dev->cfg.mode == VR_MODE_DYNAMIC;
-        b->desc[i].endpoint = i;
-        b->desc[i].pool_size = dev->cfg.size;
-        /* Where RAM is free is known later: something unique until then. */
-        b->desc[i].pool_base = i * VR_PAGE_SIZE;
-    }
-    memset(&rec->iommu, 0, sizeof(rec->iommu));
-    if (!iommu)
-        return;
-    rec->iommu.present = true;
-    rec->iommu.mmio_base = VR_SLOT_BASE + slots[i] * VR_SLOT_SIZE;
-    rec->iommu.irq = VR_SLOT_IRQ + slots[i];
-    b->desc_iommu.mmio_base = rec->iommu.mmio_base;
-    b->desc_iommu.irq = rec->iommu.irq;
-}
-
 int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
                        size_t *new_size, struct vr_err *err)
 {
     struct vr_record *rec = b->rec;
-    bool iommu = vr_record_dynamic(rec);
-    unsigned int slots[VR_SLOTS];
     uint32_t taken;
     size_t cap;
     int rc;
 
-    rc = vr_dt_taken(mem, size, &taken, err);
+    rc = vr_dt_taken(mem, size, &slots, &taken, err);
     if (!rc)
-        rc = vr_place_slots(taken, rec->ndevs, iommu, slots, err);
+        rc = vr_build_slots(b, &slots, taken, err);
     if (rc)
         return rc;
-    set_slots(b, slots, iommu);
     cap = vr_dt_room(size, rec->ndevs);
-    free(b->fdt);
-    b->fdt = calloc(1, cap);
-    if (!b->fdt) {
+    free(b->description);
+    b->description = calloc(1, cap);
+    if (!b->description) {
         vr_err_set(err, "virtio_restricted: out of memory");
         return -ENOMEM;
     }
     *new_size = cap;
-    return vr_dt_extend(mem, size, b->fdt, cap, b->desc, rec->ndevs,
-                        iommu ? &b->desc_iommu : NULL, err);
-}
-
-/* The banks that have memory, for the broker: it grants no other frames. */
-static void set_ram(struct vr_record *rec, const struct vr_span *ram)
-{
-    unsigned int i;
-
-    rec->nram = 0;
-    for (i = 0; i < GUEST_RAM_BANKS; i++) {
-        if (ram[i].start == ram[i].end)
-            continue;
-        rec->ram[rec->nram].start = ram[i].start >> VR_PAGE_SHIFT;
-        rec->ram[rec->nram++].end = ram[i].end >> VR_PAGE_SHIFT;
-    }
+    return vr_dt_extend(mem, size, b->description, cap, b->desc, rec->ndevs,
+                        rec->iommu.present ? &b->desc_iommu : NULL, err);
 }
 
 static uint64_t kernel_end(const struct xc_dom_image *dom)
@@ -237,15 +243,17 @@ int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
     unsigned int nused = 0, i;
     int rc;
 
-    if (!b->fdt || dom->devicetree_blob != b->fdt) {
+    if (!b->description || dom->devicetree_blob != b->description) {
         vr_err_set(err, "virtio_restricted: libxl made no device tree for "
                         "this guest: use a guest type that has one");
         return -EINVAL;
     }
+    b->described = true;
     ram_banks(ram, 0);
     for (i = 0; i < GUEST_RAM_BANKS; i++)
         ram[i].end += (uint64_t)dom->rambank_size[i] << VR_PAGE_SHIFT;
-    set_ram(rec, ram);
+    /* For the broker: it grants no other frames. */
+    vr_build_ram(rec, ram, GUEST_RAM_BANKS);
     /* From the start of RAM: whatever lies below it is the kernel's, too. */
     used[nused++] =
         (struct vr_span){ram[0].start, kernel_end(dom), "the kernel"};
@@ -262,13 +270,23 @@ int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
     rc = vr_place_pools(cfg, rec->ndevs, ram, GUEST_RAM_BANKS, used, nused,
                         base, err);
     for (i = 0; !rc && i < rec->ndevs; i++) {
-        if (cfg[i].mode != VR_MODE_STATIC)
+        if (!vr_cfg_has_pool(&cfg[i]))
             continue;
-        rec->devs[i].dma_base = base[i];
-        rec->devs[i].dma_size = rec->devs[i].cfg.size;
-        rc = vr_dt_set_pool(b->fdt, &b->desc[i], base[i], err);
+        rec->devs[i].pool.base = base[i];
+        rec->devs[i].pool.size = cfg[i].size;
+        rc = vr_dt_set_pool(b->description, &b->desc[i], base[i], err);
     }
     return rc;
+}
+
+/* The device tree is where it belongs already. */
+int vr_arch_image(struct vr_build *b, struct xc_dom_image *dom,
+                  struct vr_err *err)
+{
+    (void)b;
+    (void)dom;
+    (void)err;
+    return 0;
 }
 
 #endif

@@ -9,10 +9,6 @@
 #include "place.h"
 #include "state.h"
 
-/* Guest memory that no pool may take: kernel, ramdisk, page tables, init. */
-#define ROOM_MIB 32
-/* What libxl takes for a guest without memory=. */
-#define LIBXL_KB_DEFAULT (32 * 1024)
 /* What a hypervisor starts with when nothing tells. */
 #define DEFAULT_FRAMES          64
 #define DEFAULT_MAPTRACK_FRAMES 1024
@@ -21,38 +17,9 @@
 #define MAPTRACK_RESERVE   1024
 /* Linux gntdev's `limit`: pages in one mapping, one for the control page. */
 #define GNTDEV_PAGES 65535
-/* Of each queue of a dynamic device: three areas, two pages each at most. */
+/* Of each queue of a device behind the virtio-iommu: three areas, two pages
+ * each at most. */
 #define RING_PAGES 6
-
-static int check_memory(const struct vr_plugin *p,
-                        const libxl_domain_build_info *b_info,
-                        struct vr_err *err)
-{
-    uint64_t kb = b_info->target_memkb, mib, sum = 0;
-    char text[24];
-    unsigned int i;
-
-    if (kb == LIBXL_MEMKB_DEFAULT)
-        kb = b_info->max_memkb;
-    if (kb == LIBXL_MEMKB_DEFAULT)
-        kb = LIBXL_KB_DEFAULT;
-    mib = kb >> 10;
-    for (i = 0; i < p->ndevs; i++) {
-        if (p->devs[i].mode != VR_MODE_STATIC)
-            continue;
-        sum += p->devs[i].size;
-        if (sum + ((uint64_t)ROOM_MIB << 20) <= mib << 20)
-            continue;
-        vr_err_set(err,
-                   "virtio_restricted[%u]: size=%s: windows of %" PRIu64
-                   " MiB and %u MiB for the guest itself do not fit into "
-                   "memory=%" PRIu64 ": raise memory= or lower size=",
-                   i, vr_format_size(p->devs[i].size, text),
-                   (sum + 0xfffff) >> 20, ROOM_MIB, mib);
-        return -ENOSPC;
-    }
-    return 0;
-}
 
 static int check_file(const char *key, const char *path, struct vr_err *err)
 {
@@ -78,13 +45,6 @@ int vr_check_guest(const struct vr_plugin *p,
                    VR_NAME_LEN);
         return -EINVAL;
     }
-    /* A guest without any way to boot would fail only after its driver
-     * domain was made. */
-    if (!b_info->kernel && !b_info->bootloader) {
-        vr_err_set(err, "virtio_restricted: neither kernel= nor bootloader= "
-                        "is given: add one");
-        return -EINVAL;
-    }
     if (!b_info->bootloader) {
         rc = check_file("kernel", b_info->kernel, err);
         if (!rc)
@@ -96,7 +56,7 @@ int vr_check_guest(const struct vr_plugin *p,
     if (rc)
         return rc;
     for (i = 0; i < p->ndevs; i++) {
-        if (p->devs[i].mode != VR_MODE_STATIC ||
+        if (!vr_cfg_has_pool(&p->devs[i]) ||
             p->devs[i].size >> VR_PAGE_SHIFT <= GNTDEV_PAGES)
             continue;
         vr_err_set(err,
@@ -106,9 +66,6 @@ int vr_check_guest(const struct vr_plugin *p,
                    i, vr_format_size(p->devs[i].size, size), GNTDEV_PAGES);
         return -EINVAL;
     }
-    rc = check_memory(p, b_info, err);
-    if (rc)
-        return rc;
     return vr_arch_check(d_config, p->devs, p->ndevs, err);
 }
 
@@ -118,15 +75,15 @@ static bool limits_bind(const struct vr_hostinfo *host)
     return host->major < 4 || (host->major == 4 && host->minor < 18);
 }
 
+/* Of all pools, or of all apertures. */
 static uint64_t mib_of(const struct vr_dev_cfg *cfg, unsigned int n,
-                       enum vr_mode mode)
+                       enum vr_window_kind kind)
 {
     uint64_t sum = 0;
     unsigned int i;
 
     for (i = 0; i < n; i++)
-        if (cfg[i].mode == mode)
-            sum += vr_cfg_window(&cfg[i]);
+        sum += kind == VR_WINDOW_POOL ? cfg[i].size : cfg[i].aperture;
     return (sum + 0xfffff) >> 20;
 }
 
@@ -151,8 +108,8 @@ static int check_frames(struct vr_plan *plan, const struct vr_dev_cfg *cfg,
                    "gnttab_max_frames=%" PRIu64 ", run `xenhypfs write "
                    "/params/gnttab_max_frames %" PRIu64 "`, or lower size= or "
                    "aperture=",
-                   mib_of(cfg, plan->rec.ndevs, VR_MODE_STATIC),
-                   mib_of(cfg, plan->rec.ndevs, VR_MODE_DYNAMIC), frames, limit,
+                   mib_of(cfg, plan->rec.ndevs, VR_WINDOW_POOL),
+                   mib_of(cfg, plan->rec.ndevs, VR_WINDOW_IOVA), frames, limit,
                    frames, frames);
         return -ENOSPC;
     }
@@ -166,10 +123,12 @@ static int check_frames(struct vr_plan *plan, const struct vr_dev_cfg *cfg,
 /* The most pages that a backend has mapped of a device. Copies take none. */
 static uint64_t mapped_pages(const struct vr_dev_cfg *c)
 {
-    uint64_t pages = vr_cfg_window(c) >> VR_PAGE_SHIFT;
+    uint64_t pages = c->size >> VR_PAGE_SHIFT;
 
-    if (c->mode == VR_MODE_DYNAMIC && c->map_threshold == VR_NEVER_MAP)
-        pages = c->queues * RING_PAGES;
+    if (vr_cfg_has_iova(c))
+        pages += c->map_threshold == VR_NEVER_MAP
+                     ? c->queues * RING_PAGES
+                     : c->aperture >> VR_PAGE_SHIFT;
     return pages;
 }
 
@@ -213,7 +172,7 @@ int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
 {
     struct vr_record *rec = &plan->rec;
     struct vr_dev_cfg cfg[VR_MAX_DEVICES];
-    uint32_t gref[VR_MAX_DEVICES];
+    uint32_t pool_gref[VR_MAX_DEVICES], iova_gref[VR_MAX_DEVICES];
     uint64_t iova[VR_MAX_DEVICES];
     unsigned int i;
     int rc;
@@ -223,7 +182,8 @@ int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
     rc = check_frames(plan, cfg, &d_config->b_info, err);
     if (rc)
         return rc;
-    rc = vr_place_grefs(cfg, rec->ndevs, rec->grant_frames, gref);
+    rc = vr_place_grefs(cfg, rec->ndevs, rec->grant_frames, pool_gref,
+                        iova_gref);
     if (rc) {
         vr_err_set(err,
                    "virtio_restricted: max_grant_frames=%" PRIu32 " is more "
@@ -233,11 +193,12 @@ int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
     }
     vr_place_iova(cfg, rec->ndevs, iova);
     for (i = 0; i < rec->ndevs; i++) {
-        rec->devs[i].gref_base = gref[i];
-        if (cfg[i].mode != VR_MODE_DYNAMIC)
-            continue;
-        rec->devs[i].dma_base = iova[i];
-        rec->devs[i].dma_size = cfg[i].aperture;
+        struct vr_record_dev *d = &rec->devs[i];
+
+        if (vr_cfg_has_pool(&cfg[i]))
+            d->pool.gref_base = pool_gref[i];
+        if (vr_cfg_has_iova(&cfg[i]))
+            d->iova = (struct vr_gwin){iova[i], cfg[i].aperture, iova_gref[i]};
     }
     for (i = 0; i < rec->ndrivers; i++) {
         rc = check_maptrack(plan, i, err);

@@ -162,6 +162,8 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     if (!rc)
         rc = vr_check_grants(plan, d_config, err);
     if (!rc)
+        rc = vr_arch_memory(plan, ctx, d_config, err);
+    if (!rc)
         rc = vr_check_others(rec, err);
     return rc;
 }
@@ -225,18 +227,23 @@ static int start_broker(struct vr_record *rec, int *fd, struct vr_err *err)
     return rc;
 }
 
-/* Grants a static window; of a dynamic one, sees that every entry is free. */
+/* Grants a pool; of a dynamic window, sees that every entry is free. */
 static int seed_window(const struct vr_gtable *gt, const struct vr_record *rec,
-                       unsigned int i, struct vr_err *err)
+                       unsigned int i, enum vr_window_kind kind,
+                       struct vr_err *err)
 {
-    const struct vr_record_dev *d = &rec->devs[i];
-    struct vr_gntent *e = vr_gtable_entry(gt, d->gref_base);
-    uint32_t n = d->dma_size >> VR_PAGE_SHIFT, bad = 0;
+    const struct vr_gwin *w = vr_record_window(&rec->devs[i], kind);
+    uint32_t domid = rec->drivers[rec->devs[i].driver].domid, n, bad = 0;
+    struct vr_gntent *e;
     int rc = 0;
 
-    if (d->cfg.mode == VR_MODE_STATIC) {
-        rc = vr_gntent_grant_range(e, n, rec->drivers[d->driver].domid,
-                                   d->dma_base >> VR_PAGE_SHIFT, false, &bad);
+    if (!w)
+        return 0;
+    e = vr_gtable_entry(gt, w->gref_base);
+    n = vr_gwin_pages(w);
+    if (kind == VR_WINDOW_POOL) {
+        rc = vr_gntent_grant_range(e, n, domid, w->base >> VR_PAGE_SHIFT, false,
+                                   &bad);
     } else {
         while (bad < n && !vr_gntent_read(&e[bad]).flags)
             bad++;
@@ -246,8 +253,25 @@ static int seed_window(const struct vr_gtable *gt, const struct vr_record *rec,
         vr_err_set(err,
                    "virtio_restricted[%u]: grant %" PRIu32 " of a guest that "
                    "has not run yet is not free: %s",
-                   i, d->gref_base + bad, strerror(-rc));
+                   i, w->gref_base + bad, strerror(-rc));
     return rc;
+}
+
+/* The lowest reference of all windows. */
+static uint32_t lowest_gref(const struct vr_record *rec)
+{
+    uint32_t lowest = UINT32_MAX;
+    unsigned int i, k;
+
+    for (i = 0; i < rec->ndevs; i++) {
+        for (k = 0; k < VR_WINDOWS; k++) {
+            const struct vr_gwin *w = vr_record_window(&rec->devs[i], k);
+
+            if (w && w->gref_base < lowest)
+                lowest = w->gref_base;
+        }
+    }
+    return lowest;
 }
 
 /*
@@ -259,8 +283,7 @@ static int seed_window(const struct vr_gtable *gt, const struct vr_record *rec,
  */
 static int seed(const struct vr_record *rec, struct vr_err *err)
 {
-    uint32_t lowest = rec->devs[rec->ndevs - 1].gref_base;
-    uint32_t first = lowest / VR_GNTENT_PER_FRAME;
+    uint32_t first = lowest_gref(rec) / VR_GNTENT_PER_FRAME;
     xenforeignmemory_handle *fm;
     struct vr_gtable gt;
     unsigned int i;
@@ -277,8 +300,11 @@ static int seed(const struct vr_record *rec, struct vr_err *err)
                        true, err);
     if (rc)
         goto out;
-    for (i = 0; !rc && i < rec->ndevs; i++)
-        rc = seed_window(&gt, rec, i, err);
+    for (i = 0; !rc && i < rec->ndevs; i++) {
+        rc = seed_window(&gt, rec, i, VR_WINDOW_POOL, err);
+        if (!rc)
+            rc = seed_window(&gt, rec, i, VR_WINDOW_IOVA, err);
+    }
     vr_gtable_unmap(&gt);
 out:
     xenforeignmemory_close(fm);
@@ -317,7 +343,7 @@ static int build_guest(struct vr_plugin *p, struct vr_record *rec,
     p->build = &build;
     r = p->real->create_new(ctx, d_config, domid, NULL, console_how);
     p->build = NULL;
-    free(build.fdt);
+    free(build.description);
     if (r && build.why.text[0]) {
         *err = build.why;
         return -EINVAL;
@@ -331,8 +357,9 @@ static int build_guest(struct vr_plugin *p, struct vr_record *rec,
     }
     rec->domid = *domid;
     for (i = 0; i < rec->ndevs; i++) {
-        if (build.domid == *domid && rec->devs[i].mmio_base &&
-            rec->devs[i].dma_size && rec->nram)
+        if (build.domid == *domid && build.described &&
+            rec->devs[i].mmio_base && vr_record_placed(&rec->devs[i]) &&
+            rec->nram)
             continue;
         vr_err_set(err,
                    "virtio_restricted[%u]: libxl built guest %s past the "

@@ -324,7 +324,7 @@ static int on_dom_devicetree(struct xc_dom_image *dom, const void *mem,
             errno = EINVAL;
             return -1;
         }
-        mem = b->fdt;
+        mem = b->description;
     }
     return self.real->dom_devicetree(dom, mem, size);
 }
@@ -346,6 +346,17 @@ static int on_dom_mem_init(struct xc_dom_image *dom)
         return -1;
     }
     return 0;
+}
+
+/* Now the tables that an x86 guest gets can be added: what libxl makes of the
+ * memory map for it before this has no place for them yet. */
+static int on_dom_build(struct xc_dom_image *dom)
+{
+    if (is_ours(dom) && vr_arch_image(self.build, dom, &self.build->why)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return self.real->dom_build(dom);
 }
 
 /* xl create -p -e: neither unpaused nor watched, but a success. A failure
@@ -370,6 +381,7 @@ static const struct vr_calls calls = {
     .xc_create = on_xc_create,
     .dom_devicetree = on_dom_devicetree,
     .dom_mem_init = on_dom_mem_init,
+    .dom_build = on_dom_build,
 };
 
 vr_plugin_init_fn vr_plugin_init __attribute__((visibility("default")));
@@ -380,7 +392,8 @@ const struct vr_calls *vr_plugin_init(const struct vr_calls *real)
     if (!real->create_new || !real->create_restore || !real->soft_reset ||
         !real->suspend || !real->unpause || !real->destroy || !real->preserve ||
         !real->await_death || !real->xc_create || !real->dom_devicetree ||
-        !real->dom_mem_init || on_exit(on_process_exit, NULL))
+        !real->dom_mem_init || !real->dom_build ||
+        on_exit(on_process_exit, NULL))
         return NULL;
     return &calls;
 }

@@ -56,6 +56,7 @@ struct vr_calls {
     int (*dom_devicetree)(struct xc_dom_image *dom, const void *mem,
                           size_t size);
     int (*dom_mem_init)(struct xc_dom_image *dom);
+    int (*dom_build)(struct xc_dom_image *dom);
 };
 
 /*

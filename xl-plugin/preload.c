@@ -87,6 +87,7 @@ __attribute__((constructor)) static void start(void)
     find(&real.xc_create, "xc_domain_create");
     find(&real.dom_devicetree, "xc_dom_devicetree_mem");
     find(&real.dom_mem_init, "xc_dom_boot_mem_init");
+    find(&real.dom_build, "xc_dom_build_image");
     in_xl = true;
     if (!dladdr(folder, &info) || !info.dli_fname)
         return;
@@ -178,6 +179,7 @@ EXPORT int xc_domain_create(struct xc_interface_core *xch, uint32_t *domid,
 EXPORT int xc_dom_devicetree_mem(struct xc_dom_image *dom, const void *mem,
                                  size_t size);
 EXPORT int xc_dom_boot_mem_init(struct xc_dom_image *dom);
+EXPORT int xc_dom_build_image(struct xc_dom_image *dom);
 
 int xlu_cfg_readdata(struct XLU_Config *cfg, const char *data, int length)
 {
@@ -288,4 +290,9 @@ int xc_dom_devicetree_mem(struct xc_dom_image *dom, const void *mem,
 int xc_dom_boot_mem_init(struct xc_dom_image *dom)
 {
     return (plugin ? plugin : &real)->dom_mem_init(dom);
+}
+
+int xc_dom_build_image(struct xc_dom_image *dom)
+{
+    return (plugin ? plugin : &real)->dom_build(dom);
 }

@@ -5,8 +5,9 @@
 
 #include <libxl.h>
 
-#include "dt.h"
+#include "desc.h"
 #include "xen/hostinfo.h"
+#include "place.h"
 #include "plugin.h"
 #include "record.h"
 
@@ -14,7 +15,10 @@
 struct vr_build {
     struct vr_record *rec;
     uint32_t domid; /* VR_DOMID_NONE until the hypervisor has made it */
-    void *fdt;      /* libxl keeps a pointer to it: freed after the create */
+    /* What tells the guest of its devices: a device tree, or ACPI tables.
+     * libxl keeps a pointer to it: freed after the create. */
+    void *description;
+    bool described; /* libxl has it */
     int link;       /* to the broker */
     struct vr_desc_dev desc[VR_MAX_DEVICES];
     struct vr_desc_iommu desc_iommu; /* only with dynamic devices */
@@ -85,17 +89,44 @@ int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
 int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                       struct vr_err *err);
 
-/* Arch hooks; arch_arm.c or arch_x86.c. The first judges the config alone; it
- * knows less of the guest's memory than vr_arch_place(), but comes earlier.
- * vr_arch_devicetree() fills the record's registers and interrupts,
- * vr_arch_place() its RAM banks and the addresses of pools. */
+/* layout.c: what the arch hooks have in common. */
+bool vr_any_iova(const struct vr_dev_cfg *devs, unsigned int n);
+/* Fills registers and interrupts of the record and of @b's descriptions.
+ * @taken: slots that others have. Returns 0 or -ENOSPC. */
+int vr_build_slots(struct vr_build *b, const struct vr_slots *slots,
+                   uint32_t taken, struct vr_err *err);
+/* Writes the RAM banks (ascending, empty ones are left out) to the record. */
+void vr_build_ram(struct vr_record *rec, const struct vr_span *ram,
+                  unsigned int n);
+
+/*
+ * Arch hooks; arch_arm.c or arch_x86.c, in the order in which they are called.
+ *
+ * vr_arch_check() judges the config alone; it knows less of the guest's memory
+ * than vr_arch_place(), but comes earlier. vr_arch_memory(): has the host
+ * enough for what the plug-in adds to the guest? Nothing exists until then.
+ *
+ * The others work while libxl builds the guest. Between them, however they
+ * divide that up, they fill the record's registers, interrupts, RAM banks and
+ * pools' addresses (all before vr_arch_place() returns), and hand libxl the
+ * description:
+ *   vr_arch_domain()      the parameters of the domain to be created
+ *   vr_arch_devicetree()  libxl has made a device tree; @new_size: of the one
+ *                         in @b to be used instead
+ *   vr_arch_place()       the guest has its memory
+ *   vr_arch_image()       it is about to be filled
+ */
 int vr_arch_check(const libxl_domain_config *d_config,
                   const struct vr_dev_cfg *devs, unsigned int n,
                   struct vr_err *err);
+int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
+                   const libxl_domain_config *d_config, struct vr_err *err);
 void vr_arch_domain(struct xen_domctl_createdomain *config);
 int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
                        size_t *new_size, struct vr_err *err);
 int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
+                  struct vr_err *err);
+int vr_arch_image(struct vr_build *b, struct xc_dom_image *dom,
                   struct vr_err *err);
 
 #endif /* VR_STATE_H */

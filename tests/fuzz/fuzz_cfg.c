@@ -32,8 +32,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         assert(vr_id_valid(c->id));
         assert(vr_cfg_window(c) && !(vr_cfg_window(c) % VR_PAGE_SIZE));
-        if (c->mode == VR_MODE_DYNAMIC) {
+        if (vr_cfg_has_pool(c))
+            assert(c->size);
+        else
             assert(!c->size && !c->has_base);
+        if (vr_cfg_has_iova(c)) {
             assert(vr_size_max(c->aperture, c->queues, c->queue_size));
             assert(c->revoke_ms >= VR_REVOKE_MS_MIN &&
                    c->revoke_ms <= VR_REVOKE_MS_MAX);

@@ -10,6 +10,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const struct vr_slots slots = {
+    .base = 0x02000000, .irq = 33, .count = 11};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct vr_desc_dev devs[3] = {
@@ -30,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         goto out;
     /* Aligned and exactly as long as it says. */
     memcpy(fdt, data, size);
-    if (!vr_dt_taken(fdt, size, &taken, &err))
+    if (!vr_dt_taken(fdt, size, &slots, &taken, &err))
         assert(!(taken & ~0x7ffu));
     if (!vr_dt_extend(fdt, size, out, cap, devs, 3, &iommu, &err)) {
         /* Odd trees may hide a node again, say by a second name for its

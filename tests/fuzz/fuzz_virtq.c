@@ -4,7 +4,8 @@
  * bytes that say where the rings are; while the device works, more of the
  * input is written over it. Each buffer handed out is touched, so that ASan
  * sees one that is not inside. Some inputs make the window a remote one: its
- * rings are maps of exactly their size, its buffers addresses.
+ * rings are maps of exactly their size, its buffers addresses; some of these
+ * make its second half a pool.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,8 @@ static volatile uint8_t sink;
 #define F_REMOTE 0x80
 /* ... and a copy of indirect tables can be had. */
 #define F_FETCH 0x40
+/* In features, where it means nothing to a queue: it has a pool. */
+#define F_POOL 0x04
 
 struct area {
     uint8_t *copy;
@@ -46,9 +49,14 @@ static struct far {
 static void *far_map(void *ctx, uint64_t addr, uint64_t len, bool write)
 {
     struct far *f = ctx;
+    uint8_t *pool = vr_window_pool_ptr(&f->win, addr, len);
     struct area *a;
 
     (void)write;
+    if (pool)
+        return pool;
+    if (!vr_window_has(&f->win, addr, len))
+        abort(); /* in neither, or in parts */
     if (f->mapped == VR_ARRAY_SIZE(f->area) || addr < BASE || !len ||
         addr - BASE > SIZE || len > SIZE - (addr - BASE))
         abort();
@@ -65,6 +73,8 @@ static void far_unmap(void *ctx, void *p, uint64_t len)
     struct far *f = ctx;
     unsigned int i;
 
+    if ((uintptr_t)p - (uintptr_t)f->win.pool.va < f->win.pool.size)
+        return;
     for (i = 0; i < VR_ARRAY_SIZE(f->area); i++) {
         if (f->area[i].copy != p)
             continue;
@@ -91,7 +101,7 @@ static const void *far_fetch(void *ctx, uint64_t addr, uint64_t len)
     return f->table;
 }
 
-static void make_far(const struct vr_window *win, bool fetch)
+static void make_far(const struct vr_window *win, bool fetch, bool pool)
 {
     memset(&far, 0, sizeof(far));
     far.mem = win->va;
@@ -101,6 +111,12 @@ static void make_far(const struct vr_window *win, bool fetch)
     far.win.unmap = far_unmap;
     far.win.fetch = fetch ? far_fetch : NULL;
     far.win.ctx = &far;
+    if (!pool)
+        return;
+    far.win.size = SIZE / 2;
+    far.win.pool.base = BASE + SIZE / 2;
+    far.win.pool.size = SIZE / 2;
+    far.win.pool.va = win->va + SIZE / 2;
 }
 
 static void touch(const struct vr_chain *c, bool remote)
@@ -110,7 +126,7 @@ static void touch(const struct vr_chain *c, bool remote)
     if (n > VR_CHAIN_MAX)
         abort();
     for (i = 0; remote && i < n; i++) {
-        if (!vr_window_has(&far.win, c->buf[i].addr, c->buf[i].len) ||
+        if (!vr_window_covers(&far.win, c->buf[i].addr, c->buf[i].len) ||
             !c->buf[i].len)
             abort();
     }
@@ -144,7 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     remote = h.shift & F_REMOTE;
     if (remote) {
-        make_far(&win, h.shift & F_FETCH);
+        make_far(&win, h.shift & F_FETCH, h.features & F_POOL);
         w = &far.win;
     }
     cfg.desc = BASE + h.desc;

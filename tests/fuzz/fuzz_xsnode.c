@@ -13,6 +13,15 @@
 #include "bounds.h"
 #include "xsnode.h"
 
+static bool bad_window(const struct vr_gwin *w, bool wanted)
+{
+    if (!wanted)
+        return w->size != 0;
+    return !w->size || ((w->base | w->size) & 4095) ||
+           w->base + w->size < w->base ||
+           w->gref_base + (w->size >> 12) - 1 > UINT32_MAX;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct value {
@@ -61,9 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 .queues = 1,
                 .queue_size = 128},
         .guest = 5,
-        .dma_base = 0x48000000,
-        .dma_size = 64 << 20,
-        .gref_base = 16384,
+        .pool = {0x48000000, 64 << 20, 16384},
         .ctrl_gref = 8,
         .ctrl_port = 3,
     };
@@ -75,7 +82,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size && (data[0] & 1)) {
         base.cfg.mode = VR_MODE_DYNAMIC;
         base.cfg.map_threshold = data[0] & 2 ? VR_NEVER_MAP : 65536;
-        base.dma_base = UINT64_C(1) << 36;
+        base.iova = base.pool;
+        base.iova.base = UINT64_C(1) << 36;
+        if (data[0] & 4)
+            base.cfg.mode = VR_MODE_MIXED;
+        else
+            memset(&base.pool, 0, sizeof(base.pool));
     }
     if (size) {
         data++;
@@ -104,15 +116,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     /* What was accepted is within bounds. */
-    if (!dev.dma_size || ((dev.dma_base | dev.dma_size) & 4095) ||
-        dev.dma_base + dev.dma_size < dev.dma_base ||
-        dev.gref_base + (dev.dma_size >> 12) - 1 > UINT32_MAX ||
+    if (bad_window(&dev.pool, vr_cfg_has_pool(&dev.cfg)) ||
+        bad_window(&dev.iova, vr_cfg_has_iova(&dev.cfg)) ||
         dev.cfg.queues < 1 || dev.cfg.queues > VR_MAX_QUEUES ||
         dev.cfg.queue_size > VR_MAX_QUEUE_SIZE || dev.guest > VR_DOMID_MAX ||
-        vr_cfg_window(&dev.cfg) != dev.dma_size)
+        vr_cfg_window(&dev.cfg) != dev.pool.size + dev.iova.size)
         abort();
-    if (dev.cfg.mode == VR_MODE_DYNAMIC
-            ? !vr_size_max(dev.dma_size, dev.cfg.queues, dev.cfg.queue_size)
+    if (dev.pool.size && dev.iova.size &&
+        dev.pool.base < dev.iova.base + dev.iova.size &&
+        dev.iova.base < dev.pool.base + dev.pool.size)
+        abort();
+    if (vr_cfg_has_iova(&dev.cfg)
+            ? !vr_size_max(dev.iova.size, dev.cfg.queues, dev.cfg.queue_size)
             : dev.cfg.map_threshold != VR_NEVER_MAP)
         abort();
     return 0;

@@ -46,6 +46,7 @@ struct variant {
     bool dynamic;
     uint64_t threshold;  /* dynamic: of mapping */
     unsigned int budget; /* 0: the usual one */
+    uint64_t pool;       /* mixed: so much, from RING_BASE on, is the pool */
 };
 
 struct host {
@@ -130,7 +131,10 @@ static inline void child(void)
         .discard = true,
         .serial = "serial-0123456789abc",
     };
-    const struct vr_gwin gwin = {RING_BASE, MEM_SIZE, FAKE_GREF};
+    const struct vr_gwin gwin = {RING_BASE + h.v->pool, MEM_SIZE - h.v->pool,
+                                 FAKE_GREF +
+                                     (uint32_t)(h.v->pool >> VR_PAGE_SHIFT)};
+    const struct vr_gwin pool = {RING_BASE, h.v->pool, 0};
     struct vr_loop *loop;
     struct vr_err err;
     int rc, ms = 0;
@@ -139,6 +143,8 @@ static inline void child(void)
     close(h.stop[1]);
     if (h.v->dynamic) {
         vr_dynmem_init(&h.dynmem, &gwin, &fake_ops, &h.gnt);
+        if (h.v->pool)
+            vr_dynmem_pool(&h.dynmem, &pool, h.gnt.mem);
         if (h.v->budget)
             h.dynmem.budget = h.v->budget;
         cfg.win = &h.dynmem.window;
@@ -227,6 +233,9 @@ static inline int setup(void **state)
     assert_int_equal(ftruncate(fd, FILE_SIZE), 0);
     close(fd);
     fake_open(&h.gnt, MEM_SIZE / VR_PAGE_SIZE);
+    /* No grant call is to be made for what is mapped already. */
+    if (h.v->pool)
+        fake_set(&h.gnt, 0, h.v->pool, FAKE_NONE);
     h.win.base = RING_BASE;
     h.win.size = MEM_SIZE;
     h.win.va = h.gnt.mem;

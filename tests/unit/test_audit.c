@@ -249,6 +249,49 @@ static void expect_dynamic(const struct vr_gntent *t, const uint64_t *bits,
     vr_audit_free(&a);
 }
 
+/* Both windows of one device, and with them of one domain. */
+static void test_mixed(void **state)
+{
+    static struct vr_gntent t[N];
+    uint64_t bits[8];
+    const struct vr_audit_window w[] = {
+        win[0],
+        {.domid = 3,
+         .dynamic = true,
+         .gfn = IOVA,
+         .gref = 1536,
+         .count = 512,
+         .mapped = bits},
+    };
+    struct vr_audit a;
+
+    (void)state;
+    fill_dynamic(t, bits);
+    t[1536].domid = t[1537].domid = t[1536 + 511].domid = 3;
+    assert_int_equal(vr_audit_run(t, N, w, 2, ram, 2, &a), 0);
+    assert_true(a.ok);
+    assert_int_equal(a.live[0], 512);
+    assert_int_equal(a.live[1], 3);
+    assert_int_equal(dom(&a, 3)->pages, 512 + 2);
+    vr_audit_free(&a);
+    /* one entry too many in the dynamic window */
+    assert_int_equal(vr_gntent_grant(&t[1540], 3, 0x40005, false), 0);
+    assert_int_equal(vr_audit_run(t, N, w, 2, ram, 2, &a), 0);
+    assert_false(a.ok);
+    assert_int_equal(dom(&a, 3)->excess, 1);
+    assert_int_equal(dom(&a, 3)->missing, 0);
+    vr_audit_free(&a);
+    memset(&t[1540], 0, sizeof(*t));
+    /* an entry of the pool for another frame: what should be there is not,
+     * what is should not */
+    t[1024 + 7].frame = 0x40005;
+    assert_int_equal(vr_audit_run(t, N, w, 2, ram, 2, &a), 0);
+    assert_false(a.ok);
+    assert_int_equal(dom(&a, 3)->excess, 1);
+    assert_int_equal(dom(&a, 3)->missing, 1);
+    vr_audit_free(&a);
+}
+
 static void test_dynamic_wrong(void **state)
 {
     static struct vr_gntent t[N];
@@ -329,26 +372,24 @@ static void test_dynamic_wrong(void **state)
 
 static void test_too_many(void **state)
 {
-    struct vr_audit_window w[VR_MAX_DEVICES + 1] = {{0}};
+    struct vr_audit_window w[VR_AUDIT_WINDOWS + 1] = {{0}};
     struct vr_audit a;
 
     (void)state;
-    assert_int_equal(vr_audit_run(NULL, 0, w, VR_MAX_DEVICES + 1, NULL, 0, &a),
-                     -EINVAL);
-    assert_int_equal(vr_audit_run(NULL, 0, w, VR_MAX_DEVICES, NULL, 0, &a), 0);
+    assert_int_equal(
+        vr_audit_run(NULL, 0, w, VR_AUDIT_WINDOWS + 1, NULL, 0, &a), -EINVAL);
+    assert_int_equal(vr_audit_run(NULL, 0, w, VR_AUDIT_WINDOWS, NULL, 0, &a),
+                     0);
     vr_audit_free(&a);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_declared),
-        cmocka_unit_test(test_excess),
-        cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_others),
-        cmocka_unit_test(test_dynamic),
-        cmocka_unit_test(test_dynamic_wrong),
-        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_as_declared),   cmocka_unit_test(test_excess),
+        cmocka_unit_test(test_missing),       cmocka_unit_test(test_others),
+        cmocka_unit_test(test_dynamic),       cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_dynamic_wrong), cmocka_unit_test(test_too_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

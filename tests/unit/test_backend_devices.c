@@ -255,9 +255,7 @@ static void publish(void)
 {
     struct vr_xs_dev dev = {
         .guest = 5,
-        .dma_base = UINT64_C(0x1000000000),
-        .dma_size = 32u << 20,
-        .gref_base = 1000,
+        .iova = {UINT64_C(0x1000000000), 32u << 20, 1000},
         .ctrl_gref = 9,
         .ctrl_port = 7,
     };

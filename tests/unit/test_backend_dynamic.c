@@ -647,7 +647,8 @@ static void small_aperture(void **state)
 static struct {
     struct vr_aio_req *queued;
     unsigned int n, pins[4];
-    bool direct[4];
+    bool direct[4], pooled[4];
+    uint8_t *pool; /* mapped beside the window; NULL: no pool */
 } part;
 
 static int part_open(struct vr_aio **aio, const struct vr_aio_cfg *cfg,
@@ -670,6 +671,7 @@ static unsigned int part_run(struct vr_aio *aio, int64_t timeout_ns,
                              struct vr_aio_req **done)
 {
     struct vr_aio_req *req = part.queued;
+    unsigned int rings = part.pool ? 0 : 3;
     uint32_t id, len;
 
     (void)aio;
@@ -684,10 +686,13 @@ static unsigned int part_run(struct vr_aio *aio, int64_t timeout_ns,
         return 0;
     }
     part.direct[part.n] = req->direct;
-    part.pins[part.n++] = fake_pins(&h.gnt) - 3;
+    part.pooled[part.n] = part.pool && (size_t)((uint8_t *)req->iov->iov_base -
+                                                part.pool) < MEM_SIZE / 2;
+    part.pins[part.n] = fake_pins(&h.gnt) - rings;
     req->res = 0;
     /* As aio_uring.c does it. */
-    req->again = req->direct && fake_pins(&h.gnt) > 3;
+    req->again = req->direct && (part.pins[part.n] || part.pooled[part.n]);
+    part.n++;
     if (req->again) {
         req->direct = false;
         h.target.direct = false;
@@ -700,7 +705,8 @@ static void part_close(struct vr_aio *aio)
     (void)aio;
 }
 
-static void pages_not_taken(void **state)
+/* @pool: the first half of the guest's memory is the pool. */
+static void not_taken(bool pool)
 {
     static const struct vr_aio_ops aio = {
         .name = "part",
@@ -709,7 +715,11 @@ static void pages_not_taken(void **state)
         .run = part_run,
         .close = part_close,
     };
-    const struct vr_gwin gwin = {RING_BASE, MEM_SIZE, FAKE_GREF};
+    const uint64_t half = MEM_SIZE / 2;
+    const struct vr_gwin all = {RING_BASE, MEM_SIZE, FAKE_GREF};
+    const struct vr_gwin low = {RING_BASE, half, 0};
+    const struct vr_gwin high = {RING_BASE + half, half,
+                                 FAKE_GREF + (uint32_t)(half / PAGE)};
     struct vr_loop_cfg cfg = {
         .win = &h.dynmem.window,
         .mem = &h.dynmem,
@@ -726,10 +736,14 @@ static void pages_not_taken(void **state)
     struct vr_loop *loop;
     struct vr_err err;
 
-    (void)state;
     memset(&h, 0, sizeof(h));
+    memset(&part, 0, sizeof(part));
     fake_open(&h.gnt, MEM_SIZE / VR_PAGE_SIZE);
-    vr_dynmem_init(&h.dynmem, &gwin, &fake_ops, &h.gnt);
+    vr_dynmem_init(&h.dynmem, pool ? &high : &all, &fake_ops, &h.gnt);
+    if (pool) {
+        part.pool = h.gnt.mem;
+        vr_dynmem_pool(&h.dynmem, &low, part.pool);
+    }
     h.page = calloc(1, VR_PAGE_SIZE);
     h.wake_fd = eventfd(0, EFD_NONBLOCK);
     h.intr_fd = eventfd(0, EFD_NONBLOCK);
@@ -755,8 +769,10 @@ static void pages_not_taken(void **state)
     assert_int_equal(vr_loop_new(&loop, &cfg, &err), 0);
     vr_loop_run(loop);
     vr_loop_free(loop);
-    /* Mapped once, then copied; direct all the time. */
-    assert_int_equal(part.pins[0], 1);
+    /* Mapped (or used where it is) once, then copied; direct all the time. */
+    assert_int_equal(part.pins[0], pool ? 0 : 1);
+    assert_true(part.pooled[0] == pool);
+    assert_true(!part.pooled[1] && !part.pooled[2]);
     assert_int_equal(part.pins[1], 0);
     assert_int_equal(part.pins[2], 0);
     assert_true(part.direct[0] && part.direct[1] && part.direct[2]);
@@ -769,11 +785,18 @@ static void pages_not_taken(void **state)
     close(h.intr_fd);
 }
 
+static void pages_not_taken(void **state)
+{
+    (void)state;
+    not_taken(false);
+    not_taken(true);
+}
+
 static const struct variant variants[] = {
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0},
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 300},
-    {&vr_aio_threads, VR_CACHE_BUFFERED, DYN | BLK, true, VR_NEVER_MAP, 0},
-    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, 0, 0},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 300, 0},
+    {&vr_aio_threads, VR_CACHE_BUFFERED, DYN | BLK, true, VR_NEVER_MAP, 0, 0},
+    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 0},
 };
 
 #define T(name)                                                                \

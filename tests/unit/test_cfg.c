@@ -18,6 +18,7 @@
 #define GOOD "id=disk0," GOOD_NO_ID
 #define DYN_NO_WINDOW                                                          \
     "id=disk0,type=block,mode=dynamic,driver=/etc/d.cfg,target=/dev/xvdb"
+#define MIX "id=disk0,type=block,mode=mixed,driver=/etc/d.cfg,target=/dev/xvdb"
 #define DYN DYN_NO_WINDOW ",aperture=32M"
 
 #define X16   "xxxxxxxxxxxxxxxx"
@@ -82,6 +83,31 @@ static void test_dynamic(void **state)
                                   &c, &err),
                      0);
     assert_int_equal(c.aperture, 2060 << 10);
+}
+
+static void test_mixed(void **state)
+{
+    struct vr_dev_cfg c;
+    struct vr_err err;
+
+    (void)state;
+    assert_int_equal(vr_cfg_parse(0,
+                                  MIX ",size=16M,aperture=32M,base=0x50000000,"
+                                      "map_threshold=64K,revoke_timeout=250",
+                                  &c, &err),
+                     0);
+    assert_int_equal(c.mode, VR_MODE_MIXED);
+    assert_true(vr_cfg_has_pool(&c) && vr_cfg_has_iova(&c));
+    assert_int_equal(c.size, 16 << 20);
+    assert_int_equal(c.aperture, 32 << 20);
+    assert_int_equal(vr_cfg_window(&c), 48 << 20);
+    assert_true(c.has_base);
+    assert_int_equal(c.base, 0x50000000);
+    assert_int_equal(c.map_threshold, 65536);
+    assert_int_equal(c.revoke_ms, 250);
+    assert_string_equal(vr_mode_name(c.mode), "mixed");
+    assert_string_equal(vr_window_name(VR_WINDOW_POOL), "static");
+    assert_string_equal(vr_window_name(VR_WINDOW_IOVA), "dynamic");
 }
 
 /* What the text of a refusal asks for is accepted, for all queues. */
@@ -229,7 +255,7 @@ static const struct {
                       "digits, '-' or '_', such as disk0"},
     {"type=net", P "type=net is not a device type: use block"},
     {"type=Block", P "type=Block is not a device type: use block"},
-    {"mode=mixed", P "mode=mixed is not a mode: use static or dynamic"},
+    {"mode=mix", P "mode=mix is not a mode: use static, dynamic or mixed"},
     {"aperture=3X", P "aperture=3X is not a size: use a number with K, M or "
                       "G, such as 32M"},
     {"aperture=2G", P "aperture=2G is too large: use at most 1G"},
@@ -245,19 +271,34 @@ static const struct {
      P "aperture=32M is too small for queues=16 and queue_size=256, requests "
        "could wait for address space for ever: use at least 32960K, or smaller "
        "or fewer queues"},
-    {DYN ",size=64M", P "size=64M is the pool of mode=static: with "
-                        "mode=dynamic write aperture= instead"},
+    {DYN ",size=64M",
+     P "size=64M is the pool of mode=static or mode=mixed: with mode=dynamic "
+       "write aperture= instead, or mode=mixed for both"},
     {DYN ",base=0x50000000", P "base=0x50000000 is the address of a pool, and "
                                "mode=dynamic has none: take it out"},
-    {GOOD ",aperture=32M", P "aperture=32M is for mode=dynamic: add that and "
-                             "leave size= out, or write size= alone for the "
-                             "pool of mode=static"},
+    {GOOD ",aperture=32M",
+     P "aperture=32M is for mode=dynamic (instead of size=) and mode=mixed "
+       "(beside it): add one of them, or write size= alone for the pool of "
+       "mode=static"},
+    {MIX, P "size= is missing: add it, such as size=64M"},
+    {MIX ",aperture=32M", P "size= is missing: add it, such as size=64M"},
+    {MIX ",size=16M", P "aperture= is missing: mode=mixed needs it, such as "
+                        "aperture=32M"},
+    {MIX ",size=512K,aperture=32M",
+     P "size=512K is too small: a guest passes its rings and all data in "
+       "flight through the window, use at least 1M"},
+    {MIX ",size=16M,aperture=1M",
+     P "aperture=1M is too small for queues=1 and queue_size=128, requests "
+       "could wait for address space for ever: use at least 1028K, or smaller "
+       "or fewer queues"},
     {GOOD ",map_threshold=64K",
-     P "map_threshold= is for mode=dynamic: in mode=static the pool is mapped "
-       "once and as a whole; take the key out, or add mode=dynamic"},
+     P "map_threshold= is for mode=dynamic and mode=mixed: in mode=static "
+       "the pool is mapped once and as a whole; take the key out, or add one "
+       "of them"},
     {GOOD ",revoke_timeout=1000",
-     P "revoke_timeout= is for mode=dynamic: in mode=static the pool is mapped "
-       "once and as a whole; take the key out, or add mode=dynamic"},
+     P "revoke_timeout= is for mode=dynamic and mode=mixed: in mode=static "
+       "the pool is mapped once and as a whole; take the key out, or add one "
+       "of them"},
     {DYN ",map_threshold=often", P "map_threshold=often is not a size: use "
                                    "never, always or a number with K or M, "
                                    "such as 64K"},
@@ -457,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_all_keys),
         cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_smallest_aperture),
         cmocka_unit_test(test_threshold_text),
         cmocka_unit_test(test_mode_default),

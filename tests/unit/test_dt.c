@@ -16,6 +16,9 @@
 #define SIZE 4096
 #define GIC  65000
 
+static const struct vr_slots slots = {
+    .base = 0x02000000, .irq = 33, .count = 11};
+
 /* A tree like libxl's; @extra: nodes to add to the root. */
 static void make_tree(void *fdt, void (*extra)(void *fdt))
 {
@@ -211,6 +214,7 @@ static void test_dynamic(void **state)
     devs[2].mmio_base = 0x02000600;
     devs[2].irq = 36;
     devs[0].dynamic = devs[2].dynamic = true;
+    devs[0].pool_size = devs[2].pool_size = 0;
     devs[0].endpoint = 0;
     devs[2].endpoint = 2;
     make_tree(fdt, add_virtio);
@@ -255,6 +259,51 @@ static void test_dynamic(void **state)
     free(out);
 }
 
+/* A mixed device beside one of each other kind: both properties, a pool of its
+ * own. */
+static void test_mixed(void **state)
+{
+    char fdt[SIZE], *out;
+    struct vr_desc_dev devs[3];
+    struct vr_desc_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
+    size_t cap = vr_dt_room(SIZE, 3);
+    const fdt32_t *p;
+    int at, len;
+
+    (void)state;
+    get_devs(devs);
+    devs[2] = devs[0];
+    devs[2].mmio_base = 0x02000600;
+    devs[2].irq = 36;
+    devs[2].pool_base = 0x2000;
+    devs[1].dynamic = devs[2].dynamic = true;
+    devs[1].pool_size = 0;
+    devs[1].endpoint = 1;
+    devs[2].endpoint = 2;
+    make_tree(fdt, NULL);
+    out = calloc(1, cap);
+    assert_int_equal(vr_dt_extend(fdt, SIZE, out, cap, devs, 3, &iommu, NULL),
+                     0);
+    assert_int_equal(vr_dt_set_pool(out, &devs[0], 0x7c000000, NULL), 0);
+    assert_int_equal(vr_dt_set_pool(out, &devs[2], 0x78000000, NULL), 0);
+    assert_int_equal(fdt_check_full(out, cap), 0);
+    expect_dev(out, &devs[0], "/virtio@2000000",
+               "/reserved-memory/pool@7c000000");
+    expect_dev(out, &devs[2], "/virtio@2000600",
+               "/reserved-memory/pool@78000000");
+    at = fdt_path_offset(out, "/virtio@2000000");
+    assert_null(fdt_getprop(out, at, "iommus", NULL));
+    at = fdt_path_offset(out, "/virtio@2000400");
+    assert_null(fdt_getprop(out, at, "memory-region", NULL));
+    at = fdt_path_offset(out, "/virtio@2000600");
+    p = fdt_getprop(out, at, "iommus", &len);
+    assert_non_null(p);
+    assert_int_equal(len, 8);
+    assert_int_equal(fdt32_to_cpu(p[0]), iommu.phandle);
+    assert_int_equal(fdt32_to_cpu(p[1]), 2);
+    free(out);
+}
+
 /* No pool, no reserved memory; and no dynamic device without an IOMMU. */
 static void test_all_dynamic(void **state)
 {
@@ -266,6 +315,7 @@ static void test_all_dynamic(void **state)
     (void)state;
     get_devs(devs);
     devs[0].dynamic = devs[1].dynamic = true;
+    devs[0].pool_size = devs[1].pool_size = 0;
     make_tree(fdt, NULL);
     assert_int_equal(
         vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, &iommu, NULL), 0);
@@ -335,10 +385,10 @@ static void test_taken(void **state)
 
     (void)state;
     make_tree(fdt, NULL);
-    assert_int_equal(vr_dt_taken(fdt, SIZE, &taken, NULL), 0);
+    assert_int_equal(vr_dt_taken(fdt, SIZE, &slots, &taken, NULL), 0);
     assert_int_equal(taken, 0);
     make_tree(fdt, add_virtio);
-    assert_int_equal(vr_dt_taken(fdt, SIZE, &taken, NULL), 0);
+    assert_int_equal(vr_dt_taken(fdt, SIZE, &slots, &taken, NULL), 0);
     assert_int_equal(taken, 1u << 1 | 1u << 2);
 }
 
@@ -375,7 +425,8 @@ static void test_taken_wide(void **state)
         assert_int_equal(fdt_open_into(fdt, out, sizeof(out)), 0);
         node = fdt_add_subnode(out, 0, "x");
         fdt_setprop(out, node, "reg", reg, sizeof(reg));
-        assert_int_equal(vr_dt_taken(out, sizeof(out), &taken, NULL), 0);
+        assert_int_equal(vr_dt_taken(out, sizeof(out), &slots, &taken, NULL),
+                         0);
         assert_int_equal(taken, cases[i].taken);
     }
 }
@@ -416,21 +467,21 @@ static void test_room(void **state)
     make_tree(fdt, NULL);
     size = fdt_totalsize(fdt);
     for (n = 0; n <= 16; n++) {
-        for (mix = 0; mix < 3; mix++) {
+        for (mix = 0; mix < 4; mix++) {
             memset(devs, 0, sizeof(devs));
             for (i = 0; i < n; i++) {
                 devs[i].mmio_base = (UINT64_MAX - 0x3ff) - 0x200 * i;
                 devs[i].irq = 33 + i;
-                devs[i].dynamic = mix == 1 || (mix == 2 && i % 2);
+                devs[i].dynamic = mix & 1 || (mix == 2 && i % 2);
                 devs[i].pool_base = i * 4096;
-                devs[i].pool_size = 4096;
+                devs[i].pool_size = mix == 3 || !devs[i].dynamic ? 4096 : 0;
             }
             cap = vr_dt_room(size, n);
             out = malloc(cap);
             assert_int_equal(
                 vr_dt_extend(fdt, size, out, cap, devs, n, &iommu, NULL), 0);
             for (i = 0; i < n; i++)
-                if (!devs[i].dynamic)
+                if (devs[i].pool_size)
                     assert_int_equal(
                         vr_dt_set_pool(out, &devs[i],
                                        UINT64_C(0x7fffffff00000000) - 4096 * i,
@@ -458,7 +509,7 @@ static void test_corrupt(void **state)
         char *copy = malloc(i ? i : 1);
 
         memcpy(copy, fdt, i);
-        assert_int_equal(vr_dt_taken(copy, i, &taken, NULL), -EINVAL);
+        assert_int_equal(vr_dt_taken(copy, i, &slots, &taken, NULL), -EINVAL);
         get_devs(devs);
         assert_int_equal(
             vr_dt_extend(copy, i, out, sizeof(out), devs, 2, NULL, NULL),
@@ -470,14 +521,14 @@ static void test_corrupt(void **state)
 
         memcpy(copy, fdt, len);
         copy[i / 8] ^= 1 << i % 8;
-        vr_dt_taken(copy, len, &taken, NULL);
+        vr_dt_taken(copy, len, &slots, &taken, NULL);
         get_devs(devs);
         devs[1].dynamic = true;
         vr_dt_extend(copy, len, out, sizeof(out), devs, 2, &iommu, NULL);
         free(copy);
     }
     memset(fdt, 0, sizeof(fdt));
-    assert_int_equal(vr_dt_taken(fdt, SIZE, &taken, NULL), -EINVAL);
+    assert_int_equal(vr_dt_taken(fdt, SIZE, &slots, &taken, NULL), -EINVAL);
 }
 
 static void test_foreign_root(void **state)
@@ -514,6 +565,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_all_dynamic),
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_existing_reserved),

@@ -175,6 +175,145 @@ static void overflow(void **state)
         -EFAULT);
 }
 
+/* A pool beside the window: [POOL, POOL + 16 pages), mapped at pool[]. */
+#define POOL UINT64_C(0x70000000)
+
+static uint8_t pool[16 * VR_PAGE_SIZE] __attribute__((aligned(4096)));
+
+static void add_pool(void)
+{
+    const struct vr_gwin win = {POOL, sizeof(pool), 1};
+    unsigned int i;
+
+    for (i = 0; i < sizeof(pool); i++)
+        pool[i] = (uint8_t)(i * 7 + i / 4096);
+    vr_dynmem_pool(&dm, &win, pool);
+}
+
+static void pool_rings(void **state)
+{
+    struct vr_window *w = &dm.window;
+    uint8_t *p;
+
+    (void)state;
+    add_pool();
+    p = w->map(w->ctx, POOL + 0xff0, 0x1020, true);
+    assert_ptr_equal(p, pool + 0xff0);
+    w->unmap(w->ctx, p, 0x1020);
+    p = w->map(w->ctx, POOL + sizeof(pool) - 6, 6, true);
+    assert_ptr_equal(p, pool + sizeof(pool) - 6);
+    w->unmap(w->ctx, p, 6);
+    assert_int_equal(g.table->maps, 0);
+    assert_int_equal(g.table->unmaps, 0);
+    assert_null(w->map(w->ctx, POOL + sizeof(pool) - 6, 7, true));
+    assert_null(w->map(w->ctx, POOL - 2, 6, true));
+    p = w->map(w->ctx, BASE, 16, false);
+    assert_non_null(p);
+    assert_int_equal(fake_pins(&g), 1);
+    w->unmap(w->ctx, p, 16);
+}
+
+/* What lies in the pool is copied at once, the rest by the hypervisor. */
+static void pool_copies(void **state)
+{
+    const struct vr_buf buf[] = {{POOL + 4090, 20},
+                                 {BASE + 4090, 20},
+                                 {POOL, 0x1000},
+                                 {POOL + 0x8000, 4}};
+    uint8_t in[20 + 20 + 0x1000 + 4], out[30];
+
+    (void)state;
+    add_pool();
+    memset(in, 0, sizeof(in));
+    assert_int_equal(vr_dynmem_fetch(&dm, buf, 4, 0, sizeof(in), in, NULL), 0);
+    assert_memory_equal(in, pool + 4090, 20);
+    assert_memory_equal(in + 40, pool, 0x1000);
+    assert_memory_equal(in + 40 + 0x1000, pool + 0x8000, 4);
+    assert_int_equal(g.table->copies, 0);
+    vr_dynmem_run(&dm);
+    assert_memory_equal(in + 20, g.mem + 4090, 20);
+    assert_int_equal(g.table->copies, 1);
+    assert_int_equal(counters.copied_bytes, 20);
+    /* the other way, from the middle of one to the middle of the next */
+    memset(out, 0x5a, sizeof(out));
+    assert_int_equal(vr_dynmem_store(&dm, buf, 4, 15, 30, out, NULL), 0);
+    assert_int_equal(pool[4090 + 14], (uint8_t)(4104 * 7 + 1));
+    assert_memory_equal(pool + 4090 + 15, out, 5);
+    assert_memory_equal(pool, out, 5);
+    assert_int_equal(pool[5], 35);
+    vr_dynmem_run(&dm);
+    assert_memory_equal(g.mem + 4090, out, 20);
+    /* only the pool: nothing for the hypervisor */
+    assert_int_equal(vr_dynmem_store(&dm, buf, 1, 0, 20, out, NULL), 0);
+    vr_dynmem_run(&dm);
+    assert_int_equal(g.table->copies, 2);
+    assert_int_equal(refusal.n, 0);
+}
+
+/* Refused as a whole, before a byte is copied. */
+static void pool_bounds(void **state)
+{
+    static const struct vr_buf bad[] = {
+        {POOL - 1, 2},
+        {POOL + sizeof(pool) - 1, 2},
+        {POOL + sizeof(pool), 1},
+        {BASE - 1, 1},
+        {BASE + PAGES * VR_PAGE_SIZE - 1, 2},
+        {UINT64_MAX, 1},
+    };
+    uint8_t in[8] = {0}, out[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    struct iovec iov[2];
+    unsigned int i;
+
+    (void)state;
+    add_pool();
+    for (i = 0; i < VR_ARRAY_SIZE(bad); i++) {
+        const struct vr_buf buf[] = {{POOL, 4}, bad[i]};
+        uint64_t len = 4 + bad[i].len;
+
+        assert_int_equal(vr_dynmem_fetch(&dm, buf, 2, 0, len, in, NULL),
+                         -EFAULT);
+        assert_int_equal(in[1], 0);
+        assert_int_equal(vr_dynmem_store(&dm, buf, 2, 0, len, out, NULL),
+                         -EFAULT);
+        assert_int_equal(pool[1], 7);
+        assert_int_equal(vr_dynmem_pool_iov(&dm, buf, 2, 0, len, iov), 0);
+        /* what there is of it is fine */
+        assert_int_equal(vr_dynmem_fetch(&dm, buf, 2, 0, 4, out, NULL), 0);
+        memset(out, 1, sizeof(out));
+        /* longer than the buffers */
+        assert_int_equal(vr_dynmem_fetch(&dm, buf, 1, 0, 5, in, NULL), -EFAULT);
+    }
+    assert_int_equal(dm.batch.n, 0);
+}
+
+static void pool_payload(void **state)
+{
+    const struct vr_buf buf[] = {
+        {POOL + 10, 1000}, {POOL + 0x3000, 0x5000}, {BASE, 0x1000}};
+    unsigned int niov = 0, pages = 0;
+    struct iovec iov[3];
+    void *p;
+
+    (void)state;
+    add_pool();
+    assert_int_equal(vr_dynmem_pool_iov(&dm, buf, 3, 16, 984 + 512, iov), 2);
+    assert_ptr_equal(iov[0].iov_base, pool + 26);
+    assert_int_equal(iov[0].iov_len, 984);
+    assert_ptr_equal(iov[1].iov_base, pool + 0x3000);
+    assert_int_equal(iov[1].iov_len, 512);
+    assert_int_equal(vr_dynmem_pool_iov(&dm, buf, 3, 0, 0x6000, iov), 0);
+    assert_int_equal(vr_dynmem_pool_iov(&dm, buf + 2, 1, 0, 16, iov), 0);
+    assert_int_equal(vr_dynmem_pool_iov(&dm, buf, 1, 0, 1001, iov), 0);
+    /* the pool is nothing to be mapped */
+    assert_null(
+        vr_dynmem_map(&dm, buf, 3, 0, 0x6000, false, iov, &niov, &pages));
+    p = vr_dynmem_map(&dm, buf, 3, 1000 + 0x5000, 0x1000, false, iov, &niov,
+                      &pages);
+    assert_non_null(p);
+    vr_dynmem_unmap(&dm, p, pages);
+}
+
 static void payload(void **state)
 {
     const struct vr_buf buf[] = {{BASE + 0x5000, 0x1000},
@@ -219,7 +358,9 @@ static void payload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(rings), T(one_call), T(refusals), T(overflow), T(payload),
+        T(rings),       T(one_call),    T(refusals),
+        T(overflow),    T(payload),     T(pool_rings),
+        T(pool_copies), T(pool_bounds), T(pool_payload),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,16 +25,23 @@ static void parse(struct vr_hostinfo *info, const char *caps,
 static void test_arch(void **state)
 {
     struct vr_hostinfo i;
+    struct vr_err err;
 
     (void)state;
     parse(&i, "xen-3.0-aarch64 xen-3.0-armv7l ", NULL, "");
     assert_string_equal(i.arch, "arm64");
     assert_int_equal(i.ioreq, VR_UNKNOWN);
+    assert_int_equal(i.hvm, VR_UNKNOWN);
     parse(&i, "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_64 ", NULL, "");
     assert_string_equal(i.arch, "x86_64");
     assert_int_equal(i.ioreq, VR_YES);
+    assert_int_equal(i.hvm, VR_YES);
+    assert_int_equal(vr_hostinfo_check(&i, &err), 0);
     parse(&i, "xen-3.0-x86_64 ", NULL, "");
     assert_int_equal(i.ioreq, VR_UNKNOWN);
+    assert_int_equal(i.hvm, VR_NO);
+    assert_int_equal(vr_hostinfo_check(&i, &err), -ENOTSUP);
+    assert_non_null(strstr(err.text, "HVM"));
     parse(&i, "", NULL, NULL);
     assert_string_equal(i.arch, "unknown");
 }

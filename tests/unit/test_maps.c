@@ -19,7 +19,7 @@
 static char folder[] = "/tmp/vr-maps-XXXXXX", path[64];
 static struct vr_record rec;
 
-/* Windows of 100 pages, none (static), 64 and 65 pages. */
+/* Windows of 100 pages, none (static), 64 and 65 pages (mixed). */
 static int setup(void **state)
 {
     static const uint32_t pages[] = {100, 512, 64, 65};
@@ -33,8 +33,13 @@ static int setup(void **state)
     memset(&rec, 0, sizeof(rec));
     rec.ndevs = VR_ARRAY_SIZE(pages);
     for (i = 0; i < rec.ndevs; i++) {
-        rec.devs[i].cfg.mode = i == 1 ? VR_MODE_STATIC : VR_MODE_DYNAMIC;
-        rec.devs[i].dma_size = pages[i] * VR_PAGE_SIZE;
+        rec.devs[i].cfg.mode = i == 1   ? VR_MODE_STATIC
+                               : i == 3 ? VR_MODE_MIXED
+                                        : VR_MODE_DYNAMIC;
+        if (i == 1 || i == 3)
+            rec.devs[i].pool.size = 512 * VR_PAGE_SIZE;
+        if (i != 1)
+            rec.devs[i].iova.size = pages[i] * VR_PAGE_SIZE;
     }
     return 0;
 }
@@ -161,10 +166,10 @@ static void test_bad_files(void **state)
     (void)state;
     assert_non_null(w);
     /* another guest's, though of the same size */
-    other.devs[0].dma_size += VR_PAGE_SIZE;
+    other.devs[0].iova.size += VR_PAGE_SIZE;
     assert_int_equal(vr_maps_size(&other), vr_maps_size(&rec));
     refused(&other);
-    other.devs[0].dma_size += 64 * VR_PAGE_SIZE;
+    other.devs[0].iova.size += 64 * VR_PAGE_SIZE;
     refused(&other);
     other = rec;
     other.ndevs--;

@@ -57,9 +57,9 @@ static void fill(struct vr_record *rec)
     };
     rec->devs[0].mmio_base = 0x2000000;
     rec->devs[0].irq = 33;
-    rec->devs[0].dma_base = 0x48000000;
-    rec->devs[0].dma_size = 64 << 20;
-    rec->devs[0].gref_base = 16384;
+    rec->devs[0].pool.base = 0x48000000;
+    rec->devs[0].pool.size = 64 << 20;
+    rec->devs[0].pool.gref_base = 16384;
     rec->devs[1] = rec->devs[0];
     strcpy(rec->devs[1].cfg.id, "disk1");
     rec->devs[1].cfg.driver[0] = '\0';
@@ -69,22 +69,23 @@ static void fill(struct vr_record *rec)
     rec->devs[1].cfg.base = 0x60000000;
     rec->devs[1].cfg.size = 4 << 20;
     rec->devs[1].driver = 1;
-    rec->devs[1].dma_base = 0x60000000;
-    rec->devs[1].dma_size = 4 << 20;
-    rec->devs[1].gref_base = 15360;
+    rec->devs[1].pool.base = 0x60000000;
+    rec->devs[1].pool.size = 4 << 20;
+    rec->devs[1].pool.gref_base = 15360;
     rec->ndevs = 3;
     rec->devs[2] = rec->devs[0];
     strcpy(rec->devs[2].cfg.id, "disk2");
     rec->devs[2].cfg.mode = VR_MODE_DYNAMIC;
     rec->devs[2].cfg.size = 0;
+    memset(&rec->devs[2].pool, 0, sizeof(rec->devs[2].pool));
     rec->devs[2].cfg.aperture = 8 << 20;
     rec->devs[2].cfg.map_threshold = VR_NEVER_MAP;
     rec->devs[2].cfg.revoke_ms = 750;
     rec->devs[2].mmio_base = 0x2000400;
     rec->devs[2].irq = 35;
-    rec->devs[2].dma_base = UINT64_C(0x1000000000);
-    rec->devs[2].dma_size = 8 << 20;
-    rec->devs[2].gref_base = 13312;
+    rec->devs[2].iova.base = UINT64_C(0x1000000000);
+    rec->devs[2].iova.size = 8 << 20;
+    rec->devs[2].iova.gref_base = 13312;
     rec->iommu.present = true;
     rec->iommu.mmio_base = 0x2000600;
     rec->iommu.irq = 36;
@@ -112,7 +113,7 @@ static void test_round_trip(void **state)
     assert_true(a.creator_start == b.creator_start);
     assert_int_equal(b.ndrivers, 2);
     assert_int_equal(b.ndevs, 3);
-    assert_int_equal(vr_record_dynamic(&b), 1);
+    assert_int_equal(vr_record_endpoints(&b), 1);
     assert_int_equal(b.devs[2].cfg.mode, VR_MODE_DYNAMIC);
     assert_int_equal(b.devs[2].cfg.aperture, 8 << 20);
     assert_true(b.devs[2].cfg.map_threshold == VR_NEVER_MAP);
@@ -127,7 +128,7 @@ static void test_round_trip(void **state)
     assert_false(b.drivers[1].owned);
     assert_string_equal(b.devs[1].cfg.backend, "storage");
     assert_true(b.devs[1].cfg.has_base);
-    assert_true(b.devs[0].dma_base == 0x48000000);
+    assert_true(b.devs[0].pool.base == 0x48000000);
     free(json);
     free(again);
     /* nothing placed yet */
@@ -135,7 +136,7 @@ static void test_round_trip(void **state)
     a.phase = VR_PHASE_CREATING;
     a.domid = VR_DOMID_NONE;
     a.drivers[0].domid = VR_DOMID_NONE;
-    a.devs[0].dma_base = a.devs[0].dma_size = a.devs[0].gref_base = 0;
+    memset(&a.devs[0].pool, 0, sizeof(a.devs[0].pool));
     memset(&a.iommu, 0, sizeof(a.iommu));
     a.nram = 0;
     assert_int_equal(vr_record_to_json(&a, &json), 0);
@@ -174,11 +175,12 @@ static void test_hostile_fields(void **state)
     char longer[VR_PATH_LEN + 16];
 
     (void)state;
-    refused("\"version\": 2", "\"version\": 3");
-    refused("\"version\": 2", "\"version\": 0");
-    refused("\"version\": 2", "\"version\": 1"); /* with version 2's keys */
-    refused("\"version\": 2,", "");
-    refused("\"version\": 2", "\"version\": 2, \"version\": 2");
+    refused("\"version\": 3", "\"version\": 4");
+    refused("\"version\": 3", "\"version\": 0");
+    refused("\"version\": 3", "\"version\": 1"); /* with version 3's keys */
+    refused("\"version\": 3", "\"version\": 2");
+    refused("\"version\": 3,", "");
+    refused("\"version\": 3", "\"version\": 3, \"version\": 3");
     refused("\"vcpus\"", "\"vcups\"");
     refused("\"running\"", "\"walking\"");
     refused("\"running\"", "2");
@@ -210,13 +212,13 @@ static void test_hostile_fields(void **state)
     refused("\"driver\": 1", "\"driver\": 2");
     refused("\"driver\": 1", "\"driver\": 16");
     refused("\"backend\": \"storage\"", "\"backend\": \"\"");
-    refused("\"dma_size\": 67108864", "\"dma_size\": 67108865");
-    refused("\"dma_size\": 67108864", "\"dma_size\": 17592186044415");
-    refused("\"dma_size\": 67108864", "\"dma_size\": 0");
-    refused("\"dma_size\": 67108864", "\"dma_size\": 68157440");
-    refused("\"gref_base\": 16384", "\"gref_base\": 4294967295");
-    refused("\"gref_base\": 15360", "\"gref_base\": 20000");
-    refused("\"gref_base\": 15360", "\"gref_base\": 15361");
+    refused("\"pool_size\": 67108864", "\"pool_size\": 67108865");
+    refused("\"pool_size\": 67108864", "\"pool_size\": 17592186044415");
+    refused("\"pool_size\": 67108864", "\"pool_size\": 0");
+    refused("\"pool_size\": 67108864", "\"pool_size\": 68157440");
+    refused("\"pool_gref\": 16384", "\"pool_gref\": 4294967295");
+    refused("\"pool_gref\": 15360", "\"pool_gref\": 20000");
+    refused("\"pool_gref\": 15360", "\"pool_gref\": 15361");
     refused("\"irq\": 33", "\"irq\": 1020");
     refused("/dev/xvdb", "");
     /* what only dynamic devices have, and their virtio-iommu */
@@ -242,7 +244,7 @@ static void test_hostile_fields(void **state)
             "\"map_threshold\": 18446744073709551616");
     refused("\"map_threshold\": 18446744073709551615",
             "\"map_threshold\": \"never\"");
-    refused("\"dma_base\": 1610612736", "\"dma_base\": 1207959552");
+    refused("\"pool_base\": 1610612736", "\"pool_base\": 1207959552");
     memset(longer, 'x', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = '\0';
     refused("/dev/xvdb", longer);
@@ -263,6 +265,175 @@ static void cut_lines(char *json, const char *key)
     }
 }
 
+/* Turns the text @from into @to, as often as it is there. */
+static char *replace(char *json, const char *from, const char *to)
+{
+    size_t from_len = strlen(from), to_len = strlen(to);
+    char *out = calloc(2, strlen(json) + 1), *p = out, *at, *rest = json;
+
+    assert_non_null(out);
+    assert_true(to_len <= 2 * from_len);
+    while ((at = strstr(rest, from))) {
+        memcpy(p, rest, (size_t)(at - rest));
+        p += at - rest;
+        memcpy(p, to, to_len);
+        p += to_len;
+        rest = at + from_len;
+    }
+    strcpy(p, rest);
+    free(json);
+    return out;
+}
+
+/*
+ * @rec as version 2 wrote it: one window a device, whatever its mode. All but
+ * device 2 are static here.
+ */
+static char *version_2(const struct vr_record *rec)
+{
+    struct vr_record copy = *rec;
+    char *json;
+
+    if (copy.ndevs > 2) {
+        copy.devs[2].pool = copy.devs[2].iova;
+        memset(&copy.devs[2].iova, 0, sizeof(copy.devs[2].iova));
+    }
+    assert_int_equal(vr_record_to_json(&copy, &json), 0);
+    cut_lines(json, "\"iova_base\"");
+    cut_lines(json, "\"iova_size\"");
+    cut_lines(json, "\"iova_gref\"");
+    json = replace(json, "\"pool_base\"", "\"dma_base\"");
+    json = replace(json, "\"pool_size\"", "\"dma_size\"");
+    json = replace(json, "\"pool_gref\"", "\"gref_base\"");
+    /* the last of them has no comma behind it */
+    json = replace(json, ",\n        }", "\n        }");
+    return replace(json, "\"version\": 3", "\"version\": 2");
+}
+
+/* Device 2 with a pool beside its window. */
+static void fill_mixed(struct vr_record *rec)
+{
+    fill(rec);
+    rec->devs[2].cfg.mode = VR_MODE_MIXED;
+    rec->devs[2].cfg.size = 2 << 20;
+    rec->devs[2].pool = (struct vr_gwin){0x70000000, 2 << 20, 12800};
+}
+
+static void refuse(const struct vr_record *rec, const char *why)
+{
+    struct vr_record read;
+    struct vr_err err;
+    char *json;
+
+    assert_int_equal(vr_record_to_json(rec, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
+                     -EINVAL);
+    if (!strstr(err.text, why))
+        fail_msg("\"%s\" is not \"%s\"", err.text, why);
+    free(json);
+}
+
+static void test_mixed(void **state)
+{
+    struct vr_record rec, read;
+    struct vr_err err;
+    char *json;
+
+    (void)state;
+    fill_mixed(&rec);
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err), 0);
+    free(json);
+    assert_int_equal(read.devs[2].cfg.mode, VR_MODE_MIXED);
+    assert_int_equal(read.devs[2].pool.base, 0x70000000);
+    assert_int_equal(read.devs[2].pool.gref_base, 12800);
+    assert_true(read.devs[2].iova.base == UINT64_C(0x1000000000));
+    assert_int_equal(vr_record_endpoints(&read), 1);
+    assert_true(vr_record_placed(&read.devs[2]));
+    assert_ptr_equal(vr_record_window(&read.devs[2], VR_WINDOW_POOL),
+                     &read.devs[2].pool);
+    assert_ptr_equal(vr_record_window(&read.devs[2], VR_WINDOW_IOVA),
+                     &read.devs[2].iova);
+    assert_null(vr_record_window(&read.devs[0], VR_WINDOW_IOVA));
+    /* half of it is not enough for a guest that runs */
+    memset(&rec.devs[2].pool, 0, sizeof(rec.devs[2].pool));
+    refuse(&rec, "missing window");
+    fill_mixed(&rec);
+    rec.devs[2].iova.gref_base = 0;
+    refuse(&rec, "missing window");
+    /* an address, or a reference, for two pages */
+    fill_mixed(&rec);
+    rec.devs[2].iova.base = 0x70000000;
+    refuse(&rec, "overlaps");
+    fill_mixed(&rec);
+    rec.devs[2].pool.gref_base = 13312 - 511;
+    refuse(&rec, "references overlap");
+    rec.devs[2].pool.gref_base = 13312 - 512;
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err), 0);
+    free(json);
+    rec.devs[2].pool.base = 0x48000000;
+    refuse(&rec, "overlaps");
+    /* of two devices a pool and a dynamic window may have one address */
+    fill_mixed(&rec);
+    rec.devs[2].iova.base = 0x48000000;
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err), 0);
+    free(json);
+    /* windows that the mode does not have */
+    fill_mixed(&rec);
+    rec.devs[2].cfg.mode = VR_MODE_DYNAMIC;
+    refuse(&rec, "pool of a dynamic device");
+    rec.devs[2].cfg.size = 0;
+    refuse(&rec, "window of another size");
+    fill_mixed(&rec);
+    rec.devs[0].iova = rec.devs[2].iova;
+    refuse(&rec, "window of another size");
+}
+
+/* What an installation of before mixed devices has left. */
+static void test_version_2(void **state)
+{
+    struct vr_record rec, read;
+    struct vr_err err;
+    char *json, *now, *again;
+
+    (void)state;
+    fill(&rec);
+    json = version_2(&rec);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err), 0);
+    assert_true(read.devs[0].pool.base == 0x48000000);
+    assert_true(read.devs[2].iova.base == UINT64_C(0x1000000000));
+    assert_true(read.devs[2].iova.size == 8 << 20);
+    assert_int_equal(read.devs[2].iova.gref_base, 13312);
+    assert_true(read.devs[2].pool.size == 0);
+    /* the same as what is written now */
+    assert_int_equal(vr_record_to_json(&rec, &now), 0);
+    assert_int_equal(vr_record_to_json(&read, &again), 0);
+    assert_string_equal(now, again);
+    free(again);
+    free(now);
+    /* keys of one version with the number of another */
+    json = replace(json, "\"version\": 2", "\"version\": 3");
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
+                     -EINVAL);
+    json = replace(json, "\"version\": 3", "\"version\": 1");
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
+                     -EINVAL);
+    /* a mode that version did not know */
+    json = replace(json, "\"version\": 1", "\"version\": 2");
+    json = replace(json, "\"mode\": \"dynamic\"", "\"mode\": \"mixed\"");
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
+                     -EINVAL);
+    assert_non_null(strstr(err.text, "mixed"));
+    json = replace(json, "\"mode\": \"mixed\"", "\"mode\": \"dynamic\"");
+    /* keys of two versions */
+    json = replace(json, "\"dma_base\"", "\"iova_base\"");
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
+                     -EINVAL);
+    free(json);
+}
+
 /* What an installation of before dynamic devices has left. */
 static void test_version_1(void **state)
 {
@@ -280,7 +451,7 @@ static void test_version_1(void **state)
     rec.ndevs = 2;
     rec.nram = 0;
     memset(&rec.iommu, 0, sizeof(rec.iommu));
-    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    json = version_2(&rec);
     for (i = 0; i < VR_ARRAY_SIZE(keys); i++)
         cut_lines(json, keys[i]);
     at = strstr(json, "\"ram\": [");
@@ -295,13 +466,13 @@ static void test_version_1(void **state)
     at[strlen("\"version\": ")] = '1';
     assert_int_equal(vr_record_from_json(json, strlen(json), &rec, &err), 0);
     assert_int_equal(rec.ndevs, 2);
-    assert_int_equal(vr_record_dynamic(&rec), 0);
+    assert_int_equal(vr_record_endpoints(&rec), 0);
     assert_true(rec.devs[1].cfg.map_threshold == VR_NEVER_MAP);
     assert_int_equal(rec.devs[1].cfg.revoke_ms, VR_REVOKE_MS_DEFAULT);
     /* and is written as what it is now */
     free(json);
     assert_int_equal(vr_record_to_json(&rec, &json), 0);
-    assert_non_null(strstr(json, "\"version\": 2"));
+    assert_non_null(strstr(json, "\"version\": 3"));
     assert_int_equal(vr_record_from_json(json, strlen(json), &rec, &err), 0);
     free(json);
 }
@@ -504,6 +675,8 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_hostile_fields),
         cmocka_unit_test(test_version_1),
+        cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_version_2),
         cmocka_unit_test(test_hostile_shape),
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_files),

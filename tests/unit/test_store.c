@@ -236,11 +236,10 @@ static void fill(struct vr_record *rec, enum vr_mode mode)
     };
     rec->devs[0].mmio_base = 0x2000000;
     rec->devs[0].irq = 33;
-    rec->devs[0].dma_base = 0x48000000;
-    rec->devs[0].dma_size = 8 << 20;
-    rec->devs[0].gref_base = 16384;
-    if (mode == VR_MODE_DYNAMIC) {
-        rec->devs[0].dma_base = UINT64_C(1) << 36;
+    if (mode != VR_MODE_DYNAMIC)
+        rec->devs[0].pool = (struct vr_gwin){0x48000000, 8 << 20, 24576};
+    if (mode != VR_MODE_STATIC) {
+        rec->devs[0].iova = (struct vr_gwin){UINT64_C(1) << 36, 8 << 20, 16384};
         rec->iommu.present = true;
         rec->iommu.mmio_base = 0x2000200;
         rec->iommu.irq = 34;
@@ -308,7 +307,7 @@ static void test_static(void **state)
     assert_true(store.perm_calls <= 10);
     expect(BACKEND, "mode", "static");
     expect(BACKEND, "window/0/kind", "static");
-    expect(BACKEND, "window/0/gref", "16384");
+    expect(BACKEND, "window/0/gref", "24576");
     expect(BACKEND, "ctrl-gref", "77");
     expect(BACKEND, "event-channel", "12");
     expect(BACKEND, "state", "1");
@@ -360,6 +359,37 @@ static void test_dynamic(void **state)
     expect("/local/domain/3/backend/virtio_restricted/5/disk1", "map-threshold",
            "64K");
     expect(BACKEND, "ctrl-gref", "77");
+}
+
+static void test_mixed(void **state)
+{
+    struct vr_record rec;
+    struct vr_err err;
+
+    (void)state;
+    fill(&rec, VR_MODE_MIXED);
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, &err), 0);
+    expect_all_perms();
+    expect(BACKEND, "mode", "mixed");
+    expect(BACKEND, "window/0/kind", "static");
+    expect(BACKEND, "window/0/base", "0x48000000");
+    expect(BACKEND, "window/0/gref", "24576");
+    expect(BACKEND, "window/1/kind", "dynamic");
+    expect(BACKEND, "window/1/base", "0x1000000000");
+    expect(BACKEND, "window/1/gref", "16384");
+    expect(BACKEND, "map-threshold", "never");
+    expect(GUEST, "pool-base", "0x48000000");
+    expect(GUEST, "pool-size", "0x800000");
+    expect(GUEST, "iova-base", "0x1000000000");
+    expect(GUEST, "iova-size", "0x800000");
+    expect(GUEST, "endpoint", "0");
+    expect(TRUTH, "mode", "mixed");
+    expect(TRUTH, "window/0/kind", "static");
+    expect(TRUTH, "window/0/size", "0x800000");
+    expect(TRUTH, "window/1/kind", "dynamic");
+    expect(TRUTH, "window/1/base", "0x1000000000");
+    expect(TRUTH, "window/1/gref", "16384");
+    expect(TRUTH, "iommu/endpoint", "0");
 }
 
 /* Folders that a driver domain made beforehand become the toolstack's. */
@@ -475,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_static, setup),
         cmocka_unit_test_setup(test_dynamic, setup),
+        cmocka_unit_test_setup(test_mixed, setup),
         cmocka_unit_test_setup(test_prepared_by_b, setup),
         cmocka_unit_test_setup(test_state_and_counters, setup),
         cmocka_unit_test_setup(test_kill, setup),

@@ -70,9 +70,7 @@ static const struct vr_xs_dev good = {
             .poll_us = 50,
         },
     .guest = 5,
-    .dma_base = 0x48000000,
-    .dma_size = 64 << 20,
-    .gref_base = 16384,
+    .pool = {0x48000000, 64 << 20, 16384},
     .ctrl_domid = 0,
     .ctrl_gref = 77,
     .ctrl_port = 12,
@@ -84,7 +82,9 @@ static struct vr_xs_dev good_dynamic(void)
 
     dev.cfg.mode = VR_MODE_DYNAMIC;
     dev.cfg.map_threshold = 64 << 10;
-    dev.dma_base = UINT64_C(1) << 36;
+    dev.iova = dev.pool;
+    dev.iova.base = UINT64_C(1) << 36;
+    memset(&dev.pool, 0, sizeof(dev.pool));
     return dev;
 }
 
@@ -142,10 +142,11 @@ static void test_round_trip(void **state)
     assert_int_equal(dev.cfg.queues, 4);
     assert_int_equal(dev.cfg.queue_size, 256);
     assert_int_equal(dev.cfg.poll_us, 50);
-    assert_true(dev.cfg.size == good.dma_size);
-    assert_true(dev.dma_base == good.dma_base);
-    assert_true(dev.dma_size == good.dma_size);
-    assert_int_equal(dev.gref_base, good.gref_base);
+    assert_true(dev.cfg.size == good.pool.size);
+    assert_true(dev.pool.base == good.pool.base);
+    assert_true(dev.pool.size == good.pool.size);
+    assert_int_equal(dev.pool.gref_base, good.pool.gref_base);
+    assert_true(!dev.iova.size && !dev.cfg.aperture);
     assert_int_equal(dev.guest, 5);
     assert_int_equal(dev.ctrl_gref, 77);
     assert_int_equal(dev.ctrl_port, 12);
@@ -183,13 +184,58 @@ static void test_dynamic(void **state)
         assert_int_equal(vr_xs_dev_parse(&dev, "disk0", get, s, &err), 0);
         assert_int_equal(dev.cfg.mode, VR_MODE_DYNAMIC);
         assert_true(dev.cfg.map_threshold == thresholds[i]);
-        assert_true(dev.cfg.aperture == want.dma_size);
+        assert_true(dev.cfg.aperture == want.iova.size);
         assert_true(dev.cfg.size == 0);
-        assert_true(dev.dma_base == want.dma_base);
+        assert_true(dev.iova.base == want.iova.base);
+        assert_true(!dev.pool.size);
     }
-    want.dma_size = 16 << 20; /* enough for 4 queues, not for 16 */
+    want.iova.size = 16 << 20; /* enough for 4 queues, not for 16 */
     s->n = vr_xs_dev_format(&want, s->kv);
     assert_int_equal(vr_xs_dev_parse(&dev, "disk0", get, s, &err), 0);
+    for (i = 0; i < VR_ARRAY_SIZE(bad); i++) {
+        s->key = bad[i].key;
+        s->value = bad[i].value;
+        s->len = s->value ? strlen(s->value) : 0;
+        err.text[0] = '\0';
+        if (vr_xs_dev_parse(&dev, "disk0", get, s, &err) != -EINVAL ||
+            !err.text[0])
+            fail_msg("%s = %s", s->key, s->value ? s->value : "(none)");
+    }
+    free(s);
+}
+
+static void test_mixed(void **state)
+{
+    static const struct {
+        const char *key, *value;
+    } bad[] = {
+        {"map-threshold", NULL},           {"mode", "dynamic"},
+        {"window/0/kind", "dynamic"},      {"window/1/kind", "static"},
+        {"window/1/kind", "mixed"},        {"window/1/kind", NULL},
+        {"window/1/base", "0x1000000001"}, {"window/1/base", "0x48000000"},
+        {"window/1/base", "0x4bfff000"},   {"window/0/base", "0xfffff000"},
+        {"window/1/size", "0x1000"},       {"window/1/size", "0"},
+        {"window/1/gref", "4294967295"},   {"window/0/size", NULL},
+    };
+    struct vr_xs_dev want = good, dev;
+    struct store *s = calloc(1, sizeof(*s));
+    struct vr_err err;
+    size_t i;
+
+    (void)state;
+    assert_non_null(s);
+    want.cfg.mode = VR_MODE_MIXED;
+    want.cfg.map_threshold = 64 << 10;
+    want.iova = (struct vr_gwin){UINT64_C(1) << 32, 16 << 20, 1024};
+    s->n = vr_xs_dev_format(&want, s->kv);
+    assert_true(s->n <= VR_XS_MAX_KV);
+    assert_int_equal(vr_xs_dev_parse(&dev, "disk0", get, s, &err), 0);
+    assert_int_equal(dev.cfg.mode, VR_MODE_MIXED);
+    assert_memory_equal(&dev.pool, &want.pool, sizeof(dev.pool));
+    assert_memory_equal(&dev.iova, &want.iova, sizeof(dev.iova));
+    assert_true(dev.cfg.size == 64 << 20);
+    assert_true(dev.cfg.aperture == 16 << 20);
+    assert_true(dev.cfg.map_threshold == 64 << 10);
     for (i = 0; i < VR_ARRAY_SIZE(bad); i++) {
         s->key = bad[i].key;
         s->value = bad[i].value;
@@ -308,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_static_has_no_threshold),
     };
 

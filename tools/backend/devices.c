@@ -339,12 +339,17 @@ static void check_kill(struct devices *ds, struct device *d)
     d->kills = kills;
 }
 
+static bool same_window(const struct vr_gwin *a, const struct vr_gwin *b)
+{
+    return a->base == b->base && a->size == b->size &&
+           a->gref_base == b->gref_base;
+}
+
 static bool same(const struct vr_xs_dev *a, const struct vr_xs_dev *b)
 {
-    return a->guest == b->guest && a->dma_base == b->dma_base &&
-           a->dma_size == b->dma_size && a->gref_base == b->gref_base &&
-           a->ctrl_domid == b->ctrl_domid && a->ctrl_gref == b->ctrl_gref &&
-           a->ctrl_port == b->ctrl_port &&
+    return a->guest == b->guest && same_window(&a->pool, &b->pool) &&
+           same_window(&a->iova, &b->iova) && a->ctrl_domid == b->ctrl_domid &&
+           a->ctrl_gref == b->ctrl_gref && a->ctrl_port == b->ctrl_port &&
            !strcmp(a->cfg.target, b->cfg.target) &&
            a->cfg.readonly == b->cfg.readonly && a->cfg.mode == b->cfg.mode &&
            a->cfg.map_threshold == b->cfg.map_threshold;
@@ -523,7 +528,7 @@ static int due(struct devices *ds)
             ds->count--;
             continue;
         }
-        if (d->state == DEV_IDLE && !d->dev.dma_size)
+        if (d->state == DEV_IDLE && !d->dev.pool.size && !d->dev.iova.size)
             d->state = DEV_FAILED; /* its nodes said nothing usable */
         if (d->state == DEV_IDLE && ds->now >= d->when)
             start(ds, d);

@@ -16,9 +16,11 @@ static void *window_map(void *ctx, uint64_t addr, uint64_t len, bool write)
 {
     struct vr_dynmem *dm = ctx;
     const struct vr_buf area = {addr, len};
-    uint8_t *p;
+    uint8_t *p = vr_window_pool_ptr(&dm->window, addr, len);
     int n;
 
+    if (p)
+        return p;
     n = vr_gmap_refs(&dm->gwin, &area, 1, 0, len, dm->refs,
                      VR_DYNMEM_MAP_PAGES);
     if (n <= 0)
@@ -32,6 +34,8 @@ static void window_unmap(void *ctx, void *p, uint64_t len)
     struct vr_dynmem *dm = ctx;
     uintptr_t addr = (uintptr_t)p, offset = addr & (VR_PAGE_SIZE - 1);
 
+    if (addr - (uintptr_t)dm->window.pool.va < dm->window.pool.size)
+        return;
     dm->ops->unmap(dm->ctx, (uint8_t *)p - offset, whole_pages(addr, len));
 }
 
@@ -52,6 +56,14 @@ void vr_dynmem_init(struct vr_dynmem *dm, const struct vr_gwin *win,
     dm->batch.max = VR_DYNMEM_BATCH;
 }
 
+void vr_dynmem_pool(struct vr_dynmem *dm, const struct vr_gwin *pool, void *va)
+{
+    dm->window.pool.base = pool->base;
+    dm->window.pool.size = pool->size;
+    dm->window.pool.va = va;
+}
+
+/* For the grants' copies alone. */
 static int gather(struct vr_dynmem *dm, const struct vr_buf *buf,
                   unsigned int n, uint64_t skip, uint64_t len, void *local,
                   bool to_guest, void *owner)
@@ -67,18 +79,60 @@ static int gather(struct vr_dynmem *dm, const struct vr_buf *buf,
     return rc ? -EFAULT : 0;
 }
 
+/* Are all @len bytes in the buffers, and each buffer where it may be? */
+static bool reachable(const struct vr_dynmem *dm, struct vr_walk walk)
+{
+    struct vr_buf part;
+
+    while (vr_walk_next(&walk, &part)) {
+        if (!vr_window_covers(&dm->window, part.addr, part.len))
+            return false;
+    }
+    return !walk.left;
+}
+
+static int copy(struct vr_dynmem *dm, const struct vr_buf *buf, unsigned int n,
+                uint64_t skip, uint64_t len, void *local, bool to_guest,
+                void *owner)
+{
+    struct vr_walk walk = {buf, n, skip, len};
+    uint8_t *p = local, *pool;
+    struct vr_buf part;
+    int rc;
+
+    if (!dm->window.pool.size)
+        return gather(dm, buf, n, skip, len, local, to_guest, owner);
+    if (!reachable(dm, walk))
+        return -EFAULT;
+    for (; vr_walk_next(&walk, &part); p += part.len) {
+        pool = vr_window_pool_ptr(&dm->window, part.addr, part.len);
+        if (!pool) {
+            rc = gather(dm, &part, 1, 0, part.len, p, to_guest, owner);
+            if (rc)
+                return rc;
+        } else if (to_guest) {
+            memcpy(pool, p, part.len);
+        } else {
+            memcpy(p, pool, part.len);
+        }
+    }
+    /* The guest can change its memory; from here on the copy counts. */
+    __asm__ volatile("" : : "r"(local) : "memory");
+    return 0;
+}
+
 int vr_dynmem_fetch(struct vr_dynmem *dm, const struct vr_buf *buf,
                     unsigned int n, uint64_t skip, uint64_t len, void *local,
                     void *owner)
 {
-    return gather(dm, buf, n, skip, len, local, false, owner);
+    return copy(dm, buf, n, skip, len, local, false, owner);
 }
 
 int vr_dynmem_store(struct vr_dynmem *dm, const struct vr_buf *buf,
                     unsigned int n, uint64_t skip, uint64_t len, void *local,
                     void *owner)
 {
-    return gather(dm, buf, n, skip, len, local, true, owner);
+    return copy(dm, buf, n, skip, len, local, true, owner);
 }
 
 void vr_dynmem_run(struct vr_dynmem *dm)
@@ -101,6 +155,15 @@ void vr_dynmem_run(struct vr_dynmem *dm)
             dm->refused(dm->refused_ctx, seg, vr_gcopy_addr(&dm->gwin, seg));
     }
     dm->counters->copied_bytes += bytes;
+}
+
+unsigned int vr_dynmem_pool_iov(const struct vr_dynmem *dm,
+                                const struct vr_buf *buf, unsigned int n,
+                                uint64_t skip, uint64_t len, struct iovec *iov)
+{
+    int r = vr_gpool_iov(&dm->window, buf, n, skip, len, iov);
+
+    return r > 0 ? r : 0;
 }
 
 void *vr_dynmem_map(struct vr_dynmem *dm, const struct vr_buf *buf,

@@ -11,6 +11,11 @@
  *   - large payload can be mapped for the time of its I/O, so that nobody
  *     copies it.
  *
+ * In mixed mode there is a pool beside that window: memory that is mapped all
+ * the time. Rings that lie in it need no mapping of their own, what is to be
+ * copied from or to it is copied at once, without the hypervisor, and payload
+ * in it need not be copied at all. One request may have buffers in both.
+ *
  * A grant that is missing, or read-only where it is to be written, is no
  * error of this module: the copy's owner is told, a map is refused. For any
  * type of device. One thread.
@@ -42,7 +47,7 @@ struct vr_dynmem_ops {
 };
 
 struct vr_dynmem {
-    struct vr_window window; /* for the virtqueues */
+    struct vr_window window; /* for the virtqueues; knows the pool */
     struct vr_gwin gwin;
     const struct vr_dynmem_ops *ops;
     void *ctx;
@@ -68,13 +73,21 @@ void vr_dynmem_init(struct vr_dynmem *dm, const struct vr_gwin *win,
                     const struct vr_dynmem_ops *ops, void *ctx);
 
 /**
+ * vr_dynmem_pool() - mixed mode: there is a pool, too.
+ * @pool: its device addresses, none of them in the window. @va: where it is
+ * mapped, until the end of @dm.
+ */
+void vr_dynmem_pool(struct vr_dynmem *dm, const struct vr_gwin *pool, void *va);
+
+/**
  * vr_dynmem_fetch() - gather a copy from the guest: @len bytes, from byte
  * @skip of the buffers @buf on, to @local, which must stay until the copy was
  * carried out. vr_dynmem_store() - the other way.
  * @owner: handed to refused().
  *
- * When the batch is full it is carried out first. Returns 0, or -EFAULT when
- * the bytes are not all in the buffers.
+ * What lies in the pool is copied before they return. When the batch is full it
+ * is carried out first. Returns 0; or -EFAULT, with nothing copied or gathered,
+ * when the bytes are not all in the buffers, or in window and pool.
  */
 int vr_dynmem_fetch(struct vr_dynmem *dm, const struct vr_buf *buf,
                     unsigned int n, uint64_t skip, uint64_t len, void *local,
@@ -87,12 +100,22 @@ int vr_dynmem_store(struct vr_dynmem *dm, const struct vr_buf *buf,
 void vr_dynmem_run(struct vr_dynmem *dm);
 
 /**
+ * vr_dynmem_pool_iov() - where payload is that lies in the pool, @len bytes
+ * from byte @skip of the buffers @buf on.
+ * @iov: room for @n. Returns how many were filled; 0: not all of it is there.
+ */
+unsigned int vr_dynmem_pool_iov(const struct vr_dynmem *dm,
+                                const struct vr_buf *buf, unsigned int n,
+                                uint64_t skip, uint64_t len, struct iovec *iov);
+
+/**
  * vr_dynmem_map() - map payload: @len (at most VR_DYNMEM_CHUNK) bytes from
  * byte @skip of the buffers @buf on.
  * @write: the guest's pages are to be written.
  * @iov: room for @n; *@niov: how many were filled.
  * @pages: how many were mapped, for vr_dynmem_unmap().
- * Returns what to unmap; NULL when a page is not to be had, or not so.
+ * Returns what to unmap; NULL when a page is not to be had, or not so,
+ * or not in the window.
  */
 void *vr_dynmem_map(struct vr_dynmem *dm, const struct vr_buf *buf,
                     unsigned int n, uint64_t skip, uint64_t len, bool write,

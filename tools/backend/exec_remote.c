@@ -2,8 +2,9 @@
 /*
  * Requests of a remote window (docs/data-path.md). The way of one:
  *
- *   start   room for the payload is found: a piece of the bounce memory, or
- *           the payload's own pages are mapped. The copy of the head, and of
+ *   start   room for the payload is found: it lies in the pool (mixed mode)
+ *           and stays there, it gets a piece of the bounce memory, or its own
+ *           pages are mapped. The copy of the head, and of
  *           the payload of a write, is gathered.
  *   settle  the copies of all requests are carried out, in one call. What a
  *           request asks for is known now; its I/O starts.
@@ -244,9 +245,10 @@ static void remote_done(struct vr_loop *l, struct slot *s)
 
     /* Direct I/O failed and the page cache did not: it is the guest's pages
      * that the target's driver cannot take. Ours it can. */
-    if (s->aio.again && !s->aio.res && r->map) {
+    if (s->aio.again && !s->aio.res && (r->map || r->pooled)) {
         l->cfg.target->direct = true;
         l->cfg.map_threshold = VR_NEVER_MAP;
+        l->remote->bounce_pool = true;
     }
     /* Before anybody is told that the request is done. */
     payload_unmap(l, r);
@@ -308,7 +310,7 @@ static int check_aperture(const struct vr_loop_cfg *cfg, struct vr_err *err)
 
     if (cfg->queue_size < 4) {
         vr_err_set(err,
-                   "queue size %u: a request in dynamic mode takes three "
+                   "queue size %u: a request in this mode takes three "
                    "descriptors; 4 is the least",
                    cfg->queue_size);
         return -EINVAL;

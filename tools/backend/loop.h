@@ -3,7 +3,7 @@
  * The device loop: one block device, all its queues, one thread. It knows
  * memory and a few callbacks, nothing of Xen, so that it runs and is tested
  * on any Linux. The guest's memory is a local window (static mode) or a remote
- * one (dynamic mode, dynmem.h).
+ * one (dynamic and mixed mode, dynmem.h).
  *
  * A round of it:
  *

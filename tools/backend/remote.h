@@ -22,6 +22,7 @@ struct rslot {
     bool amended;  /* ... once more, as the payload was refused */
     bool refused;  /* a copy was */
     bool mute;     /* that of the status was */
+    bool pooled;   /* the payload is used where it is, in the pool */
     uint8_t status;
     uint8_t head[VR_BLK_HEAD_MAX];
     uint32_t head_len;
@@ -45,6 +46,7 @@ struct remote {
     void *bounce_mem;
     struct list fetching, storing; /* their copies are gathered */
     bool ended;
+    bool bounce_pool; /* the target cannot take the pool's pages */
 };
 
 /*

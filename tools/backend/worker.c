@@ -25,8 +25,8 @@ struct worker {
     xengnttab_handle *gt;
     xenevtchn_handle *ec;
     evtchn_port_t port;
-    struct vr_window win;    /* static mode: mapped here */
-    struct vr_gntdev gntdev; /* dynamic mode: reached by way of these */
+    struct vr_window win;    /* the pool: mapped here */
+    struct vr_gntdev gntdev; /* the dynamic window: reached by way of these */
     struct vr_dynmem mem;
     struct vr_ctrl_page *page;
     struct vr_target target;
@@ -70,10 +70,11 @@ static void tell(struct worker *w, char what, const char *text)
 
 /* ---- Xen ---- */
 
-static int map_window(struct worker *w, struct vr_err *err)
+static int map_pool(struct worker *w, struct vr_err *err)
 {
     const struct vr_xs_dev *dev = w->dev;
-    uint32_t i, count = dev->dma_size >> VR_PAGE_SHIFT;
+    const struct vr_gwin *pool = &dev->pool;
+    uint32_t i, count = vr_gwin_pages(pool);
     uint32_t *refs;
     int rc = 0;
 
@@ -81,40 +82,36 @@ static int map_window(struct worker *w, struct vr_err *err)
     if (!refs)
         return -ENOMEM;
     for (i = 0; i < count; i++)
-        refs[i] = dev->gref_base + i;
-    w->win.base = dev->dma_base;
-    w->win.size = dev->dma_size;
+        refs[i] = pool->gref_base + i;
+    w->win.base = pool->base;
+    w->win.size = pool->size;
     w->win.va = xengnttab_map_domain_grant_refs(w->gt, count, dev->guest, refs,
                                                 PROT_READ | PROT_WRITE);
     if (!w->win.va) {
         rc = -errno;
         vr_err_set(err,
-                   "window of %u pages at grant %u of domain %u cannot be "
+                   "pool of %u pages at grant %u of domain %u cannot be "
                    "mapped: %s (SILO? gnttab_max_maptrack_frames? gntdev's "
                    "limit?)",
-                   count, dev->gref_base, dev->guest, strerror(errno));
+                   count, pool->gref_base, dev->guest, strerror(errno));
     } else {
         /* The guest's data is not ours to dump, nor to pass on. */
-        madvise(w->win.va, dev->dma_size, MADV_DONTDUMP);
-        madvise(w->win.va, dev->dma_size, MADV_DONTFORK);
+        madvise(w->win.va, pool->size, MADV_DONTDUMP);
+        madvise(w->win.va, pool->size, MADV_DONTFORK);
     }
     free(refs);
     return rc;
 }
 
-/* Nothing is mapped before the guest has set up a queue. */
+/* Of the dynamic window nothing is mapped before the guest has set up a
+ * queue. */
 static void open_window(struct worker *w)
 {
-    const struct vr_xs_dev *dev = w->dev;
-    const struct vr_gwin win = {
-        .base = dev->dma_base,
-        .size = dev->dma_size,
-        .gref_base = dev->gref_base,
-    };
-
     w->gntdev.gt = w->gt;
-    w->gntdev.domid = dev->guest;
-    vr_dynmem_init(&w->mem, &win, &vr_gntdev_ops, &w->gntdev);
+    w->gntdev.domid = w->dev->guest;
+    vr_dynmem_init(&w->mem, &w->dev->iova, &vr_gntdev_ops, &w->gntdev);
+    if (w->win.va)
+        vr_dynmem_pool(&w->mem, &w->dev->pool, w->win.va);
 }
 
 static int open_xen(struct worker *w, struct vr_err *err)
@@ -174,9 +171,13 @@ static int open_xen(struct worker *w, struct vr_err *err)
         vr_err_set(err, "event channel: %s", strerror(errno));
         return rc;
     }
-    if (dev->cfg.mode != VR_MODE_DYNAMIC)
-        return map_window(w, err);
-    open_window(w);
+    if (vr_cfg_has_pool(&dev->cfg)) {
+        rc = map_pool(w, err);
+        if (rc)
+            return rc;
+    }
+    if (vr_cfg_has_iova(&dev->cfg))
+        open_window(w);
     return 0;
 }
 
@@ -242,11 +243,32 @@ static bool worth_waiting(int rc)
            rc == -EACCES;
 }
 
+static const char *windows_text(const struct vr_xs_dev *dev, char *buf,
+                                size_t size)
+{
+    const struct vr_gwin *win[] = {&dev->pool, &dev->iova};
+    size_t used = 0;
+    unsigned int i;
+
+    buf[0] = '\0';
+    for (i = 0; i < VR_ARRAY_SIZE(win); i++) {
+        if (!win[i]->size || used >= size)
+            continue;
+        used += (size_t)snprintf(buf + used, size - used,
+                                 "%s%s window of %llu KiB at 0x%llx",
+                                 used ? ", " : "", vr_window_name(i),
+                                 (unsigned long long)(win[i]->size >> 10),
+                                 (unsigned long long)win[i]->base);
+    }
+    return buf;
+}
+
 void vr_worker_main(const struct vr_xs_dev *dev, int sock,
                     const struct vr_worker_opts *opts)
 {
     const struct vr_dev_cfg *c = &dev->cfg;
-    bool dynamic = c->mode == VR_MODE_DYNAMIC;
+    bool dynamic = vr_cfg_has_iova(c);
+    char windows[128];
     static struct worker w; /* too large for a stack */
     struct vr_loop_cfg lc = {
         .win = dynamic ? &w.mem.window : &w.win,
@@ -301,14 +323,11 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
         rc = vr_sandbox_worker(dynamic ? xengnttab_fd(w.gt) : -1, &err);
     if (rc)
         goto out;
-    snprintf(text, sizeof(text),
-             "serves %.200s, %llu MiB%s, %s%s, %s window of %llu KiB at "
-             "0x%llx",
+    snprintf(text, sizeof(text), "serves %.200s, %llu MiB%s, %s%s, %s",
              c->target, (unsigned long long)(w.target.size >> 20),
              c->readonly ? ", read-only" : "", vr_loop_aio_name(loop),
-             w.target.direct ? ", direct" : ", buffered", vr_mode_name(c->mode),
-             (unsigned long long)(dev->dma_size >> 10),
-             (unsigned long long)dev->dma_base);
+             w.target.direct ? ", direct" : ", buffered",
+             windows_text(dev, windows, sizeof(windows)));
     tell(&w, VR_WORKER_CONNECTED, text);
     loop_notify(&w);
     vr_loop_run(loop);

@@ -10,6 +10,8 @@
 
 #include <xendevicemodel.h>
 
+#include "vr.h"
+
 struct vr_arch {
     const char *name;
     /*
@@ -17,11 +19,17 @@ struct vr_arch {
      * called, once for each cause.
      */
     bool level;
+    /**
+     * check() - may irq() be called for this domain? Asked once, before the
+     * privileges go. Returns 0, or -errno with @err.
+     */
+    int (*check)(uint32_t domid, struct vr_err *err);
     /** irq() - drive the line. Returns 0, or -1 with errno set. */
     int (*irq)(xendevicemodel_handle *dm, domid_t domid, uint32_t irq,
                bool raise);
 };
 
-extern const struct vr_arch vr_arch_arm;
+/* Of the architecture that this was built for. */
+extern const struct vr_arch vr_arch;
 
 #endif /* VR_BROKER_ARCH_H */

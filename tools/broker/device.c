@@ -21,9 +21,9 @@
 /* At most so often does the supervisor hear of one device. */
 #define TELL_MS 1000
 
-static bool dynamic(const struct device *d)
+static bool is_endpoint(const struct device *d)
 {
-    return d->w->rec->devs[d->index].cfg.mode == VR_MODE_DYNAMIC;
+    return vr_cfg_has_iova(&d->w->rec->devs[d->index].cfg);
 }
 
 static void notify_backend(struct device *d)
@@ -206,7 +206,7 @@ bool device_event(struct device *d)
         return false;
     useful = collect(d);
     useful |= take_ack(d);
-    if (dynamic(d))
+    if (is_endpoint(d))
         iommu_backend_fault(d->w->iommu, d);
     /* The backend decides how often its state changes: counts as idle. */
     take_status(d);

@@ -6,7 +6,8 @@
 
 #include "supervisor.h"
 
-#define GONE "gone" /* the hypervisor knows it no more */
+#define GONE  "gone" /* the hypervisor knows it no more */
+#define DYING "dying"
 
 static void guest_gone(struct super *s, const char *how)
 {
@@ -50,7 +51,7 @@ static const char *domain_lost(struct super *s, uint32_t domid,
     if (!same_uuid(uuid, info.handle))
         return GONE;
     if (info.flags & XEN_DOMINF_dying)
-        return "dying";
+        return DYING;
     if (shutdown && info.flags & XEN_DOMINF_shutdown) {
         unsigned int why =
             (info.flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask;
@@ -121,12 +122,16 @@ void domains_check(struct super *s)
         guest_gone(s, how);
         return;
     }
+    s->dying = false;
     for (j = 0; j < s->rec.ndrivers; j++) {
         const struct vr_record_driver *d = &s->rec.drivers[j];
 
         how = domain_lost(s, d->domid, d->uuid, true);
         if (how)
             driver_gone(s, j, how);
+        /* Xenstore tells of a domain's death, but not of its end. */
+        if (how && !strcmp(how, DYING))
+            s->dying = true;
         if (how && !strcmp(how, GONE) && s->step != STEP_FAILED)
             driver_dead(s, j);
     }

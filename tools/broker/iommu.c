@@ -41,7 +41,8 @@ static bool dying(const struct iommu *io, unsigned int ep)
 static struct vr_gntent *entries(struct iommu *io, unsigned int ep,
                                  uint32_t first)
 {
-    return vr_gtable_entry(&io->gt, io->w->rec->devs[ep].gref_base + first);
+    return vr_gtable_entry(&io->gt,
+                           io->w->rec->devs[ep].iova.gref_base + first);
 }
 
 static uint64_t *map_bits(struct iommu *io, unsigned int ep)
@@ -236,7 +237,7 @@ static void follow_endpoints(struct iommu *io)
     for (i = 0; i < w->ndevs; i++) {
         bool attached = vr_viommu_attached(&io->v, i);
 
-        if (w->rec->devs[i].cfg.mode != VR_MODE_DYNAMIC)
+        if (!vr_cfg_has_iova(&w->rec->devs[i].cfg))
             continue;
         /* Nor may a device be started whose backend is to let go: it would
          * take the pages again, and be killed for it. */
@@ -605,7 +606,7 @@ void iommu_backend_fault(struct iommu *io, const struct device *d)
 
 /* ---- start ---- */
 
-/* The windows of all dynamic devices, as one range of references. */
+/* The dynamic windows of all devices, as one range of references. */
 static int map_table(struct iommu *io, xenforeignmemory_handle *fm,
                      struct vr_err *err)
 {
@@ -614,13 +615,15 @@ static int map_table(struct iommu *io, xenforeignmemory_handle *fm,
     unsigned int i;
 
     for (i = 0; i < rec->ndevs; i++) {
-        const struct vr_record_dev *d = &rec->devs[i];
-        uint32_t last = d->gref_base + (d->dma_size >> VR_PAGE_SHIFT) - 1;
+        const struct vr_gwin *win =
+            vr_record_window(&rec->devs[i], VR_WINDOW_IOVA);
+        uint32_t last;
 
-        if (d->cfg.mode != VR_MODE_DYNAMIC)
+        if (!win)
             continue;
-        if (d->gref_base / VR_GNTENT_PER_FRAME < first)
-            first = d->gref_base / VR_GNTENT_PER_FRAME;
+        last = win->gref_base + vr_gwin_pages(win) - 1;
+        if (win->gref_base / VR_GNTENT_PER_FRAME < first)
+            first = win->gref_base / VR_GNTENT_PER_FRAME;
         if (last / VR_GNTENT_PER_FRAME >= end)
             end = last / VR_GNTENT_PER_FRAME + 1;
     }
@@ -637,17 +640,18 @@ static void describe(const struct vr_record *rec, struct vr_viommu_desc *desc)
     desc->input_start = UINT64_MAX;
     desc->neps = rec->ndevs;
     for (i = 0; i < rec->ndevs; i++) {
-        const struct vr_record_dev *d = &rec->devs[i];
+        const struct vr_gwin *win =
+            vr_record_window(&rec->devs[i], VR_WINDOW_IOVA);
 
-        if (d->cfg.mode != VR_MODE_DYNAMIC)
+        if (!win)
             continue;
         desc->ep[i].present = true;
-        desc->ep[i].base = d->dma_base;
-        desc->ep[i].npages = d->dma_size >> VR_PAGE_SHIFT;
-        if (d->dma_base < desc->input_start)
-            desc->input_start = d->dma_base;
-        if (d->dma_base + d->dma_size - 1 > desc->input_end)
-            desc->input_end = d->dma_base + d->dma_size - 1;
+        desc->ep[i].base = win->base;
+        desc->ep[i].npages = vr_gwin_pages(win);
+        if (win->base < desc->input_start)
+            desc->input_start = win->base;
+        if (win->base + win->size - 1 > desc->input_end)
+            desc->input_end = win->base + win->size - 1;
     }
 }
 

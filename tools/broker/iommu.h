@@ -2,7 +2,7 @@
 /*
  * The guest's virtio-iommu, served by the worker itself: its queues lie in
  * ordinary guest memory (gmem.h), its page table is the part of the guest's
- * grant table that belongs to the windows of the dynamic devices.
+ * grant table that belongs to the dynamic windows.
  *
  * A request that takes memory away is answered when the hypervisor shows that
  * nobody has that memory any more, and not before. Until then the vCPU that

@@ -97,22 +97,28 @@ static int start_device(struct worker *w, unsigned int i, xengntshr_handle *gs,
 {
     const struct vr_record_dev *rd = &w->rec->devs[i];
     const struct vr_record_driver *drv = &w->rec->drivers[rd->driver];
-    bool dynamic = rd->cfg.mode == VR_MODE_DYNAMIC;
-    const struct vr_mmio_desc desc = {
+    bool endpoint = vr_cfg_has_iova(&rd->cfg);
+    struct vr_mmio_desc desc = {
         .device_id = rd->cfg.type,
         .nqueues = rd->cfg.queues,
         .queue_size_max = rd->cfg.queue_size,
         .transport =
-            dynamic ? VR_F_TRANSPORT & ~VR_F_INDIRECT_DESC : VR_F_TRANSPORT,
+            endpoint ? VR_F_TRANSPORT & ~VR_F_INDIRECT_DESC : VR_F_TRANSPORT,
         .mandatory = VR_F_MANDATORY,
-        .endpoint = dynamic,
-        .nwindows = 1,
-        .window = {{.base = rd->dma_base, .size = rd->dma_size}},
+        .endpoint = endpoint,
     };
     struct vr_msg msg = {.type = VR_MSG_DEVICE, .dev = i};
     struct device *d = &w->dev[i];
+    unsigned int k;
     int port;
 
+    for (k = 0; k < VR_WINDOWS; k++) {
+        const struct vr_gwin *win = vr_record_window(rd, k);
+
+        if (win)
+            desc.window[desc.nwindows++] =
+                (struct vr_mmio_window){win->base, win->size};
+    }
     d->w = w;
     d->index = i;
     d->irq = rd->irq;
@@ -151,7 +157,9 @@ int worker_start(struct worker *w, struct vr_err *err)
     unsigned int i;
     int rc;
 
-    rc = open_all(w, &fm, &gs, err);
+    rc = w->arch->check(w->rec->domid, err);
+    if (!rc)
+        rc = open_all(w, &fm, &gs, err);
     if (rc)
         return rc;
     for (i = 0; i < w->ndevs; i++) {

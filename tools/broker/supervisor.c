@@ -29,6 +29,8 @@
 #include "supervisor.h"
 
 #define TICK_MS 5000
+/* A dying driver domain is gone soon, and the guest may wait for that. */
+#define DYING_MS 100
 /* A backend may change its nodes as fast as it likes: so often do we look. */
 #define LOOK_MS 100
 
@@ -347,6 +349,12 @@ static void look(struct super *s)
     backends_check(s);
 }
 
+static void look_domains(struct super *s)
+{
+    s->dying_at = broker_now_ms() + DYING_MS;
+    domains_check(s);
+}
+
 static void on_xenstore(struct super *s)
 {
     bool domains = false;
@@ -365,7 +373,7 @@ static void on_xenstore(struct super *s)
     if (s->look && s->step == STEP_STARTING)
         look(s);
     if (domains)
-        domains_check(s);
+        look_domains(s);
 }
 
 static int open_signals(struct super *s)
@@ -392,6 +400,8 @@ static int time_left(const struct super *s)
         next = s->deadline;
     if (s->look && s->look_at < next)
         next = s->look_at;
+    if (s->dying && s->dying_at < next)
+        next = s->dying_at;
     if (s->step == STEP_IDLE)
         return -1;
     return next > now ? (int)(next - now) : 0;
@@ -428,6 +438,8 @@ static void serve(struct super *s)
         backends_timeout(s);
     if (!s->done && s->look && s->look_at <= now)
         look(s);
+    if (!s->done && s->dying && s->dying_at <= now)
+        look_domains(s);
     if (!s->done && s->tick <= now)
         tick(s);
 }

@@ -50,7 +50,10 @@ struct super {
     bool published;
     int64_t deadline; /* STEP_STARTING */
     int64_t tick;
-    bool look; /* at the backends' nodes, not before look_at */
+    /* A driver domain is, and a guest's UNMAP may wait for its end. */
+    bool dying;
+    int64_t dying_at; /* when to look again */
+    bool look;        /* at the backends' nodes, not before look_at */
     int64_t look_at;
     struct sdev dev[VR_MAX_DEVICES];
     /* Set when the program is to end. */

@@ -187,7 +187,7 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
     w->rec = rec;
     w->stats = stats;
     w->sock = sock;
-    w->arch = &vr_arch_arm;
+    w->arch = &vr_arch;
     w->ndevs = rec->ndevs;
     for (i = 0; i < rec->ndevs; i++) {
         int64_t ns = rec->devs[i].cfg.poll_us * INT64_C(1000);

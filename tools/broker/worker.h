@@ -7,7 +7,7 @@
  *   watch.c   looks on for a moment before the loop sleeps
  *   vcpu.c    a vCPU's trapped access: takes it, answers it
  *   device.c  a device: its register model, its backend's control page
- *   iommu.c   the virtio-iommu of the dynamic devices
+ *   iommu.c   the virtio-iommu, dynamic windows
  */
 #ifndef VR_BROKER_WORKER_H
 #define VR_BROKER_WORKER_H
@@ -87,7 +87,7 @@ struct worker {
 
     unsigned int ndevs;
     struct device dev[VR_MAX_DEVICES];
-    struct iommu *iommu;                      /* NULL: no device is dynamic */
+    struct iommu *iommu;                      /* NULL: no device needs it */
     struct ioreq_dev map[VR_MAX_DEVICES + 1]; /* it is the last one */
     unsigned int nvcpus;
     struct vcpu vcpu[MAX_VCPUS];

@@ -254,7 +254,7 @@ int vr_audit_run(const struct vr_gntent *entries, uint32_t n,
 
     memset(out, 0, sizeof(*out));
     out->ok = true;
-    if (nwin > VR_MAX_DEVICES)
+    if (nwin > VR_AUDIT_WINDOWS)
         return -EINVAL;
     for (w = 0; w < nwin; w++)
         room += win[w].count;

@@ -18,6 +18,9 @@
 #include "gntent.h"
 #include "record.h"
 
+/* Windows of one guest. */
+#define VR_AUDIT_WINDOWS (VR_MAX_DEVICES * VR_WINDOWS)
+
 struct vr_audit_window {
     uint16_t domid; /* the driver domain */
     bool dynamic;
@@ -65,14 +68,14 @@ struct vr_audit {
     struct vr_audit_dom *doms;
     unsigned int ndoms;
     /* right entries of each window */
-    uint32_t live[VR_MAX_DEVICES];
+    uint32_t live[VR_AUDIT_WINDOWS];
     uint32_t odd; /* entries of a type that grants no access as such */
     bool ok;      /* nothing missing, nothing in excess */
 };
 
 /**
  * vr_audit_run() - judge @n entries, of which the first is reference 0.
- * @win: the declared windows, VR_MAX_DEVICES at most; they do not overlap.
+ * @win: the declared windows, VR_AUDIT_WINDOWS at most; they do not overlap.
  * @ram: the guest's RAM, for dynamic windows.
  * Returns 0, -EINVAL (too many windows) or -ENOMEM. Free with vr_audit_free().
  */

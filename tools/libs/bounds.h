@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How large a dynamic device's window must be for what its driver may have in
+ * How large a dynamic window must be for what its driver may have in
  * flight, and the reverse: how large one segment may be in a given window. The
  * plug-in refuses by it, the backend tells its driver by it. Pure arithmetic.
  *
@@ -17,6 +17,23 @@
  * touches one page more, and Linux's allocator gives out addresses in powers
  * of two. The rings are counted as Linux lays them out with the largest pages
  * that the guest's kernel can have: none takes segments smaller than its pages.
+ *
+ * The dynamic window of a mixed device is held to the same. Where the guest
+ * uses the pool as it is meant, header, status and rings are not in the
+ * aperture, and the first of the three lines would do. But the pool is an
+ * offer. A kernel that does not know how to use it beside an IOMMU (Linux
+ * without our module) has all of them behind the IOMMU; one that does may be
+ * out of bounce memory and fall back to it; and the device, which has to name
+ * its SIZE_MAX beforehand, cannot know. The other two lines are 2 % of the
+ * least aperture for a queue of 128, and less of larger ones: that buys a
+ * device which cannot get stuck with any kernel.
+ *
+ * It takes one thing more: no indirect tables, for mixed devices no more than
+ * for dynamic ones. Only without them the queue's descriptors are all there
+ * is, segments included. With them a queue of 128 could have 128 requests of
+ * 126 segments under way, more than any grant table covers, and whether a
+ * guest would have these segments in the pool is, again, not known when the
+ * feature is offered.
  */
 #ifndef VR_BOUNDS_H
 #define VR_BOUNDS_H

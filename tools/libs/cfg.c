@@ -84,12 +84,18 @@ const char *vr_type_name(enum vr_type type)
 static const char *const mode_name[] = {
     [VR_MODE_STATIC] = "static",
     [VR_MODE_DYNAMIC] = "dynamic",
+    [VR_MODE_MIXED] = "mixed",
 };
 
 const char *vr_mode_name(enum vr_mode mode)
 {
     return (unsigned int)mode < VR_ARRAY_SIZE(mode_name) ? mode_name[mode]
                                                          : NULL;
+}
+
+const char *vr_window_name(enum vr_window_kind kind)
+{
+    return mode_name[kind == VR_WINDOW_POOL ? VR_MODE_STATIC : VR_MODE_DYNAMIC];
 }
 
 int vr_type_parse(const char *s, enum vr_type *out)
@@ -234,7 +240,7 @@ static int parse_bytes(struct parser *p, const char *value)
     return 0;
 }
 
-/* How small is too small depends on the queues: check_dynamic(). */
+/* How small is too small depends on the queues: check_aperture(). */
 static int parse_aperture(struct parser *p, const char *value)
 {
     int rc = vr_parse_size(value, &p->cfg->aperture);
@@ -378,7 +384,8 @@ static int parse_value(struct parser *p, enum key key, const char *value)
         return 0;
     case KEY_MODE:
         if (vr_mode_parse(value, &cfg->mode))
-            return fail(p, "mode=%s is not a mode: use static or dynamic",
+            return fail(p,
+                        "mode=%s is not a mode: use static, dynamic or mixed",
                         show(value).text);
         return 0;
     case KEY_SIZE:
@@ -467,26 +474,8 @@ static bool seen(const struct parser *p, enum key key)
     return p->seen & (1u << key);
 }
 
-static int check_static(struct parser *p)
+static int check_pool(struct parser *p)
 {
-    static const enum key foreign[] = {KEY_MAP_THRESHOLD, KEY_REVOKE_TIMEOUT};
-    char size[24];
-    unsigned int i;
-
-    if (seen(p, KEY_APERTURE))
-        return fail(p,
-                    "aperture=%s is for mode=dynamic: add that and leave "
-                    "size= out, or write size= alone for the pool of "
-                    "mode=static",
-                    vr_format_size(p->cfg->aperture, size));
-    for (i = 0; i < VR_ARRAY_SIZE(foreign); i++) {
-        if (seen(p, foreign[i]))
-            return fail(p,
-                        "%s= is for mode=dynamic: in mode=static the pool is "
-                        "mapped once and as a whole; take the key out, or add "
-                        "mode=dynamic",
-                        key_name[foreign[i]]);
-    }
     if (!seen(p, KEY_SIZE))
         return fail(p, "size= is missing: add it, such as size=64M");
     if (p->cfg->has_base && p->cfg->base > ADDR_LIMIT - p->cfg->size)
@@ -498,24 +487,16 @@ static int check_static(struct parser *p)
     return 0;
 }
 
-static int check_dynamic(struct parser *p)
+static int check_aperture(struct parser *p)
 {
     const struct vr_dev_cfg *c = p->cfg;
     char size[24], min[24];
 
-    if (seen(p, KEY_SIZE))
-        return fail(p,
-                    "size=%s is the pool of mode=static: with mode=dynamic "
-                    "write aperture= instead",
-                    vr_format_size(c->size, size));
-    if (seen(p, KEY_BASE))
-        return fail(p,
-                    "base=0x%" PRIx64 " is the address of a pool, and "
-                    "mode=dynamic has none: take it out",
-                    c->base);
     if (!seen(p, KEY_APERTURE))
-        return fail(p, "aperture= is missing: mode=dynamic needs it, such as "
-                       "aperture=32M");
+        return fail(p,
+                    "aperture= is missing: mode=%s needs it, such as "
+                    "aperture=32M",
+                    vr_mode_name(c->mode));
     if (!vr_size_max(c->aperture, c->queues, c->queue_size))
         return fail(
             p,
@@ -525,6 +506,63 @@ static int check_dynamic(struct parser *p)
             vr_format_size(c->aperture, size), c->queues, c->queue_size,
             vr_format_size(vr_aperture_min(c->queues, c->queue_size), min));
     return 0;
+}
+
+static int check_static(struct parser *p)
+{
+    static const enum key foreign[] = {KEY_MAP_THRESHOLD, KEY_REVOKE_TIMEOUT};
+    char size[24];
+    unsigned int i;
+
+    if (seen(p, KEY_APERTURE))
+        return fail(p,
+                    "aperture=%s is for mode=dynamic (instead of size=) and "
+                    "mode=mixed (beside it): add one of them, or write size= "
+                    "alone for the pool of mode=static",
+                    vr_format_size(p->cfg->aperture, size));
+    for (i = 0; i < VR_ARRAY_SIZE(foreign); i++) {
+        if (seen(p, foreign[i]))
+            return fail(p,
+                        "%s= is for mode=dynamic and mode=mixed: in "
+                        "mode=static the pool is mapped once and as a whole; "
+                        "take the key out, or add one of them",
+                        key_name[foreign[i]]);
+    }
+    return check_pool(p);
+}
+
+static int check_dynamic(struct parser *p)
+{
+    char size[24];
+
+    if (seen(p, KEY_SIZE))
+        return fail(p,
+                    "size=%s is the pool of mode=static or mode=mixed: with "
+                    "mode=dynamic write aperture= instead, or mode=mixed for "
+                    "both",
+                    vr_format_size(p->cfg->size, size));
+    if (seen(p, KEY_BASE))
+        return fail(p,
+                    "base=0x%" PRIx64 " is the address of a pool, and "
+                    "mode=dynamic has none: take it out",
+                    p->cfg->base);
+    return check_aperture(p);
+}
+
+static int check_mode(struct parser *p)
+{
+    int rc;
+
+    switch (p->cfg->mode) {
+    case VR_MODE_STATIC:
+        return check_static(p);
+    case VR_MODE_DYNAMIC:
+        return check_dynamic(p);
+    case VR_MODE_MIXED:
+        rc = check_pool(p);
+        return rc ? rc : check_aperture(p);
+    }
+    return fail(p, "unknown mode");
 }
 
 static int check_required(struct parser *p)
@@ -545,7 +583,7 @@ static int check_required(struct parser *p)
             return fail(p, "%s= is missing: add it, such as %s",
                         key_name[required[i].key], required[i].example);
     }
-    rc = p->cfg->mode == VR_MODE_DYNAMIC ? check_dynamic(p) : check_static(p);
+    rc = check_mode(p);
     if (rc)
         return rc;
     if (seen(p, KEY_DRIVER) && seen(p, KEY_BACKEND))

@@ -17,6 +17,13 @@ enum vr_type {
 enum vr_mode {
     VR_MODE_STATIC,  /* a pool, granted once, before the guest runs */
     VR_MODE_DYNAMIC, /* granted page by page, as virtio-iommu maps */
+    VR_MODE_MIXED,   /* a pool and, beside it, a dynamic window */
+};
+
+enum vr_window_kind {
+    VR_WINDOW_POOL, /* granted as a whole, before the guest runs */
+    VR_WINDOW_IOVA, /* granted page by page, as virtio-iommu maps */
+    VR_WINDOWS
 };
 
 #define VR_NEVER_MAP UINT64_MAX
@@ -30,15 +37,15 @@ struct vr_dev_cfg {
     char id[VR_ID_LEN + 1];
     enum vr_type type;
     enum vr_mode mode;
-    uint64_t size;     /* static: bytes of the pool, whole pages */
+    uint64_t size;     /* static, mixed: bytes of the pool, whole pages */
     bool has_base;     /* base= was given */
     uint64_t base;     /* guest physical address of the pool */
-    uint64_t aperture; /* dynamic: bytes of IOVA space, whole pages */
-    /* dynamic: payloads of at least so many bytes are mapped by the backend,
-     * smaller ones copied; VR_NEVER_MAP: all are copied. */
+    uint64_t aperture; /* dynamic, mixed: bytes of IOVA space, whole pages */
+    /* dynamic, mixed: payloads of at least so many bytes are mapped by the
+     * backend, smaller ones copied; VR_NEVER_MAP: all are copied. */
     uint64_t map_threshold;
-    unsigned int revoke_ms; /* dynamic: how long the backend may keep a page
-                             * that the guest has unmapped */
+    unsigned int revoke_ms; /* dynamic, mixed: how long the backend may keep a
+                             * page that the guest has unmapped */
     /* Exactly one of the two is set: */
     char driver[VR_PATH_LEN + 1];  /* xl.cfg of a driver domain to create */
     char backend[VR_NAME_LEN + 1]; /* name of a driver domain that runs */
@@ -52,16 +59,32 @@ struct vr_dev_cfg {
     unsigned int poll_us; /* how long the backend polls before it sleeps */
 };
 
-/** vr_cfg_window() - bytes of the device's window, whatever its mode. */
+/** vr_cfg_has_pool() - has it a window in the guest's memory, of @size? */
+static inline bool vr_cfg_has_pool(const struct vr_dev_cfg *cfg)
+{
+    return cfg->mode != VR_MODE_DYNAMIC;
+}
+
+/** vr_cfg_has_iova() - has it one behind the virtio-iommu, of @aperture? */
+static inline bool vr_cfg_has_iova(const struct vr_dev_cfg *cfg)
+{
+    return cfg->mode != VR_MODE_STATIC;
+}
+
+/** vr_cfg_window() - bytes of the device's windows, whatever its mode. */
 static inline uint64_t vr_cfg_window(const struct vr_dev_cfg *cfg)
 {
-    return cfg->mode == VR_MODE_DYNAMIC ? cfg->aperture : cfg->size;
+    return (vr_cfg_has_pool(cfg) ? cfg->size : 0) +
+           (vr_cfg_has_iova(cfg) ? cfg->aperture : 0);
 }
 
 /** vr_type_name() - "block"; NULL for a value that is none. */
 const char *vr_type_name(enum vr_type type);
-/** vr_mode_name() - "static", "dynamic"; NULL for a value that is none. */
+/** vr_mode_name() - "static", "dynamic", "mixed"; NULL for a value that is
+ * none. */
 const char *vr_mode_name(enum vr_mode mode);
+/** vr_window_name() - "static" for a pool, "dynamic" for the other. */
+const char *vr_window_name(enum vr_window_kind kind);
 /** vr_type_parse(), vr_mode_parse() - the reverse. Return 0 or -EINVAL. */
 int vr_type_parse(const char *s, enum vr_type *out);
 int vr_mode_parse(const char *s, enum vr_mode *out);

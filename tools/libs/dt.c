@@ -58,9 +58,11 @@ static uint64_t read_u64(const fdt32_t *cells)
     return (uint64_t)fdt32_to_cpu(cells[0]) << 32 | fdt32_to_cpu(cells[1]);
 }
 
-static uint32_t slots_of_reg(const void *fdt, int node)
+static uint32_t slots_of_reg(const void *fdt, int node,
+                             const struct vr_slots *slots)
 {
-    const uint64_t end = VR_SLOT_BASE + VR_SLOTS * VR_SLOT_SIZE;
+    const uint64_t first = slots->base;
+    const uint64_t end = first + slots->count * VR_SLOT_SIZE;
     uint32_t taken = 0;
     int len, i;
     const fdt32_t *reg = fdt_getprop(fdt, node, "reg", &len);
@@ -71,12 +73,12 @@ static uint32_t slots_of_reg(const void *fdt, int node)
         uint64_t base = read_u64(reg + i), size = read_u64(reg + i + CELLS);
         uint64_t a;
 
-        if (base >= end || (base < VR_SLOT_BASE && size <= VR_SLOT_BASE - base))
+        if (base >= end || (base < first && size <= first - base))
             continue;
-        a = base < VR_SLOT_BASE ? VR_SLOT_BASE : base;
+        a = base < first ? first : base;
         size -= a - base;
         for (; size && a < end; a += VR_SLOT_SIZE) {
-            taken |= 1u << ((a - VR_SLOT_BASE) / VR_SLOT_SIZE);
+            taken |= 1u << ((a - first) / VR_SLOT_SIZE);
             if (size <= VR_SLOT_SIZE - a % VR_SLOT_SIZE)
                 break;
             size -= VR_SLOT_SIZE - a % VR_SLOT_SIZE;
@@ -86,8 +88,10 @@ static uint32_t slots_of_reg(const void *fdt, int node)
     return taken;
 }
 
-static uint32_t slots_of_irq(const void *fdt, int node)
+static uint32_t slots_of_irq(const void *fdt, int node,
+                             const struct vr_slots *slots)
 {
+    const uint32_t first = slots->irq - FIRST_SPI;
     uint32_t taken = 0;
     int len, i;
     const fdt32_t *irq = fdt_getprop(fdt, node, "interrupts", &len);
@@ -97,15 +101,15 @@ static uint32_t slots_of_irq(const void *fdt, int node)
     for (i = 0; i + 3 <= len / (int)sizeof(*irq); i += 3) {
         uint32_t spi = fdt32_to_cpu(irq[i + 1]);
 
-        if (fdt32_to_cpu(irq[i]) == GIC_SPI && spi >= VR_SLOT_IRQ - FIRST_SPI &&
-            spi < VR_SLOT_IRQ - FIRST_SPI + VR_SLOTS)
-            taken |= 1u << (spi - (VR_SLOT_IRQ - FIRST_SPI));
+        if (fdt32_to_cpu(irq[i]) == GIC_SPI && spi >= first &&
+            spi - first < slots->count)
+            taken |= 1u << (spi - first);
     }
     return taken;
 }
 
-int vr_dt_taken(const void *fdt, size_t size, uint32_t *taken,
-                struct vr_err *err)
+int vr_dt_taken(const void *fdt, size_t size, const struct vr_slots *slots,
+                uint32_t *taken, struct vr_err *err)
 {
     int node, rc = check_tree(fdt, size, err);
 
@@ -113,7 +117,7 @@ int vr_dt_taken(const void *fdt, size_t size, uint32_t *taken,
         return rc;
     *taken = 0;
     fdt_for_each_subnode(node, fdt, 0) *taken |=
-        slots_of_reg(fdt, node) | slots_of_irq(fdt, node);
+        slots_of_reg(fdt, node, slots) | slots_of_irq(fdt, node, slots);
     return 0;
 }
 
@@ -208,13 +212,15 @@ static int add_virtio(void *fdt, const struct vr_desc_dev *dev,
 
     if (r)
         return r;
-    if (dev->dynamic) {
+    if (dev->pool_size)
+        r = fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
+    if (!r && dev->dynamic) {
         fdt32_t iommus[2] = {cpu_to_fdt32(iommu->phandle),
                              cpu_to_fdt32(dev->endpoint)};
 
-        return fdt_setprop(fdt, node, "iommus", iommus, sizeof(iommus));
+        r = fdt_setprop(fdt, node, "iommus", iommus, sizeof(iommus));
     }
-    return fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
+    return r;
 }
 
 static int add_iommu(void *fdt, const struct vr_desc_iommu *iommu)
@@ -228,7 +234,7 @@ static int add_iommu(void *fdt, const struct vr_desc_iommu *iommu)
     return r;
 }
 
-/* The pools of all static devices; nothing when there is none. */
+/* The pools of all devices that have one; nothing when there is none. */
 static int add_pools(void *fdt, struct vr_desc_dev *devs, unsigned int n,
                      struct vr_err *err)
 {
@@ -236,7 +242,7 @@ static int add_pools(void *fdt, struct vr_desc_dev *devs, unsigned int n,
     unsigned int i;
 
     for (i = n; i-- > 0;) {
-        if (devs[i].dynamic)
+        if (!devs[i].pool_size)
             continue;
         if (node < 0) {
             rc = reserved_node(fdt, &node, err);
@@ -291,7 +297,7 @@ int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
     if (r)
         return fail(err, "copy", r);
     for (i = 0; i < n; i++)
-        devs[i].phandle = devs[i].dynamic ? 0 : phandle + 1 + i;
+        devs[i].phandle = devs[i].pool_size ? phandle + 1 + i : 0;
     if (iommu)
         iommu->phandle = phandle + 1 + n;
     /* libfdt puts a new node before its siblings: what is added last comes

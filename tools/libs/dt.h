@@ -7,8 +7,8 @@
  *                              the guest uses for nothing but this device
  *   /virtio@...                "virtio,mmio" with memory-region = <&pool>
  *
- * a dynamic one only the second, with iommus = <&iommu ENDPOINT> in it. For
- * all of these together there is
+ * a dynamic one only the second, with iommus = <&iommu ENDPOINT> in it, a mixed
+ * one both, with both properties. For all devices with iommus together there is
  *
  *   /iommu@...                 "virtio,mmio" with #iommu-cells = <1>
  *
@@ -22,16 +22,17 @@
 #define VR_DT_H
 
 #include "desc.h"
-#include "vr.h"
+#include "place.h"
 
 /**
  * vr_dt_taken() - the virtio-mmio slots that nodes of @fdt occupy, by their
  * registers or their interrupt.
- * @taken: bit per slot (place.h).
+ * @slots: the architecture's; their interrupts are SPIs.
+ * @taken: bit per slot.
  * Returns 0 or -EINVAL with @err (not a device tree).
  */
-int vr_dt_taken(const void *fdt, size_t size, uint32_t *taken,
-                struct vr_err *err);
+int vr_dt_taken(const void *fdt, size_t size, const struct vr_slots *slots,
+                uint32_t *taken, struct vr_err *err);
 
 /** vr_dt_room() - bytes that @n devices, and a virtio-iommu, may add to a tree
  * of @size. */
@@ -43,7 +44,7 @@ size_t vr_dt_room(size_t size, unsigned int n);
  *             changes need no other size.
  * @devs: pool_base may still be unknown: give different values below 2^63,
  *        and call vr_dt_set_pool() later.
- * @iommu: NULL when no device is dynamic.
+ * @iommu: NULL when no device is behind it.
  * Returns 0, -EINVAL (broken or foreign tree) or -ENOSPC, with @err.
  */
 int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
@@ -51,7 +52,7 @@ int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
                  struct vr_desc_iommu *iommu, struct vr_err *err);
 
 /**
- * vr_dt_set_pool() - move the pool of the static device @dev in @fdt (as made
+ * vr_dt_set_pool() - move the pool of @dev in @fdt (as made
  * by vr_dt_extend()) to @base. Offsets change, the blob's size does not.
  * Returns 0 or -EINVAL with @err.
  */

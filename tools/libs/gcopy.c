@@ -5,15 +5,7 @@
 
 #define OFFSET(addr) ((addr) & (VR_PAGE_SIZE - 1))
 
-/* What is still to be visited of a list of buffers. */
-struct walk {
-    const struct vr_buf *buf;
-    unsigned int n;
-    uint64_t skip, left;
-};
-
-/* The next part that lies in one buffer. False at the end of list or walk. */
-static bool next_part(struct walk *w, uint64_t *addr, uint64_t *len)
+bool vr_walk_next(struct vr_walk *w, struct vr_buf *part)
 {
     while (w->n && w->skip >= w->buf->len) {
         w->skip -= w->buf->len;
@@ -22,20 +14,20 @@ static bool next_part(struct walk *w, uint64_t *addr, uint64_t *len)
     }
     if (!w->n || !w->left)
         return false;
-    *addr = w->buf->addr + w->skip;
-    *len = w->buf->len - w->skip;
-    if (*len > w->left)
-        *len = w->left;
-    w->skip += *len;
-    w->left -= *len;
+    part->addr = w->buf->addr + w->skip;
+    part->len = w->buf->len - w->skip;
+    if (part->len > w->left)
+        part->len = w->left;
+    w->skip += part->len;
+    w->left -= part->len;
     return true;
 }
 
-static bool inside(const struct vr_gwin *w, uint64_t addr, uint64_t len)
+static bool inside(const struct vr_gwin *w, const struct vr_buf *part)
 {
-    uint64_t off = addr - w->base;
+    uint64_t off = part->addr - w->base;
 
-    return off < w->size && len <= w->size - off;
+    return off < w->size && part->len <= w->size - off;
 }
 
 static uint32_t gref(const struct vr_gwin *w, uint64_t addr)
@@ -47,29 +39,29 @@ int vr_gcopy_add(struct vr_gcopy *batch, const struct vr_gwin *w,
                  const struct vr_buf *buf, unsigned int n, uint64_t skip,
                  uint64_t len, void *local, bool to_guest, void *owner)
 {
-    struct walk walk = {buf, n, skip, len};
+    struct vr_walk walk = {buf, n, skip, len};
     unsigned int used = batch->n;
+    struct vr_buf part;
     uint8_t *p = local;
-    uint64_t addr, part;
 
-    while (next_part(&walk, &addr, &part)) {
-        if (!inside(w, addr, part))
+    while (vr_walk_next(&walk, &part)) {
+        if (!inside(w, &part))
             return -EFAULT;
-        while (part) {
+        while (part.len) {
             struct vr_gseg *seg = &batch->seg[used];
-            uint64_t room = VR_PAGE_SIZE - OFFSET(addr);
+            uint64_t room = VR_PAGE_SIZE - OFFSET(part.addr);
 
             if (used == batch->max)
                 return -ENOSPC;
             used++;
             seg->local = p;
             seg->owner = owner;
-            seg->ref = gref(w, addr);
-            seg->offset = OFFSET(addr);
-            seg->len = part < room ? part : room;
+            seg->ref = gref(w, part.addr);
+            seg->offset = OFFSET(part.addr);
+            seg->len = part.len < room ? part.len : room;
             seg->to_guest = to_guest;
-            addr += seg->len;
-            part -= seg->len;
+            part.addr += seg->len;
+            part.len -= seg->len;
             p += seg->len;
         }
     }
@@ -83,16 +75,16 @@ int vr_gmap_refs(const struct vr_gwin *w, const struct vr_buf *buf,
                  unsigned int n, uint64_t skip, uint64_t len, uint32_t *refs,
                  unsigned int max)
 {
-    struct walk walk = {buf, n, skip, len};
+    struct vr_walk walk = {buf, n, skip, len};
     unsigned int pages = 0;
-    uint64_t addr, part;
+    struct vr_buf part;
 
-    while (next_part(&walk, &addr, &part)) {
+    while (vr_walk_next(&walk, &part)) {
         uint64_t count =
-            (OFFSET(addr) + part + VR_PAGE_SIZE - 1) >> VR_PAGE_SHIFT;
-        uint32_t ref = gref(w, addr);
+            (OFFSET(part.addr) + part.len + VR_PAGE_SIZE - 1) >> VR_PAGE_SHIFT;
+        uint32_t ref = gref(w, part.addr);
 
-        if (!inside(w, addr, part))
+        if (!inside(w, &part))
             return -EFAULT;
         if (count > max - pages)
             return -ENOSPC;
@@ -106,23 +98,40 @@ unsigned int vr_gmap_iov(const struct vr_buf *buf, unsigned int n,
                          uint64_t skip, uint64_t len, void *va,
                          struct iovec *iov)
 {
-    struct walk walk = {buf, n, skip, len};
+    struct vr_walk walk = {buf, n, skip, len};
     uint8_t *page = va, *end = NULL;
-    uint64_t addr, part;
     unsigned int niov = 0;
+    struct vr_buf part;
 
-    while (next_part(&walk, &addr, &part)) {
-        uint8_t *p = page + OFFSET(addr);
+    while (vr_walk_next(&walk, &part)) {
+        uint8_t *p = page + OFFSET(part.addr);
 
         if (p == end) {
-            iov[niov - 1].iov_len += part;
+            iov[niov - 1].iov_len += part.len;
         } else {
             iov[niov].iov_base = p;
-            iov[niov].iov_len = part;
+            iov[niov].iov_len = part.len;
             niov++;
         }
-        end = p + part;
-        page += (OFFSET(addr) + part + VR_PAGE_SIZE - 1) & ~(VR_PAGE_SIZE - 1);
+        end = p + part.len;
+        page += (OFFSET(part.addr) + part.len + VR_PAGE_SIZE - 1) &
+                ~(VR_PAGE_SIZE - 1);
     }
     return niov;
+}
+
+int vr_gpool_iov(const struct vr_window *w, const struct vr_buf *buf,
+                 unsigned int n, uint64_t skip, uint64_t len, struct iovec *iov)
+{
+    struct vr_walk walk = {buf, n, skip, len};
+    struct vr_buf part;
+    int niov = 0;
+
+    while (vr_walk_next(&walk, &part)) {
+        iov[niov].iov_base = vr_window_pool_ptr(w, part.addr, part.len);
+        if (!iov[niov].iov_base)
+            return -EFAULT;
+        iov[niov++].iov_len = part.len;
+    }
+    return walk.left ? -EFAULT : niov;
 }

@@ -17,12 +17,18 @@
 
 #include "virtq.h"
 
-/* A window and its grants; whole pages. */
-struct vr_gwin {
-    uint64_t base;
-    uint64_t size;
-    uint32_t gref_base; /* gref_base + size / 4096 - 1 is a valid reference */
+/* What is still to be visited of a run of bytes. */
+struct vr_walk {
+    const struct vr_buf *buf;
+    unsigned int n;
+    uint64_t skip, left;
 };
+
+/**
+ * vr_walk_next() - the next part of it that lies in one buffer. Returns false
+ * at the end of the run, or of the buffers: @w->left tells.
+ */
+bool vr_walk_next(struct vr_walk *w, struct vr_buf *part);
 
 /* One piece: @len bytes at @offset of the page that @ref grants. */
 struct vr_gseg {
@@ -78,5 +84,14 @@ int vr_gmap_refs(const struct vr_gwin *w, const struct vr_buf *buf,
 unsigned int vr_gmap_iov(const struct vr_buf *buf, unsigned int n,
                          uint64_t skip, uint64_t len, void *va,
                          struct iovec *iov);
+
+/**
+ * vr_gpool_iov() - where the bytes are when all of them lie in the pool of the
+ * remote window @w.
+ * @iov: room for @n. Returns how many were filled, or -EFAULT: not all do.
+ */
+int vr_gpool_iov(const struct vr_window *w, const struct vr_buf *buf,
+                 unsigned int n, uint64_t skip, uint64_t len,
+                 struct iovec *iov);
 
 #endif /* VR_GCOPY_H */

@@ -8,12 +8,15 @@
 void vr_hostinfo_caps(struct vr_hostinfo *info, const char *caps)
 {
     info->ioreq = VR_UNKNOWN;
+    info->hvm = VR_UNKNOWN;
     if (strstr(caps, "aarch64")) {
         snprintf(info->arch, sizeof(info->arch), "arm64");
     } else if (strstr(caps, "x86_64")) {
         snprintf(info->arch, sizeof(info->arch), "x86_64");
-        /* On x86 HVM support selects IOREQ_SERVER. */
-        if (strstr(caps, "hvm-3.0-"))
+        /* Xen names what it can run here and now: built in, and the
+         * processor's help switched on. HVM support selects IOREQ_SERVER. */
+        info->hvm = strstr(caps, "hvm-3.0-") ? VR_YES : VR_NO;
+        if (info->hvm == VR_YES)
             info->ioreq = VR_YES;
     } else {
         snprintf(info->arch, sizeof(info->arch), "unknown");
@@ -138,6 +141,12 @@ int vr_hostinfo_check(const struct vr_hostinfo *info, struct vr_err *err)
                    "this hypervisor is Xen %u.%u: restricted devices need "
                    "Xen 4.17 or later",
                    info->major, info->minor);
+        return -ENOTSUP;
+    }
+    if (info->hvm == VR_NO) {
+        vr_err_set(err, "this host runs no HVM guests, which x86 needs for "
+                        "restricted devices: switch VT-x or AMD-V on in the "
+                        "firmware, and use a hypervisor with CONFIG_HVM=y");
         return -ENOTSUP;
     }
     if (info->ioreq == VR_NO) {

@@ -11,8 +11,9 @@
 
 static uint32_t pages_of(const struct vr_record_dev *dev)
 {
-    return dev->cfg.mode == VR_MODE_DYNAMIC ? dev->dma_size >> VR_PAGE_SHIFT
-                                            : 0;
+    const struct vr_gwin *win = vr_record_window(dev, VR_WINDOW_IOVA);
+
+    return win ? vr_gwin_pages(win) : 0;
 }
 
 size_t vr_maps_words(const struct vr_record *rec, unsigned int i)

@@ -26,7 +26,7 @@ struct vr_maps {
     uint64_t magic;
     uint32_t generation; /* odd while bits and entries change */
     uint32_t ndevs;
-    /* Of the window of each device: 0 in static mode. */
+    /* Of the dynamic window of each device: 0 in static mode. */
     uint32_t pages[VR_MAX_DEVICES];
     uint64_t bits[]; /* whole words per device, in the record's order */
 };

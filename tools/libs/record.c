@@ -38,7 +38,8 @@ struct field {
     uint64_t max;
     const struct object *elem;
     size_t count_offset; /* K_ARRAY: of an unsigned int */
-    uint64_t since;      /* the version that brought it; 0: the first */
+    /* The versions that have it: 0: from the first, to the newest. */
+    uint64_t since, until;
 };
 
 struct object {
@@ -51,23 +52,22 @@ struct object {
 #define AT(type, m) offsetof(struct type, m), sizeof(((struct type *)0)->m)
 #define STRING(type, m, k)                                                     \
     {                                                                          \
-        k, K_STRING, AT(type, m), 0, NULL, 0, 0                                \
+        k, K_STRING, AT(type, m), 0, NULL, 0, 0, 0                             \
     }
-#define NUMBER(type, m, k, max)                                                \
+#define NUMBERS(type, m, k, max, since, until)                                 \
     {                                                                          \
-        k, K_NUMBER, AT(type, m), max, NULL, 0, 0                              \
+        k, K_NUMBER, AT(type, m), max, NULL, 0, since, until                   \
     }
-#define NUMBER2(type, m, k, max)                                               \
-    {                                                                          \
-        k, K_NUMBER, AT(type, m), max, NULL, 0, 2                              \
-    }
+#define NUMBER(type, m, k, max)  NUMBERS(type, m, k, max, 0, 0)
+#define NUMBER2(type, m, k, max) NUMBERS(type, m, k, max, 2, 0)
+#define NUMBER3(type, m, k, max) NUMBERS(type, m, k, max, 3, 0)
 #define OTHER(type, m, k, kind)                                                \
     {                                                                          \
-        k, kind, AT(type, m), 0, NULL, 0, 0                                    \
+        k, kind, AT(type, m), 0, NULL, 0, 0, 0                                 \
     }
 #define OTHER2(type, m, k, kind)                                               \
     {                                                                          \
-        k, kind, AT(type, m), 0, NULL, 0, 2                                    \
+        k, kind, AT(type, m), 0, NULL, 0, 2, 0                                 \
     }
 #define OBJECT(type, n, f)                                                     \
     {                                                                          \
@@ -121,15 +121,22 @@ static const struct field dev_fields[] = {
     NUMBER(vr_record_dev, driver, "driver", VR_MAX_DEVICES - 1),
     NUMBER(vr_record_dev, mmio_base, "mmio_base", ADDR_MAX),
     NUMBER(vr_record_dev, irq, "irq", 1019),
-    NUMBER(vr_record_dev, dma_base, "dma_base", ADDR_MAX),
-    NUMBER(vr_record_dev, dma_size, "dma_size", ADDR_MAX),
-    NUMBER(vr_record_dev, gref_base, "gref_base", UINT32_MAX),
+    /* The one window of older versions: complete() finds its place. */
+    NUMBERS(vr_record_dev, pool.base, "dma_base", ADDR_MAX, 0, 2),
+    NUMBERS(vr_record_dev, pool.size, "dma_size", ADDR_MAX, 0, 2),
+    NUMBERS(vr_record_dev, pool.gref_base, "gref_base", UINT32_MAX, 0, 2),
+    NUMBER3(vr_record_dev, pool.base, "pool_base", ADDR_MAX),
+    NUMBER3(vr_record_dev, pool.size, "pool_size", ADDR_MAX),
+    NUMBER3(vr_record_dev, pool.gref_base, "pool_gref", UINT32_MAX),
+    NUMBER3(vr_record_dev, iova.base, "iova_base", ADDR_MAX),
+    NUMBER3(vr_record_dev, iova.size, "iova_size", ADDR_MAX),
+    NUMBER3(vr_record_dev, iova.gref_base, "iova_gref", UINT32_MAX),
 };
 static const struct object dev_object =
     OBJECT(vr_record_dev, "device", dev_fields);
 
 static const struct field root_fields[] = {
-    {"version", K_VERSION, 0, 0, VR_RECORD_VERSION, NULL, 0, 0},
+    {"version", K_VERSION, 0, 0, VR_RECORD_VERSION, NULL, 0, 0, 0},
     OTHER(vr_record, phase, "phase", K_PHASE),
     STRING(vr_record, name, "name"),
     STRING(vr_record, uuid, "uuid"),
@@ -141,14 +148,14 @@ static const struct field root_fields[] = {
     NUMBER(vr_record, broker, "broker", PID_MAX),
     NUMBER(vr_record, broker_start, "broker_start", INT64_MAX),
     {"ram", K_ARRAY, AT(vr_record, ram), VR_MAX_BANKS, &ram_object,
-     offsetof(struct vr_record, nram), 2},
+     offsetof(struct vr_record, nram), 2, 0},
     OTHER2(vr_record, iommu.present, "iommu", K_BOOL),
     NUMBER2(vr_record, iommu.mmio_base, "iommu_mmio_base", ADDR_MAX),
     NUMBER2(vr_record, iommu.irq, "iommu_irq", 1019),
     {"drivers", K_ARRAY, AT(vr_record, drivers), VR_MAX_DEVICES, &driver_object,
-     offsetof(struct vr_record, ndrivers), 0},
+     offsetof(struct vr_record, ndrivers), 0, 0},
     {"devices", K_ARRAY, AT(vr_record, devs), VR_MAX_DEVICES, &dev_object,
-     offsetof(struct vr_record, ndevs), 0},
+     offsetof(struct vr_record, ndevs), 0, 0},
 };
 static const struct object root_object =
     OBJECT(vr_record, "record", root_fields);
@@ -171,13 +178,21 @@ const char *vr_phase_name(enum vr_phase phase)
     return phase_names[phase];
 }
 
-unsigned int vr_record_dynamic(const struct vr_record *rec)
+unsigned int vr_record_endpoints(const struct vr_record *rec)
 {
     unsigned int i, n = 0;
 
     for (i = 0; i < rec->ndevs; i++)
-        n += rec->devs[i].cfg.mode == VR_MODE_DYNAMIC;
+        n += vr_cfg_has_iova(&rec->devs[i].cfg);
     return n;
+}
+
+bool vr_record_placed(const struct vr_record_dev *dev)
+{
+    return (!vr_cfg_has_pool(&dev->cfg) ||
+            (dev->pool.size && dev->pool.gref_base)) &&
+           (!vr_cfg_has_iova(&dev->cfg) ||
+            (dev->iova.size && dev->iova.gref_base));
 }
 
 static int phase_parse(const char *s, uint32_t *out)
@@ -270,6 +285,8 @@ static yajl_gen_status gen_object(yajl_gen g, const struct object *o,
     unsigned int i;
 
     for (i = 0; !r && i < o->nfields; i++) {
+        if (o->fields[i].until)
+            continue; /* no longer written */
         r = gen_text(g, o->fields[i].key);
         if (!r)
             r = gen_value(g, &o->fields[i], base);
@@ -305,6 +322,9 @@ out:
 
 /* ---- parsing ---- */
 
+/* Bits 1 to VR_RECORD_VERSION. */
+#define ALL_VERSIONS ((2u << VR_RECORD_VERSION) - 2u)
+
 #define LEVELS 2 /* the record, and an element of one of its arrays */
 
 struct level {
@@ -321,8 +341,7 @@ struct parser {
     struct level level[LEVELS];
     unsigned int depth; /* levels in use */
     uint64_t version;   /* 0: not seen yet; it may come last */
-    uint64_t newest;    /* version that the keys seen ask for */
-    bool incomplete;    /* a key is missing that version 1 does not have */
+    unsigned int fits;  /* bit per version that has just the keys seen */
     bool done;
 };
 
@@ -485,6 +504,15 @@ static int on_map(void *ctx)
     return 1;
 }
 
+/* Bit per version that has field @f. */
+static unsigned int versions(const struct field *f)
+{
+    unsigned int first = f->since ? (unsigned int)f->since : 1;
+    unsigned int last = f->until ? (unsigned int)f->until : VR_RECORD_VERSION;
+
+    return (2u << last) - (1u << first);
+}
+
 static int on_key(void *ctx, const unsigned char *s, size_t len)
 {
     struct parser *p = ctx;
@@ -500,8 +528,7 @@ static int on_key(void *ctx, const unsigned char *s, size_t len)
         if (l->seen & (UINT64_C(1) << i))
             return refuse(p, "given twice");
         l->seen |= UINT64_C(1) << i;
-        if (f->since > p->newest)
-            p->newest = f->since;
+        p->fits &= versions(f);
         return 1;
     }
     return refuse(p, "unknown key");
@@ -517,16 +544,16 @@ static int on_map_end(void *ctx)
         if (l->seen & (UINT64_C(1) << i))
             continue;
         l->field = &l->object->fields[i];
-        if (!l->field->since)
+        if (versions(l->field) == ALL_VERSIONS)
             return refuse(p, "missing");
-        p->incomplete = true;
+        p->fits &= ~versions(l->field);
     }
     l->field = NULL;
     p->depth--;
     if (p->depth)
         return 1;
     p->done = true;
-    if (p->version > 1 ? p->incomplete : p->newest > p->version)
+    if (!(p->fits >> p->version & 1))
         return refuse(p, "keys do not fit the version");
     return 1;
 }
@@ -584,23 +611,39 @@ static const char *check_driver(const struct vr_record_driver *d)
     return NULL;
 }
 
+/* A window of @cfg_size bytes by the config, or none (0). */
+static const char *check_window(const struct vr_gwin *w, uint64_t cfg_size,
+                                uint64_t limit)
+{
+    uint64_t last = w->gref_base + (w->size >> VR_PAGE_SHIFT);
+
+    if ((w->base | w->size | cfg_size) & (VR_PAGE_SIZE - 1))
+        return "pool or window not in whole pages";
+    if (w->base + w->size > ADDR_MAX + 1)
+        return "window beyond the address limit";
+    if (w->size ? w->size != cfg_size : !cfg_size && (w->base || w->gref_base))
+        return "window of another size than the config's";
+    /* gref_base 0: window not placed yet. */
+    if (w->gref_base && (last > UINT32_MAX || (limit && last > limit)))
+        return "grant references beyond the guest's grant table";
+    return NULL;
+}
+
 /* What a device has by its mode, and no other. */
 static const char *check_mode(const struct vr_record_dev *d)
 {
     const struct vr_dev_cfg *c = &d->cfg;
 
-    if (c->mode == VR_MODE_STATIC && c->aperture)
+    if (!vr_cfg_has_iova(c) && c->aperture)
         return "aperture of a static device";
-    if (c->mode == VR_MODE_DYNAMIC) {
-        if (c->size || c->has_base || c->base)
-            return "pool of a dynamic device";
-        if (c->revoke_ms < VR_REVOKE_MS_MIN)
-            return "revoke_ms out of range";
-        if (!vr_size_max(c->aperture, c->queues, c->queue_size))
-            return "aperture too small for the queues";
-    }
-    if (d->dma_size && d->dma_size != vr_cfg_window(c))
-        return "window of another size than the config's";
+    if (!vr_cfg_has_pool(c) && (c->size || c->has_base || c->base))
+        return "pool of a dynamic device";
+    if (!vr_cfg_has_iova(c))
+        return NULL;
+    if (c->revoke_ms < VR_REVOKE_MS_MIN)
+        return "revoke_ms out of range";
+    if (!vr_size_max(c->aperture, c->queues, c->queue_size))
+        return "aperture too small for the queues";
     return NULL;
 }
 
@@ -609,7 +652,7 @@ static const char *check_dev(const struct vr_record *rec,
 {
     const struct vr_dev_cfg *c = &d->cfg;
     uint64_t limit = rec->grant_frames * (uint64_t)VR_GNTENT_PER_FRAME;
-    uint64_t last;
+    const char *what;
 
     if (!vr_id_valid(c->id))
         return "malformed id";
@@ -623,25 +666,50 @@ static const char *check_dev(const struct vr_record *rec,
         return "no queue";
     if (!c->queue_size || (c->queue_size & (c->queue_size - 1)))
         return "queue_size is no power of two";
-    if ((c->size | c->base | c->aperture | d->dma_base | d->dma_size) &
-        (VR_PAGE_SIZE - 1))
+    if (c->base & (VR_PAGE_SIZE - 1))
         return "pool or window not in whole pages";
-    if (d->dma_base + d->dma_size > ADDR_MAX + 1)
-        return "window beyond the address limit";
-    /* gref_base 0: window not placed yet. */
-    last = d->gref_base + (d->dma_size >> VR_PAGE_SHIFT);
-    if (d->gref_base && (last > UINT32_MAX || (limit && last > limit)))
-        return "grant references beyond the guest's grant table";
-    return check_mode(d);
+    what = check_mode(d);
+    if (!what)
+        what = check_window(&d->pool, c->size, limit);
+    if (!what)
+        what = check_window(&d->iova, c->aperture, limit);
+    return what;
 }
 
-/* Pools lie in the guest's memory, the others in the virtio-iommu's space. */
-static bool windows_overlap(const struct vr_record_dev *a,
-                            const struct vr_record_dev *b)
+static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
 {
-    return a->cfg.mode == b->cfg.mode && a->dma_size && b->dma_size &&
-           a->dma_base < b->dma_base + b->dma_size &&
-           b->dma_base < a->dma_base + a->dma_size;
+    return a_len && b_len && a < b + b_len && b < a + a_len;
+}
+
+static bool grefs_overlap(const struct vr_gwin *a, const struct vr_gwin *b)
+{
+    return a->gref_base && b->gref_base &&
+           overlap(a->gref_base, vr_gwin_pages(a), b->gref_base,
+                   vr_gwin_pages(b));
+}
+
+/* Pools lie in the guest's memory, the others in the virtio-iommu's space: an
+ * address may be in one of each, unless both are one device's. */
+static const char *check_pair(const struct vr_record_dev *a,
+                              const struct vr_record_dev *b)
+{
+    const struct vr_gwin *v, *w;
+    unsigned int i, j;
+
+    for (i = 0; i < VR_WINDOWS; i++) {
+        for (j = 0; j < VR_WINDOWS; j++) {
+            v = vr_record_window(a, i);
+            w = vr_record_window(b, j);
+            if (!v || !w || v == w)
+                continue;
+            if (grefs_overlap(v, w))
+                return "grant references overlap another window's";
+            if ((i == j || a == b) &&
+                overlap(v->base, v->size, w->base, w->size))
+                return "window overlaps another one";
+        }
+    }
+    return NULL;
 }
 
 static const char *check_ram(const struct vr_record *rec)
@@ -663,23 +731,13 @@ static const char *check_iommu(const struct vr_record *rec)
     if (!m->present)
         return m->mmio_base || m->irq ? "a virtio-iommu that is not present"
                                       : NULL;
-    if (!vr_record_dynamic(rec))
-        return "a virtio-iommu, but no dynamic device";
+    if (!vr_record_endpoints(rec))
+        return "a virtio-iommu, but no device behind it";
     for (i = 0; i < rec->ndevs; i++)
         if (rec->devs[i].mmio_base == m->mmio_base ||
             rec->devs[i].irq == m->irq)
             return "the virtio-iommu has a device's registers or interrupt";
     return NULL;
-}
-
-static bool grefs_overlap(const struct vr_record_dev *a,
-                          const struct vr_record_dev *b)
-{
-    uint64_t a_end = a->gref_base + (a->dma_size >> VR_PAGE_SHIFT);
-    uint64_t b_end = b->gref_base + (b->dma_size >> VR_PAGE_SHIFT);
-
-    return a->gref_base && b->gref_base && a->gref_base < b_end &&
-           b->gref_base < a_end;
 }
 
 /* A guest that is said to run must have everything that running takes. */
@@ -695,9 +753,9 @@ static const char *check_placed(const struct vr_record *rec)
         if (rec->drivers[i].domid == VR_DOMID_NONE)
             return "phase and a driver's missing domid contradict each other";
     for (i = 0; i < rec->ndevs; i++)
-        if (!rec->devs[i].dma_size || !rec->devs[i].gref_base)
+        if (!vr_record_placed(&rec->devs[i]))
             return "phase and a missing window contradict each other";
-    if (vr_record_dynamic(rec) && (!rec->iommu.present || !rec->nram))
+    if (vr_record_endpoints(rec) && (!rec->iommu.present || !rec->nram))
         return "phase and a missing virtio-iommu or RAM contradict each other";
     return NULL;
 }
@@ -732,13 +790,11 @@ static int check_record(const struct vr_record *rec, struct vr_err *err)
     }
     for (i = 0; i < rec->ndevs; i++) {
         what = check_dev(rec, &rec->devs[i]);
-        for (j = 0; !what && j < i; j++) {
-            if (!strcmp(rec->devs[i].cfg.id, rec->devs[j].cfg.id))
+        for (j = 0; !what && j <= i; j++) {
+            if (j < i && !strcmp(rec->devs[i].cfg.id, rec->devs[j].cfg.id))
                 what = "same id as an earlier device";
-            else if (grefs_overlap(&rec->devs[i], &rec->devs[j]))
-                what = "grant references overlap an earlier device's";
-            else if (windows_overlap(&rec->devs[i], &rec->devs[j]))
-                what = "window overlaps an earlier device's";
+            else
+                what = check_pair(&rec->devs[i], &rec->devs[j]);
         }
         if (what) {
             vr_err_set(err, "record: device %u: %s", i, what);
@@ -748,21 +804,36 @@ static int check_record(const struct vr_record *rec, struct vr_err *err)
     return 0;
 }
 
-/* What a version 1 record leaves open. */
-static void complete(struct vr_record *rec)
+/* What a record of version 1 or 2 leaves open. */
+static int complete(struct vr_record *rec, uint64_t version, struct vr_err *err)
 {
+    const struct vr_gwin none = {0, 0, 0};
     unsigned int i;
 
     for (i = 0; i < rec->ndevs; i++) {
-        rec->devs[i].cfg.map_threshold = VR_NEVER_MAP;
-        rec->devs[i].cfg.revoke_ms = VR_REVOKE_MS_DEFAULT;
+        struct vr_record_dev *d = &rec->devs[i];
+
+        if (d->cfg.mode == VR_MODE_MIXED) {
+            vr_err_set(err, "record: device %u: mixed, in a version without",
+                       i);
+            return -EINVAL;
+        }
+        if (version == 1) {
+            d->cfg.map_threshold = VR_NEVER_MAP;
+            d->cfg.revoke_ms = VR_REVOKE_MS_DEFAULT;
+        }
+        if (!vr_cfg_has_pool(&d->cfg)) {
+            d->iova = d->pool;
+            d->pool = none;
+        }
     }
+    return 0;
 }
 
 int vr_record_from_json(const char *json, size_t len, struct vr_record *rec,
                         struct vr_err *err)
 {
-    struct parser p = {.rec = rec, .err = err};
+    struct parser p = {.rec = rec, .err = err, .fits = ALL_VERSIONS};
     yajl_status r;
     yajl_handle h;
 
@@ -784,7 +855,7 @@ int vr_record_from_json(const char *json, size_t len, struct vr_record *rec,
     }
     if (r != yajl_status_ok)
         return -EINVAL; /* refuse() said why */
-    if (p.version == 1)
-        complete(rec);
+    if (p.version < 3 && complete(rec, p.version, err))
+        return -EINVAL;
     return check_record(rec, err);
 }

@@ -15,9 +15,9 @@
 
 #include "cfg.h"
 
-/* 1: static devices alone. It is still read: what it does not say has one
- * value only. */
-#define VR_RECORD_VERSION 2
+/* 1: static devices alone. 2: one window per device. Both are still read: what
+ * they do not say has one value only. */
+#define VR_RECORD_VERSION 3
 #define VR_RUN_DIR        "/run/virtio-restricted"
 #define VR_RECORD_MAX     (256 * 1024)     /* bytes of JSON */
 #define VR_DOMID_MAX      UINT32_C(0x7fef) /* DOMID_FIRST_RESERVED - 1 */
@@ -42,10 +42,9 @@ struct vr_record_dev {
     struct vr_dev_cfg cfg;
     unsigned int driver; /* index into drivers[] */
     uint64_t mmio_base;  /* guest physical address of the register block */
-    uint32_t irq;        /* Arm: SPI as INTID (33..43) */
-    uint64_t dma_base;   /* the window: device addresses ... */
-    uint64_t dma_size;
-    uint32_t gref_base; /* ... and the grant references tied to them */
+    uint32_t irq;        /* Arm: SPI as INTID (33..43), x86: GSI (32..47) */
+    struct vr_gwin pool; /* its windows: in the guest's memory ... */
+    struct vr_gwin iova; /* ... and behind the virtio-iommu */
 };
 
 /* Guest frames [start, end). */
@@ -55,7 +54,7 @@ struct vr_record_ram {
 };
 #define VR_MAX_BANKS 4
 
-/* The guest's virtio-iommu; it exists when a device is dynamic. A device's
+/* The guest's virtio-iommu; it exists when a device needs it. A device's
  * endpoint number is its index in devs[]. */
 struct vr_record_iommu {
     bool present;
@@ -85,8 +84,29 @@ struct vr_record {
     struct vr_record_dev devs[VR_MAX_DEVICES];
 };
 
-/** vr_record_dynamic() - how many of the guest's devices are dynamic. */
-unsigned int vr_record_dynamic(const struct vr_record *rec);
+/** vr_record_endpoints() - how many of the guest's devices are behind its
+ * virtio-iommu. */
+unsigned int vr_record_endpoints(const struct vr_record *rec);
+
+/**
+ * vr_record_window() - a window of the device, for loops over all of them.
+ * Returns NULL where its mode has none, or it has no place yet.
+ */
+static inline const struct vr_gwin *vr_record_window(
+    const struct vr_record_dev *dev, unsigned int kind)
+{
+    const struct vr_gwin *win = NULL;
+
+    if (kind == VR_WINDOW_POOL && vr_cfg_has_pool(&dev->cfg))
+        win = &dev->pool;
+    else if (kind == VR_WINDOW_IOVA && vr_cfg_has_iova(&dev->cfg))
+        win = &dev->iova;
+    return win && win->size ? win : NULL;
+}
+
+/** vr_record_placed() - have all windows of its mode their addresses and
+ * references? */
+bool vr_record_placed(const struct vr_record_dev *dev);
 
 /** vr_phase_name() - "creating" ...; NULL for a value that is none. */
 const char *vr_phase_name(enum vr_phase phase);

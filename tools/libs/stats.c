@@ -21,7 +21,8 @@ const char *vr_fail_text(enum vr_fail fail)
     case VR_FAIL_OUTSIDE:
         return "the guest put its rings outside of the device's window: boot "
                "a kernel with CONFIG_DMA_RESTRICTED_POOL (for Linux, its log "
-               "says \"assigned reserved memory node\")";
+               "says \"assigned reserved memory node\"), or load the module "
+               "virtio_restricted in the guest before virtio_mmio";
     case VR_FAIL_QUEUE:
         return "the guest set up a queue with a bad size, alignment or "
                "overlap: its driver is broken or hostile";

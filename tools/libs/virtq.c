@@ -52,7 +52,7 @@ const char *vr_vq_fault_text(enum vr_vq_fault fault)
         [VR_VQ_INDIRECT_LEN] = "bad length of an indirect table",
         [VR_VQ_INDIRECT_NEXT] = "indirect and next in one descriptor",
         [VR_VQ_INDIRECT_NESTED] = "indirect table inside of one",
-        [VR_VQ_INDIRECT_REMOTE] = "indirect tables in a dynamic window",
+        [VR_VQ_INDIRECT_REMOTE] = "indirect tables behind an IOMMU",
         [VR_VQ_REQUEST] = "chain is no request of this device",
         [VR_VQ_MUTE] = "a request's answer cannot be written",
         [VR_VQ_RESUME] = "state to resume from makes no sense",
@@ -240,7 +240,7 @@ static void *get_area(struct vr_vq *vq, uint64_t addr, uint32_t align,
         vr_vq_break(vq, VR_VQ_ALIGN, addr);
         return NULL;
     }
-    if (!vr_window_has(w, addr, len)) {
+    if (!vr_window_covers(w, addr, len)) {
         vr_vq_break(vq, VR_VQ_RING_OUTSIDE, addr);
         return NULL;
     }
@@ -343,7 +343,7 @@ static inline int add_buffer(struct vr_vq *vq, struct vr_chain *chain,
         return broken(vq, VR_VQ_ZERO, d->addr);
     if (total > UINT32_MAX)
         return broken(vq, VR_VQ_TOO_BIG, d->addr);
-    if (!vr_window_has(vq->win, d->addr, d->len))
+    if (!vr_window_covers(vq->win, d->addr, d->len))
         return broken(vq, VR_VQ_OUTSIDE, d->addr);
     if (d->flags & DESC_F_WRITE) {
         t->nwrite++;
@@ -364,7 +364,7 @@ static const struct vr_vring_desc *indirect_table(const struct vr_window *w,
 {
     if (!vr_window_remote(w))
         return vr_window_ptr(w, addr, len);
-    return vr_window_has(w, addr, len) ? w->fetch(w->ctx, addr, len) : NULL;
+    return vr_window_covers(w, addr, len) ? w->fetch(w->ctx, addr, len) : NULL;
 }
 
 static int read_chain(struct vr_vq *vq, uint16_t head, struct vr_chain *chain)

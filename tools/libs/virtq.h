@@ -39,6 +39,8 @@
  * the guest maps and unmaps (dynamic mode). A queue's rings are mapped when it
  * starts and let go of when it stops; buffers stay addresses, checked against
  * the range, for whoever executes the request to copy or to map.
+ * Beside it there may be a pool, a second range that is mapped as a whole
+ * (mixed mode): every area and every buffer lies in one of the two.
  */
 struct vr_window {
     uint64_t base; /* device address of the first byte */
@@ -58,6 +60,11 @@ struct vr_window {
      */
     const void *(*fetch)(void *ctx, uint64_t addr, uint64_t len);
     void *ctx;
+    /* Remote, optional: the pool; map() and unmap() know of it, too. */
+    struct {
+        uint64_t base, size;
+        uint8_t *va;
+    } pool;
 };
 
 /** vr_window_remote() - is it not mapped as a whole? */
@@ -67,8 +74,8 @@ static inline bool vr_window_remote(const struct vr_window *w)
 }
 
 /**
- * vr_window_has() - does [@addr, @addr + @len) lie inside? No value of @addr
- * or @len overflows.
+ * vr_window_has() - does [@addr, @addr + @len) lie inside, the pool aside? No
+ * value of @addr or @len overflows.
  */
 static inline bool vr_window_has(const struct vr_window *w, uint64_t addr,
                                  uint64_t len)
@@ -88,6 +95,28 @@ static inline void *vr_window_ptr(const struct vr_window *w, uint64_t addr,
     if (__builtin_expect(!vr_window_has(w, addr, len), 0))
         return NULL;
     return w->va + (addr - w->base);
+}
+
+/**
+ * vr_window_pool_ptr() - memory of [@addr, @addr + @len), NULL when any byte of
+ * it is outside of the pool, or there is none.
+ */
+static inline void *vr_window_pool_ptr(const struct vr_window *w, uint64_t addr,
+                                       uint64_t len)
+{
+    uint64_t off = addr - w->pool.base;
+
+    if (off >= w->pool.size || len > w->pool.size - off)
+        return NULL;
+    return w->pool.va + off;
+}
+
+/** vr_window_covers() - does it lie wholly in window or pool? */
+static inline bool vr_window_covers(const struct vr_window *w, uint64_t addr,
+                                    uint64_t len)
+{
+    return __builtin_expect(vr_window_has(w, addr, len), 1) ||
+           vr_window_pool_ptr(w, addr, len);
 }
 
 /* Why a queue was stopped. */
@@ -119,7 +148,7 @@ enum vr_vq_fault {
 /** vr_vq_fault_text() - a few words; never NULL. */
 const char *vr_vq_fault_text(enum vr_vq_fault fault);
 
-/* A buffer of a remote window: inside of it, and never empty. */
+/* A buffer of a remote window: inside of it, or of its pool; never empty. */
 struct vr_buf {
     uint64_t addr; /* device address */
     uint64_t len;  /* bytes, below 4 GiB */

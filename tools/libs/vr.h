@@ -36,6 +36,22 @@
 /* The name of our nodes in xenstore and of our libxl userdata. */
 #define VR_NAME "virtio_restricted"
 
+/*
+ * A window: device addresses, and the references in the guest's grant table
+ * that are tied to them, page by page. Whole pages; @size 0: there is none.
+ */
+struct vr_gwin {
+    uint64_t base;
+    uint64_t size;
+    uint32_t gref_base; /* gref_base + size / 4096 - 1 is a valid reference */
+};
+
+/** vr_gwin_pages() - how many pages, and references, it has. */
+static inline uint32_t vr_gwin_pages(const struct vr_gwin *win)
+{
+    return (uint32_t)(win->size >> VR_PAGE_SHIFT);
+}
+
 #define VR_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #if defined(__x86_64__)

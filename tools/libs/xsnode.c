@@ -77,12 +77,32 @@ static void put(struct vr_xs_kv *kv, unsigned int *n, const char *key,
     (*n)++;
 }
 
+/* The nodes of a window. A device's windows are numbered, the pool first. */
+struct window_keys {
+    const char *kind, *base, *size, *gref;
+};
+
+static const struct window_keys window_keys[VR_WINDOWS] = {
+    {"window/0/kind", "window/0/base", "window/0/size", "window/0/gref"},
+    {"window/1/kind", "window/1/base", "window/1/size", "window/1/gref"},
+};
+
+static void put_window(struct vr_xs_kv *kv, unsigned int *n,
+                       const struct window_keys *keys, unsigned int kind,
+                       const struct vr_gwin *win)
+{
+    put(kv, n, keys->kind, "%s", vr_window_name(kind));
+    put(kv, n, keys->base, "0x%" PRIx64, win->base);
+    put(kv, n, keys->size, "0x%" PRIx64, win->size);
+    put(kv, n, keys->gref, "%" PRIu32, win->gref_base);
+}
+
 unsigned int vr_xs_dev_format(const struct vr_xs_dev *dev, struct vr_xs_kv *kv)
 {
     const struct vr_dev_cfg *c = &dev->cfg;
     const char *type = vr_type_name(c->type), *mode = vr_mode_name(c->mode);
     char threshold[24];
-    unsigned int n = 0;
+    unsigned int n = 0, w = 0;
 
     put(kv, &n, "frontend-id", "%" PRIu32, dev->guest);
     put(kv, &n, "type", "%s", type ? type : "?");
@@ -94,13 +114,13 @@ unsigned int vr_xs_dev_format(const struct vr_xs_dev *dev, struct vr_xs_kv *kv)
     put(kv, &n, "serial", "%s", c->serial);
     put(kv, &n, "discard", "%d", c->discard);
     put(kv, &n, "poll", "%u", c->poll_us);
-    if (c->mode == VR_MODE_DYNAMIC)
+    if (vr_cfg_has_iova(c))
         put(kv, &n, "map-threshold", "%s",
             vr_threshold_text(c->map_threshold, threshold));
-    put(kv, &n, "window/0/kind", "%s", mode ? mode : "?");
-    put(kv, &n, "window/0/base", "0x%" PRIx64, dev->dma_base);
-    put(kv, &n, "window/0/size", "0x%" PRIx64, dev->dma_size);
-    put(kv, &n, "window/0/gref", "%" PRIu32, dev->gref_base);
+    if (vr_cfg_has_pool(c))
+        put_window(kv, &n, &window_keys[w++], VR_WINDOW_POOL, &dev->pool);
+    if (vr_cfg_has_iova(c))
+        put_window(kv, &n, &window_keys[w], VR_WINDOW_IOVA, &dev->iova);
     put(kv, &n, "ctrl-domid", "%" PRIu32, dev->ctrl_domid);
     put(kv, &n, "ctrl-gref", "%" PRIu32, dev->ctrl_gref);
     put(kv, &n, "event-channel", "%" PRIu32, dev->ctrl_port);
@@ -271,7 +291,7 @@ static int get_threshold(struct reader *r, struct vr_dev_cfg *c)
     int rc;
 
     c->map_threshold = VR_NEVER_MAP;
-    if (c->mode != VR_MODE_DYNAMIC)
+    if (!vr_cfg_has_iova(c))
         return 0;
     rc = get_text(r, "map-threshold", text, sizeof(text));
     if (rc)
@@ -282,53 +302,77 @@ static int get_threshold(struct reader *r, struct vr_dev_cfg *c)
     return 0;
 }
 
-static int get_window(struct reader *r, struct vr_xs_dev *dev)
+static int get_window(struct reader *r, const struct window_keys *keys,
+                      enum vr_window_kind want, struct vr_gwin *win)
 {
     char kind[16];
-    enum vr_mode mode;
     uint64_t pages;
     int rc;
 
-    rc = get_text(r, "window/0/kind", kind, sizeof(kind));
+    rc = get_text(r, keys->kind, kind, sizeof(kind));
     if (rc)
         return rc;
-    if (vr_mode_parse(kind, &mode) || mode != dev->cfg.mode)
-        return refuse(r, "window/0/kind", kind, "does not fit the mode");
-    rc = get_number(r, "window/0/base", 0, ADDR_MAX, &dev->dma_base);
+    if (strcmp(kind, vr_window_name(want)))
+        return refuse(r, keys->kind, kind, "does not fit the mode");
+    rc = get_number(r, keys->base, 0, ADDR_MAX, &win->base);
     if (rc)
         return rc;
-    rc = get_number(r, "window/0/size", VR_PAGE_SIZE, ADDR_MAX, &dev->dma_size);
+    rc = get_number(r, keys->size, VR_PAGE_SIZE, ADDR_MAX, &win->size);
     if (rc)
         return rc;
-    if ((dev->dma_base | dev->dma_size) & (VR_PAGE_SIZE - 1) ||
-        dev->dma_size > ADDR_MAX + 1 - dev->dma_base) {
+    if ((win->base | win->size) & (VR_PAGE_SIZE - 1) ||
+        win->size > ADDR_MAX + 1 - win->base) {
         vr_err_set(r->err,
-                   "xenstore: window/0: 0x%" PRIx64 " bytes at 0x%" PRIx64
-                   ": not in whole pages, or too large",
-                   dev->dma_size, dev->dma_base);
+                   "xenstore: %s: 0x%" PRIx64 " with 0x%" PRIx64
+                   " bytes: not in whole pages, or too large",
+                   keys->base, win->base, win->size);
         return -EINVAL;
     }
-    rc = get_u32(r, "window/0/gref", 8, UINT32_MAX, &dev->gref_base);
+    rc = get_u32(r, keys->gref, 8, UINT32_MAX, &win->gref_base);
     if (rc)
         return rc;
-    pages = dev->dma_size >> VR_PAGE_SHIFT;
-    if (pages - 1 > UINT32_MAX - dev->gref_base) {
+    pages = win->size >> VR_PAGE_SHIFT;
+    if (pages - 1 > UINT32_MAX - win->gref_base) {
         vr_err_set(r->err,
-                   "xenstore: window/0/gref: %" PRIu32 ": %" PRIu64
+                   "xenstore: %s: %" PRIu32 ": %" PRIu64
                    " references do not fit behind it",
-                   dev->gref_base, pages);
+                   keys->gref, win->gref_base, pages);
         return -EINVAL;
     }
-    if (mode == VR_MODE_STATIC) {
-        dev->cfg.size = dev->dma_size;
-        return 0;
+    return 0;
+}
+
+static int get_windows(struct reader *r, struct vr_xs_dev *dev)
+{
+    struct vr_dev_cfg *c = &dev->cfg;
+    unsigned int w = 0;
+    int rc;
+
+    if (vr_cfg_has_pool(c)) {
+        rc = get_window(r, &window_keys[w++], VR_WINDOW_POOL, &dev->pool);
+        if (rc)
+            return rc;
+        c->size = dev->pool.size;
     }
-    dev->cfg.aperture = dev->dma_size;
-    if (!vr_size_max(dev->dma_size, dev->cfg.queues, dev->cfg.queue_size)) {
+    if (!vr_cfg_has_iova(c))
+        return 0;
+    rc = get_window(r, &window_keys[w], VR_WINDOW_IOVA, &dev->iova);
+    if (rc)
+        return rc;
+    if (dev->pool.base < dev->iova.base + dev->iova.size &&
+        dev->iova.base < dev->pool.base + dev->pool.size) {
         vr_err_set(r->err,
-                   "xenstore: window/0/size: 0x%" PRIx64 ": too small for %u "
+                   "xenstore: window/1/base: 0x%" PRIx64
+                   ": overlaps the other window",
+                   dev->iova.base);
+        return -EINVAL;
+    }
+    c->aperture = dev->iova.size;
+    if (!vr_size_max(c->aperture, c->queues, c->queue_size)) {
+        vr_err_set(r->err,
+                   "xenstore: %s: 0x%" PRIx64 ": too small for %u "
                    "queues of %u",
-                   dev->dma_size, dev->cfg.queues, dev->cfg.queue_size);
+                   window_keys[w].size, c->aperture, c->queues, c->queue_size);
         return -EINVAL;
     }
     return 0;
@@ -357,7 +401,7 @@ int vr_xs_dev_parse(struct vr_xs_dev *dev, const char *id,
     rc = get_threshold(&r, &dev->cfg);
     if (rc)
         return rc;
-    rc = get_window(&r, dev);
+    rc = get_windows(&r, dev);
     if (rc)
         return rc;
     rc = get_u32(&r, "ctrl-domid", 0, VR_DOMID_MAX, &dev->ctrl_domid);

@@ -52,13 +52,12 @@ void vr_xs_sanitise(char *dst, size_t size, const char *src, size_t len);
 
 /* What a backend reads about one device. */
 struct vr_xs_dev {
-    /* id, type, mode, target, readonly, queues, ...; size or aperture is that
-     * of the window, map_threshold is VR_NEVER_MAP in static mode */
+    /* id, type, mode, target, readonly, queues, ...; size and aperture are
+     * those of the windows, map_threshold is VR_NEVER_MAP in static mode */
     struct vr_dev_cfg cfg;
-    uint32_t guest; /* domid that the grants belong to */
-    uint64_t dma_base, dma_size;
-    uint32_t gref_base;
-    uint32_t ctrl_domid; /* the broker's domain */
+    uint32_t guest;            /* domid that the grants belong to */
+    struct vr_gwin pool, iova; /* size 0: none of the kind */
+    uint32_t ctrl_domid;       /* the broker's domain */
     uint32_t ctrl_gref;
     uint32_t ctrl_port;
 };

@@ -29,7 +29,8 @@ struct job {
     char name[VR_NAME_LEN + 1];
     bool has_rec;
     struct guest g;
-    struct vr_audit_window win[VR_MAX_DEVICES];
+    struct vr_audit_window win[VR_AUDIT_WINDOWS];
+    unsigned int dev[VR_AUDIT_WINDOWS]; /* whose it is */
     unsigned int nwin;
     struct vr_gntent *copy;
     uint32_t n;
@@ -79,7 +80,7 @@ static int open_maps(struct job *job, struct vr_err *err)
     const struct vr_record *rec = &job->g.rec;
     size_t words;
 
-    if (!job->has_rec || !vr_record_dynamic(rec))
+    if (!job->has_rec || !vr_record_endpoints(rec))
         return 0;
     job->maps = vr_maps_open(rec, false);
     if (!job->maps) {
@@ -176,25 +177,35 @@ static bool is_dynamic(const struct job *job, unsigned int w)
     return w < job->nwin && job->win[w].dynamic;
 }
 
-static void declare(struct job *job)
+static void declare_window(struct job *job, unsigned int i,
+                           enum vr_window_kind kind)
 {
     const struct vr_record *rec = &job->g.rec;
+    const struct vr_gwin *w = vr_record_window(&rec->devs[i], kind);
+    bool dynamic = kind == VR_WINDOW_IOVA;
+
+    if (!w)
+        return;
+    job->dev[job->nwin] = i;
+    job->win[job->nwin++] = (struct vr_audit_window){
+        .domid = rec->drivers[rec->devs[i].driver].domid,
+        .dynamic = dynamic,
+        .gfn = w->base >> VR_PAGE_SHIFT,
+        .gref = w->gref_base,
+        .count = vr_gwin_pages(w),
+        .mapped = dynamic && job->bits && !job->why_not
+                      ? job->bits + vr_maps_offset(rec, i)
+                      : NULL,
+    };
+}
+
+static void declare(struct job *job)
+{
     unsigned int i;
 
-    for (i = 0; job->has_rec && i < rec->ndevs; i++) {
-        const struct vr_record_dev *d = &rec->devs[i];
-        bool dynamic = d->cfg.mode == VR_MODE_DYNAMIC;
-
-        job->win[job->nwin++] = (struct vr_audit_window){
-            .domid = rec->drivers[d->driver].domid,
-            .dynamic = dynamic,
-            .gfn = d->dma_base >> VR_PAGE_SHIFT,
-            .gref = d->gref_base,
-            .count = d->dma_size >> VR_PAGE_SHIFT,
-            .mapped = dynamic && job->bits && !job->why_not
-                          ? job->bits + vr_maps_offset(rec, i)
-                          : NULL,
-        };
+    for (i = 0; job->has_rec && i < job->g.rec.ndevs; i++) {
+        declare_window(job, i, VR_WINDOW_POOL);
+        declare_window(job, i, VR_WINDOW_IOVA);
     }
 }
 
@@ -215,10 +226,30 @@ static void name_of(const struct job *job, uint16_t domid, char *buf,
 
 static const char *window_id(const struct job *job, unsigned int w)
 {
-    return job->has_rec && w < job->nwin ? job->g.rec.devs[w].cfg.id : "";
+    return w < job->nwin ? job->g.rec.devs[job->dev[w]].cfg.id : "";
 }
 
 /* ---- for people ---- */
+
+/* A window by its device, and by its kind where there are two. */
+struct label {
+    char text[VR_ID_LEN + 16];
+};
+
+static struct label window_label(const struct job *job, unsigned int w)
+{
+    struct label l = {""};
+
+    if (w >= job->nwin)
+        return l;
+    if (job->g.rec.devs[job->dev[w]].cfg.mode == VR_MODE_MIXED)
+        snprintf(l.text, sizeof(l.text), "%s (%s)", window_id(job, w),
+                 vr_window_name(is_dynamic(job, w) ? VR_WINDOW_IOVA
+                                                   : VR_WINDOW_POOL));
+    else
+        snprintf(l.text, sizeof(l.text), "%s", window_id(job, w));
+    return l;
+}
 
 /* A dynamic window is in as many pieces as the guest has buffers. */
 #define MAX_PIECES 16
@@ -231,7 +262,7 @@ static void print_range(const struct job *job, const struct vr_audit_range *r)
                (uint64_t)r->first << VR_PAGE_SHIFT,
                ((uint64_t)r->last << VR_PAGE_SHIFT) + VR_PAGE_SIZE - 1,
                r->last - r->first + 1, r->gref, kind_names[r->kind],
-               window_id(job, r->window));
+               window_label(job, r->window).text);
         return;
     }
     printf("  gfn [0x%" PRIx32 "-0x%" PRIx32 "] %s, %" PRIu32 " pages, %" PRIu32
@@ -239,15 +270,15 @@ static void print_range(const struct job *job, const struct vr_audit_range *r)
            r->first, r->last, r->readonly ? "ro" : "rw", r->last - r->first + 1,
            r->in_use, r->gref, kind_names[r->kind]);
     if (r->kind == VR_AUDIT_WINDOW || r->kind == VR_AUDIT_MISSING)
-        printf(" of %s", window_id(job, r->window));
+        printf(" of %s", window_label(job, r->window).text);
     else if (is_dynamic(job, r->window))
-        printf(" in the window of %s", window_id(job, r->window));
+        printf(" in the window of %s", window_label(job, r->window).text);
     printf("\n");
 }
 
 static void print_ranges(const struct job *job, uint16_t domid)
 {
-    unsigned int i, pieces[VR_MAX_DEVICES] = {0};
+    unsigned int i, pieces[VR_AUDIT_WINDOWS] = {0};
 
     for (i = 0; i < job->result.nranges; i++) {
         const struct vr_audit_range *r = &job->result.ranges[i];
@@ -263,7 +294,7 @@ static void print_ranges(const struct job *job, uint16_t domid)
         if (pieces[i] > MAX_PIECES)
             printf("  and %u more pieces of the window of %s (--json shows "
                    "them)\n",
-                   pieces[i] - MAX_PIECES, window_id(job, i));
+                   pieces[i] - MAX_PIECES, window_label(job, i).text);
 }
 
 static unsigned int num_dynamic(const struct job *job)
@@ -360,8 +391,12 @@ static void json_range(yajl_gen j, const struct job *job,
 
     yajl_gen_map_open(j);
     json_str(j, "kind", names[r->kind]);
-    if (r->window < job->nwin)
+    if (r->window < job->nwin) {
         json_str(j, "device", window_id(job, r->window));
+        json_str(j, "window",
+                 vr_window_name(is_dynamic(job, r->window) ? VR_WINDOW_IOVA
+                                                           : VR_WINDOW_POOL));
+    }
     if (r->kind == VR_AUDIT_MISSING && is_dynamic(job, r->window)) {
         json_u64(j, "first_iova", (uint64_t)r->first << VR_PAGE_SHIFT);
         json_u64(j, "last_iova", (uint64_t)r->last << VR_PAGE_SHIFT);

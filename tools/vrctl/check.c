@@ -115,6 +115,39 @@ static void check_xsm(struct report *r, const char *xsm)
         finding(r, OK, "XSM module", "", "%s", xsm);
 }
 
+static void check_ioreq(struct report *r, enum vr_tri ioreq)
+{
+    if (ioreq == VR_NO)
+        finding(r, FAIL, "ioreq servers",
+                "rebuild the hypervisor with CONFIG_EXPERT=y and "
+                "CONFIG_IOREQ_SERVER=y (README.md, Install)",
+                "not built in");
+    else if (ioreq == VR_UNKNOWN)
+        finding(r, WARN, "ioreq servers",
+                "on Arm the hypervisor must be built with "
+                "CONFIG_IOREQ_SERVER=y; without hypfs this cannot be seen",
+                "unknown");
+    else
+        finding(r, OK, "ioreq servers", "", "built in");
+}
+
+static void check_arch(struct report *r, const struct vr_hostinfo *info)
+{
+    bool x86 = !strcmp(info->arch, "x86_64");
+
+    finding(r, x86 || !strcmp(info->arch, "arm64") ? OK : FAIL, "architecture",
+            "restricted devices are served on arm64 and x86_64 hosts only",
+            "%s", info->arch);
+    /* Whoever runs HVM guests has ioreq servers, for QEMU. */
+    if (x86)
+        finding(r, info->hvm == VR_YES ? OK : FAIL, "HVM guests",
+                "switch VT-x or AMD-V on in the firmware, and use a "
+                "hypervisor with CONFIG_HVM=y",
+                info->hvm == VR_YES ? "can be run" : "cannot be run");
+    else
+        check_ioreq(r, info->ioreq);
+}
+
 static void check_hypervisor(struct report *r)
 {
     struct vr_hostinfo info;
@@ -132,21 +165,7 @@ static void check_hypervisor(struct report *r)
     else
         finding(r, OK, "hypervisor", "", "Xen %u.%u%s", info.major, info.minor,
                 info.extra);
-    finding(r, strcmp(info.arch, "arm64") ? FAIL : OK, "architecture",
-            "restricted devices are served on arm64 hosts only", "%s",
-            info.arch);
-    if (info.ioreq == VR_NO)
-        finding(r, FAIL, "ioreq servers",
-                "rebuild the hypervisor with CONFIG_EXPERT=y and "
-                "CONFIG_IOREQ_SERVER=y (README.md, Install)",
-                "not built in");
-    else if (info.ioreq == VR_UNKNOWN)
-        finding(r, WARN, "ioreq servers",
-                "on Arm the hypervisor must be built with "
-                "CONFIG_IOREQ_SERVER=y; without hypfs this cannot be seen",
-                "unknown");
-    else
-        finding(r, OK, "ioreq servers", "", "built in");
+    check_arch(r, &info);
     check_xsm(r, info.xsm);
     check_limits(r, &info);
 }

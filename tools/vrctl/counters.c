@@ -150,7 +150,7 @@ void iommu_print(const struct vr_record *rec, const struct vr_stats_iommu *s)
     if (!s)
         return;
     for (i = 0; i < rec->ndevs; i++)
-        if (rec->devs[i].cfg.mode == VR_MODE_DYNAMIC)
+        if (vr_cfg_has_iova(&rec->devs[i].cfg))
             printf("  endpoint %-4u %s: %s, %" PRIu64 " pages mapped, %" PRIu64
                    " at the most\n",
                    i, rec->devs[i].cfg.id,
@@ -173,7 +173,7 @@ void iommu_json(yajl_gen j, const struct vr_record *rec,
         json_key(j, "endpoints");
         yajl_gen_array_open(j);
         for (i = 0; i < rec->ndevs; i++) {
-            if (rec->devs[i].cfg.mode != VR_MODE_DYNAMIC)
+            if (!vr_cfg_has_iova(&rec->devs[i].cfg))
                 continue;
             yajl_gen_map_open(j);
             json_u64(j, "endpoint", i);

@@ -17,19 +17,33 @@ static const char *domid_text(uint32_t domid, char *buf, size_t size)
     return buf;
 }
 
+/* "8M"; for a device of two windows "8M+16M". */
+static const char *window_text(const struct vr_dev_cfg *cfg, char *buf,
+                               size_t size)
+{
+    char pool[24], iova[24];
+
+    if (cfg->mode == VR_MODE_MIXED)
+        snprintf(buf, size, "%s+%s", vr_format_size(cfg->size, pool),
+                 vr_format_size(cfg->aperture, iova));
+    else
+        vr_format_size(vr_cfg_window(cfg), buf);
+    return buf;
+}
+
 static void print_row(const struct guest *g, unsigned int i, const char *state,
                       const char *why)
 {
     const struct vr_record_dev *d = &g->rec.devs[i];
     const struct vr_record_driver *drv = &g->rec.drivers[d->driver];
-    char domid[12], bdomid[12], size[24], driver[VR_NAME_LEN + 16];
+    char domid[12], bdomid[12], size[56], driver[VR_NAME_LEN + 16];
 
     snprintf(driver, sizeof(driver), "%s(%s)", drv->name,
              domid_text(drv->domid, bdomid, sizeof(bdomid)));
-    printf("%-20s %5s %-12s %-6s %-7s %6s %-24s %-10s %s\n", g->rec.name,
+    printf("%-20s %5s %-12s %-6s %-7s %9s %-24s %-10s %s\n", g->rec.name,
            domid_text(g->rec.domid, domid, sizeof(domid)), d->cfg.id,
            vr_type_name(d->cfg.type), vr_mode_name(d->cfg.mode),
-           vr_format_size(vr_cfg_window(&d->cfg), size), driver, state, why);
+           window_text(&d->cfg, size, sizeof(size)), driver, state, why);
 }
 
 static void json_row(yajl_gen j, const struct guest *g, unsigned int i,
@@ -48,6 +62,8 @@ static void json_row(yajl_gen j, const struct guest *g, unsigned int i,
     json_str(j, "type", vr_type_name(d->cfg.type));
     json_str(j, "mode", vr_mode_name(d->cfg.mode));
     json_u64(j, "size", vr_cfg_window(&d->cfg));
+    json_u64(j, "pool_size", d->cfg.size);
+    json_u64(j, "aperture", d->cfg.aperture);
     json_str(j, "driver", drv->name);
     if (drv->domid != VR_DOMID_NONE)
         json_u64(j, "driver_domid", drv->domid);
@@ -115,7 +131,7 @@ int cmd_list(int argc, char **argv)
         json_key(j, "devices");
         yajl_gen_array_open(j);
     } else {
-        printf("%-20s %5s %-12s %-6s %-7s %6s %-24s %-10s %s\n", "GUEST",
+        printf("%-20s %5s %-12s %-6s %-7s %9s %-24s %-10s %s\n", "GUEST",
                "DOMID", "ID", "TYPE", "MODE", "WINDOW", "DRIVER", "STATE",
                "REASON");
     }

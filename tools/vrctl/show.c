@@ -49,7 +49,7 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
     unsigned int i, n;
 
     v->stats = vr_stats_open(rec->uuid, false);
-    if (vr_record_dynamic(rec))
+    if (vr_record_endpoints(rec))
         v->maps = vr_maps_open(rec, false);
     if (v->g.broker) {
         v->rss_kib = proc_rss_kib(rec->broker);
@@ -75,6 +75,22 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
     }
 }
 
+/* Does the guest make use of a mixed device's pool? Its rings tell. */
+static bool rings_pooled(const struct vr_record_dev *d,
+                         const struct vr_stats_dev *s)
+{
+    unsigned int q, n = 0;
+
+    for (q = 0; q < s->nqueues && q < VR_MAX_QUEUES; q++) {
+        if (!s->q[q].enabled)
+            continue;
+        if (s->q[q].desc - d->pool.base >= d->pool.size)
+            return false;
+        n++;
+    }
+    return n;
+}
+
 /* ---- for people ---- */
 
 static void print_dynamic(const struct view *v, unsigned int i)
@@ -97,14 +113,26 @@ static void print_dynamic(const struct view *v, unsigned int i)
            vr_threshold_text(c->map_threshold, text), c->revoke_ms);
 }
 
+static void print_window(const struct vr_gwin *w, unsigned int kind)
+{
+    char size[24];
+
+    if (!w)
+        return;
+    printf("  window        %s, 0x%" PRIx64 "-0x%" PRIx64
+           ", %s, grant references %" PRIu32 "-%" PRIu32 "\n",
+           vr_window_name(kind), w->base, w->base + w->size - 1,
+           vr_format_size(w->size, size), w->gref_base,
+           w->gref_base + vr_gwin_pages(w) - 1);
+}
+
 static void print_dev(const struct view *v, unsigned int i)
 {
     const struct vr_record *rec = &v->g.rec;
     const struct vr_record_dev *d = &rec->devs[i];
     const struct vr_record_driver *drv = &rec->drivers[d->driver];
-    uint64_t pages = d->dma_size >> VR_PAGE_SHIFT;
     const struct dev_view *dv = &v->dev[i];
-    char size[24];
+    unsigned int kind;
 
     printf("\ndevice %s: %s, %s\n", d->cfg.id, vr_type_name(d->cfg.type),
            dv->state);
@@ -120,16 +148,17 @@ static void print_dev(const struct view *v, unsigned int i)
            d->cfg.discard ? ", discard" : "");
     printf("  registers     0x%" PRIx64 ", interrupt %" PRIu32 "\n",
            d->mmio_base, d->irq);
-    if (pages)
-        printf("  window        %s, 0x%" PRIx64 "-0x%" PRIx64
-               ", %s, grant references %" PRIu32 "-%" PRIu64 "\n",
-               vr_mode_name(d->cfg.mode), d->dma_base,
-               d->dma_base + d->dma_size - 1, vr_format_size(d->dma_size, size),
-               d->gref_base, d->gref_base + pages - 1);
-    else
+    for (kind = 0; kind < VR_WINDOWS; kind++)
+        print_window(vr_record_window(d, kind), kind);
+    if (!vr_record_placed(d))
         printf("  window        not placed yet\n");
-    if (d->cfg.mode == VR_MODE_DYNAMIC)
+    if (vr_cfg_has_iova(&d->cfg))
         print_dynamic(v, i);
+    if (d->cfg.mode == VR_MODE_MIXED && dv->s)
+        printf("  rings         %s\n",
+               rings_pooled(d, dv->s)
+                   ? "in the static window"
+                   : "not in the static window: the guest does not use it");
     printf("  queues        %u, of %u\n", d->cfg.queues, d->cfg.queue_size);
     if (dv->s)
         stats_print(dv->s);
@@ -183,6 +212,35 @@ static void json_dynamic(yajl_gen j, const struct view *v, unsigned int i)
         json_u64(j, "mapped_pages", vr_maps_count(v->maps, rec, i));
 }
 
+static void json_windows(yajl_gen j, const struct vr_record_dev *d)
+{
+    const struct vr_gwin *first =
+        vr_cfg_has_pool(&d->cfg) ? &d->pool : &d->iova;
+    unsigned int kind;
+
+    /* For those who know of one window a device only. */
+    json_u64(j, "window_base", first->base);
+    json_u64(j, "window_size", first->size);
+    json_u64(j, "gref_base", first->gref_base);
+    json_u64(j, "gref_count", vr_gwin_pages(first));
+    json_key(j, "windows");
+    yajl_gen_array_open(j);
+    for (kind = 0; kind < VR_WINDOWS; kind++) {
+        const struct vr_gwin *w = vr_record_window(d, kind);
+
+        if (!w)
+            continue;
+        yajl_gen_map_open(j);
+        json_str(j, "kind", vr_window_name(kind));
+        json_u64(j, "base", w->base);
+        json_u64(j, "size", w->size);
+        json_u64(j, "gref_base", w->gref_base);
+        json_u64(j, "gref_count", vr_gwin_pages(w));
+        yajl_gen_map_close(j);
+    }
+    yajl_gen_array_close(j);
+}
+
 static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
 {
     const struct vr_record_dev *d = &v->g.rec.devs[i];
@@ -211,12 +269,11 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     json_u64(j, "queue_size", d->cfg.queue_size);
     json_u64(j, "mmio_base", d->mmio_base);
     json_u64(j, "irq", d->irq);
-    json_u64(j, "window_base", d->dma_base);
-    json_u64(j, "window_size", d->dma_size);
-    json_u64(j, "gref_base", d->gref_base);
-    json_u64(j, "gref_count", d->dma_size >> VR_PAGE_SHIFT);
-    if (d->cfg.mode == VR_MODE_DYNAMIC)
+    json_windows(j, d);
+    if (vr_cfg_has_iova(&d->cfg))
         json_dynamic(j, v, i);
+    if (d->cfg.mode == VR_MODE_MIXED && dv->s)
+        json_bool(j, "rings_in_pool", rings_pooled(d, dv->s));
     if (dv->s)
         stats_json(j, dv->s);
     yajl_gen_map_close(j);

@@ -5,19 +5,19 @@
 #include "vrctl.h"
 #include "xen/gtable.h"
 
-/* Maps the frames that hold the window of device @i, for as long as it takes
- * to look: a mapping that stays would keep a dead guest from going. */
-static bool map_window(const struct guest *g, unsigned int i, bool writable,
-                       xenforeignmemory_handle *fm, struct vr_gtable *gt)
+/* Maps the frames that hold a window, for as long as it takes to look: a
+ * mapping that stays would keep a dead guest from going. */
+static bool map_window(const struct guest *g, const struct vr_gwin *win,
+                       bool writable, xenforeignmemory_handle *fm,
+                       struct vr_gtable *gt)
 {
-    const struct vr_record_dev *d = &g->rec.devs[i];
-    uint32_t pages = d->dma_size >> VR_PAGE_SHIFT, first, last;
+    uint32_t first, last;
     struct vr_err err;
 
-    if (!g->exists || !d->gref_base || !pages)
+    if (!g->exists || !win || !win->gref_base)
         return false;
-    first = d->gref_base / VR_GNTENT_PER_FRAME;
-    last = (d->gref_base + pages - 1) / VR_GNTENT_PER_FRAME;
+    first = win->gref_base / VR_GNTENT_PER_FRAME;
+    last = (win->gref_base + vr_gwin_pages(win) - 1) / VR_GNTENT_PER_FRAME;
     if (vr_gtable_map(gt, fm, g->info.domain, first, last - first + 1, writable,
                       &err)) {
         /* A guest that is half made or half gone may have no table. */
@@ -29,24 +29,34 @@ static bool map_window(const struct guest *g, unsigned int i, bool writable,
     return true;
 }
 
+static uint32_t busy_in(const struct guest *g, const struct vr_gwin *win,
+                        xenforeignmemory_handle *fm)
+{
+    struct vr_gtable gt;
+    uint32_t k, busy = 0;
+
+    if (!map_window(g, win, false, fm, &gt))
+        return 0;
+    for (k = 0; k < vr_gwin_pages(win); k++)
+        if (vr_gntent_read(vr_gtable_entry(&gt, win->gref_base + k)).flags &
+            VR_GTF_IN_USE)
+            busy++;
+    vr_gtable_unmap(&gt);
+    return busy;
+}
+
 static uint32_t count_busy(const struct guest *g, xenforeignmemory_handle *fm,
                            unsigned int *who)
 {
     uint32_t total = 0, most = 0;
-    unsigned int i;
+    unsigned int i, kind;
 
     for (i = 0; i < g->rec.ndevs; i++) {
         const struct vr_record_dev *d = &g->rec.devs[i];
-        uint32_t k, busy = 0;
-        struct vr_gtable gt;
+        uint32_t busy = 0;
 
-        if (!map_window(g, i, false, fm, &gt))
-            continue;
-        for (k = 0; k < d->dma_size >> VR_PAGE_SHIFT; k++)
-            if (vr_gntent_read(vr_gtable_entry(&gt, d->gref_base + k)).flags &
-                VR_GTF_IN_USE)
-                busy++;
-        vr_gtable_unmap(&gt);
+        for (kind = 0; kind < VR_WINDOWS; kind++)
+            busy += busy_in(g, vr_record_window(d, kind), fm);
         total += busy;
         if (busy > most && who) {
             most = busy;
@@ -78,27 +88,34 @@ uint32_t windows_busy(const struct guest *g, int wait_ms, unsigned int *who)
     return busy;
 }
 
+static uint32_t revoke_in(const struct guest *g, const struct vr_gwin *win,
+                          xenforeignmemory_handle *fm)
+{
+    struct vr_gtable gt;
+    uint32_t busy;
+
+    if (!map_window(g, win, true, fm, &gt))
+        return 0;
+    busy = vr_gntent_revoke_range(vr_gtable_entry(&gt, win->gref_base),
+                                  vr_gwin_pages(win));
+    vr_gtable_unmap(&gt);
+    return busy;
+}
+
 uint32_t windows_revoke(const struct guest *g)
 {
     xenforeignmemory_handle *fm;
     uint32_t busy = 0;
-    unsigned int i;
+    unsigned int i, kind;
 
     if (!g->exists)
         return 0;
     fm = xenforeignmemory_open(NULL, 0);
     if (!fm)
         return 0;
-    for (i = 0; i < g->rec.ndevs; i++) {
-        const struct vr_record_dev *d = &g->rec.devs[i];
-        struct vr_gtable gt;
-
-        if (!map_window(g, i, true, fm, &gt))
-            continue;
-        busy += vr_gntent_revoke_range(vr_gtable_entry(&gt, d->gref_base),
-                                       d->dma_size >> VR_PAGE_SHIFT);
-        vr_gtable_unmap(&gt);
-    }
+    for (i = 0; i < g->rec.ndevs; i++)
+        for (kind = 0; kind < VR_WINDOWS; kind++)
+            busy += revoke_in(g, vr_record_window(&g->rec.devs[i], kind), fm);
     xenforeignmemory_close(fm);
     return busy;
 }

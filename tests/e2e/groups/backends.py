@@ -3,7 +3,7 @@
 
 import time
 
-from vre2e.host import device, driver_cfg, guest_cfg
+from vre2e.host import device, driver_cfg, dynamic, guest_cfg
 from vre2e.report import Group, require
 
 group = Group("backends")
@@ -79,12 +79,14 @@ def nobody(h):
     return f"{spent:.0f} s: {r.line()[:160]}"
 
 
-@group.check("backend floods after it connected: broker and operator live",
-             180)
+@group.check("backends of a static and a dynamic device flood: broker and "
+             "operator live", 180)
 def flood(h):
     h.put("fb.cfg", driver_cfg("fb", extra="vrtest=flood"))
     cfg = h.put("fg.cfg", guest_cfg("fg", [
-        device(driver="/host/cfg/fb.cfg", timeout=8)]))
+        device(driver="/host/cfg/fb.cfg", timeout=8),
+        dynamic(id="disk1", driver="/host/cfg/fb.cfg", target="/dev/xvdc",
+                timeout=8)]))
     r = h.create(cfg, 100)
     if r.rc == 0:
         # The disk never answers, so a guest that boots may wait for it for

@@ -162,6 +162,32 @@ def judge(text, rc, pattern):
     return None
 
 
+def refusals(h, rows, write):
+    """Try each row and judge what is said; write(row) makes its config."""
+    os.makedirs(os.path.join(h.share, "cfg", "bad"), exist_ok=True)
+    for number, row in enumerate(rows):
+        h.put(f"bad/{number:02}.cfg", write(row))
+    # Domain numbers only ever grow: two plain guests around the table show
+    # that no domain existed in between, not even for a moment.
+    probe = ("xl create -p /host/cfg/plain.cfg >/dev/null 2>&1; "
+             "xl domid plain; xl destroy plain")
+    before = int(h.ok(probe))
+    for first in range(0, len(rows), CHUNK):
+        yield from chunk(h, rows, first, min(first + CHUNK, len(rows)))
+    after = int(h.ok(probe))
+    yield ("no domain was made, not even for a moment",
+           None if after == before + 1 else
+           f"{after - before - 1} domains were", 0.0)
+
+
+def row_cfg(row):
+    """The guest's config of a row of ROWS."""
+    _, devices, options, _ = row
+    if isinstance(devices, str):
+        return guest_cfg("bad", None, lines=devices, **options)
+    return guest_cfg("bad", devices, **options)
+
+
 @group.many("bad config", 300)
 def table(h):
     h.put("b1.cfg", driver_cfg("b1"))
@@ -171,27 +197,10 @@ def table(h):
     h.put("nested.cfg", driver_cfg("b1") + f'virtio_restricted = [ "{D}" ]\n')
     h.put("same.cfg", driver_cfg("bad"))
     h.put("plain.cfg", guest_cfg("plain", None))
-    os.makedirs(os.path.join(h.share, "cfg", "bad"), exist_ok=True)
-    for number, (name, devices, options, _) in enumerate(ROWS):
-        if isinstance(devices, str):
-            text = guest_cfg("bad", None, lines=devices, **options)
-        else:
-            text = guest_cfg("bad", devices, **options)
-        h.put(f"bad/{number:02}.cfg", text)
-    # Domain numbers only ever grow: two plain guests around the table show
-    # that no domain existed in between, not even for a moment.
-    probe = ("xl create -p /host/cfg/plain.cfg >/dev/null 2>&1; "
-             "xl domid plain; xl destroy plain")
-    before = int(h.ok(probe))
-    for first in range(0, len(ROWS), CHUNK):
-        yield from rows(h, first, min(first + CHUNK, len(ROWS)))
-    after = int(h.ok(probe))
-    yield ("no domain was made, not even for a moment",
-           None if after == before + 1 else
-           f"{after - before - 1} domains were", 0.0)
+    yield from refusals(h, ROWS, row_cfg)
 
 
-def rows(h, first, end):
+def chunk(h, rows, first, end):
     """Try some rows in one go; what came of each."""
     numbers = " ".join(f"{i:02}" for i in range(first, end))
     out = h.ok("cd /host/cfg/bad; up() { cut -d' ' -f1 /proc/uptime; }; "
@@ -204,6 +213,6 @@ def rows(h, first, end):
             f"{len(parts) // 5} answers")
     for at in range(0, len(parts), 5):
         number, rc, begin, done, text = parts[at:at + 5]
-        name, _, _, pattern = ROWS[int(number)]
+        name, pattern = rows[int(number)][0], rows[int(number)][-1]
         yield (name, judge(text, int(rc), pattern),
                float(done) - float(begin))

@@ -128,6 +128,44 @@ def paused_holding(h):
     stop(h, "dr")
 
 
+@group.check("panics with a page in its hands: its watchdog destroys it", 300)
+def panics_holding(h):
+    # Time enough to panic before the broker has its process killed.
+    launch(h, revoke_timeout=5000)
+    load(h, "one", "randread")
+    hold(h)
+    h.wait("an answer is withheld",
+           lambda: iommu(h, "dr")["counters"]["waits"] >= 1, 30, 0.1)
+    h.gx("dr-b1", "echo c > /proc/sysrq-trigger", 2)
+    require(iommu(h, "dr")["counters"]["kills"] == 0, "killed before it "
+            "panicked: nothing is shown")
+    h.wait("the driver domain is destroyed",
+           lambda: "dr-b1" not in h.domains(), 60)
+    h.wait("the UNMAP is answered",
+           lambda: iommu(h, "dr")["counters"]["longest_wait_ms"], 30)
+    waited = iommu(h, "dr")["counters"]["longest_wait_ms"]
+    rounds = unharmed(h)
+    require("sysrq" in h.guest_log("dr-b1"), "it did not panic")
+    stop(h, "dr")
+    return f"answered after {waited} ms, {rounds} rounds"
+
+
+@group.check("its control page is written over under load", 240)
+def scrawled(h):
+    launch(h)
+    load(h, "one")
+    dev = next(d for d in h.show("dr")["devices"] if d["mode"] == "dynamic")
+    node = (f"/local/domain/{h.domid('dr-b1')}/backend/virtio_restricted/"
+            f"{h.domid('dr')}/{dev['id']}")
+    page = h.ok(f"xenstore-read {node}/ctrl-domid {node}/ctrl-gref").split()
+    h.gx_ok("dr-b1", f"hold scrawl {page[0]} {page[1]} 5", 60)
+    rounds = unharmed(h)
+    require(h.show("dr")["broker"], "the broker is gone")
+    audit(h, "dr", "--pause")
+    stop(h, "dr")
+    return f"{rounds} rounds"
+
+
 @group.check("driver domain panics under load", 300)
 def panics(h):
     launch(h)

@@ -25,21 +25,21 @@
 
 static char base[512];
 
-/* The first device below backend/virtio_restricted. */
-static int find(struct xs_handle *xs)
+/* Fills in where device @n below backend/virtio_restricted is. */
+static int find(struct xs_handle *xs, unsigned int n)
 {
     static const char *const top = "backend/virtio_restricted";
     char path[256], **guest, **dev;
-    unsigned int n, m;
+    unsigned int count;
 
-    guest = xs_directory(xs, XBT_NULL, top, &n);
-    if (!guest || !n)
+    guest = xs_directory(xs, XBT_NULL, top, &count);
+    if (!guest || !count)
         return -1;
     snprintf(path, sizeof(path), "%s/%s", top, guest[0]);
-    dev = xs_directory(xs, XBT_NULL, path, &m);
-    if (!dev || !m)
+    dev = xs_directory(xs, XBT_NULL, path, &count);
+    if (!dev || count <= n)
         return -1;
-    snprintf(base, sizeof(base), "%s/%s", path, dev[0]);
+    snprintf(base, sizeof(base), "%s/%s", path, dev[n]);
     return 0;
 }
 
@@ -65,7 +65,7 @@ static void say(struct xs_handle *xs, const char *leaf, const void *v,
     xs_write(xs, XBT_NULL, path, v, len);
 }
 
-int main(int argc, char **argv)
+static int misbehave(const char *mode)
 {
     static const unsigned char rubbish[] = "4\x00\xff\x1b[2J999999999999999\n";
     struct vr_ctrl_page *page;
@@ -73,14 +73,10 @@ int main(int argc, char **argv)
     xengnttab_handle *gt = xengnttab_open(NULL, 0);
     xenevtchn_handle *ev = xenevtchn_open(NULL, 0);
     uint32_t x = 0x12345678;
-    const char *mode;
     int port = -1;
 
-    if (argc != 2 || !xs || !gt || !ev)
+    if (!xs || !gt || !ev)
         return 2;
-    mode = argv[1];
-    while (find(xs))
-        usleep(50000);
     printf("fakebackend: %s on %s\n", mode, base);
     fflush(stdout);
     if (!strcmp(mode, "connected")) {
@@ -127,5 +123,21 @@ int main(int argc, char **argv)
             xenevtchn_notify(ev, port);
         say(xs, "state", "4", 1);
         usleep(20000);
+    }
+}
+
+/* A process for each device of the guest. */
+int main(int argc, char **argv)
+{
+    struct xs_handle *xs = xs_open(0);
+    unsigned int n = 0;
+
+    if (argc != 2 || !xs)
+        return 2;
+    for (;;) {
+        if (find(xs, n))
+            usleep(50000);
+        else if (n++, !fork())
+            return misbehave(argv[1]);
     }
 }

@@ -2,6 +2,7 @@
 /*
  * hold count GUEST FIRST COUNT
  * hold keep  GUEST FIRST COUNT
+ * hold scrawl DOMID GREF SECONDS
  *
  * In a driver domain, as its root: what a backend that does not play by the
  * rules can do with a dynamic window of references FIRST .. FIRST + COUNT - 1.
@@ -12,6 +13,8 @@
  *        It leaves pages alone that hold what looks like kernel addresses: a
  *        request's status stands among the driver's own data, and what the
  *        guest has mapped it has given away (docs/threat-model.md).
+ * scrawl: fills a device's control page, GREF of DOMID, with rubbish again and
+ *        again while its backend works.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -75,6 +78,27 @@ static void keep(xengnttab_handle *gt, uint32_t domid, uint32_t first,
     }
 }
 
+static int scrawl(xengnttab_handle *gt, uint32_t domid, uint32_t gref,
+                  uint32_t seconds)
+{
+    volatile uint32_t *page =
+        xengnttab_map_grant_ref(gt, domid, gref, PROT_READ | PROT_WRITE);
+    uint32_t x = 0x12345678;
+
+    if (!page)
+        return 1;
+    for (uint32_t n = 0; n < seconds * 200; n++) {
+        for (unsigned int i = 0; i < 4096 / sizeof(x); i++) {
+            x ^= x << 13;
+            x ^= x >> 17;
+            x ^= x << 5;
+            page[i] = x;
+        }
+        usleep(5000);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     xengnttab_handle *gt = xengnttab_open(NULL, 0);
@@ -88,5 +112,7 @@ int main(int argc, char **argv)
         count(gt, v[0], v[1], v[2]);
     else if (!strcmp(argv[1], "keep"))
         keep(gt, v[0], v[1], v[2]);
+    else if (!strcmp(argv[1], "scrawl"))
+        return scrawl(gt, v[0], v[1], v[2]);
     return 0;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * plant add|del GUEST DOMID REF GFN
+ * plant add|del|move GUEST DOMID REF GFN
  * plant crash GUEST
  *
  * In dom0: writes a grant entry for DOMID into GUEST's table behind everybody's
- * back (or takes it away), so that an audit has something to find; or makes the
- * guest end as one that crashed (Xen on Arm hears nothing of a Linux panic).
+ * back (takes it away, or lets it name another frame), so that an audit has
+ * something to find; or makes the guest end as one that crashed (Xen on Arm
+ * hears nothing of a Linux panic).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,8 @@ int main(int argc, char **argv)
         e->frame = strtoul(argv[5], NULL, 0);
         __sync_synchronize();
         e->flags = GTF_permit_access;
+    } else if (!strcmp(argv[1], "move")) {
+        e->frame = strtoul(argv[5], NULL, 0);
     } else {
         e->flags = 0;
     }

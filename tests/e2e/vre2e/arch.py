@@ -16,6 +16,7 @@ class Arch:
     loader: str            # path of the dynamic linker in an image
     kernel_arch: str       # ARCH= when building a module
     module_build: str      # part: what the usual guest kernel's modules need
+    guest_module: str      # tests/guest-module/build's name of Debian's kernel
     kernels: dict          # file in the share: part
     images: dict           # guest's initramfs: modules it loads, in order
     driver_modules: tuple  # of the driver domain; None: all built in
@@ -29,6 +30,7 @@ class Arch:
         return "out/" + self.name
 
 
+OURS = "virtio_restricted"  # the guest module, not Debian's
 DISK = ("virtio_mmio", "virtio_blk")
 
 ARM64 = Arch(
@@ -37,9 +39,11 @@ ARM64 = Arch(
     cross="aarch64-linux-gnu-", sysroot="sysroot",
     triplet="aarch64-linux-gnu", loader="lib/ld-linux-aarch64.so.1",
     kernel_arch="arm64", module_build="kernel-small-build",
+    guest_module="debian",
     kernels={"Image": "kernel-small", "vmlinuz": "kernel-debian"},
     images={"guest": (), "debian": DISK,
-            "debian-iommu": ("virtio-iommu",) + DISK},
+            "debian-iommu": ("virtio-iommu",) + DISK,
+            "debian-module": (OURS,) + DISK},
     driver_modules=None,
     guest={"type": "pvh", "kernel": "Image", "ramdisk": "guest.cpio",
            "least": 0, "extra": "", "lines": ""},
@@ -58,8 +62,11 @@ X86 = Arch(
     cross="", sysroot="",
     triplet="x86_64-linux-gnu", loader="lib64/ld-linux-x86-64.so.2",
     kernel_arch="x86", module_build="kernel-debian-build",
+    guest_module="debian-x86",
     kernels={"vmlinuz": "kernel-debian", "vmlinux": "kernel-debian-elf"},
-    images={"guest": ("virtio-iommu",) + DISK + EXT4},
+    # Without the guest module, and with it.
+    images={"guest": ("virtio-iommu",) + DISK + EXT4,
+            "static": (OURS, "virtio-iommu") + DISK + EXT4},
     driver_modules=("loop",),
     guest={"type": "hvm", "kernel": "vmlinuz", "ramdisk": "guest.cpio",
            "least": 256, "extra": QUICK,

@@ -12,7 +12,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 OUT = os.path.join(ROOT, "out", "e2e")
 GUEST = os.path.join(ROOT, "tests", "e2e", "guest")
 HOST = os.path.join(ROOT, "tests", "host", "host")
-PROGRAMS = ("agent", "pattern", "ioload", "freed")
+PROGRAMS = ("agent", "pattern", "ioload", "freed", "exittime")
 # What the tests add to a driver domain: never part of the product's image.
 HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold")
 E2FS_LIBS = ("libext2fs.so.2", "libcom_err.so.2", "libblkid.so.1",
@@ -112,6 +112,30 @@ def abuse_module():
     return os.path.join(folder, "viommu-abuse.ko")
 
 
+def extra_modules(image):
+    """What a guest's image has without loading it at its start."""
+    if image == "guest":
+        return (abuse_module(),) + ((guest_module(kernel="small"),)
+                                    if arch.now is arch.ARM64 else ())
+    if image == "debian-module":
+        return (guest_module("tests/guest-module/dma-check"),)
+    return ()
+
+
+def guest_module(source="tools/guest-linux", kernel=None):
+    """The module that gives a kernel restricted pools, or another one, built
+    without a warning."""
+    log = os.path.join(OUT, "build.log")
+    with open(log, "ab") as file:
+        r = subprocess.run([os.path.join(ROOT, "tests/guest-module/build"),
+                            kernel or arch.now.guest_module, source],
+                           stdout=subprocess.PIPE, stderr=file, text=True,
+                           check=False)
+    if r.returncode:
+        raise BuildError(f"{source} does not build ({kernel or ''}): {log}")
+    return r.stdout.strip()
+
+
 def guest_image(output, modules=(), extra=()):
     """A guest's initramfs; modules: files to load in this order; extra: files
     that lie in /modules without being loaded."""
@@ -156,6 +180,8 @@ def debian_modules(*names):
             found[name.split(".ko")[0].replace("-", "_")] = \
                 os.path.join(folder, name)
     paths = []
+    if arch.OURS in names:
+        found[arch.OURS] = guest_module()
 
     def add(name):
         path = found[name.replace("-", "_")]
@@ -230,8 +256,7 @@ def everything(share, say):
     img = os.path.join(share, "img")
     for name, modules in arch.now.images.items():
         guest_image(os.path.join(img, name + ".cpio"),
-                    debian_modules(*modules),
-                    (abuse_module(),) if name == "guest" else ())
+                    debian_modules(*modules), extra_modules(name))
     for name, part in arch.now.kernels.items():
         shutil.copy(host_path(part), os.path.join(img, name))
     say(f"building and installing the product for {arch.now.name}")

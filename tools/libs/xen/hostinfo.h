@@ -16,6 +16,7 @@ struct vr_hostinfo {
     char extra[64];
     char cmdline[1024];
     enum vr_tri ioreq;            /* CONFIG_IOREQ_SERVER */
+    enum vr_tri hvm;              /* x86: HVM guests; Arm: VR_UNKNOWN */
     char xsm[16];                 /* "dummy", "silo", "flask", "unknown" */
     uint32_t max_grant_frames;    /* gnttab_max_frames; 0: unknown */
     uint32_t max_maptrack_frames; /* 0: unknown */

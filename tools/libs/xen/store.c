@@ -193,7 +193,6 @@ static void fill_guest(struct batch *b, const struct publish *p)
 {
     const struct vr_record_dev *d = p->dev;
     const char *id = d->cfg.id;
-    const bool dynamic = d->cfg.mode == VR_MODE_DYNAMIC;
     uint32_t g = p->rec->domid;
     char path[VR_XS_PATH];
 
@@ -206,13 +205,17 @@ static void fill_guest(struct batch *b, const struct publish *p)
     batch_printf(b, vr_xs_guest(path, g, id, "mmio"), "0x%" PRIx64,
                  d->mmio_base);
     batch_printf(b, vr_xs_guest(path, g, id, "irq"), "%" PRIu32, d->irq);
-    batch_printf(b,
-                 vr_xs_guest(path, g, id, dynamic ? "iova-base" : "pool-base"),
-                 "0x%" PRIx64, d->dma_base);
-    batch_printf(b,
-                 vr_xs_guest(path, g, id, dynamic ? "iova-size" : "pool-size"),
-                 "0x%" PRIx64, d->dma_size);
-    if (dynamic) {
+    if (vr_cfg_has_pool(&d->cfg)) {
+        batch_printf(b, vr_xs_guest(path, g, id, "pool-base"), "0x%" PRIx64,
+                     d->pool.base);
+        batch_printf(b, vr_xs_guest(path, g, id, "pool-size"), "0x%" PRIx64,
+                     d->pool.size);
+    }
+    if (vr_cfg_has_iova(&d->cfg)) {
+        batch_printf(b, vr_xs_guest(path, g, id, "iova-base"), "0x%" PRIx64,
+                     d->iova.base);
+        batch_printf(b, vr_xs_guest(path, g, id, "iova-size"), "0x%" PRIx64,
+                     d->iova.size);
         batch_printf(b, vr_xs_guest(path, g, id, "iommu"), "0x%" PRIx64,
                      p->rec->iommu.mmio_base);
         batch_printf(b, vr_xs_guest(path, g, id, "endpoint"), "%u", p->index);
@@ -223,7 +226,7 @@ static void fill_guest(struct batch *b, const struct publish *p)
     batch_write(b, vr_xs_guest(path, g, id, "state"), "4");
 }
 
-/* What dynamic devices have beside the others. */
+/* What devices behind the virtio-iommu have beside the others. */
 static void fill_truth_dynamic(struct batch *b, const struct publish *p)
 {
     const struct vr_record_iommu *m = &p->rec->iommu;
@@ -240,6 +243,31 @@ static void fill_truth_dynamic(struct batch *b, const struct publish *p)
                 vr_threshold_text(d->cfg.map_threshold, text));
     batch_printf(b, vr_xs_truth(path, g, id, "revoke-timeout"), "%u",
                  d->cfg.revoke_ms);
+}
+
+/* Numbered as in the backend's folder: the pool first. */
+static void fill_truth_windows(struct batch *b, const struct publish *p)
+{
+    const char *id = p->dev->cfg.id;
+    uint32_t g = p->rec->domid;
+    char path[VR_XS_PATH], leaf[24];
+    unsigned int kind, n = 0;
+
+    for (kind = 0; kind < VR_WINDOWS; kind++) {
+        const struct vr_gwin *w = vr_record_window(p->dev, kind);
+
+        if (!w)
+            continue;
+        snprintf(leaf, sizeof(leaf), "window/%u/kind", n);
+        batch_write(b, vr_xs_truth(path, g, id, leaf), vr_window_name(kind));
+        snprintf(leaf, sizeof(leaf), "window/%u/base", n);
+        batch_printf(b, vr_xs_truth(path, g, id, leaf), "0x%" PRIx64, w->base);
+        snprintf(leaf, sizeof(leaf), "window/%u/size", n);
+        batch_printf(b, vr_xs_truth(path, g, id, leaf), "0x%" PRIx64, w->size);
+        snprintf(leaf, sizeof(leaf), "window/%u/gref", n++);
+        batch_printf(b, vr_xs_truth(path, g, id, leaf), "%" PRIu32,
+                     w->gref_base);
+    }
 }
 
 static void fill_truth(struct batch *b, const struct publish *p)
@@ -262,15 +290,8 @@ static void fill_truth(struct batch *b, const struct publish *p)
     batch_printf(b, vr_xs_truth(path, g, id, "mmio"), "0x%" PRIx64,
                  d->mmio_base);
     batch_printf(b, vr_xs_truth(path, g, id, "irq"), "%" PRIu32, d->irq);
-    batch_write(b, vr_xs_truth(path, g, id, "window/0/kind"),
-                vr_mode_name(d->cfg.mode));
-    batch_printf(b, vr_xs_truth(path, g, id, "window/0/base"), "0x%" PRIx64,
-                 d->dma_base);
-    batch_printf(b, vr_xs_truth(path, g, id, "window/0/size"), "0x%" PRIx64,
-                 d->dma_size);
-    batch_printf(b, vr_xs_truth(path, g, id, "window/0/gref"), "%" PRIu32,
-                 d->gref_base);
-    if (d->cfg.mode == VR_MODE_DYNAMIC)
+    fill_truth_windows(b, p);
+    if (vr_cfg_has_iova(&d->cfg))
         fill_truth_dynamic(b, p);
     batch_write(b, vr_xs_truth(path, g, id, "error"), "");
     batch_write(b, vr_xs_truth(path, g, id, "state"), "starting");
@@ -292,9 +313,8 @@ int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
     struct vr_xs_dev dev = {
         .cfg = d->cfg,
         .guest = rec->domid,
-        .dma_base = d->dma_base,
-        .dma_size = d->dma_size,
-        .gref_base = d->gref_base,
+        .pool = d->pool,
+        .iova = d->iova,
         .ctrl_domid = b.owner,
         .ctrl_gref = ctrl_gref,
         .ctrl_port = ctrl_port,

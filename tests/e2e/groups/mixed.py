@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Mixed devices: a pool and a dynamic window for one device. The guests here
+have no module, so they do not use the pool beside an IOMMU: a mixed device
+works as a dynamic one, and its pool is granted all the same."""
+
+import re
+
+from vre2e.host import device, driver_cfg, dynamic, guest_cfg
+from vre2e.report import Group, require
+
+from groups.dynamic import KERNELS, audit, iommu, start, stop
+
+SEED = 47
+POOL, APERTURE = 8 << 20, 16 << 20
+
+group = Group("mixed")
+
+
+def mixed(**keys):
+    """The string of a mixed device."""
+    return device(**{"mode": "mixed", "size": "8M", "aperture": "16M", **keys})
+
+
+def windows(dev):
+    """The pool and the dynamic window of a device that vrctl shows."""
+    pool, iova = dev["windows"]
+    require(pool["kind"] == "static" and iova["kind"] == "dynamic" and
+            pool["size"] == POOL and iova["size"] == APERTURE,
+            f"{dev['windows']}")
+    return pool, iova
+
+
+def inside(window, addr):
+    """Does the address lie in the window?"""
+    return window["base"] <= addr < window["base"] + window["size"]
+
+
+def disk_works(h, name):
+    """Data written and read back, and where rings and payload were."""
+    out = h.gx_ok(name, "n=$(readlink -f /sys/block/vda/device/../of_node); "
+                  "ls $n; cat /sys/block/vda/serial; echo; "
+                  "[ -e /sys/block/vda/device/../iommu_group ] && echo iommu; "
+                  "mkfs.ext4 -q -F /dev/vda && mount -t ext4 /dev/vda /mnt && "
+                  f"pattern write /mnt/data 4 {SEED} && sync && "
+                  "echo 3 > /proc/sys/vm/drop_caches && "
+                  f"pattern check /mnt/data 4 {SEED}", 200)
+    for word in ("memory-region", "iommus", "one", "iommu"):
+        require(re.search(rf"^{word}$", out, re.M), f"no {word}: {out}")
+    dev = h.show(name)["devices"][0]
+    _, iova = windows(dev)
+    for ring in dev["rings"]:
+        for part in ("descriptors", "available", "used"):
+            require(inside(iova, ring[part]), f"{part} at {ring[part]:#x}")
+    c = dev["counters"]
+    require(inside(iova, c["payload_low"]) and
+            inside(iova, c["payload_high"]) and not c["faults"] and
+            not c["backend_faults"] and not dev["rings_in_pool"], f"{c}")
+    pages = audit(h, name)["domains"]
+    own = [d for d in pages if d["driver"]]
+    require(len(own) == 1 and own[0]["pages"] >= POOL >> 12, f"{pages}")
+
+
+@group.check("Debian's kernel, no module: works as a dynamic device", 300)
+def debian(h):
+    h.put("b1.cfg", driver_cfg("b1"))
+    start(h, "mx", [mixed(serial="one")], kernel="Debian's")
+    disk_works(h, "mx")
+    stop(h, "mx")
+
+
+@group.check("small kernel, with restricted pools: the same", 300)
+def small(h):
+    start(h, "mx", [mixed(serial="one")])
+    disk_works(h, "mx")
+
+
+@group.check("vrctl and xenstore show both windows", 60)
+def shown(h):
+    g, b = h.domid("mx"), h.domid("mx-b1")
+    dev = h.show("mx")["devices"][0]
+    pool, iova = windows(dev)
+    text = h.ok("vrctl show mx")
+    for want in (f"window        static, {pool['base']:#x}-",
+                 f"window        dynamic, {iova['base']:#x}-",
+                 "not in the static window"):
+        require(want in text, f"no \"{want}\": {text}")
+    text = h.ok("vrctl list")
+    require(re.search(r"mx .*disk0 .*mixed +8M\+16M ", text), text)
+    require("disk0 (static)" in h.ok("vrctl audit mx"), "audit")
+    back = f"/local/domain/{b}/backend/virtio_restricted/{g}/disk0"
+    truth = f"/libxl/{g}/virtio_restricted/disk0"
+    front = f"/local/domain/{g}/device/virtio_restricted/disk0"
+    for base in (back, truth):
+        for number, window in enumerate((pool, iova)):
+            for key, value in (("kind", window["kind"]),
+                               ("base", f"{window['base']:#x}"),
+                               ("size", f"{window['size']:#x}"),
+                               ("gref", str(window["gref_base"]))):
+                path = f"{base}/window/{number}/{key}"
+                out = h.ok(f"xenstore-read {path}").strip()
+                require(out == value, f"{path} is {out}, not {value}")
+    for key, value in (("pool-base", pool["base"]), ("pool-size", pool["size"]),
+                       ("iova-base", iova["base"]),
+                       ("iova-size", iova["size"])):
+        out = h.ok(f"xenstore-read {front}/{key}").strip()
+        require(out == f"{value:#x}", f"{key} is {out}")
+
+
+@group.check("audit finds one entry too many in each window", 90)
+def planted(h):
+    g, b = h.domid("mx"), h.domid("mx-b1")
+    pool, iova = windows(h.show("mx")["devices"][0])
+    audit(h, "mx", "--pause")
+    free = iova["gref_base"]
+    h.ok(f"plant add {g} {b} {free} 0x40100")
+    try:
+        r = h.sh("vrctl audit --pause mx")
+    finally:
+        h.ok(f"plant del {g} {b} {free} 0")
+    require(r.rc == 1 and re.search(r"EXCESS in the window of disk0 \(dynamic",
+                                    r.text), f"[{r.rc}] {r.text[-500:]}")
+    # Entries of the pool are all in use: one is led astray.
+    ref, frame = pool["gref_base"] + 100, (pool["base"] >> 12) + 100
+    h.ok(f"plant move {g} {b} {ref} 0x40100")
+    try:
+        r = h.sh("vrctl audit --pause mx")
+    finally:
+        h.ok(f"plant move {g} {b} {ref} {frame:#x}")
+    require(r.rc == 1 and re.search(r"MISSING of disk0 \(static", r.text) and
+            "EXCESS" in r.text, f"[{r.rc}] {r.text[-500:]}")
+    audit(h, "mx", "--pause")
+
+
+@group.check("Xen lets the driver domain reach the pool and what is mapped", 90)
+def reachable(h):
+    pool, iova = windows(h.show("mx")["devices"][0])
+    counts = []
+    for window in (pool, iova):
+        out = h.gx_ok("mx-b1", f"hold count {h.domid('mx')} "
+                      f"{window['gref_base']} {window['gref_count']}", 60)
+        counts.append(int(out.split()[0]))
+    mapped = iommu(h, "mx")["endpoints"][0]["pages"]
+    require(counts == [POOL >> 12, mapped] and mapped < 64,
+            f"{counts}, {mapped} pages are mapped")
+    return f"{counts[0]} and {counts[1]} references"
+
+
+@group.check("backend killed under load: the next one goes on, data right", 240)
+def killed(h):
+    h.gx_ok("mx", "umount /mnt; ioload -f /dev/vda -m verify -q 8 -t 8 -s 32 "
+            ">/tmp/io 2>&1 </dev/null & sleep 1")
+    for _ in range(3):
+        h.gx_ok("mx-b1", "kill -9 $(pidof vr-worker) 2>/dev/null || "
+                "kill -9 $(ps | awk '/vr-worker/ && !/awk/ {print $1}'); "
+                "sleep 1")
+    out = h.gx_ok("mx", "while pidof ioload >/dev/null; do sleep 0.3; done; "
+                  "cat /tmp/io", 120)
+    require('"errors":0,' in out, out)
+    dev = h.show("mx")["devices"][0]
+    require(dev["counters"]["restarts"] >= 2, f"{dev['counters']}")
+    require(iommu(h, "mx")["counters"]["kills"] == 0, "killed by the broker")
+    audit(h, "mx")
+    return f"{dev['counters']['restarts']} restarts"
+
+
+@group.check("revocation leaves the pool alone", 60)
+def revoked(h):
+    g = h.domid("mx")
+    pool, _ = windows(h.show("mx")["devices"][0])
+    h.gx_ok("mx", "d=$(basename $(readlink /sys/block/vda/device)); "
+            "cd /sys/bus/virtio/drivers/virtio_blk; "
+            "echo $d > unbind && echo $d > bind", 40)
+    out = h.gx_ok("mx-b1", f"hold count {g} {pool['gref_base']} "
+                  f"{pool['gref_count']}", 60)
+    require(int(out.split()[0]) == POOL >> 12, out)
+    h.gx_ok("mx", "ioload -f /dev/vda -m verify -q 4 -t 1 -s 4", 60)
+    audit(h, "mx")
+
+
+@group.check("destroyed: nothing left", 120)
+def destroyed(h):
+    stop(h, "mx")
+
+
+@group.check("static, dynamic and mixed in one guest", 300)
+def together(h):
+    h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb"), memory=128))
+    start(h, "ma", [device(serial="static", access="ro"),
+                    dynamic(id="disk1", target="/dev/xvdc", serial="dynamic"),
+                    mixed(id="disk2", serial="mixed", access="ro")],
+          memory=160)
+    out = h.gx_ok("ma", "for d in /sys/block/vd?; do p=$(readlink -f "
+                  "$d/device/..); echo $(cat $d/serial) "
+                  "$([ -e $p/iommu_group ] && echo iommu || echo none) "
+                  "$(ls $p/of_node | grep -xE 'iommus|memory-region'); done; "
+                  "for d in /dev/vd?; do dd if=$d bs=1M count=8 2>/dev/null | "
+                  "md5sum; done; "
+                  "ioload -f /dev/vdb -m verify -q 4 -t 1 -s 4", 150)
+    for want in ("static none memory-region", "dynamic iommu iommus",
+                 "mixed iommu iommus memory-region"):
+        require(want in out, f"no \"{want}\": {out}")
+    require('"errors":0,' in out, out)
+    sums = re.findall(r"^([0-9a-f]{32}) ", out, re.M)
+    # The first and the last are the same disk.
+    require(len(sums) == 3 and sums[0] == sums[2], out)
+    shown_devs = h.show("ma")["devices"]
+    grefs = sorted((w["gref_base"], w["gref_count"], w["kind"])
+                   for d in shown_devs for w in d["windows"])
+    require(len(grefs) == 4 and all(a[0] + a[1] <= b[0] for a, b in
+                                    zip(grefs, grefs[1:])), f"{grefs}")
+    # Dynamic windows below all pools.
+    require([g[2] for g in grefs] == ["dynamic", "dynamic", "static", "static"],
+            f"{grefs}")
+    endpoints = [e["device"] for e in iommu(h, "ma")["endpoints"]]
+    require(endpoints == ["disk1", "disk2"], f"{endpoints}")
+    audit(h, "ma")
+    stop(h, "ma")
+
+
+@group.check("configurations that cannot be are refused", 90)
+def refused(h):
+    bad = [
+        (mixed(size=None), "size= is missing"),
+        (mixed(aperture=None), "aperture= is missing"),
+        (mixed(aperture="512K"), "too small for queues=1"),
+        (mixed(base="0x100000"), "not inside the guest's RAM"),
+        (mixed(size="300M"), "gntdev maps at once"),
+    ]
+    for text, want in bad:
+        cfg = h.put("mr.cfg", guest_cfg("mr", [text], **KERNELS["small"]))
+        r = h.create(cfg)
+        require(r.rc != 0 and want in r.text, f"{text}: [{r.rc}] {r.text[-300:]}")
+    h.leftovers(10)

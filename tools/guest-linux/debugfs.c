@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Counters: /sys/kernel/debug/virtio_restricted/DEVICE, one line each. */
+
+#include <linux/debugfs.h>
+#include <linux/device.h>
+#include <linux/seq_file.h>
+
+#include "virtio_restricted.h"
+
+static struct dentry *vr_debugfs_dir;
+
+static unsigned long vr_bytes(unsigned int slots)
+{
+	return (unsigned long)slots << VR_SLOT_SHIFT;
+}
+
+static int vr_stats_show(struct seq_file *file, void *unused)
+{
+	struct vr_device *vd = file->private;
+	struct vr_pool *pool = &vd->pool;
+	unsigned long high_water = 0;
+	u64 mappings = 0;
+	unsigned int i;
+
+	for (i = 0; i < pool->n_areas; i++) {
+		high_water += vr_bytes(READ_ONCE(pool->areas[i].high_water));
+		mappings += READ_ONCE(pool->areas[i].mappings);
+	}
+	seq_printf(file, "base %#llx\n", (u64)pool->range.base);
+	seq_printf(file, "size %zu\n", pool->range.size);
+	seq_printf(file, "max_mapping %zu\n", pool->max_mapping);
+	seq_printf(file, "used %lu\n", vr_pool_used(pool));
+	seq_printf(file, "high_water %lu\n", high_water);
+	seq_printf(file, "mappings %llu\n", mappings);
+	seq_printf(file, "failed %lld\n", (s64)atomic64_read(&pool->failed));
+	for (i = 0; i < pool->n_areas; i++) {
+		struct vr_area *area = &pool->areas[i];
+
+		seq_printf(file, "area%u size %lu used %lu high_water %lu mappings %llu\n",
+			   i, vr_bytes(area->end - area->start),
+			   vr_bytes(READ_ONCE(area->used)),
+			   vr_bytes(READ_ONCE(area->high_water)),
+			   READ_ONCE(area->mappings));
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(vr_stats);
+
+/** vr_debugfs_init() - make the folder; without debugfs nothing is shown */
+void vr_debugfs_init(void)
+{
+	vr_debugfs_dir = debugfs_create_dir("virtio_restricted", NULL);
+}
+
+/** vr_debugfs_exit() - remove the folder */
+void vr_debugfs_exit(void)
+{
+	debugfs_remove(vr_debugfs_dir);
+}
+
+/** vr_debugfs_add() - show a device's counters */
+void vr_debugfs_add(struct vr_device *vd)
+{
+	vd->file = debugfs_create_file(dev_name(vd->dev), 0400, vr_debugfs_dir,
+				       vd, &vr_stats_fops);
+}
+
+/** vr_debugfs_remove() - hide them; returns when nobody reads them any more */
+void vr_debugfs_remove(struct vr_device *vd)
+{
+	debugfs_remove(vd->file);
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where a device's pool is, from firmware nodes.
+ *
+ * Device tree and ACPI say it in the same terms: the device's property
+ * "memory-region" refers to the pool, which is "restricted-dma-pool" by its
+ * property "compatible". They differ in how the pool says where it is:
+ *
+ *   device tree	a node in /reserved-memory, ordinary RAM that the kernel
+ *			has set aside
+ *   ACPI		a device with the range in its _CRS, which lies outside
+ *			of the RAM that the firmware gave to the kernel
+ */
+
+#include <linux/acpi.h>
+#include <linux/device.h>
+#include <linux/err.h>
+#include <linux/ioport.h>
+#include <linux/mm.h>
+#include <linux/of.h>
+#include <linux/of_reserved_mem.h>
+#include <linux/property.h>
+
+#include "virtio_restricted.h"
+
+#ifdef CONFIG_ACPI
+static int vr_acpi_range(struct device *dev, struct fwnode_handle *pool,
+			 struct resource *res)
+{
+	struct resource_entry *entry;
+	LIST_HEAD(list);
+	int n;
+
+	n = acpi_dev_get_memory_resources(to_acpi_device_node(pool), &list);
+	if (n == 1) {
+		entry = list_first_entry(&list, struct resource_entry, node);
+		*res = *entry->res;
+	}
+	acpi_dev_free_resource_list(&list);
+	if (n != 1) {
+		dev_err(dev, "%pfw has %d memory ranges in its _CRS instead of one\n",
+			pool, n);
+		return -EINVAL;
+	}
+	if (region_intersects(res->start, resource_size(res),
+			      IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=
+	    REGION_DISJOINT) {
+		dev_err(dev, "%pfw is RAM that the kernel uses: %pR\n", pool,
+			res);
+		return -EBUSY;
+	}
+	return 0;
+}
+#else
+static int vr_acpi_range(struct device *dev, struct fwnode_handle *pool,
+			 struct resource *res)
+{
+	return -ENODEV;
+}
+#endif
+
+static int vr_of_range(struct device *dev, struct fwnode_handle *pool,
+		       struct resource *res)
+{
+	/* Only what the kernel has set aside, whatever the node says. */
+	struct reserved_mem *mem = of_reserved_mem_lookup(to_of_node(pool));
+
+	if (!mem) {
+		dev_err(dev, "%pfw is not reserved: not a node of /reserved-memory\n",
+			pool);
+		return -EINVAL;
+	}
+	res->start = mem->base;
+	res->end = mem->base + mem->size - 1;
+	res->flags = IORESOURCE_MEM;
+	return 0;
+}
+
+static int vr_range(struct device *dev, struct fwnode_handle *pool,
+		    struct vr_range *range)
+{
+	struct resource res = {};
+	int ret;
+
+	if (is_of_node(pool))
+		ret = vr_of_range(dev, pool, &res);
+	else
+		ret = vr_acpi_range(dev, pool, &res);
+	if (ret)
+		return ret;
+
+	range->base = res.start;
+	range->size = resource_size(&res);
+	if (!PAGE_ALIGNED(range->base) || !PAGE_ALIGNED(range->size) ||
+	    range->size < VR_POOL_MIN || range->size > VR_POOL_MAX) {
+		dev_err(dev, "%pfw: %pR cannot be used: whole pages from 128 KiB to 1 GiB\n",
+			pool, &res);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/**
+ * vr_firmware_pool() - find the pool that firmware gave to a device
+ * @dev: the device
+ * @range: filled
+ *
+ * Return: 0, -ENOENT when the device has no pool, or another error, which has
+ * been reported, when it has one that cannot be used.
+ */
+int vr_firmware_pool(struct device *dev, struct vr_range *range)
+{
+	struct fwnode_handle *pool;
+	unsigned int i;
+	int ret;
+
+	/* Other regions may stand beside the pool. */
+	for (i = 0;; i++) {
+		pool = fwnode_find_reference(dev_fwnode(dev), "memory-region",
+					     i);
+		if (IS_ERR(pool))
+			return -ENOENT;
+		if (fwnode_property_match_string(pool, "compatible",
+						 "restricted-dma-pool") >= 0 &&
+		    fwnode_device_is_available(pool))
+			break;
+		fwnode_handle_put(pool);
+	}
+
+	ret = vr_range(dev, pool, range);
+	fwnode_handle_put(pool);
+	return ret;
+}

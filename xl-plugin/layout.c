@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where a guest's devices are, as every architecture writes it down. */
+#include <string.h>
+
+#include "state.h"
+
+bool vr_any_iova(const struct vr_dev_cfg *devs, unsigned int n)
+{
+    unsigned int i;
+
+    for (i = 0; i < n; i++)
+        if (vr_cfg_has_iova(&devs[i]))
+            return true;
+    return false;
+}
+
+int vr_build_slots(struct vr_build *b, const struct vr_slots *slots,
+                   uint32_t taken, struct vr_err *err)
+{
+    struct vr_record *rec = b->rec;
+    bool iommu = vr_record_endpoints(rec);
+    unsigned int slot[VR_SLOTS_MAX], i;
+    int rc;
+
+    rc = vr_place_slots(slots, taken, rec->ndevs, iommu, slot, err);
+    if (rc)
+        return rc;
+    for (i = 0; i < rec->ndevs; i++) {
+        struct vr_record_dev *dev = &rec->devs[i];
+
+        dev->mmio_base = slots->base + slot[i] * VR_SLOT_SIZE;
+        dev->irq = slots->irq + slot[i];
+        b->desc[i].mmio_base = dev->mmio_base;
+        b->desc[i].irq = dev->irq;
+        b->desc[i].dynamic = vr_cfg_has_iova(&dev->cfg);
+        b->desc[i].endpoint = i;
+        b->desc[i].pool_size = dev->cfg.size;
+        /* Where memory is free may be known later: something unique until
+         * then. */
+        b->desc[i].pool_base = i * VR_PAGE_SIZE;
+    }
+    memset(&rec->iommu, 0, sizeof(rec->iommu));
+    if (!iommu)
+        return 0;
+    rec->iommu.present = true;
+    rec->iommu.mmio_base = slots->base + slot[i] * VR_SLOT_SIZE;
+    rec->iommu.irq = slots->irq + slot[i];
+    b->desc_iommu.mmio_base = rec->iommu.mmio_base;
+    b->desc_iommu.irq = rec->iommu.irq;
+    return 0;
+}
+
+void vr_build_ram(struct vr_record *rec, const struct vr_span *ram,
+                  unsigned int n)
+{
+    unsigned int i;
+
+    rec->nram = 0;
+    for (i = 0; i < n && rec->nram < VR_MAX_BANKS; i++) {
+        if (ram[i].start == ram[i].end)
+            continue;
+        rec->ram[rec->nram].start = ram[i].start >> VR_PAGE_SHIFT;
+        rec->ram[rec->nram++].end = ram[i].end >> VR_PAGE_SHIFT;
+    }
+}
