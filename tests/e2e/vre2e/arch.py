@@ -76,7 +76,8 @@ X86 = Arch(
            "lines": 'vga = "none"\nvnc = 0\nsdl = 0\nusb = 0\n'
                     'vkb_device = 0\n'
                     'timer_mode = "one_missed_tick_pending"\n'},
-    driver={"type": "pvh", "kernel": "vmlinux", "least": 256,
+    # PV: it is up after half the time that PVH takes.
+    driver={"type": "pv", "kernel": "vmlinux", "least": 256,
             "extra": QUICK},
     patience=3.0)
 
