@@ -110,7 +110,18 @@ class Host:
         self.log.flush()
         if result.rc == HOST_GONE and "host ended" in result.err:
             raise HostGone(result.line())
+        if result.rc == TIMED_OUT and not self.answers():
+            raise HostGone(f"dom0 hangs since: {command[:100]}")
         return result
+
+    def answers(self):
+        """Whether dom0 still runs commands. An emulated machine can stop for
+        good with all its processors waiting."""
+        r = subprocess.run([HOST, "run", "--name", self.name, "-t",
+                            f"{20 * arch.now.patience:.0f}", "true"],
+                           stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, check=False)
+        return r.returncode == 0
 
     def ok(self, command, t=60):
         """A command that has to succeed; its output."""
