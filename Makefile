@@ -172,7 +172,7 @@ clean:
 help:
 	@echo 'make            build for this machine (out/native)'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
-	@echo 'make demo       watch it work on an emulated arm64 Xen host'
+	@echo 'make demo       watch it work on an emulated Xen host (HOST=x86, arm64)'
 	@echo 'make check      every test: unit, sanitizers, models, fuzz, end to end'
 	@echo 'make unit | guest-module | model | fuzz | e2e | bench | format | clean'
 	@echo 'make host-shell a shell in the emulated host; make host-down ends it'

@@ -126,7 +126,7 @@ static int check_options(const libxl_domain_build_info *b_info, bool pools,
     if (pools && target != LIBXL_MEMKB_DEFAULT && target < max_kb(b_info))
         return refuse(err, "memory= is less than maxmem=: memory that is "
                            "populated on demand does not go together with "
-                           "mode=static: use memory= alone");
+                           "a pool: use memory= alone, or mode=dynamic");
     return 0;
 }
 

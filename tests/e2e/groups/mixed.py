@@ -227,7 +227,7 @@ def refused(h):
         (mixed(size="300M"), "gntdev maps at once"),
     ]
     for text, want in bad:
-        cfg = h.put("mr.cfg", guest_cfg("mr", [text], **KERNELS["small"]))
+        cfg = h.put("mr.cfg", guest_cfg("mr", [text], **KERNELS["arm64"]["small"]))
         r = h.create(cfg)
         require(r.rc != 0 and want in r.text, f"{text}: [{r.rc}] {r.text[-300:]}")
     h.leftovers(10)

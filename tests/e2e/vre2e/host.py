@@ -231,6 +231,8 @@ def device(text="", **keys):
     """A device string: keys over the usual ones; None leaves a key out."""
     values = {"id": "disk0", "type": "block", "size": "8M",
               "driver": f"{RELATIVE}/b1.cfg", "target": "/dev/xvdb"}
+    if arch.now.patience > 1:
+        values["timeout"] = f"{60 * arch.now.patience:.0f}"
     values.update(keys)
     return ", ".join([f"{k}={v}" for k, v in values.items()
                       if v is not None] + ([text] if text else []))
