@@ -3,8 +3,10 @@
 
 import json
 
-from groups import preflight
+from groups import dynamic as dyn, preflight
 from groups.input import refusals
+from groups.main import attack, judge
+from vre2e import arch
 from vre2e.host import device, driver_cfg, dynamic, guest_cfg
 from vre2e.report import Group, require
 
@@ -51,6 +53,50 @@ def driver(h):
         require(word in out, f"no {word}: {out}")
     h.ok("xl shutdown -w b1", 40)
     h.wait_gone("b1")
+
+
+@group.check("a dynamic disk, and a static one by the guest module", 200)
+def both(h):
+    dyn.both_disks(h)
+    seen = h.gx_ok("ds", "dmesg | grep -e 'restricted to its pool' -e VIOT")
+    devices = h.show("ds")["devices"]
+    for dev in devices:
+        low, high = dev["window_base"], dev["window_base"] + dev["window_size"]
+        count = dev["counters"]
+        require(low <= count["payload_low"] <= count["payload_high"] < high and
+                not count["faults"], f"{dev['id']}: {count}")
+        for ring in dev["rings"]:
+            for part in ("descriptors", "available", "used"):
+                require(low <= ring[part] < high, f"{part}: {ring}")
+    require("VIOT" in seen and "restricted to its pool" in seen, seen)
+    return f"pool at {devices[1]['window_base']:#x}, beside the guest's RAM"
+
+
+@group.check("hostile driver domain: every attempt refused by Xen", 240)
+def isolation(h):
+    memory = arch.now.guest["least"]
+    result = attack(h, "ds", "ds-b1", memory)
+    for name in ("grant_map_inside", "grant_copy_inside"):
+        require(result[name]["allowed"], f"{name}: nothing of the windows")
+    dyn.audit(h, "ds")
+    return judge(result, memory)
+
+
+@group.check("data is right across a reboot", 200)
+def reboots(h):
+    h.gx_ok("ds", "mkfs.ext4 -q -F /dev/vda && mount -t ext4 /dev/vda /mnt && "
+            "pattern write /mnt/data 4 7 && sync && umount /mnt", 120)
+    old = h.domid("ds")
+    h.ok("xl reboot ds")
+
+    def again():
+        r = h.sh("xl domid ds")
+        return r.rc == 0 and int(r.out) != old
+    h.wait("the guest comes again", again, 90, 0.5)
+    h.gx_ok("ds", "mount -t ext4 /dev/vda /mnt && "
+            "pattern check /mnt/data 4 7", 60, 150)
+    dyn.audit(h, "ds")
+    dyn.stop(h, "ds")
 
 
 D = dynamic()

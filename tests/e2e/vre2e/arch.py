@@ -22,7 +22,9 @@ class Arch:
     driver_modules: tuple  # of the driver domain; None: all built in
     guest: dict            # what guest_cfg() puts in unless told otherwise
     driver: dict           # driver_cfg(), the same
+    ram: int               # first page of a guest's memory
     patience: float        # limits are multiples of arm64's
+    named: tuple           # groups that are run when they are named
 
     @property
     def out(self):
@@ -48,7 +50,7 @@ ARM64 = Arch(
     guest={"type": "pvh", "kernel": "Image", "ramdisk": "guest.cpio",
            "least": 0, "extra": "", "lines": ""},
     driver={"type": "pvh", "kernel": "Image", "least": 0, "extra": ""},
-    patience=1.0)
+    ram=0x40000, patience=1.0, named=("hostile-guest",))
 
 # Debian's kernel everywhere, told not to do what takes long when emulated.
 # A kernel that libxl itself starts (PV, PVH) is an ELF file, so that it need
@@ -79,7 +81,7 @@ X86 = Arch(
     # PV: it is up after half the time that PVH takes.
     driver={"type": "pv", "kernel": "vmlinux", "least": 256,
             "extra": QUICK},
-    patience=3.0)
+    ram=0, patience=3.0, named=("dynamic",))
 
 ALL = {arch.name: arch for arch in (ARM64, X86)}
 
