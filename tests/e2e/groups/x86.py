@@ -76,8 +76,13 @@ def both(h):
 def isolation(h):
     memory = arch.now.guest["least"]
     result = attack(h, "ds", "ds-b1", memory)
-    for name in ("grant_map_inside", "grant_copy_inside"):
-        require(result[name]["allowed"], f"{name}: nothing of the windows")
+    # That calls do arrive, the copies show: a PV driver domain maps by way of
+    # its page tables, which the raw call does not know.
+    pages = next(d for d in h.show("ds")["devices"]
+                 if d["mode"] == "static")["gref_count"]
+    mapped = dyn.iommu(h, "ds")["endpoints"][0]["pages"]
+    require(result["grant_copy_inside"]["allowed"] == pages + mapped,
+            f"{result['grant_copy_inside']}: not {pages} + {mapped}")
     dyn.audit(h, "ds")
     return judge(result, memory)
 
