@@ -205,7 +205,7 @@ static int check_tables(const char *path, bool iommu, struct vr_err *err)
     rc = vr_acpi_check(buf, size, iommu, &why);
     if (rc)
         vr_err_set(err, "virtio_restricted: acpi_firmware=%.100s: %.200s", path,
-                   why.text);
+                   why.text + strlen(VR_ACPI_USER));
 out:
     if (f)
         fclose(f);

@@ -109,8 +109,8 @@ static int refuse(const struct table *t, struct vr_err *err, const char *what)
     }
     name[4] = '\0';
     vr_err_set(err,
-               "virtio_restricted: acpi_firmware: table %u (%s, at byte %zu): "
-               "%s",
+               VR_ACPI_USER "table %u (%s, at byte %zu): "
+                            "%s",
                t->number, name, t->at, what);
     return -EINVAL;
 }
@@ -217,8 +217,8 @@ int vr_acpi_check(const void *user, size_t size, bool need_viot,
 
     if (size > VR_ACPI_MAX_SIZE) {
         vr_err_set(err,
-                   "virtio_restricted: acpi_firmware: %zu bytes: hvmloader has "
-                   "room for %u: remove tables",
+                   VR_ACPI_USER "%zu bytes: hvmloader has "
+                                "room for %u: remove tables",
                    size, VR_ACPI_MAX_SIZE);
         return -E2BIG;
     }
@@ -232,12 +232,12 @@ int vr_acpi_check(const void *user, size_t size, bool need_viot,
             return rc;
     }
     if (t.number + ours > VR_ACPI_MAX_TABLES) {
-        vr_err_set(
-            err,
-            "virtio_restricted: acpi_firmware: %u tables, and %u for the "
-            "restricted devices: hvmloader is sure to take %u: remove "
-            "tables, or make one SSDT of several",
-            t.number, ours, VR_ACPI_MAX_TABLES);
+        vr_err_set(err,
+                   VR_ACPI_USER
+                   "%u tables, and %u for the "
+                   "restricted devices: hvmloader is sure to take %u: remove "
+                   "tables, or make one SSDT of several",
+                   t.number, ours, VR_ACPI_MAX_TABLES);
         return -E2BIG;
     }
     return 0;
@@ -486,7 +486,8 @@ int vr_acpi_build(const struct vr_desc_dev *devs, unsigned int n,
             break;
         if (o.size > VR_ACPI_MAX_SIZE) {
             vr_err_set(err,
-                       "virtio_restricted: acpi_firmware: %zu bytes, and %zu "
+                       VR_ACPI_USER
+                       "%zu bytes, and %zu "
                        "for the restricted devices: hvmloader has room for "
                        "%u: remove tables",
                        user_size, o.size - user_size, VR_ACPI_MAX_SIZE);

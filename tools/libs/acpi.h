@@ -38,6 +38,9 @@
  * when it is used up the guest dies before its first instruction. */
 #define VR_ACPI_MAX_SIZE (UINT32_C(512) << 10)
 
+/* What vr_acpi_check() says begins with this. */
+#define VR_ACPI_USER "virtio_restricted: acpi_firmware: "
+
 /**
  * vr_acpi_check() - can a user's tables stand in one file with ours?
  * @user: the file of acpi_firmware=, tables one behind the other; may be NULL.

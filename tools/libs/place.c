@@ -38,13 +38,27 @@ static bool inside(const struct vr_span *ram, unsigned int nram, uint64_t start,
     return false;
 }
 
+/* Does base= keep clear of all that is in its way? */
+static int check_clear(const struct vr_dev_cfg *cfg, unsigned int index,
+                       const struct vr_span *used, unsigned int nused,
+                       struct vr_err *err)
+{
+    const struct vr_span *o = obstacle(used, nused, cfg->base, cfg->size);
+
+    if (!o)
+        return 0;
+    vr_err_set(err,
+               "virtio_restricted[%u]: base=0x%" PRIx64 " overlaps %s at "
+               "0x%" PRIx64 "-0x%" PRIx64 ": move it, or leave base= out",
+               index, cfg->base, o->what, o->start, o->end - 1);
+    return -EINVAL;
+}
+
 static int check_base(const struct vr_dev_cfg *cfg, unsigned int index,
                       const struct vr_span *ram, unsigned int nram,
                       const struct vr_span *used, unsigned int nused,
                       struct vr_err *err)
 {
-    const struct vr_span *o;
-
     if (!inside(ram, nram, cfg->base, cfg->size)) {
         vr_err_set(err,
                    "virtio_restricted[%u]: base=0x%" PRIx64 " with its size "
@@ -54,15 +68,7 @@ static int check_base(const struct vr_dev_cfg *cfg, unsigned int index,
                    nram && ram[0].end ? ram[0].end - 1 : 0);
         return -EINVAL;
     }
-    o = obstacle(used, nused, cfg->base, cfg->size);
-    if (o) {
-        vr_err_set(err,
-                   "virtio_restricted[%u]: base=0x%" PRIx64 " overlaps %s at "
-                   "0x%" PRIx64 "-0x%" PRIx64 ": move it, or leave base= out",
-                   index, cfg->base, o->what, o->start, o->end - 1);
-        return -EINVAL;
-    }
-    return 0;
+    return check_clear(cfg, index, used, nused, err);
 }
 
 /* Highest aligned free place in @bank; each round goes below an obstacle. */
@@ -158,8 +164,6 @@ static int check_base_beside(const struct vr_dev_cfg *cfg, unsigned int index,
                              uint64_t lowest, uint64_t end,
                              const struct obstacles *all, struct vr_err *err)
 {
-    const struct vr_span *o;
-
     if (cfg->base < lowest || cfg->base >= end || cfg->size > end - cfg->base) {
         vr_err_set(err,
                    "virtio_restricted[%u]: base=0x%" PRIx64 " with its size "
@@ -169,15 +173,7 @@ static int check_base_beside(const struct vr_dev_cfg *cfg, unsigned int index,
                    index, cfg->base, lowest, end - 1);
         return -EINVAL;
     }
-    o = obstacle(all->span, all->n, cfg->base, cfg->size);
-    if (o) {
-        vr_err_set(err,
-                   "virtio_restricted[%u]: base=0x%" PRIx64 " overlaps %s at "
-                   "0x%" PRIx64 "-0x%" PRIx64 ": move it, or leave base= out",
-                   index, cfg->base, o->what, o->start, o->end - 1);
-        return -EINVAL;
-    }
-    return 0;
+    return check_clear(cfg, index, all->span, all->n, err);
 }
 
 /* Lowest aligned free place in @room; each round goes above an obstacle. */
