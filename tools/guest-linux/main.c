@@ -285,10 +285,14 @@ static int __init vr_init(void)
 {
 	int ret;
 
+	ret = vr_probe_init();
+	if (ret)
+		return ret;
 	vr_debugfs_init();
 	ret = bus_register_notifier(&platform_bus_type, &vr_notifier);
 	if (ret) {
 		vr_debugfs_exit();
+		vr_probe_exit();
 		return ret;
 	}
 	bus_for_each_dev(&platform_bus_type, NULL, NULL, vr_tell_late);
@@ -300,6 +304,7 @@ static void __exit vr_exit(void)
 	/* No device is left: each has a reference to the module. */
 	bus_unregister_notifier(&platform_bus_type, &vr_notifier);
 	vr_debugfs_exit();
+	vr_probe_exit();
 }
 
 module_init(vr_init);

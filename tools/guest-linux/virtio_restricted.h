@@ -20,6 +20,7 @@
 
 struct device;
 struct iommu_domain;
+struct resource;
 
 /*
  * Slots are the unit of allocation. Small enough for the many small buffers of
@@ -172,6 +173,27 @@ struct vr_device {
 
 /* firmware.c */
 int vr_firmware_pool(struct device *dev, struct vr_range *range);
+
+/* probe.c: only for kernels with a driver for virtio-iommus */
+#if IS_ENABLED(CONFIG_VIRTIO_IOMMU)
+int vr_probe_init(void);
+void vr_probe_exit(void);
+int vr_probe_pool(struct device *dev, struct resource *res);
+#else
+static inline int vr_probe_init(void)
+{
+	return 0;
+}
+
+static inline void vr_probe_exit(void)
+{
+}
+
+static inline int vr_probe_pool(struct device *dev, struct resource *res)
+{
+	return -ENOENT;
+}
+#endif
 
 /* pool.c */
 int vr_pool_init(struct vr_pool *pool, const struct vr_range *range,
