@@ -164,7 +164,7 @@ static int vr_attach_pool(struct device *dev, const struct vr_range *range)
 		goto fail;
 	}
 	if (iommu) {
-		vd->iommu = vr_iommu_attach(dev, &vd->pool);
+		vd->iommu = vr_iommu_attach(dev, &vd->pool, vd->stats);
 		if (IS_ERR(vd->iommu)) {
 			ret = PTR_ERR(vd->iommu);
 			goto fail_pool;
