@@ -21,8 +21,10 @@ static void vr_iommu_show(struct seq_file *file, const struct vr_iommu *io,
 	seq_printf(file, "iova_size %llu\n", (u64)io->pages << PAGE_SHIFT);
 	seq_printf(file, "iova_used %llu\n",
 		   (u64)READ_ONCE(io->used) << PAGE_SHIFT);
-	seq_printf(file, "maps %llu\n", sum->maps);
+	seq_printf(file, "mapped %llu\n", sum->mapped);
 	seq_printf(file, "mapped_bytes %llu\n", sum->mapped_bytes);
+	seq_printf(file, "batches %llu\n", sum->batches);
+	seq_printf(file, "maps %llu\n", sum->maps);
 	seq_printf(file, "unmaps %llu\n", sum->unmaps);
 	seq_printf(file, "fallbacks %llu\n", sum->fallbacks);
 	seq_printf(file, "lost %llu\n", sum->lost);

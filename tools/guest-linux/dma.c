@@ -66,8 +66,10 @@ void vr_stats_sum(const struct vr_device *vd, struct vr_stats *sum)
 
 		sum->copied += READ_ONCE(one->copied);
 		sum->copied_bytes += READ_ONCE(one->copied_bytes);
-		sum->maps += READ_ONCE(one->maps);
+		sum->mapped += READ_ONCE(one->mapped);
 		sum->mapped_bytes += READ_ONCE(one->mapped_bytes);
+		sum->batches += READ_ONCE(one->batches);
+		sum->maps += READ_ONCE(one->maps);
 		sum->unmaps += READ_ONCE(one->unmaps);
 		sum->fallbacks += READ_ONCE(one->fallbacks);
 		sum->lost += READ_ONCE(one->lost);
@@ -125,22 +127,32 @@ static void vr_free(struct device *dev, size_t size, void *vaddr,
 static bool vr_wants_map(const struct vr_device *vd, phys_addr_t phys,
 			 size_t size)
 {
-	return vd->iommu && PAGE_ALIGNED(phys | size) &&
-	       size >= READ_ONCE(vr_threshold);
+	return PAGE_ALIGNED(phys | size) &&
+	       (size >= READ_ONCE(vr_threshold) ||
+		vr_iommu_joins(vd->iommu, phys));
 }
 
-static dma_addr_t vr_map_where_it_is(struct vr_device *vd, phys_addr_t phys,
-				     size_t size, enum dma_data_direction dir)
+/*
+ * 0 and the buffer's address; -ENOSPC when it is to be copied, or another error
+ * when it cannot be mapped at all.
+ */
+static int vr_map_where_it_is(struct vr_device *vd, phys_addr_t phys,
+			      size_t size, enum dma_data_direction dir,
+			      dma_addr_t *addr)
 {
-	dma_addr_t addr = vr_iommu_map(vd->iommu, phys, size, dir);
+	int ret = -ENOSPC;
 
-	if (addr == DMA_MAPPING_ERROR) {
+	if (vr_wants_map(vd, phys, size)) {
+		ret = vr_iommu_map(vd->iommu, phys, size, dir, addr);
+		if (!ret) {
+			this_cpu_inc(vd->stats->mapped);
+			this_cpu_add(vd->stats->mapped_bytes, size);
+			return 0;
+		}
 		this_cpu_inc(vd->stats->fallbacks);
-		return addr;
 	}
-	this_cpu_inc(vd->stats->maps);
-	this_cpu_add(vd->stats->mapped_bytes, size);
-	return addr;
+	/* The request may be complete after this buffer. */
+	return vr_iommu_flush(vd->iommu) ?: ret;
 }
 
 static dma_addr_t vr_map_page(struct device *dev, struct page *page,
@@ -149,20 +161,24 @@ static dma_addr_t vr_map_page(struct device *dev, struct page *page,
 {
 	struct vr_device *vd = vr_device_of(dev);
 	struct vr_pool *pool = &vd->pool;
+	phys_addr_t phys = page_to_phys(page) + offset;
 	void *orig = page_address(page) + offset;
 	dma_addr_t addr;
-	int first;
+	int first, ret;
 
 	/* What can be mapped can be copied, too, when there is no room. */
 	if (!size || size > pool->max_mapping || is_pci_p2pdma_page(page)) {
 		atomic64_inc(&pool->failed);
 		return DMA_MAPPING_ERROR;
 	}
-	if (vr_wants_map(vd, page_to_phys(page) + offset, size)) {
-		addr = vr_map_where_it_is(vd, page_to_phys(page) + offset,
-					  size, dir);
-		if (addr != DMA_MAPPING_ERROR)
+	if (vd->iommu) {
+		ret = vr_map_where_it_is(vd, phys, size, dir, &addr);
+		if (!ret)
 			return addr;
+		if (ret != -ENOSPC) {
+			atomic64_inc(&pool->failed);
+			return DMA_MAPPING_ERROR;
+		}
 	}
 	first = vr_pool_get(pool, size,
 			    size < PAGE_SIZE ? VR_SLOT_SIZE : PAGE_SIZE, orig);
@@ -184,7 +200,6 @@ static void vr_unmap_where_it_is(struct vr_device *vd, dma_addr_t addr,
 			  "unmapped what was not mapped: %pad, %zu bytes\n",
 			  &addr, size))
 		return;
-	this_cpu_inc(vd->stats->unmaps);
 	if (ret) {
 		this_cpu_inc(vd->stats->lost);
 		dev_err_ratelimited(vd->dev, "the IOMMU was not told that %zu bytes at %pad are not mapped any more\n",

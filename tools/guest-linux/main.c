@@ -128,7 +128,7 @@ static void vr_tell(const struct vr_device *vd)
 		 pool->range.size >> 10, &pool->range.base, pool->n_areas,
 		 pool->max_mapping >> 10);
 	if (vd->iommu)
-		dev_info(vd->dev, "and to what is mapped by its IOMMU: %u KiB of addresses from %pad on, for whole pages of %u bytes or more\n",
+		dev_info(vd->dev, "long buffers are mapped by its IOMMU: %u KiB of addresses from %pad on, whole pages, %u bytes or more\n",
 			 vd->iommu->pages << (PAGE_SHIFT - 10),
 			 &vd->iommu->base, READ_ONCE(vr_threshold));
 }
@@ -167,7 +167,7 @@ static int vr_attach_pool(struct device *dev, const struct vr_range *range)
 		goto fail;
 	}
 	if (iommu) {
-		vd->iommu = vr_iommu_attach(dev, &vd->pool);
+		vd->iommu = vr_iommu_attach(dev, &vd->pool, vd->stats);
 		if (IS_ERR(vd->iommu)) {
 			ret = PTR_ERR(vd->iommu);
 			goto fail_pool;

@@ -106,33 +106,13 @@ struct vr_pool {
 };
 
 /**
- * struct vr_iommu - what a device can reach by its IOMMU
- * @domain: of ours, for this device
- * @base: first of the addresses that are used, page aligned
- * @pages: how many pages of them
- * @lock: guards @bitmap, @next and @used
- * @bitmap: a bit per page of addresses, set when it is taken
- * @next: where to look first
- * @used: pages that are taken
- * @runs: by the first page of a mapping: its pages. Belongs to who mapped it
- */
-struct vr_iommu {
-	struct iommu_domain *domain;
-	dma_addr_t base;
-	unsigned int pages;
-	spinlock_t lock;
-	unsigned long *bitmap;
-	unsigned int next;
-	unsigned int used;
-	u32 *runs;
-};
-
-/**
  * struct vr_stats - what became of the driver's buffers, on one CPU
  * @copied: buffers that were given slots in the pool
  * @copied_bytes: their lengths
- * @maps: buffers that were mapped, each by one MAP
+ * @mapped: buffers that were mapped
  * @mapped_bytes: their lengths
+ * @batches: how often the IOMMU was told of some of them
+ * @maps: MAPs
  * @unmaps: UNMAPs
  * @fallbacks: buffers that should have been mapped, but there was no room
  * @lost: UNMAPs that failed
@@ -140,11 +120,44 @@ struct vr_iommu {
 struct vr_stats {
 	u64 copied;
 	u64 copied_bytes;
-	u64 maps;
+	u64 mapped;
 	u64 mapped_bytes;
+	u64 batches;
+	u64 maps;
 	u64 unmaps;
 	u64 fallbacks;
 	u64 lost;
+};
+
+struct vr_run;
+struct vr_segment;
+
+/**
+ * struct vr_iommu - what a device can reach by its IOMMU
+ * @domain: of ours, for this device
+ * @stats: the device's counters
+ * @base: first of the addresses that are used, page aligned
+ * @pages: how many pages of them
+ * @collect: whether a request's segments are collected
+ * @lock: guards @bitmap, @next and @used
+ * @bitmap: a bit per page of addresses, set when it is taken
+ * @next: where to look first
+ * @used: pages that are taken
+ * @segments: a record per page of addresses
+ * @runs: what is being collected, by CPU
+ */
+struct vr_iommu {
+	struct iommu_domain *domain;
+	struct vr_stats __percpu *stats;
+	dma_addr_t base;
+	unsigned int pages;
+	bool collect;
+	spinlock_t lock;
+	unsigned long *bitmap;
+	unsigned int next;
+	unsigned int used;
+	struct vr_segment *segments;
+	struct vr_run __percpu *runs;
 };
 
 /**
@@ -217,15 +230,19 @@ static inline dma_addr_t vr_slot_dma(const struct vr_pool *pool,
 
 /* iommu.c */
 #ifdef CONFIG_IOMMU_API
-struct vr_iommu *vr_iommu_attach(struct device *dev,
-				 const struct vr_pool *pool);
+struct vr_iommu *vr_iommu_attach(struct device *dev, const struct vr_pool *pool,
+				 struct vr_stats __percpu *stats);
 void vr_iommu_detach(struct device *dev, struct vr_iommu *io);
-dma_addr_t vr_iommu_map(struct vr_iommu *io, phys_addr_t phys, size_t size,
-			enum dma_data_direction dir);
+bool vr_iommu_joins(struct vr_iommu *io, phys_addr_t phys);
+int vr_iommu_map(struct vr_iommu *io, phys_addr_t phys, size_t size,
+		 enum dma_data_direction dir, dma_addr_t *iova);
+int vr_iommu_flush(struct vr_iommu *io);
 int vr_iommu_unmap(struct vr_iommu *io, dma_addr_t iova, size_t size);
 #else
+/* No device has an IOMMU, so that nothing but this one is called. */
 static inline struct vr_iommu *vr_iommu_attach(struct device *dev,
-					       const struct vr_pool *pool)
+					       const struct vr_pool *pool,
+					       struct vr_stats __percpu *stats)
 {
 	return ERR_PTR(-ENODEV);
 }
@@ -234,10 +251,21 @@ static inline void vr_iommu_detach(struct device *dev, struct vr_iommu *io)
 {
 }
 
-static inline dma_addr_t vr_iommu_map(struct vr_iommu *io, phys_addr_t phys,
-				      size_t size, enum dma_data_direction dir)
+static inline bool vr_iommu_joins(struct vr_iommu *io, phys_addr_t phys)
 {
-	return DMA_MAPPING_ERROR;
+	return false;
+}
+
+static inline int vr_iommu_map(struct vr_iommu *io, phys_addr_t phys,
+			       size_t size, enum dma_data_direction dir,
+			       dma_addr_t *iova)
+{
+	return -ENOSPC;
+}
+
+static inline int vr_iommu_flush(struct vr_iommu *io)
+{
+	return 0;
 }
 
 static inline int vr_iommu_unmap(struct vr_iommu *io, dma_addr_t iova,

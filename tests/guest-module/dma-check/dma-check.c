@@ -610,6 +610,71 @@ static const char *mixed_list(void)
 	return why;
 }
 
+static dma_addr_t map(u8 *mem, size_t bytes)
+{
+	return dma_map_single(dev, mem, bytes, DMA_TO_DEVICE);
+}
+
+static void unmap(dma_addr_t addr, size_t bytes)
+{
+	dma_unmap_single(dev, addr, bytes, DMA_TO_DEVICE);
+}
+
+/*
+ * What virtio_blk does with interrupts off, and a request of three segments:
+ * two in one piece and another one. With @make it becomes a request.
+ */
+static const char *like_a_request(u8 *mem, bool make)
+{
+	const char *why = NULL;
+	dma_addr_t addr[3], end;
+	u8 *last = mem + 3 * mixed, *small = mem + 2 * mixed + 8;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	addr[0] = map(mem, mixed);
+	addr[1] = map(mem + mixed, mixed);
+	addr[2] = map(last, mixed);
+	end = make ? map(small, 16) : DMA_MAPPING_ERROR;
+	local_irq_restore(flags);
+
+	for (int i = 0; i < 3; i++) {
+		if (dma_mapping_error(dev, addr[i]))
+			return "not mapped";
+	}
+	if (addr[1] != addr[0] + mixed || addr[2] != addr[1] + mixed)
+		why = "not beside each other";
+	if (make && (!seen(end, 16) || seen(addr[0], 2 * mixed) != mem ||
+		     seen(addr[2], mixed) != last))
+		why = "the device sees something else";
+	if (!make && reached(addr[0]))
+		why = "mapped before it was a request";
+	local_irq_save(flags);
+	if (make)
+		unmap(end, 16);
+	for (int i = 0; i < 3; i++)
+		unmap(addr[i], mixed);
+	local_irq_restore(flags);
+	for (int i = 0; i < 3; i++) {
+		if (reached(addr[i]))
+			why = "still mapped";
+	}
+	return why;
+}
+
+static const char *requests(void)
+{
+	u8 *mem = (u8 *)__get_free_pages(GFP_KERNEL, get_order(4 * mixed));
+	const char *why = NULL;
+
+	if (!mem)
+		return "no pages";
+	for (int i = 0; !why && i < 100; i++)
+		why = like_a_request(mem, i % 3);
+	free_pages((unsigned long)mem, get_order(4 * mixed));
+	return why;
+}
+
 struct check {
 	const char *name;
 	const char *(*run)(void);
@@ -633,6 +698,7 @@ static const struct check mixed_checks[] = {
 	{ "no neighbours of a long buffer", neighbours },
 	{ "copied when there are no addresses, and mapped again", no_addresses },
 	{ "scattered buffers, each its way", mixed_list },
+	{ "requests: made, and given up", requests },
 	{ "all CPUs at once", together },
 	{}
 };
