@@ -9,6 +9,8 @@ from vre2e import arch
 from vre2e.host import device, driver_cfg, dynamic, guest_cfg
 from vre2e.report import Fail, Group, require
 
+from groups.neighbours import judge, look
+
 SEED = 31
 # Guest kernels; the first is the usual one.
 KERNELS = {
@@ -163,6 +165,12 @@ def block(h):
 
 # ---- what can be reached, and when ----
 
+def both_memory():
+    """MiB that guest ds has at least."""
+    return KERNELS[arch.now.name].get("small", {}).get(
+        "memory", arch.now.guest["least"])
+
+
 def both_disks(h):
     """Guest ds with a dynamic and a static disk, both verified."""
     h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb"), memory=128))
@@ -185,6 +193,20 @@ def both_disks(h):
 @group.check("a dynamic and a static disk side by side", 200)
 def side_by_side(h):
     both_disks(h)
+
+
+@group.many("a buffer of 512 bytes and its page, to a hostile backend", 200)
+def neighbours(h):
+    for serial, exposed in (("one", True), ("two", False)):
+        begin = time.monotonic()
+        why = note = None
+        try:
+            note = judge(look(h, "ds", serial, both_memory()), exposed)
+        except Fail as fail:
+            why = str(fail)
+        yield (("dynamic: the page can be seen" if exposed else
+                "static: only the buffer can be seen") +
+               (f", {note}" if note else ""), why, time.monotonic() - begin)
     stop(h, "ds")
 
 
