@@ -584,8 +584,8 @@ static void wait_for_work(struct devices *ds, int timeout)
 int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
 {
     struct devices ds = {.opts = opts, .sigfd = -1};
+    sigset_t set, before;
     struct device *d;
-    sigset_t set;
     int rc = 0, wait = 0;
 
     /* Before libxenstore starts its thread, which inherits this. */
@@ -593,7 +593,7 @@ int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigprocmask(SIG_BLOCK, &set, &before);
     ds.sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (ds.sigfd < 0) {
         rc = -errno;
@@ -625,5 +625,8 @@ out:
         xs_close(ds.xs);
     if (ds.sigfd >= 0)
         close(ds.sigfd);
+    /* Who waits for xenstore can be told to stop. */
+    if (rc)
+        sigprocmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
