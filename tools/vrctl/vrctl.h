@@ -61,6 +61,8 @@ char *dom_uuid(const xc_domaininfo_t *info, char *buf);
 void dom_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t size);
 /** dom_state() - "running", "paused", "shutdown", "dying", ... */
 const char *dom_state(const xc_domaininfo_t *info);
+/** dom_number() - "-" for one that does not exist yet, or no more. */
+const char *dom_number(uint32_t domid, char *buf, size_t size);
 /**
  * dom_lookup() - domid, name or uuid as the user typed it, to a domid.
  * Returns 0 or -ESRCH.
