@@ -138,7 +138,7 @@ int destroy_domain(xc_interface *xch, const char *uuid, uint32_t domid);
 /* ---- window.c: a guest's windows while it is taken down ---- */
 
 /**
- * windows_busy() - entries of @rec's windows that are in use, after waiting
+ * windows_busy() - entries of @g's windows that are in use, after waiting
  * up to @wait_ms for them to come free. The driver domain with the most is
  * put into @who (may be NULL).
  * Returns the number; 0 also when the guest is gone.
