@@ -159,6 +159,11 @@ static void print_dev(const struct view *v, unsigned int i)
         print_window(vr_record_window(d, kind), kind);
     if (!vr_record_placed(d))
         printf("  window        not placed yet\n");
+    if (vr_cfg_pool_in_probe(&d->cfg))
+        printf("  pool told by  %s\n",
+               vr_cfg_pool_in_firmware(&d->cfg)
+                   ? "firmware, and the virtio-iommu's PROBE answer"
+                   : "the virtio-iommu's PROBE answer alone");
     if (vr_cfg_has_iova(&d->cfg))
         print_dynamic(v, i);
     if (d->cfg.mode == VR_MODE_MIXED && dv->s)
@@ -277,6 +282,8 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     json_u64(j, "mmio_base", d->mmio_base);
     json_u64(j, "irq", d->irq);
     json_windows(j, d);
+    if (vr_cfg_has_pool(&d->cfg))
+        json_str(j, "pool_in", vr_pool_in_name(d->cfg.pool_in));
     if (vr_cfg_has_iova(&d->cfg))
         json_dynamic(j, v, i);
     if (d->cfg.mode == VR_MODE_MIXED && dv->s)
