@@ -158,6 +158,11 @@ module() {
         one "guest module, W=1 and sparse: $kernel" \
             tests/guest-module/build $kernel
     done
+    for kernel in 6.1 host-6.12; do
+        together one "guest module, dkms: $kernel" tests/guest-module/dkms \
+            $kernel
+    done
+    finish
 }
 
 model() {
