@@ -58,10 +58,15 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
             v->rss_kib += proc_rss_kib(procs[i]);
         v->procs = n + 1;
     }
-    for (i = 0; i < rec->ndrivers; i++)
-        snprintf(v->driver_state[i], sizeof(v->driver_state[i]), "%s",
-                 dom_find(xch, rec->drivers[i].uuid, &info) ? "gone"
-                                                            : dom_state(&info));
+    for (i = 0; i < rec->ndrivers; i++) {
+        const struct vr_record_driver *drv = &rec->drivers[i];
+        const char *state =
+            drv->domid == VR_DOMID_NONE ? "not made yet" : "gone";
+
+        if (!dom_identify(xch, drv->uuid, drv->domid, &info))
+            state = dom_state(&info);
+        snprintf(v->driver_state[i], sizeof(v->driver_state[i]), "%s", state);
+    }
     for (i = 0; i < rec->ndevs; i++) {
         struct dev_view *d = &v->dev[i];
 
@@ -133,13 +138,15 @@ static void print_dev(const struct view *v, unsigned int i)
     const struct vr_record_driver *drv = &rec->drivers[d->driver];
     const struct dev_view *dv = &v->dev[i];
     unsigned int kind;
+    char domid[12];
 
     printf("\ndevice %s: %s, %s\n", d->cfg.id, vr_type_name(d->cfg.type),
            dv->state);
     if (dv->why[0])
         printf("  reason        %s\n", dv->why);
-    printf("  driver domain %s, domid %" PRIu32 ", %s, %s\n", drv->name,
-           drv->domid, drv->owned ? "ends with the guest" : "shared",
+    printf("  driver domain %s, domid %s, %s, %s\n", drv->name,
+           dom_number(drv->domid, domid, sizeof(domid)),
+           drv->owned ? "ends with the guest" : "shared",
            v->driver_state[d->driver]);
     printf("  backend       %s%s%s\n", xb_name(dv->backend),
            dv->backend_error[0] ? ": " : "", dv->backend_error);
