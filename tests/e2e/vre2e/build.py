@@ -13,9 +13,10 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 OUT = os.path.join(ROOT, "out", "e2e")
 GUEST = os.path.join(ROOT, "tests", "e2e", "guest")
 HOST = os.path.join(ROOT, "tests", "host", "host")
-PROGRAMS = ("agent", "pattern", "ioload", "freed", "exittime")
+PROGRAMS = ("agent", "pattern", "ioload", "freed", "exittime",
+            "neighbour")
 # What the tests add to a driver domain: never part of the product's image.
-HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold")
+HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold", "seek")
 E2FS_LIBS = ("libext2fs.so.2", "libcom_err.so.2", "libblkid.so.1",
              "libuuid.so.1", "libe2p.so.2", "libc.so.6")
 
