@@ -32,7 +32,8 @@ static void test_found(void **state)
 
 static void test_in_vain(void **state)
 {
-    static const unsigned int want[] = {0, 1, 3, 7, 15, 31, 63, 127, 255, 255};
+    static const unsigned int want[] = {0,  1,   3,   7,   15,   31,
+                                        63, 127, 255, 511, 1023, 1023};
     struct vr_look look = {0};
     size_t i;
 
@@ -55,7 +56,7 @@ static void test_recovers(void **state)
         vr_look_end(&look, VR_LOOK_IRQ, false);
     }
     assert_int_equal(skipped(&look, VR_LOOK_IRQ), VR_LOOK_SKIP_MAX);
-    for (i = 0; i < 8; i++) {
+    for (i = 0; i < 10; i++) {
         vr_look_end(&look, VR_LOOK_IRQ, true);
         assert_int_equal(skipped(&look, VR_LOOK_IRQ), 0);
     }

@@ -19,14 +19,16 @@ enum vr_look_kind {
     VR_LOOK_KINDS
 };
 
-/* After looking in vain so many occasions are let pass at the most. */
-#define VR_LOOK_SKIP_MAX 255
+/* After looking in vain so many occasions are let pass at the most. Looking in
+ * vain costs something only where there is no processor to spare, and there it
+ * should cost little. */
+#define VR_LOOK_SKIP_MAX 1023
 
 /* All zero to begin with. */
 struct vr_look {
     struct {
-        uint8_t skip;    /* occasions that are to be let pass */
-        uint8_t penalty; /* how many they were after the last failure */
+        uint16_t skip;    /* occasions that are to be let pass */
+        uint16_t penalty; /* how many they were after the last failure */
     } kind[VR_LOOK_KINDS];
 };
 
