@@ -10,6 +10,10 @@
  *			has set aside
  *   ACPI		a device with the range in its _CRS, which lies outside
  *			of the RAM that the firmware gave to the kernel
+ *
+ * When the device refers to none, its IOMMU may tell of one (probe.c): a range
+ * that is as firmware's are, a node of /reserved-memory or outside of the
+ * kernel's RAM.
  */
 
 #include <linux/acpi.h>
@@ -22,6 +26,14 @@
 #include <linux/property.h>
 
 #include "virtio_restricted.h"
+
+/* Nobody has set it aside for us: the kernel must never have had it. */
+static bool vr_is_kernels(const struct resource *res)
+{
+	return region_intersects(res->start, resource_size(res),
+				 IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=
+	       REGION_DISJOINT;
+}
 
 #ifdef CONFIG_ACPI
 static int vr_acpi_range(struct device *dev, struct fwnode_handle *pool,
@@ -42,9 +54,7 @@ static int vr_acpi_range(struct device *dev, struct fwnode_handle *pool,
 			pool, n);
 		return -EINVAL;
 	}
-	if (region_intersects(res->start, resource_size(res),
-			      IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=
-	    REGION_DISJOINT) {
+	if (vr_is_kernels(res)) {
 		dev_err(dev, "%pfw is RAM that the kernel uses: %pR\n", pool,
 			res);
 		return -EBUSY;
@@ -76,6 +86,20 @@ static int vr_of_range(struct device *dev, struct fwnode_handle *pool,
 	return 0;
 }
 
+static int vr_check(struct device *dev, const struct resource *res,
+		    struct vr_range *range)
+{
+	range->base = res->start;
+	range->size = resource_size(res);
+	if (!PAGE_ALIGNED(range->base) || !PAGE_ALIGNED(range->size) ||
+	    range->size < VR_POOL_MIN || range->size > VR_POOL_MAX) {
+		dev_err(dev, "a pool at %pR cannot be used: whole pages from 128 KiB to 1 GiB\n",
+			res);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int vr_range(struct device *dev, struct fwnode_handle *pool,
 		    struct vr_range *range)
 {
@@ -86,22 +110,49 @@ static int vr_range(struct device *dev, struct fwnode_handle *pool,
 		ret = vr_of_range(dev, pool, &res);
 	else
 		ret = vr_acpi_range(dev, pool, &res);
+	return ret ?: vr_check(dev, &res, range);
+}
+
+/*
+ * Whether it is a node of /reserved-memory that is a pool. In a device tree a
+ * pool is RAM, and that a virtio-iommu says so does not take it from the kernel.
+ */
+static bool vr_is_set_aside(const struct resource *res)
+{
+	struct device_node *parent = of_find_node_by_path("/reserved-memory");
+	struct device_node *node;
+	bool found = false;
+
+	for_each_available_child_of_node(parent, node) {
+		struct reserved_mem *mem = of_reserved_mem_lookup(node);
+
+		found |= mem && mem->base == res->start &&
+			 mem->size == resource_size(res) &&
+			 of_device_is_compatible(node, "restricted-dma-pool");
+	}
+	of_node_put(parent);
+	return found;
+}
+
+/* Firmware does not say that the device has a pool. */
+static int vr_iommu_range(struct device *dev, struct vr_range *range)
+{
+	struct resource res;
+	int ret = vr_probe_pool(dev, &res);
+
 	if (ret)
 		return ret;
-
-	range->base = res.start;
-	range->size = resource_size(&res);
-	if (!PAGE_ALIGNED(range->base) || !PAGE_ALIGNED(range->size) ||
-	    range->size < VR_POOL_MIN || range->size > VR_POOL_MAX) {
-		dev_err(dev, "%pfw: %pR cannot be used: whole pages from 128 KiB to 1 GiB\n",
-			pool, &res);
-		return -EINVAL;
+	if (vr_is_kernels(&res) && !vr_is_set_aside(&res)) {
+		dev_err(dev, "the pool that its IOMMU tells of is RAM that the kernel uses: %pR\n",
+			&res);
+		return -EBUSY;
 	}
-	return 0;
+	return vr_check(dev, &res, range);
 }
 
 /**
- * vr_firmware_pool() - find the pool that firmware gave to a device
+ * vr_firmware_pool() - find the pool that firmware, or its IOMMU, gave to a
+ * device
  * @dev: the device
  * @range: filled
  *
@@ -119,7 +170,7 @@ int vr_firmware_pool(struct device *dev, struct vr_range *range)
 		pool = fwnode_find_reference(dev_fwnode(dev), "memory-region",
 					     i);
 		if (IS_ERR(pool))
-			return -ENOENT;
+			return vr_iommu_range(dev, range);
 		if (fwnode_property_match_string(pool, "compatible",
 						 "restricted-dma-pool") >= 0 &&
 		    fwnode_device_is_available(pool))
