@@ -4,13 +4,15 @@
  *
  * ioload -f FILE -m randread|randwrite|read|write|verify [-b BYTES]
  *        [-q DEPTH] [-t SECONDS] [-s MIB] [-p PROGRESS_FILE] [-w MILLISECONDS]
+ *        [-H]
  *
  * Prints one line of JSON. `verify` writes random blocks, each filled from its
  * number and a generation, never two at once for one block; at the end every
  * block written is read back and compared: a lost, torn, misplaced or repeated
  * old write shows. SIGTERM ends the writing early. With -p the number of
  * completed requests is written to a file five times a second. With -w it rests
- * for so long after each look at what has completed.
+ * for so long after each look at what has completed. With -H the buffers lie in
+ * huge pages where the kernel has them: each is one run of memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +22,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <liburing.h>
 
 #define MAX_DEPTH 256
+#define HUGE_PAGE (2ul << 20)
 
 struct slot {
     char *buf;
@@ -189,6 +193,26 @@ static int drive(struct load *l, struct io_uring *ring, double *spent)
     return 0;
 }
 
+/* Memory for all buffers; huge: at a huge page's boundary, as the kernel wants
+ * it. */
+static int make_buffers(struct load *l, bool huge)
+{
+    size_t align = huge ? HUGE_PAGE : 4096;
+    size_t each = (l->bs + 4095) & ~(size_t)4095;
+    size_t size = (each * l->depth + align - 1) / align * align;
+    char *all;
+
+    if (posix_memalign((void **)&all, align, size))
+        return -ENOMEM;
+    /* Without huge pages in the kernel: EINVAL, and buffers all the same. */
+    if (huge && madvise(all, size, MADV_HUGEPAGE) && errno != EINVAL)
+        return -errno;
+    memset(all, 0x5a, size);
+    for (unsigned int i = 0; i < l->depth; i++)
+        l->slot[i].buf = all + i * each;
+    return 0;
+}
+
 static void read_back(struct load *l)
 {
     char *want = l->slot[0].buf, *have;
@@ -217,11 +241,15 @@ int main(int argc, char **argv)
     const char *file = NULL;
     struct io_uring ring;
     uint64_t size = 64;
+    bool huge = false;
     double spent = 0;
     int opt, r;
 
-    while ((opt = getopt(argc, argv, "f:m:b:q:t:s:p:w:")) != -1) {
+    while ((opt = getopt(argc, argv, "Hf:m:b:q:t:s:p:w:")) != -1) {
         switch (opt) {
+        case 'H':
+            huge = true;
+            break;
         case 'f':
             file = optarg;
             break;
@@ -271,10 +299,10 @@ int main(int argc, char **argv)
         if (!l.gen || !l.busy)
             return 1;
     }
-    for (unsigned int i = 0; i < l.depth; i++) {
-        if (posix_memalign((void **)&l.slot[i].buf, 4096, l.bs))
-            return 1;
-        memset(l.slot[i].buf, 0x5a, l.bs);
+    r = make_buffers(&l, huge);
+    if (r) {
+        fprintf(stderr, "buffers: %s\n", strerror(-r));
+        return 1;
     }
     r = io_uring_queue_init(l.depth, &ring, 0);
     if (r) {
