@@ -40,6 +40,7 @@ def driver_image(share):
 def everything(share, kernels, say):
     """All of it."""
     os.makedirs(build.OUT, exist_ok=True)
+    open(os.path.join(build.OUT, "build.log"), "wb").close()
     for name in ("bin", "img", "cfg", "tmp"):
         os.makedirs(os.path.join(share, name), exist_ok=True)
     say(f"building the product for {arch.now.name}")
