@@ -65,7 +65,7 @@ class Point:
         """The load generator's command for a disk in the guest."""
         return (f"ioload -f {path} -m {self.mode} -b {self.size} "
                 f"-q {self.depth} -t {seconds} -s {SPAN_MIB}" +
-                (" -H" if huge else ""))
+                (" -c" if huge else ""))
 
 
 def points(text):

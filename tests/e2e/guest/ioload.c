@@ -4,15 +4,16 @@
  *
  * ioload -f FILE -m randread|randwrite|read|write|verify [-b BYTES]
  *        [-q DEPTH] [-t SECONDS] [-s MIB] [-p PROGRESS_FILE] [-w MILLISECONDS]
- *        [-H]
+ *        [-c] [-o BYTES]
  *
  * Prints one line of JSON. `verify` writes random blocks, each filled from its
  * number and a generation, never two at once for one block; at the end every
  * block written is read back and compared: a lost, torn, misplaced or repeated
  * old write shows. SIGTERM ends the writing early. With -p the number of
  * completed requests is written to a file five times a second. With -w it rests
- * for so long after each look at what has completed. With -H the buffers lie in
- * huge pages where the kernel has them: each is one run of memory.
+ * for so long after each look at what has completed. With -c each buffer is one
+ * piece of memory, if the kernel has huge pages; with -o it begins so many bytes
+ * behind a page's beginning.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,14 +23,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <liburing.h>
+#include <sys/mman.h>
 
 #define MAX_DEPTH 256
-#define HUGE_PAGE (2ul << 20)
+#define HUGE_PAGE (2u << 20)
 
 struct slot {
     char *buf;
@@ -52,6 +53,8 @@ struct load {
     double lat_sum, lat_max;
     const char *progress;
     unsigned int rest;
+    bool contiguous;
+    unsigned int offset;
     struct slot slot[MAX_DEPTH];
 };
 
@@ -193,23 +196,17 @@ static int drive(struct load *l, struct io_uring *ring, double *spent)
     return 0;
 }
 
-/* Memory for all buffers; huge: at a huge page's boundary, as the kernel wants
- * it. */
-static int make_buffers(struct load *l, bool huge)
+static int alloc_buffer(const struct load *l, char **buf)
 {
-    size_t align = huge ? HUGE_PAGE : 4096;
-    size_t each = (l->bs + 4095) & ~(size_t)4095;
-    size_t size = (each * l->depth + align - 1) / align * align;
-    char *all;
+    size_t align = l->contiguous ? HUGE_PAGE : 4096;
+    size_t len = ((size_t)l->offset + l->bs + align - 1) / align * align;
 
-    if (posix_memalign((void **)&all, align, size))
-        return -ENOMEM;
-    /* Without huge pages in the kernel: EINVAL, and buffers all the same. */
-    if (huge && madvise(all, size, MADV_HUGEPAGE) && errno != EINVAL)
-        return -errno;
-    memset(all, 0x5a, size);
-    for (unsigned int i = 0; i < l->depth; i++)
-        l->slot[i].buf = all + i * each;
+    if (posix_memalign((void **)buf, align, len))
+        return -1;
+    if (l->contiguous)
+        madvise(*buf, len, MADV_HUGEPAGE);
+    *buf += l->offset;
+    memset(*buf, 0x5a, l->bs);
     return 0;
 }
 
@@ -241,15 +238,11 @@ int main(int argc, char **argv)
     const char *file = NULL;
     struct io_uring ring;
     uint64_t size = 64;
-    bool huge = false;
     double spent = 0;
     int opt, r;
 
-    while ((opt = getopt(argc, argv, "Hf:m:b:q:t:s:p:w:")) != -1) {
+    while ((opt = getopt(argc, argv, "f:m:b:q:t:s:p:w:co:")) != -1) {
         switch (opt) {
-        case 'H':
-            huge = true;
-            break;
         case 'f':
             file = optarg;
             break;
@@ -273,6 +266,12 @@ int main(int argc, char **argv)
             break;
         case 'w':
             l.rest = atoi(optarg);
+            break;
+        case 'c':
+            l.contiguous = true;
+            break;
+        case 'o':
+            l.offset = atoi(optarg);
             break;
         default:
             return 2;
@@ -299,10 +298,9 @@ int main(int argc, char **argv)
         if (!l.gen || !l.busy)
             return 1;
     }
-    r = make_buffers(&l, huge);
-    if (r) {
-        fprintf(stderr, "buffers: %s\n", strerror(-r));
-        return 1;
+    for (unsigned int i = 0; i < l.depth; i++) {
+        if (alloc_buffer(&l, &l.slot[i].buf))
+            return 1;
     }
     r = io_uring_queue_init(l.depth, &ring, 0);
     if (r) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Everything that goes into dom0's share: programs, images, the product."""
 
+import functools
 import lzma
 import os
 import shutil
@@ -117,11 +118,12 @@ def extra_modules(image):
     if image == "guest":
         return (abuse_module(),) + ((guest_module(kernel="small"),)
                                     if arch.now is arch.ARM64 else ())
-    if image == "debian-module":
+    if image in ("debian-module", "debian-mixed"):
         return (guest_module("tests/guest-module/dma-check"),)
     return ()
 
 
+@functools.lru_cache(maxsize=None)
 def guest_module(source="tools/guest-linux", kernel=None):
     """The module that gives a kernel restricted pools, or another one, built
     without a warning."""
