@@ -184,7 +184,7 @@ class Reports(unittest.TestCase):
 
     def test_configurations(self):
         """A guest of each kernel has a disk for each path."""
-        opt = argparse.Namespace(poll=None, window="32M", strict=1,
+        opt = argparse.Namespace(poll=None, window="32M", strict=1, keys="",
                                  guest_args="")
         for name in arch.ALL:
             build.choose(name, "bench")

@@ -59,7 +59,7 @@ def start_guest(host, kernel, wanted, opt):
     rows = [line.split() for line in out.splitlines()]
     disks = {row[0]: (row[1], row[2]) for row in rows}
     require(set(disks) == set(wanted), f"the guest has disks {out!r}")
-    return disks
+    return {path: disks[path] for path in wanted}
 
 
 def facts(host, wanted):

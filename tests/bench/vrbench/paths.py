@@ -43,7 +43,7 @@ KERNELS = {
         # Xen's protocol by which a guest removes emulated disks would remove
         # QEMU's virtio disk, too; the guest is told that there are none.
         Kernel("debian", "Debian's kernel with the module virtio_restricted",
-               "vmlinuz", "debian-bench.cpio", DRIVERS + ("virtio_pci",),
+               "vmlinuz", "debian-bench.cpio", DRIVERS,
                PATHS, "xen_emul_unplug=unnecessary"),),
 }
 
@@ -68,18 +68,19 @@ def driver_cfg():
     return vhost.driver_cfg(DRIVER, (), options, memory=224)
 
 
-def device(path, opt, serial=True):
+def device(path, opt):
     """The string of one of our disks."""
-    keys = {"id": path, "serial": path if serial else None, "driver": None,
+    keys = {"id": path, "serial": path, "driver": None,
             "backend": DRIVER, "target": f"/dev/nullb{PATHS.index(path)}",
             "poll": None if opt.poll is None else str(opt.poll)}
     if path == "static":
-        return vhost.device(**keys, size=opt.window)
-    if path == "mixed":
-        return vhost.device(**keys, mode="mixed", size=MIXED_POOL,
-                            aperture=opt.window)
-    return vhost.device(**keys, mode="dynamic", size=None, aperture=opt.window,
-                        map_threshold=MAPPED[path])
+        keys["size"] = opt.window
+    elif path == "mixed":
+        keys.update(mode="mixed", size=MIXED_POOL, aperture=opt.window)
+    else:
+        keys.update(mode="dynamic", size=None, aperture=opt.window,
+                    map_threshold=MAPPED[path])
+    return vhost.device(opt.keys, **keys)
 
 
 def guest_cfg(kernel, paths, opt):
@@ -89,9 +90,10 @@ def guest_cfg(kernel, paths, opt):
         lines += (f"disk = ['format=raw, vdev=xvda, access=rw, "
                   f"backend={DRIVER}, target=/dev/nullb0']\n")
     if "qemu" in paths:
-        # Debian's QEMU for Xen has neither libaio nor io_uring.
+        # As libxl describes disks to QEMU: direct I/O is refused for memory
+        # of a guest, and Debian's QEMU has neither libaio nor io_uring.
         args = ("-drive", "if=none,id=q,format=raw,file=/dev/nullb0,"
-                "cache=none,aio=threads", "-device",
+                "cache=writeback,aio=threads", "-device",
                 "virtio-blk-pci,drive=q,serial=qemu,disable-legacy=on")
         lines += ("device_model_args_hvm = [ " +
                   ", ".join(f'"{a}"' for a in args) + " ]\n")
