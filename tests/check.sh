@@ -102,6 +102,7 @@ unit() {
     one "build with gcc" build CC=gcc O=out/native all unit-build || return
     one "format" make --no-print-directory format-check
     one "benchmark's arithmetic" python3 tests/bench/test_arithmetic.py
+    one "install and uninstall" tests/install.sh out/native
     one "build with clang" build CC=clang O=out/clang all unit-build
     one "build with sanitizers" build CC=gcc O=out/asan CFLAGS="$san" \
         HARDEN=-fPIE unit-build
@@ -158,6 +159,11 @@ module() {
         one "guest module, W=1 and sparse: $kernel" \
             tests/guest-module/build $kernel
     done
+    for kernel in 6.1 host-6.12; do
+        together one "guest module, dkms: $kernel" tests/guest-module/dkms \
+            $kernel
+    done
+    finish
 }
 
 model() {

@@ -9,6 +9,8 @@ from vre2e import arch
 from vre2e.host import device, driver_cfg, dynamic, guest_cfg
 from vre2e.report import Fail, Group, require
 
+from groups.neighbours import judge, look
+
 SEED = 31
 # Guest kernels; the first is the usual one.
 KERNELS = {
@@ -163,6 +165,12 @@ def block(h):
 
 # ---- what can be reached, and when ----
 
+def both_memory():
+    """MiB that guest ds has at least."""
+    return KERNELS[arch.now.name].get("small", {}).get(
+        "memory", arch.now.guest["least"])
+
+
 def both_disks(h):
     """Guest ds with a dynamic and a static disk, both verified."""
     h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb"), memory=128))
@@ -185,7 +193,19 @@ def both_disks(h):
 @group.check("a dynamic and a static disk side by side", 200)
 def side_by_side(h):
     both_disks(h)
+
+
+@group.check("dynamic: a hostile backend reads what shares a small buffer's page",
+             100)
+def exposed(h):
+    return judge(look(h, "ds", "one", both_memory()), True)
+
+
+@group.check("static: of that page it reads the buffer alone", 100)
+def kept(h):
+    note = judge(look(h, "ds", "two", both_memory()), False)
     stop(h, "ds")
+    return note
 
 
 SAMPLES = 200

@@ -6,6 +6,7 @@ import json
 from groups import dynamic as dyn, preflight
 from groups.input import refusals
 from groups.main import attack, judge
+from groups.neighbours import judge as judge_page, look
 from vre2e import arch
 from vre2e.host import device, driver_cfg, dynamic, guest_cfg
 from vre2e.report import Group, require
@@ -85,6 +86,14 @@ def isolation(h):
             f"{result['grant_copy_inside']}: not {pages} + {mapped}")
     dyn.audit(h, "ds")
     return judge(result, memory)
+
+
+@group.check("a page around 512 bytes: seen with the dynamic disk alone", 200)
+def small_buffers(h):
+    memory = arch.now.guest["least"]
+    return "; ".join(
+        f"{serial}: {judge_page(look(h, 'ds', serial, memory), exposed)}"
+        for serial, exposed in (("one", True), ("two", False)))
 
 
 @group.check("data is right across a reboot", 200)
