@@ -13,7 +13,8 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 # pylint: disable=wrong-import-position
 from vre2e import arch, build
 from vre2e.report import Fail
-from vrbench import counters, floors, measure, paths, table, workloads
+from vrbench import (counters, domains, floors, measure, paths, table,
+                     workloads)
 
 
 def shown(step):
@@ -167,7 +168,9 @@ class Reports(unittest.TestCase):
     def test_tables(self):
         """Every table, with a path left out."""
         point = meter(FakeHost()).point(workloads.Point.parse("r1m-4"))
-        guest = {"title": "a kernel", "facts": {"uname": "6.12"},
+        guest = {"title": "a kernel", "facts": {"uname": "6.12",
+                                              "clock": "tsc"},
+                 "clock_rate": domains.clock_rate((10, 5), (20, 10)),
                  "access": {"broker": {"mean_us": 700.0, "least_us": 300.0}},
                  "io": {"r1m-4": {**point, "qemu": point["blkfront"]}},
                  "sweep": {"default": 8192, "depths": {"1": [
@@ -175,7 +178,8 @@ class Reports(unittest.TestCase):
         text = "\n".join(table.report({"host": "arm64", "store": "null_blk",
                                        "guests": [guest]}))
         for words in ("1 MiB read, depth 4", "1.00", "ratio to qemu",
-                      "reached at 1 of 1 points", "from 8192 B on"):
+                      "reached at 1 of 1 points", "from 8192 B on",
+                      "(tsc) ran at 0.500"):
             self.assertIn(words, text)
         del guest["io"]["r1m-4"]["blkfront"], guest["io"]["r1m-4"]["static"]
         del guest["io"]["r1m-4"]["qemu"], guest["sweep"]

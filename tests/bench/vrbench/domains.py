@@ -7,6 +7,7 @@ from . import paths
 from .paths import DRIVER, GUEST
 
 VBD = 51712  # xvda
+THP = "/sys/kernel/mm/transparent_hugepage"
 # Name and place of each disk, by serial number; blkfront's has none.
 DISKS = r"""
 for i in $(seq 300); do
@@ -56,6 +57,10 @@ def start_guest(host, kernel, wanted, opt):
     if "blkfront" in wanted:
         attach_blkback(host)
     out = host.gx_ok(GUEST, DISKS % len(wanted), 60, up=150)
+    if opt.huge:
+        # Linux leaves them off in a guest with less than 512 MiB.
+        host.gx_ok(GUEST, f"[ ! -e {THP} ] || (echo madvise > {THP}/enabled; "
+                   f"echo madvise > {THP}/defrag)")
     rows = [line.split() for line in out.splitlines()]
     disks = {row[0]: (row[1], row[2]) for row in rows}
     require(set(disks) == set(wanted), f"the guest has disks {out!r}")
@@ -64,7 +69,9 @@ def start_guest(host, kernel, wanted, opt):
 
 def facts(host, wanted):
     """What the guest runs, and how blkfront's pair has agreed to work."""
-    found = {"uname": host.gx_ok(GUEST, "uname -r").strip()}
+    words = host.gx_ok(GUEST, "uname -r; cat /sys/devices/system/clocksource/"
+                       "clocksource0/current_clocksource").split()
+    found = {"uname": words[0], "clock": words[1]}
     if "blkfront" in wanted:
         front = f"/local/domain/{host.domid(GUEST)}/device/vbd/{VBD}"
         back = (f"/local/domain/{host.domid(DRIVER)}/backend/vbd/"
@@ -79,6 +86,18 @@ def facts(host, wanted):
             ("persistent grants", "indirect segments", "queues",
              "ring page order"), out.split()))
     return found
+
+
+def clocks(host):
+    """Seconds that dom0 and the guest have been up, by their own clocks."""
+    out = host.ok(f"cat /proc/uptime; gx {GUEST} 'cat /proc/uptime'").split()
+    return float(out[0]), float(out[2])
+
+
+def clock_rate(before, after):
+    """The rate of the guest's clock, by dom0's. Rates of I/O are measured by
+    the guest's."""
+    return (after[1] - before[1]) / (after[0] - before[0])
 
 
 def destroy(host, *names):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""From which size on the guest module had better map a segment than copy it."""
+"""From which size on the guest module had better map memory in one piece than
+copy it."""
 
 import statistics
 
@@ -8,8 +9,7 @@ from .measure import Meter
 from .paths import GUEST
 from .workloads import Point
 
-# One segment each: longer ones a window of the usual size does not take.
-SIZES = ("4k", "8k", "16k", "32k", "64k", "128k")
+SIZES = ("4k", "16k", "32k", "64k", "128k", "256k", "1m")
 DEPTHS = ("1", "32")
 # Mixed devices of the module map what has at least so many bytes.
 KNOB = "/sys/module/virtio_restricted/parameters/threshold"
@@ -41,6 +41,6 @@ def run(host, disks, opt, say):
         found[depth] = []
         for size in SIZES:
             point = Point.parse(f"r{size}-{depth}")
-            say(f"segments of {point.title}")
+            say(f"in one piece: {point.title}")
             found[depth].append(row(host, meter, point, opt))
     return {"default": default, "depths": found}

@@ -9,6 +9,7 @@ HEADS = {"exits": "exits", "kicks": "kicks", "iommu": "iommu req.",
          "interrupts": "interrupts", "events": "events",
          "grant_ops": "grant ops", "copied": "copied B", "requests": "requests"}
 WIDE = 26
+ONE_PIECE = 2.5  # a MAP and an UNMAP, and room for a request that was split
 
 
 def rates(row, point):
@@ -35,6 +36,13 @@ def io_table(io):
         yield f"{point.title:{WIDE}}{rates(row, point)}"
 
 
+def count(value):
+    """A cell with a count, or with a dash."""
+    if value is None:
+        return f"{'-':>11}"
+    return f"{value:11.0f}" if value >= 1000 else f"{value:11.3f}"
+
+
 def count_table(io):
     """Lines of the table of costs per I/O; what is not counted has a dash."""
     yield f"{'for each I/O':{WIDE}}" + "".join(
@@ -43,8 +51,7 @@ def count_table(io):
         yield Point.parse(name).title
         for path, one in row.items():
             yield f"{'  ' + path:{WIDE}}" + "".join(
-                f"{one['per_io'][c]:11.3f}" if c in one["per_io"] else
-                f"{'-':>11}" for c in counters.COUNTS)
+                count(one["per_io"].get(c)) for c in counters.COUNTS)
 
 
 def floor_table(io, cost):
@@ -96,14 +103,15 @@ def mixed_table(io):
 
 
 def sweep_table(sweep):
-    """Lines with the sizes at which a segment is copied or mapped."""
-    yield f"the module maps segments from {sweep['default']} B on"
+    """Lines with the rates at which memory in one piece is copied, or mapped."""
+    yield f"the module's threshold is {sweep['default']} B by default"
     for depth, rows in sweep["depths"].items():
         yield (f"{'mixed, depth ' + depth:{WIDE}}{'copied':>11}{'mapped':>11}"
                f"{'ratio':>7}{'iommu req.':>12}")
         for size, copied, mapped, asked in rows:
             yield (f"{size:>{WIDE - 2}} B{copied:12.1f}{mapped:11.1f}"
-                   f"{mapped / copied:7.2f}{asked:12.2f}")
+                   f"{mapped / copied:7.2f}{asked:12.2f}" +
+                   ("" if asked < ONE_PIECE else "  not in one piece"))
         least = floors.crossing([row[:3] for row in rows])
         yield ("  mapping is not slower from " + (
             f"{least} B on" if least else "no size measured on"))
@@ -113,6 +121,9 @@ def guest_report(one):
     """Lines about one guest kernel."""
     facts = one["facts"]
     yield f"guest: {one['title']} ({facts['uname']})"
+    if "clock_rate" in one:
+        yield (f"its clock ({facts['clock']}) ran at {one['clock_rate']:.3f} "
+               "of dom0's")
     if "blkfront" in facts:
         yield "blkfront: " + ", ".join(
             f"{k} {v}" for k, v in facts["blkfront"].items()) + \
@@ -124,7 +135,7 @@ def guest_report(one):
         yield from io_table(io)
         yield ""
         yield from count_table(io)
-        if "broker" in one["access"]:
+        if "broker" in one["access"] and set(paths) & set(OURS):
             yield ""
             yield from floor_table(io, one["access"])
         if "qemu" in paths:
