@@ -208,4 +208,4 @@ help:
 	@echo 'make unit | guest-module | model | fuzz | e2e | bench'
 	@echo 'make format | format-check | clean'
 	@echo 'make host-shell a shell in the emulated host; make host-down ends it'
-	@echo 'HOST=x86        for check, e2e, host-shell, host-down: that host only'
+	@echo 'HOST=x86        for check, e2e, bench, host-shell, host-down: that host only'

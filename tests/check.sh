@@ -101,6 +101,7 @@ unit() {
     local t n
     one "build with gcc" build CC=gcc O=out/native all unit-build || return
     one "format" make --no-print-directory format-check
+    one "benchmark's arithmetic" python3 tests/bench/test_arithmetic.py
     one "install and uninstall" tests/install.sh out/native
     one "build with clang" build CC=clang O=out/clang all unit-build
     one "build with sanitizers" build CC=gcc O=out/asan CFLAGS="$san" \

@@ -55,7 +55,8 @@ fuzz: setup
 check: setup
 	@HOST=$(HOST) tests/check.sh all
 
-# Emulated hosts: HOST=arm64 or HOST=x86; e2e and check do both by default.
+# Emulated hosts: HOST=arm64 or HOST=x86; e2e, check and bench do both by
+# default.
 HOST ?=
 NAME := $(or $(HOST),arm64)
 
@@ -72,7 +73,7 @@ demo: setup
 	@tests/demo/demo $(HOST)
 
 bench: setup bench-modules
-	@tests/bench/run
+	@for h in $(or $(HOST),arm64 x86); do tests/bench/run --host $$h || exit 1; done
 
 host-up: setup
 	@tests/host/host up --arch $(NAME)

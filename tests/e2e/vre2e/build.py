@@ -211,24 +211,24 @@ def product(share):
         "DESTDIR=" + target, "PREFIX=/usr/local")
 
 
-def driver_image(share):
-    """The driver domain's image, by the product's own tool, with the tests'
-    programs and a hook that starts the agent."""
+def driver_image(share, names=HOSTILE,
+                 hook=os.path.join(GUEST, "driver-hook.sh"), modules=()):
+    """The driver domain's image, by the product's own tool, with test programs,
+    a hook that starts the agent, and perhaps more modules."""
     extra = os.path.join(OUT, "driver-extra")
     shutil.rmtree(extra, ignore_errors=True)
     os.makedirs(os.path.join(extra, "bin"))
     os.makedirs(os.path.join(extra, "etc", "vr-driver.d"))
-    for name in HOSTILE:
+    for name in names:
         shutil.copy(os.path.join(OUT, "bin", name), os.path.join(extra, "bin"))
-    shutil.copy(os.path.join(GUEST, "driver-hook.sh"),
-                os.path.join(extra, "etc", "vr-driver.d", "10-test.sh"))
+    shutil.copy(hook, os.path.join(extra, "etc", "vr-driver.d", "10-test.sh"))
     run(os.path.join(ROOT, "tools/mkdriver/vr-mkdriver"),
         "-o", os.path.join(share, "img", "driver.cpio"),
         "-b", os.path.join(ROOT, arch.now.out, "vr-backend"),
-        "-B", host_path("busybox"), "-a", extra, *driver_parts())
+        "-B", host_path("busybox"), "-a", extra, *driver_parts(modules))
 
 
-def driver_parts():
+def driver_parts(modules=()):
     """vr-mkdriver's options for the libraries and the kernel's modules."""
     options = []
     if arch.now.sysroot:
@@ -236,7 +236,7 @@ def driver_parts():
                     "-L", "/usr/" + arch.now.triplet]
     if arch.now.driver_modules is not None:
         options += ["-m", host_path("modules-debian")]
-        for name in arch.now.driver_modules:
+        for name in arch.now.driver_modules + modules:
             options += ["-M", name]
     return options
 

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The ways from a guest to a disk that are compared, and their guests."""
+
+import dataclasses
+
+from vre2e import arch, host as vhost
+
+DRIVER, GUEST = "bb", "bg"
+# Each path has a null_blk device of its own in the driver domain, by its
+# place in this list; QEMU's is in dom0.
+PATHS = ("blkfront", "static", "copied", "mapped", "mixed", "qemu")
+OURS = ("static", "copied", "mapped", "mixed")
+NULL_BLK = "gb=1 bs=512"  # 1 GiB, sectors of 512 bytes; the rest is default
+MAPPED = {"mapped": "always", "copied": "never"}  # mixed: the product's default
+MIXED_POOL = "16M"
+# Windows and grant table of a guest with all paths take more grants than Xen
+# allows by default.
+XEN_ARGS = "gnttab_max_frames=128"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """A guest kernel of the benchmark. Ratios are within one of them."""
+
+    name: str
+    title: str
+    kernel: str   # files in the share
+    ramdisk: str
+    modules: tuple
+    paths: tuple
+    extra: str = ""
+
+
+DRIVERS = (arch.OURS, "virtio-iommu", "virtio_mmio", "virtio_blk",
+           "xen-blkfront")
+KERNELS = {
+    "arm64": (
+        Kernel("small", "the tests' small kernel, which restricts static "
+               "devices itself", "Image", "guest.cpio", (), PATHS[:4]),
+        Kernel("debian", "Debian's kernel with the module virtio_restricted",
+               "vmlinuz", "debian-bench.cpio", DRIVERS, PATHS[:5])),
+    "x86": (
+        # Xen's protocol by which a guest removes emulated disks would remove
+        # QEMU's virtio disk, too; the guest is told that there are none.
+        Kernel("debian", "Debian's kernel with the module virtio_restricted",
+               "vmlinuz", "debian-bench.cpio", DRIVERS,
+               PATHS, "xen_emul_unplug=unnecessary"),),
+}
+
+
+def kernels(names=None):
+    """The guest kernels of this architecture, or those named."""
+    every = KERNELS[arch.now.name]
+    if not names:
+        return every
+    found = tuple(k for k in every if k.name in names)
+    if len(found) != len(names):
+        raise ValueError(f"{arch.now.name} has guest kernels "
+                         f"{', '.join(k.name for k in every)}")
+    return found
+
+
+def driver_cfg():
+    """The driver domain: null_blk devices, which keep no data."""
+    disks = len(PATHS) - 1
+    options = " ".join("null_blk." + o for o in
+                       (f"nr_devices={disks} {NULL_BLK}").split())
+    return vhost.driver_cfg(DRIVER, (), options, memory=224)
+
+
+def device(path, opt):
+    """The string of one of our disks."""
+    keys = {"id": path, "serial": path, "driver": None,
+            "backend": DRIVER, "target": f"/dev/nullb{PATHS.index(path)}",
+            "poll": None if opt.poll is None else str(opt.poll)}
+    if path == "static":
+        keys["size"] = opt.window
+    elif path == "mixed":
+        keys.update(mode="mixed", size=MIXED_POOL, aperture=opt.window)
+    else:
+        keys.update(mode="dynamic", size=None, aperture=opt.window,
+                    map_threshold=MAPPED[path])
+    return vhost.device(opt.keys, **keys)
+
+
+def guest_cfg(kernel, paths, opt):
+    """A guest with a disk on each of the paths."""
+    lines = ""
+    if "blkfront" in paths:
+        lines += (f"disk = ['format=raw, vdev=xvda, access=rw, "
+                  f"backend={DRIVER}, target=/dev/nullb0']\n")
+    if "qemu" in paths:
+        # As libxl describes disks to QEMU: direct I/O is refused for memory
+        # of a guest, and Debian's QEMU has neither libaio nor io_uring.
+        args = ("-drive", "if=none,id=q,format=raw,file=/dev/nullb0,"
+                "cache=writeback,aio=threads", "-device",
+                "virtio-blk-pci,drive=q,serial=qemu,disable-legacy=on")
+        lines += ("device_model_args_hvm = [ " +
+                  ", ".join(f'"{a}"' for a in args) + " ]\n")
+    return vhost.guest_cfg(
+        GUEST, [device(p, opt) for p in paths if p in OURS] or None,
+        memory=256, kernel=kernel.kernel, ramdisk=kernel.ramdisk, lines=lines,
+        extra=f"iommu.strict={opt.strict} {kernel.extra} {opt.guest_args}")

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""How long things take until a guest runs, and what stays in memory."""
+
+import statistics
+
+from . import counters, paths
+from .domains import destroy
+from .paths import DRIVER, GUEST
+
+WINDOW_MIB = 64  # of the targets
+RESIDENT = r"""
+for p in /proc/[0-9]*; do
+    case "$(readlink $p/exe)" in *%s) ;; *) continue ;; esac
+    awk -v p=${p#/proc/} '
+        $1 ~ /^[0-9a-f]+-[0-9a-f]+$/ { skip = /xen\/(gntdev|gntalloc)/ }
+        $1 == "Rss:" && !skip { rss += $2 } $1 == "Pss:" && !skip { pss += $2 }
+        END { print p, rss + 0, pss + 0 }' $p/smaps
+done"""
+
+
+def spread(values):
+    """The median, the least and the most."""
+    return {"median": statistics.median(values), "least": min(values),
+            "most": max(values), "runs": len(values)}
+
+
+def resident(text):
+    """KiB of each process, and of all with shared pages counted once."""
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    return {"largest_kib": max(int(r[1]) for r in rows),
+            "sum_kib": sum(int(r[2]) for r in rows),
+            "processes": len(rows)}
+
+
+def sizes(host):
+    """Mapping time of a window in the driver domain, resident memory."""
+    dev = counters.find(host.show(GUEST), "static")
+    mapping = [float(host.gx_ok(DRIVER, f"mapwindow {host.domid(GUEST)} "
+                                f"{dev['gref_base']} {dev['gref_count']}"))
+               for _ in range(5)]
+    return {"map_ms": spread(mapping),
+            "map_mib": dev["gref_count"] >> 8,
+            "broker": resident(host.ok(RESIDENT % "vr-broker")),
+            "backend": resident(host.gx_ok(DRIVER, RESIDENT % "vr-backend"))}
+
+
+def seeding(host):
+    """Milliseconds to write the grants of a window into the paused guest."""
+    text = host.ok(f"/host/bin/seedtime {host.domid(GUEST)} 5")
+    rows = [[float(v) for v in line.split()] for line in text.splitlines()]
+    return {"map_table_ms": spread([r[0] for r in rows]),
+            "write_ms": spread([r[1] for r in rows])}
+
+
+def create(host, kernel, opt):
+    """Milliseconds of `xl create -p` without the key and with it, in turns,
+    beside a driver domain that runs already. Guests stay paused. Also the time
+    that seeding a window takes, in one of them."""
+    times = {"plain": [], "keyed": []}
+    opt = type(opt)(**{**vars(opt), "window": f"{WINDOW_MIB}M"})
+    cfgs = {"plain": host.put("plain.cfg", paths.guest_cfg(kernel, (), opt) +
+                              "max_grant_frames = 64\n"),
+            "keyed": host.put("keyed.cfg",
+                              paths.guest_cfg(kernel, ("static",), opt))}
+    for _ in range(opt.creations):
+        for kind, cfg in cfgs.items():
+            text = host.ok("TIMEFORMAT=%R; { time xl create -p "
+                           f"{cfg} > /dev/null 2> /tmp/create; }} 2>&1", 90)
+            times[kind].append(float(text.split()[-1]) * 1000)
+            if kind == "plain":
+                seed = seeding(host)
+            destroy(host, GUEST)
+    added = [k - p for p, k in zip(times["plain"], times["keyed"])]
+    return {"kernel": kernel.name, "seed": seed,
+            **{name: spread(values) for name, values in
+               (*times.items(), ("added", added))}}

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The report, for people."""
+
+from . import counters, floors
+from .measure import PROCESSORS
+from .paths import OURS
+from .workloads import Point
+
+HEADS = {"exits": "exits", "kicks": "kicks", "iommu": "iommu req.",
+         "interrupts": "interrupts", "events": "events",
+         "grant_ops": "grant ops", "copied": "copied B", "requests": "requests"}
+WIDE = 26
+ONE_PIECE = 2.5  # a MAP and an UNMAP, and room for a request that was split
+
+
+def rates(row, point):
+    """Rates of all paths at a point; ratios to blkfront's."""
+    cells = []
+    for path, one in row.items():
+        value, _ = point.rate(one["iops"], 1)
+        cells.append(f"{value:11.1f}")
+        if path != "blkfront" and "blkfront" in row:
+            ratio = counters.ratio(one["rates"], row["blkfront"]["rates"])
+            cells.append(f"{ratio:6.2f}")
+    return "".join(cells) + " " + point.rate(1, 1)[1]
+
+
+def io_table(io):
+    """Lines of the table of all paths."""
+    some = next(iter(io.values()))
+    head = "".join(f"{path:>11}" + ("" if path == "blkfront" or
+                                    "blkfront" not in some else f"{'ratio':>6}")
+                   for path in some)
+    yield f"{'':{WIDE}}{head}"
+    for name, row in io.items():
+        point = Point.parse(name)
+        yield f"{point.title:{WIDE}}{rates(row, point)}"
+
+
+def count(value):
+    """A cell with a count, or with a dash."""
+    if value is None:
+        return f"{'-':>11}"
+    return f"{value:11.0f}" if value >= 1000 else f"{value:11.3f}"
+
+
+def count_table(io):
+    """Lines of the table of costs per I/O; what is not counted has a dash."""
+    yield f"{'for each I/O':{WIDE}}" + "".join(
+        f"{HEADS[c]:>11}" for c in counters.COUNTS)
+    for name, row in io.items():
+        yield Point.parse(name).title
+        for path, one in row.items():
+            yield f"{'  ' + path:{WIDE}}" + "".join(
+                count(one["per_io"].get(c)) for c in counters.COUNTS)
+
+
+def floor_table(io, cost):
+    """Lines with what the accesses to registers cost: the guest has one
+    processor, which does nothing else meanwhile."""
+    ours = [p for p in next(iter(io.values())) if p in OURS]
+    mean = cost["broker"]["mean_us"]
+    for who, one in cost.items():
+        yield (f"an access to a register that {who} answers: "
+               f"{one['mean_us']:.0f} us, the fastest {one['least_us']:.0f}")
+    yield (f"{'time spent in them':{WIDE}}" +
+           "".join(f"{path:>11}" for path in ours) +
+           "    best ratio to blkfront if all else took none")
+    for name, row in io.items():
+        cells = "".join(
+            f"{floors.part(row[p]['iops'], row[p]['per_io']['exits'], mean):11.0%}"
+            for p in ours)
+        if "blkfront" in row:
+            best = (floors.best_ratio(row[p]["per_io"]["exits"], mean,
+                                      row["blkfront"]["iops"]) for p in ours)
+            cells += "    " + "".join(
+                f"{'-':>8}" if b is None else f"{b:8.2f}" for b in best)
+        yield f"{Point.parse(name).title:{WIDE}}{cells}"
+
+
+def processor_table(io, processors):
+    """Lines with the processor time of each domain. Whatever else is done at
+    the same time, a processor has to do it: blkfront's whole time for a
+    request, divided by that, is the most that the ratio can be."""
+    yield (f"{'processor time, us':{WIDE}}" +
+           "".join(f"{name:>11}" for name in PROCESSORS) +
+           "   best ratio by guest, driver, both")
+    for name, row in io.items():
+        yield Point.parse(name).title
+        for path, one in row.items():
+            used = [one["per_io"][who] for who in PROCESSORS]
+            line = (f"{'  ' + path:{WIDE}}" +
+                    "".join(f"{us:11.1f}" for us in used))
+            if path in OURS and "blkfront" in row:
+                whole = 1e6 / row["blkfront"]["iops"]
+                least = (*used[:2], sum(used[:2]) / processors)
+                line += "   " + "".join(
+                    f"{whole / us:8.2f}" if us else f"{'-':>8}" for us in least)
+            yield line
+
+
+def isolation_table(io):
+    """Lines with the ratios to QEMU's virtio-blk in dom0."""
+    paths = [p for p in next(iter(io.values())) if p != "qemu"]
+    yield (f"{'ratio to qemu':{WIDE}}" +
+           "".join(f"{path:>11}" for path in paths))
+    for name, row in io.items():
+        yield f"{Point.parse(name).title:{WIDE}}" + "".join(
+            f"{counters.ratio(row[p]['rates'], row['qemu']['rates']):11.2f}"
+            for p in paths)
+
+
+def mixed_table(io):
+    """Lines that say whether mixed is as good as the better of both."""
+    yield (f"{'mixed, aim ' + str(floors.MIXED_AIM):{WIDE}}{'best other':>11}"
+           f"{'ratio':>7}")
+    good = 0
+    for name, row in io.items():
+        best, ratio, reached = floors.mixed_aim(
+            {p: one["rates"] for p, one in row.items()})
+        good += reached
+        yield (f"{Point.parse(name).title:{WIDE}}{best:>11}{ratio:7.2f}  "
+               f"{'reached' if reached else 'missed'}")
+    yield f"reached at {good} of {len(io)} points"
+
+
+def sweep_table(sweep):
+    """Lines with the rates at which memory in one piece is copied, or mapped."""
+    yield f"the module's threshold is {sweep['default']} B by default"
+    for depth, rows in sweep["depths"].items():
+        yield (f"{'mixed, depth ' + depth:{WIDE}}{'copied':>11}{'mapped':>11}"
+               f"{'ratio':>7}{'iommu req.':>12}")
+        for size, copied, mapped, asked in rows:
+            yield (f"{size:>{WIDE - 2}} B{copied:12.1f}{mapped:11.1f}"
+                   f"{mapped / copied:7.2f}{asked:12.2f}" +
+                   ("" if asked < ONE_PIECE else "  not in one piece"))
+        least = floors.crossing([row[:3] for row in rows])
+        yield ("  mapping is not slower from " + (
+            f"{least} B on" if least else "no size measured on"))
+
+
+def guest_report(one, processors):
+    """Lines about one guest kernel."""
+    facts = one["facts"]
+    yield f"guest: {one['title']} ({facts['uname']})"
+    if "clock_rate" in one:
+        yield (f"its clock ({facts['clock']}) ran at {one['clock_rate']:.3f} "
+               "of dom0's")
+    if "blkfront" in facts:
+        yield "blkfront: " + ", ".join(
+            f"{k} {v}" for k, v in facts["blkfront"].items()) + \
+            " (-: not said)"
+    io = one.get("io")
+    if io:
+        paths = next(iter(io.values()))
+        yield ""
+        yield from io_table(io)
+        yield ""
+        yield from count_table(io)
+        if "broker" in one["access"] and set(paths) & set(OURS):
+            yield ""
+            yield from floor_table(io, one["access"])
+            yield ""
+            yield from processor_table(io, processors)
+        if "qemu" in paths:
+            yield ""
+            yield from isolation_table(io)
+        if "mixed" in paths and set(paths) & set(floors.ONE_WAY):
+            yield ""
+            yield from mixed_table(io)
+    if "sweep" in one:
+        yield ""
+        yield from sweep_table(one["sweep"])
+
+
+def times(one, width=8):
+    """A median with its spread."""
+    return (f"{one['median']:{width}.1f} ms ({one['least']:.1f} to "
+            f"{one['most']:.1f}, {one['runs']} runs)")
+
+
+def create_report(found):
+    """Lines about what the key adds to xl create."""
+    yield f"xl create -p, beside a running driver domain ({found['kernel']})"
+    yield f"  without the key    {times(found['plain'])}"
+    yield f"  with it            {times(found['keyed'])}"
+    yield f"  added, pair by pair{times(found['added'])}, target 100"
+    yield "grants of a 64 MiB window, in dom0"
+    yield f"  table mapped       {times(found['seed']['map_table_ms'])}"
+    yield f"  entries written    {times(found['seed']['write_ms'])}, target 10"
+
+
+def size_report(found):
+    """Lines about mapping and memory."""
+    yield f"{found['map_mib']} MiB mapped by the backend, one call"
+    yield f"  {'':19}{times(found['map_ms'])}"
+    for name in ("broker", "backend"):
+        row = found[name]
+        yield (f"{name}: {row['processes']} processes, the largest "
+               f"{row['largest_kib']} KiB resident (target 8192), together "
+               f"{row['sum_kib']} KiB")
+
+
+def report(out):
+    """All lines."""
+    yield f"host: {out['host']}; {out['store']}"
+    for one in out["guests"]:
+        yield ""
+        yield from guest_report(one, out["processors"])
+    for key, lines in (("create", create_report), ("sizes", size_report)):
+        if key in out:
+            yield ""
+            yield from lines(out[key])
