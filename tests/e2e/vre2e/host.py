@@ -244,6 +244,11 @@ def dynamic(**keys):
                      **keys})
 
 
+def mixed(**keys):
+    """The string of a mixed device."""
+    return device(**{"mode": "mixed", "size": "8M", "aperture": "16M", **keys})
+
+
 def guest_cfg(name, devices=(), memory=96, extra="", kernel=None,
               ramdisk=None, lines=""):
     """An xl.cfg for a guest. devices: None leaves the key out. memory: MiB,
