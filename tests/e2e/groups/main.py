@@ -207,8 +207,8 @@ def attack(h, guest, driver, memory):
     """The hostile program's outcomes by name. memory: the guest's, in MiB."""
     g, b = h.domid(guest), h.domid(driver)
     data = h.show(guest)
-    win = " ".join(f"-w {d['gref_base']}:{d['gref_count']}"
-                   for d in data["devices"])
+    win = " ".join(f"-w {w['gref_base']}:{w['gref_count']}"
+                   for d in data["devices"] for w in d["windows"])
     refs = data["grant_frames"] * 512
     out = h.gx_ok(driver, f"hostile -g {g} -b {b} "
                   f"-m {arch.now.ram}:{memory * 256} "
