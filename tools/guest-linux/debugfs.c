@@ -14,11 +14,28 @@ static unsigned long vr_bytes(unsigned int slots)
 	return (unsigned long)slots << VR_SLOT_SHIFT;
 }
 
+static void vr_iommu_show(struct seq_file *file, const struct vr_iommu *io,
+			  const struct vr_stats *sum)
+{
+	seq_printf(file, "iova_base %#llx\n", (u64)io->base);
+	seq_printf(file, "iova_size %llu\n", (u64)io->pages << PAGE_SHIFT);
+	seq_printf(file, "iova_used %llu\n",
+		   (u64)READ_ONCE(io->used) << PAGE_SHIFT);
+	seq_printf(file, "mapped %llu\n", sum->mapped);
+	seq_printf(file, "mapped_bytes %llu\n", sum->mapped_bytes);
+	seq_printf(file, "batches %llu\n", sum->batches);
+	seq_printf(file, "maps %llu\n", sum->maps);
+	seq_printf(file, "unmaps %llu\n", sum->unmaps);
+	seq_printf(file, "fallbacks %llu\n", sum->fallbacks);
+	seq_printf(file, "lost %llu\n", sum->lost);
+}
+
 static int vr_stats_show(struct seq_file *file, void *unused)
 {
 	struct vr_device *vd = file->private;
 	struct vr_pool *pool = &vd->pool;
 	unsigned long high_water = 0;
+	struct vr_stats sum;
 	u64 mappings = 0;
 	unsigned int i;
 
@@ -33,6 +50,11 @@ static int vr_stats_show(struct seq_file *file, void *unused)
 	seq_printf(file, "high_water %lu\n", high_water);
 	seq_printf(file, "mappings %llu\n", mappings);
 	seq_printf(file, "failed %lld\n", (s64)atomic64_read(&pool->failed));
+	vr_stats_sum(vd, &sum);
+	seq_printf(file, "copied %llu\n", sum.copied);
+	seq_printf(file, "copied_bytes %llu\n", sum.copied_bytes);
+	if (vd->iommu)
+		vr_iommu_show(file, vd->iommu, &sum);
 	for (i = 0; i < pool->n_areas; i++) {
 		struct vr_area *area = &pool->areas[i];
 

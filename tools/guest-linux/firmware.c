@@ -10,6 +10,9 @@
  *			has set aside
  *   ACPI		a device with the range in its _CRS, which lies outside
  *			of the RAM that the firmware gave to the kernel
+ *
+ * When they say nothing, the device's IOMMU may (probe.c): a range outside of
+ * the kernel's RAM, too.
  */
 
 #include <linux/acpi.h>
@@ -22,6 +25,14 @@
 #include <linux/property.h>
 
 #include "virtio_restricted.h"
+
+/* Nobody has set it aside for us: the kernel must never have had it. */
+static bool vr_is_kernels(const struct resource *res)
+{
+	return region_intersects(res->start, resource_size(res),
+				 IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=
+	       REGION_DISJOINT;
+}
 
 #ifdef CONFIG_ACPI
 static int vr_acpi_range(struct device *dev, struct fwnode_handle *pool,
@@ -42,9 +53,7 @@ static int vr_acpi_range(struct device *dev, struct fwnode_handle *pool,
 			pool, n);
 		return -EINVAL;
 	}
-	if (region_intersects(res->start, resource_size(res),
-			      IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=
-	    REGION_DISJOINT) {
+	if (vr_is_kernels(res)) {
 		dev_err(dev, "%pfw is RAM that the kernel uses: %pR\n", pool,
 			res);
 		return -EBUSY;
@@ -76,6 +85,20 @@ static int vr_of_range(struct device *dev, struct fwnode_handle *pool,
 	return 0;
 }
 
+static int vr_check(struct device *dev, const struct resource *res,
+		    struct vr_range *range)
+{
+	range->base = res->start;
+	range->size = resource_size(res);
+	if (!PAGE_ALIGNED(range->base) || !PAGE_ALIGNED(range->size) ||
+	    range->size < VR_POOL_MIN || range->size > VR_POOL_MAX) {
+		dev_err(dev, "a pool at %pR cannot be used: whole pages from 128 KiB to 1 GiB\n",
+			res);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int vr_range(struct device *dev, struct fwnode_handle *pool,
 		    struct vr_range *range)
 {
@@ -86,22 +109,28 @@ static int vr_range(struct device *dev, struct fwnode_handle *pool,
 		ret = vr_of_range(dev, pool, &res);
 	else
 		ret = vr_acpi_range(dev, pool, &res);
+	return ret ?: vr_check(dev, &res, range);
+}
+
+/* Firmware said nothing. */
+static int vr_iommu_range(struct device *dev, struct vr_range *range)
+{
+	struct resource res;
+	int ret = vr_probe_pool(dev, &res);
+
 	if (ret)
 		return ret;
-
-	range->base = res.start;
-	range->size = resource_size(&res);
-	if (!PAGE_ALIGNED(range->base) || !PAGE_ALIGNED(range->size) ||
-	    range->size < VR_POOL_MIN || range->size > VR_POOL_MAX) {
-		dev_err(dev, "%pfw: %pR cannot be used: whole pages from 128 KiB to 1 GiB\n",
-			pool, &res);
-		return -EINVAL;
+	if (vr_is_kernels(&res)) {
+		dev_err(dev, "the pool that its IOMMU tells of is RAM that the kernel uses: %pR\n",
+			&res);
+		return -EBUSY;
 	}
-	return 0;
+	return vr_check(dev, &res, range);
 }
 
 /**
- * vr_firmware_pool() - find the pool that firmware gave to a device
+ * vr_firmware_pool() - find the pool that firmware, or its IOMMU, gave to a
+ * device
  * @dev: the device
  * @range: filled
  *
@@ -119,7 +148,7 @@ int vr_firmware_pool(struct device *dev, struct vr_range *range)
 		pool = fwnode_find_reference(dev_fwnode(dev), "memory-region",
 					     i);
 		if (IS_ERR(pool))
-			return -ENOENT;
+			return vr_iommu_range(dev, range);
 		if (fwnode_property_match_string(pool, "compatible",
 						 "restricted-dma-pool") >= 0 &&
 		    fwnode_device_is_available(pool))

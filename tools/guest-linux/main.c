@@ -10,6 +10,7 @@
 
 #include <linux/device.h>
 #include <linux/dma-direct.h>
+#include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
@@ -17,6 +18,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/swiotlb.h>
+#include <linux/version.h>
 
 #include "virtio_restricted.h"
 
@@ -29,6 +31,40 @@ static bool vr_is_virtio_mmio(const struct device *dev)
 	return dev->driver && !strcmp(dev->driver->name, "virtio-mmio");
 }
 
+/*
+ * From 6.12 on the kernel calls its IOMMU code for a device that is marked so,
+ * whatever operations the device has. Before, that code was the operations.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && defined(CONFIG_IOMMU_DMA)
+static bool vr_dma_iommu(const struct device *dev)
+{
+	return dev->dma_iommu;
+}
+
+static void vr_set_dma_iommu(struct device *dev, bool value)
+{
+	dev->dma_iommu = value;
+}
+#else
+static bool vr_dma_iommu(const struct device *dev)
+{
+	return false;
+}
+
+static void vr_set_dma_iommu(struct device *dev, bool value)
+{
+}
+#endif
+
+/* Whether the kernel maps memory for the device through its IOMMU. */
+static bool vr_by_iommu(struct device *dev)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+
+	return domain && domain->type & __IOMMU_DOMAIN_DMA_API &&
+	       (vr_dma_iommu(dev) || dev->dma_ops);
+}
+
 /* Whether something else than this module decides over the device's DMA. */
 static bool vr_is_taken(struct device *dev)
 {
@@ -36,11 +72,11 @@ static bool vr_is_taken(struct device *dev)
 		dev_info(dev, "the kernel restricts it to its pool itself\n");
 		return true;
 	}
-	if (device_iommu_mapped(dev)) {
-		dev_info(dev, "has a pool and an IOMMU: its pool is not used\n");
+	if (device_iommu_mapped(dev) && !vr_by_iommu(dev)) {
+		dev_err(dev, "its IOMMU does not translate: its pool is not used\n");
 		return true;
 	}
-	if (dev->dma_ops) {
+	if (dev->dma_ops && !device_iommu_mapped(dev)) {
 		dev_err(dev, "has other DMA operations (%ps): its pool is not used\n",
 			dev->dma_ops);
 		return true;
@@ -66,9 +102,41 @@ static struct vr_device *vr_overlapping(const struct vr_range *range)
 	return NULL;
 }
 
+/* The device's DMA goes through us from here on. */
+static void vr_take_over(struct vr_device *vd)
+{
+	vd->old_ops = vd->dev->dma_ops;
+	vd->old_dma_iommu = vr_dma_iommu(vd->dev);
+	vd->ops = vr_dma_ops;
+	set_dma_ops(vd->dev, &vd->ops);
+	vr_set_dma_iommu(vd->dev, false);
+}
+
+static void vr_give_back(struct vr_device *vd)
+{
+	/* Some kernels have taken the operations away by now. */
+	if (vd->dev->dma_ops == &vd->ops)
+		set_dma_ops(vd->dev, vd->old_ops);
+	vr_set_dma_iommu(vd->dev, vd->old_dma_iommu);
+}
+
+static void vr_tell(const struct vr_device *vd)
+{
+	const struct vr_pool *pool = &vd->pool;
+
+	dev_info(vd->dev, "restricted to its pool: %zu KiB at %pa, %u area(s), mappings up to %zu KiB\n",
+		 pool->range.size >> 10, &pool->range.base, pool->n_areas,
+		 pool->max_mapping >> 10);
+	if (vd->iommu)
+		dev_info(vd->dev, "long buffers are mapped by its IOMMU: %u KiB of addresses from %pad on, whole pages, %u bytes or more\n",
+			 vd->iommu->pages << (PAGE_SHIFT - 10),
+			 &vd->iommu->base, READ_ONCE(vr_threshold));
+}
+
 static int vr_attach_pool(struct device *dev, const struct vr_range *range)
 {
 	struct vr_device *vd = vr_overlapping(range);
+	bool iommu = device_iommu_mapped(dev);
 	dma_addr_t dma_base;
 	int ret;
 
@@ -86,22 +154,34 @@ static int vr_attach_pool(struct device *dev, const struct vr_range *range)
 	vd = kzalloc(sizeof(*vd), GFP_KERNEL);
 	if (!vd)
 		return -ENOMEM;
-	ret = vr_pool_init(&vd->pool, range, dma_base);
+	vd->dev = dev;
+	vd->stats = alloc_percpu(struct vr_stats);
+	ret = vd->stats ? vr_pool_init(&vd->pool, range, dma_base, iommu) :
+			  -ENOMEM;
 	if (ret) {
 		dev_err(dev, "no memory to manage its pool at %pa\n",
 			&range->base);
-		kfree(vd);
-		return ret;
+		goto fail;
 	}
-	vd->dev = dev;
-	vd->ops = vr_dma_ops;
+	if (iommu) {
+		vd->iommu = vr_iommu_attach(dev, &vd->pool, vd->stats);
+		if (IS_ERR(vd->iommu)) {
+			ret = PTR_ERR(vd->iommu);
+			goto fail_pool;
+		}
+	}
+	vr_take_over(vd);
 	list_add(&vd->node, &vr_devices);
-	set_dma_ops(dev, &vd->ops);
 	vr_debugfs_add(vd);
-	dev_info(dev, "restricted to its pool: %zu KiB at %pa, %u area(s), mappings up to %zu KiB\n",
-		 range->size >> 10, &range->base, vd->pool.n_areas,
-		 vd->pool.max_mapping >> 10);
+	vr_tell(vd);
 	return 0;
+
+fail_pool:
+	vr_pool_exit(&vd->pool);
+fail:
+	free_percpu(vd->stats);
+	kfree(vd);
+	return ret;
 }
 
 static void vr_detach(struct device *dev)
@@ -120,14 +200,17 @@ static void vr_detach(struct device *dev)
 	if (!found)
 		return;
 
-	/* Some kernels have done it by now. */
-	if (dev->dma_ops == &found->ops)
-		set_dma_ops(dev, NULL);
+	vr_give_back(found);
 	used = vr_pool_used(&found->pool);
+	if (found->iommu)
+		used += (unsigned long)found->iommu->used << PAGE_SHIFT;
 	if (used)
 		dev_warn(dev, "its driver left %lu bytes mapped\n", used);
 	vr_debugfs_remove(found);
+	if (found->iommu)
+		vr_iommu_detach(dev, found->iommu);
 	vr_pool_exit(&found->pool);
+	free_percpu(found->stats);
 	kfree(found);
 	module_put(THIS_MODULE);
 }
@@ -171,15 +254,27 @@ static struct notifier_block vr_notifier = {
 	.notifier_call = vr_notify,
 };
 
+static bool vr_is_ours(struct device *dev)
+{
+	struct vr_device *vd;
+	bool ours = false;
+
+	mutex_lock(&vr_lock);
+	list_for_each_entry(vd, &vr_devices, node)
+		ours |= vd->dev == dev;
+	mutex_unlock(&vr_lock);
+	return ours;
+}
+
 /* A device that was bound before the notifier was there. */
 static int vr_tell_late(struct device *dev, void *unused)
 {
 	struct vr_range range;
 
 	device_lock(dev);
-	if (vr_is_virtio_mmio(dev) && !dev->dma_ops &&
-	    !device_iommu_mapped(dev) && !is_swiotlb_for_alloc(dev) &&
-	    !vr_firmware_pool(dev, &range))
+	if (vr_is_virtio_mmio(dev) && !vr_is_ours(dev) &&
+	    (!dev->dma_ops || device_iommu_mapped(dev)) &&
+	    !is_swiotlb_for_alloc(dev) && !vr_firmware_pool(dev, &range))
 		dev_warn(dev, "was bound before virtio_restricted was loaded: its pool is not used; load the module before virtio_mmio, or write %s to /sys/bus/platform/drivers/virtio-mmio/unbind and then to bind\n",
 			 dev_name(dev));
 	device_unlock(dev);
@@ -190,10 +285,14 @@ static int __init vr_init(void)
 {
 	int ret;
 
+	ret = vr_probe_init();
+	if (ret)
+		return ret;
 	vr_debugfs_init();
 	ret = bus_register_notifier(&platform_bus_type, &vr_notifier);
 	if (ret) {
 		vr_debugfs_exit();
+		vr_probe_exit();
 		return ret;
 	}
 	bus_for_each_dev(&platform_bus_type, NULL, NULL, vr_tell_late);
@@ -205,6 +304,7 @@ static void __exit vr_exit(void)
 	/* No device is left: each has a reference to the module. */
 	bus_unregister_notifier(&platform_bus_type, &vr_notifier);
 	vr_debugfs_exit();
+	vr_probe_exit();
 }
 
 module_init(vr_init);

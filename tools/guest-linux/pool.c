@@ -50,8 +50,9 @@ static struct vr_area *vr_area_of(const struct vr_pool *pool, unsigned int slot)
 	return &pool->areas[min(i, pool->n_areas - 1)];
 }
 
-static void vr_pool_divide(struct vr_pool *pool)
+static void vr_pool_divide(struct vr_pool *pool, bool few_long)
 {
+	size_t share = few_long ? pool->range.size : pool->range.size / 16;
 	unsigned int i, n;
 
 	n = min_t(size_t, pool->range.size / VR_AREA_MIN, num_possible_cpus());
@@ -74,8 +75,7 @@ static void vr_pool_divide(struct vr_pool *pool)
 	 * A sixteenth, so that several long mappings fit at the same time;
 	 * never more than half of an area.
 	 */
-	pool->max_mapping = clamp_t(size_t,
-				    rounddown_pow_of_two(pool->range.size / 16),
+	pool->max_mapping = clamp_t(size_t, rounddown_pow_of_two(share),
 				    VR_MAX_MAPPING_MIN, VR_MAX_MAPPING_MAX);
 	pool->max_mapping = min_t(size_t, pool->max_mapping,
 				  (size_t)pool->area_slots * VR_SLOT_SIZE / 2);
@@ -86,11 +86,12 @@ static void vr_pool_divide(struct vr_pool *pool)
  * @pool: filled
  * @range: where it is
  * @dma_base: the same, as the device addresses it
+ * @few_long: long mappings are the exception, and may take much of the pool
  *
  * Return: 0 or -ENOMEM; nothing is left to undo then.
  */
 int vr_pool_init(struct vr_pool *pool, const struct vr_range *range,
-		 dma_addr_t dma_base)
+		 dma_addr_t dma_base, bool few_long)
 {
 	memset(pool, 0, sizeof(*pool));
 	pool->range = *range;
@@ -108,7 +109,7 @@ int vr_pool_init(struct vr_pool *pool, const struct vr_range *range,
 		return -ENOMEM;
 	}
 
-	vr_pool_divide(pool);
+	vr_pool_divide(pool, few_long);
 	memset(pool->vaddr, 0, range->size);
 	return 0;
 }

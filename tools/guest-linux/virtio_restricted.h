@@ -4,18 +4,23 @@
  *
  * A device's pool is one range of memory that its backend may reach. The
  * driver's rings lie in it, and whatever the driver gives to the device is
- * copied into it or out of it; see README.md.
+ * copied into it or out of it; unless the device has an IOMMU as well, by which
+ * it can reach long buffers where they are. See README.md.
  */
 #ifndef VIRTIO_RESTRICTED_H
 #define VIRTIO_RESTRICTED_H
 
 #include <linux/dma-map-ops.h>
+#include <linux/err.h>
 #include <linux/list.h>
+#include <linux/percpu.h>
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
 struct device;
+struct iommu_domain;
+struct resource;
 
 /*
  * Slots are the unit of allocation. Small enough for the many small buffers of
@@ -101,11 +106,70 @@ struct vr_pool {
 };
 
 /**
+ * struct vr_stats - what became of the driver's buffers, on one CPU
+ * @copied: buffers that were given slots in the pool
+ * @copied_bytes: their lengths
+ * @mapped: buffers that were mapped
+ * @mapped_bytes: their lengths
+ * @batches: how often the IOMMU was told of some of them
+ * @maps: MAPs
+ * @unmaps: UNMAPs
+ * @fallbacks: buffers that should have been mapped, but there was no room
+ * @lost: UNMAPs that failed
+ */
+struct vr_stats {
+	u64 copied;
+	u64 copied_bytes;
+	u64 mapped;
+	u64 mapped_bytes;
+	u64 batches;
+	u64 maps;
+	u64 unmaps;
+	u64 fallbacks;
+	u64 lost;
+};
+
+struct vr_run;
+struct vr_segment;
+
+/**
+ * struct vr_iommu - what a device can reach by its IOMMU
+ * @domain: of ours, for this device
+ * @stats: the device's counters
+ * @base: first of the addresses that are used, page aligned
+ * @pages: how many pages of them
+ * @collect: whether a request's segments are collected
+ * @lock: guards @bitmap, @next and @used
+ * @bitmap: a bit per page of addresses, set when it is taken
+ * @next: where to look first
+ * @used: pages that are taken
+ * @segments: a record per page of addresses
+ * @runs: what is being collected, by CPU
+ */
+struct vr_iommu {
+	struct iommu_domain *domain;
+	struct vr_stats __percpu *stats;
+	dma_addr_t base;
+	unsigned int pages;
+	bool collect;
+	spinlock_t lock;
+	unsigned long *bitmap;
+	unsigned int next;
+	unsigned int used;
+	struct vr_segment *segments;
+	struct vr_run __percpu *runs;
+};
+
+/**
  * struct vr_device - a device whose memory is restricted to a pool
  * @node: in the list of all of them
  * @dev: the platform device, for which the virtio drivers map memory
  * @ops: its DMA operations; their address leads from @dev to this structure
  * @pool: its pool
+ * @iommu: by which it reaches other memory; NULL: it does not
+ * @stats: counters
+ * @old_ops: the operations that it had before
+ * @old_dma_iommu: whether the kernel's IOMMU code came before any operations
  * @file: its file in debugfs
  */
 struct vr_device {
@@ -113,15 +177,40 @@ struct vr_device {
 	struct device *dev;
 	struct dma_map_ops ops;
 	struct vr_pool pool;
+	struct vr_iommu *iommu;
+	struct vr_stats __percpu *stats;
+	const struct dma_map_ops *old_ops;
+	bool old_dma_iommu;
 	struct dentry *file;
 };
 
 /* firmware.c */
 int vr_firmware_pool(struct device *dev, struct vr_range *range);
 
+/* probe.c: only for kernels with a driver for virtio-iommus */
+#if IS_ENABLED(CONFIG_VIRTIO_IOMMU)
+int vr_probe_init(void);
+void vr_probe_exit(void);
+int vr_probe_pool(struct device *dev, struct resource *res);
+#else
+static inline int vr_probe_init(void)
+{
+	return 0;
+}
+
+static inline void vr_probe_exit(void)
+{
+}
+
+static inline int vr_probe_pool(struct device *dev, struct resource *res)
+{
+	return -ENOENT;
+}
+#endif
+
 /* pool.c */
 int vr_pool_init(struct vr_pool *pool, const struct vr_range *range,
-		 dma_addr_t dma_base);
+		 dma_addr_t dma_base, bool few_long);
 void vr_pool_exit(struct vr_pool *pool);
 int vr_pool_get(struct vr_pool *pool, size_t size, size_t align, void *orig);
 void vr_pool_put(struct vr_pool *pool, unsigned int first);
@@ -139,8 +228,57 @@ static inline dma_addr_t vr_slot_dma(const struct vr_pool *pool,
 	return pool->dma_base + ((dma_addr_t)slot << VR_SLOT_SHIFT);
 }
 
+/* iommu.c */
+#ifdef CONFIG_IOMMU_API
+struct vr_iommu *vr_iommu_attach(struct device *dev, const struct vr_pool *pool,
+				 struct vr_stats __percpu *stats);
+void vr_iommu_detach(struct device *dev, struct vr_iommu *io);
+bool vr_iommu_joins(struct vr_iommu *io, phys_addr_t phys);
+int vr_iommu_map(struct vr_iommu *io, phys_addr_t phys, size_t size,
+		 enum dma_data_direction dir, dma_addr_t *iova);
+int vr_iommu_flush(struct vr_iommu *io);
+int vr_iommu_unmap(struct vr_iommu *io, dma_addr_t iova, size_t size);
+#else
+/* No device has an IOMMU, so that nothing but this one is called. */
+static inline struct vr_iommu *vr_iommu_attach(struct device *dev,
+					       const struct vr_pool *pool,
+					       struct vr_stats __percpu *stats)
+{
+	return ERR_PTR(-ENODEV);
+}
+
+static inline void vr_iommu_detach(struct device *dev, struct vr_iommu *io)
+{
+}
+
+static inline bool vr_iommu_joins(struct vr_iommu *io, phys_addr_t phys)
+{
+	return false;
+}
+
+static inline int vr_iommu_map(struct vr_iommu *io, phys_addr_t phys,
+			       size_t size, enum dma_data_direction dir,
+			       dma_addr_t *iova)
+{
+	return -ENOSPC;
+}
+
+static inline int vr_iommu_flush(struct vr_iommu *io)
+{
+	return 0;
+}
+
+static inline int vr_iommu_unmap(struct vr_iommu *io, dma_addr_t iova,
+				 size_t size)
+{
+	return -ENOENT;
+}
+#endif
+
 /* dma.c */
 extern const struct dma_map_ops vr_dma_ops;
+extern unsigned int vr_threshold;
+void vr_stats_sum(const struct vr_device *vd, struct vr_stats *sum);
 
 /* debugfs.c */
 void vr_debugfs_init(void);

@@ -4,13 +4,16 @@
  *
  * ioload -f FILE -m randread|randwrite|read|write|verify [-b BYTES]
  *        [-q DEPTH] [-t SECONDS] [-s MIB] [-p PROGRESS_FILE] [-w MILLISECONDS]
+ *        [-c] [-o BYTES]
  *
  * Prints one line of JSON. `verify` writes random blocks, each filled from its
  * number and a generation, never two at once for one block; at the end every
  * block written is read back and compared: a lost, torn, misplaced or repeated
  * old write shows. SIGTERM ends the writing early. With -p the number of
  * completed requests is written to a file five times a second. With -w it rests
- * for so long after each look at what has completed.
+ * for so long after each look at what has completed. With -c each buffer is one
+ * piece of memory, if the kernel has huge pages; with -o it begins so many bytes
+ * behind a page's beginning.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +27,10 @@
 #include <unistd.h>
 
 #include <liburing.h>
+#include <sys/mman.h>
 
 #define MAX_DEPTH 256
+#define HUGE_PAGE (2u << 20)
 
 struct slot {
     char *buf;
@@ -48,6 +53,8 @@ struct load {
     double lat_sum, lat_max;
     const char *progress;
     unsigned int rest;
+    bool contiguous;
+    unsigned int offset;
     struct slot slot[MAX_DEPTH];
 };
 
@@ -189,6 +196,20 @@ static int drive(struct load *l, struct io_uring *ring, double *spent)
     return 0;
 }
 
+static int alloc_buffer(const struct load *l, char **buf)
+{
+    size_t align = l->contiguous ? HUGE_PAGE : 4096;
+    size_t len = ((size_t)l->offset + l->bs + align - 1) / align * align;
+
+    if (posix_memalign((void **)buf, align, len))
+        return -1;
+    if (l->contiguous)
+        madvise(*buf, len, MADV_HUGEPAGE);
+    *buf += l->offset;
+    memset(*buf, 0x5a, l->bs);
+    return 0;
+}
+
 static void read_back(struct load *l)
 {
     char *want = l->slot[0].buf, *have;
@@ -220,7 +241,7 @@ int main(int argc, char **argv)
     double spent = 0;
     int opt, r;
 
-    while ((opt = getopt(argc, argv, "f:m:b:q:t:s:p:w:")) != -1) {
+    while ((opt = getopt(argc, argv, "f:m:b:q:t:s:p:w:co:")) != -1) {
         switch (opt) {
         case 'f':
             file = optarg;
@@ -245,6 +266,12 @@ int main(int argc, char **argv)
             break;
         case 'w':
             l.rest = atoi(optarg);
+            break;
+        case 'c':
+            l.contiguous = true;
+            break;
+        case 'o':
+            l.offset = atoi(optarg);
             break;
         default:
             return 2;
@@ -272,9 +299,8 @@ int main(int argc, char **argv)
             return 1;
     }
     for (unsigned int i = 0; i < l.depth; i++) {
-        if (posix_memalign((void **)&l.slot[i].buf, 4096, l.bs))
+        if (alloc_buffer(&l, &l.slot[i].buf))
             return 1;
-        memset(l.slot[i].buf, 0x5a, l.bs);
     }
     r = io_uring_queue_init(l.depth, &ring, 0);
     if (r) {

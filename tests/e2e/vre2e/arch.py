@@ -31,6 +31,7 @@ class Arch:
     mappers: dict          # kernels with that driver, without the guest module
     bare: dict             # Debian's kernel, which knows nothing of pools
     module: dict           # Debian's kernel with the guest module
+    mixed: str             # initramfs for it that has the virtio-iommu, too
     # What is seen on this host.
     pool_says: str         # usual guest's log: where a pool is (group 1)
     node: str              # a device's firmware node, below its folder
@@ -76,9 +77,10 @@ ARM64 = Arch(
     kernels={"Image": "kernel-small", "vmlinuz": "kernel-debian"},
     images={"guest": (), "debian": DISK,
             "debian-iommu": ("virtio-iommu",) + DISK,
-            "debian-module": (OURS,) + DISK},
+            "debian-module": (OURS,) + DISK,
+            "debian-mixed": (OURS, "virtio-iommu") + DISK},
     later={"guest": ("viommu-abuse", "small:" + OURS),
-           "debian-module": ("dma-check",)},
+           "debian-module": ("dma-check",), "debian-mixed": ("dma-check",)},
     driver_modules=None,
     guest={"type": "pvh", "kernel": "Image", "ramdisk": "guest.cpio",
            "least": 0, "extra": "", "lines": ""},
@@ -91,6 +93,7 @@ ARM64 = Arch(
     bare={"kernel": "vmlinuz", "ramdisk": "debian.cpio", "memory": 192},
     module={"kernel": "vmlinuz", "ramdisk": "debian-module.cpio",
             "memory": 256},
+    mixed="debian-mixed.cpio",
     pool_says=r"created restricted DMA pool at (0x[0-9a-f]+)",
     node="of_node", told=("memory-region", "iommus"),
     ram=0x40000, hole=(), raw_map=True,
@@ -131,6 +134,7 @@ X86 = Arch(
             "extra": QUICK},
     usual={}, mappers={"Debian's": {"ramdisk": "bare.cpio"}},
     bare={"ramdisk": "bare.cpio"}, module={"memory": 256},
+    mixed="guest.cpio",
     pool_says=r"restricted to its pool: \d+ KiB at (0x[0-9a-f]+)",
     # The driver reads the pool by itself, VIOT says who is behind the IOMMU.
     node="firmware_node", told=(),
@@ -141,7 +145,7 @@ X86 = Arch(
     panicked="failed",
     samples=20, patience=3.0,
     named=("main", "pairs", "module", "failure", "backends", "life",
-           "dynamic", "mixed", "hostile-guest"),
+           "dynamic", "mixed", "mixed-module", "hostile-guest"),
     brief={"preflight": ("vrctl", "launcher", "xl create -n"),
            "revoke": ("a backend that keeps",)})
 

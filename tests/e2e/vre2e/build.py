@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Everything that goes into dom0's share: programs, images, the product."""
 
+import functools
 import lzma
 import os
 import shutil
@@ -122,6 +123,7 @@ def later_module(name):
     return guest_module(kernel=kernel or None)
 
 
+@functools.lru_cache(maxsize=None)
 def guest_module(source="tools/guest-linux", kernel=None):
     """The module that gives a kernel restricted pools, or another one, built
     without a warning."""

@@ -4,6 +4,10 @@
  * device's pool as the backend could: insmod dma-check.ko device=NAME
  * base=ADDRESS size=BYTES. The device may be in use. Prints a line per check;
  * cannot be loaded when one of them fails.
+ *
+ * For a device with an IOMMU as well there are other checks, with mixed=BYTES:
+ * the length from which buffers are mapped instead of copied. Those without
+ * hold when that length is longer than any buffer.
  */
 
 #define pr_fmt(fmt) "dma-check: " fmt
@@ -13,6 +17,7 @@
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
+#include <linux/iommu.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
@@ -31,6 +36,8 @@ static ulong base;
 module_param(base, ulong, 0400);
 static ulong size;
 module_param(size, ulong, 0400);
+static ulong mixed;
+module_param(mixed, ulong, 0400);
 
 static struct device *dev;
 static u8 *pool;
@@ -65,12 +72,34 @@ static bool secret_in_pool(void)
 	return false;
 }
 
-/* Where the backend sees an address; NULL when it is not in the pool. */
+static bool in_pool(dma_addr_t addr, size_t bytes)
+{
+	return addr >= base && bytes <= size && addr - base <= size - bytes;
+}
+
+/* What the IOMMU lets the device reach at an address; 0 for nothing. */
+static phys_addr_t reached(dma_addr_t addr)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+
+	return mixed && domain ? iommu_iova_to_phys(domain, addr) : 0;
+}
+
+/* Where the backend sees an address; NULL when it does not. */
 static u8 *seen(dma_addr_t addr, size_t bytes)
 {
-	if (addr < base || bytes > size || addr - base > size - bytes)
+	phys_addr_t phys;
+
+	if (in_pool(addr, bytes))
+		return pool + (addr - base);
+	phys = reached(addr);
+	if (!phys)
 		return NULL;
-	return pool + (addr - base);
+	for (size_t i = 0; i < bytes; i += PAGE_SIZE) {
+		if (reached(addr + i) != phys + i)
+			return NULL;
+	}
+	return phys_to_virt(phys);
 }
 
 /* A check returns what went wrong, or NULL. */
@@ -377,6 +406,8 @@ static int work(void *arg)
 			if (rnd >> 31)
 				h->bytes = h->bytes % 1024 + 8;
 			h->bytes &= ~7U;
+			if (mixed && rnd & BIT(30))
+				h->bytes = SZ_64K + (h->bytes & SZ_32K);
 			fill(h->mem, h->bytes, (u64)(h - held) << 32 | w->id);
 			h->addr = dma_map_single(dev, h->mem, h->bytes,
 						 DMA_BIDIRECTIONAL);
@@ -427,10 +458,229 @@ static const char *together(void)
 	return why;
 }
 
-static const struct {
+/* Of a device with an IOMMU. */
+
+/* Maps a buffer, and tells what is wrong about where it went. */
+static const char *goes(u8 *mem, size_t bytes, bool copied)
+{
+	dma_addr_t addr = dma_map_single(dev, mem, bytes, DMA_TO_DEVICE);
+	const char *why = NULL;
+	u8 *slot;
+
+	if (dma_mapping_error(dev, addr))
+		return "not mapped";
+	slot = seen(addr, bytes);
+	if (!slot || memcmp(slot, mem, bytes))
+		why = "the device sees something else";
+	else if (copied && !in_pool(addr, bytes))
+		why = "not copied";
+	else if (!copied && (in_pool(addr, bytes) || slot != mem))
+		why = "not mapped where it is";
+	dma_unmap_single(dev, addr, bytes, DMA_TO_DEVICE);
+	for (size_t i = 0; !why && i < bytes; i += PAGE_SIZE) {
+		if (reached(addr + i))
+			why = "still mapped";
+	}
+	return why;
+}
+
+static const char *which_way(void)
+{
+	size_t max = dma_max_mapping_size(dev);
+	u8 *mem = (u8 *)__get_free_pages(GFP_KERNEL, get_order(2 * max));
+	const char *why;
+
+	if (!mem)
+		return "no pages";
+	fill(mem, 2 * max, DATA);
+	why = goes(mem, mixed, false);
+	if (!why)
+		why = goes(mem, max, false);
+	if (!why)
+		why = goes(mem + PAGE_SIZE, mixed + PAGE_SIZE, false);
+	if (!why)
+		why = goes(mem, mixed - PAGE_SIZE, true);
+	if (!why)
+		why = goes(mem + 512, mixed, true);
+	if (!why)
+		why = goes(mem, mixed + 512, true);
+	if (!why)
+		why = goes(mem + 512, max - 512, true);
+	free_pages((unsigned long)mem, get_order(2 * max));
+	return why;
+}
+
+/* A page of our own, and the device's, beside each other. */
+static const char *neighbours(void)
+{
+	size_t bytes = mixed + 2 * PAGE_SIZE;
+	u8 *mem = (u8 *)__get_free_pages(GFP_KERNEL, get_order(bytes));
+	const char *why = NULL;
+	dma_addr_t addr;
+
+	if (!mem)
+		return "no pages";
+	fill(mem, bytes, SECRET);
+	fill(mem + 1024, mixed + 512, DATA);
+	addr = dma_map_single(dev, mem + 1024, mixed + 512, DMA_FROM_DEVICE);
+	if (dma_mapping_error(dev, addr)) {
+		why = "not mapped";
+	} else {
+		if (!in_pool(addr, mixed + 512))
+			why = "parts of pages are mapped";
+		else if (secret_in_pool())
+			why = "a neighbour is in the pool";
+		dma_unmap_single(dev, addr, mixed + 512, DMA_FROM_DEVICE);
+	}
+	fill(mem, bytes, 0);
+	free_pages((unsigned long)mem, get_order(bytes));
+	return why;
+}
+
+/* Maps until there are no addresses left: the next buffer is copied. */
+static const char *no_addresses(void)
+{
+	size_t max = dma_max_mapping_size(dev), n = 0;
+	u8 *mem = (u8 *)__get_free_pages(GFP_KERNEL, get_order(max));
+	const char *why = NULL;
+	dma_addr_t addr[129]; /* of 128 MiB */
+
+	if (!mem)
+		return "no pages";
+	fill(mem, max, DATA);
+	for (; !why && n < ARRAY_SIZE(addr); n++) {
+		u8 *slot;
+
+		addr[n] = dma_map_single(dev, mem, max, DMA_TO_DEVICE);
+		if (dma_mapping_error(dev, addr[n])) {
+			why = "not copied when there were no addresses";
+			break;
+		}
+		slot = seen(addr[n], max);
+		if (!slot || !holds(slot, max, DATA))
+			why = "the device sees something else";
+		if (in_pool(addr[n], max)) {
+			n++;
+			break;
+		}
+	}
+	pr_info("%zu mappings of %zu bytes, then a copy\n", n - 1, max);
+	if (!why && (n < 4 || n == ARRAY_SIZE(addr)))
+		why = "no sensible number of addresses";
+	while (n--)
+		dma_unmap_single(dev, addr[n], max, DMA_TO_DEVICE);
+	if (!why)
+		why = goes(mem, max, false);
+	free_pages((unsigned long)mem, get_order(max));
+	return why;
+}
+
+static const char *mixed_list(void)
+{
+	u8 *mem = (u8 *)__get_free_pages(GFP_KERNEL, get_order(2 * mixed));
+	struct scatterlist list[3];
+	const char *why = NULL;
+
+	if (!mem)
+		return "no pages";
+	fill(mem, 2 * mixed, DATA);
+	sg_init_table(list, 3);
+	sg_set_buf(&list[0], mem + mixed, 16);
+	sg_set_buf(&list[1], mem, mixed);
+	sg_set_buf(&list[2], mem + mixed + 512, 1);
+	if (dma_map_sg(dev, list, 3, DMA_BIDIRECTIONAL) != 3) {
+		why = "not mapped";
+	} else {
+		for (int i = 0; i < 3; i++) {
+			bool in = in_pool(sg_dma_address(&list[i]),
+					  list[i].length);
+
+			if (in != (i != 1))
+				why = "the wrong ones are in the pool";
+		}
+		if (!why && seen(sg_dma_address(&list[1]), mixed) != mem)
+			why = "not mapped where it is";
+		dma_sync_sg_for_cpu(dev, list, 3, DMA_BIDIRECTIONAL);
+		dma_sync_sg_for_device(dev, list, 3, DMA_BIDIRECTIONAL);
+		dma_unmap_sg(dev, list, 3, DMA_BIDIRECTIONAL);
+		if (!why && !holds(mem, mixed, DATA))
+			why = "other contents";
+	}
+	free_pages((unsigned long)mem, get_order(2 * mixed));
+	return why;
+}
+
+static dma_addr_t map(u8 *mem, size_t bytes)
+{
+	return dma_map_single(dev, mem, bytes, DMA_TO_DEVICE);
+}
+
+static void unmap(dma_addr_t addr, size_t bytes)
+{
+	dma_unmap_single(dev, addr, bytes, DMA_TO_DEVICE);
+}
+
+/*
+ * What virtio_blk does with interrupts off, and a request of three segments:
+ * two in one piece and another one. With @make it becomes a request.
+ */
+static const char *like_a_request(u8 *mem, bool make)
+{
+	const char *why = NULL;
+	dma_addr_t addr[3], end;
+	u8 *last = mem + 3 * mixed, *small = mem + 2 * mixed + 8;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	addr[0] = map(mem, mixed);
+	addr[1] = map(mem + mixed, mixed);
+	addr[2] = map(last, mixed);
+	end = make ? map(small, 16) : DMA_MAPPING_ERROR;
+	local_irq_restore(flags);
+
+	for (int i = 0; i < 3; i++) {
+		if (dma_mapping_error(dev, addr[i]))
+			return "not mapped";
+	}
+	if (addr[1] != addr[0] + mixed || addr[2] != addr[1] + mixed)
+		why = "not beside each other";
+	if (make && (!seen(end, 16) || seen(addr[0], 2 * mixed) != mem ||
+		     seen(addr[2], mixed) != last))
+		why = "the device sees something else";
+	if (!make && reached(addr[0]))
+		why = "mapped before it was a request";
+	local_irq_save(flags);
+	if (make)
+		unmap(end, 16);
+	for (int i = 0; i < 3; i++)
+		unmap(addr[i], mixed);
+	local_irq_restore(flags);
+	for (int i = 0; i < 3; i++) {
+		if (reached(addr[i]))
+			why = "still mapped";
+	}
+	return why;
+}
+
+static const char *requests(void)
+{
+	u8 *mem = (u8 *)__get_free_pages(GFP_KERNEL, get_order(4 * mixed));
+	const char *why = NULL;
+
+	if (!mem)
+		return "no pages";
+	for (int i = 0; !why && i < 100; i++)
+		why = like_a_request(mem, i % 3);
+	free_pages((unsigned long)mem, get_order(4 * mixed));
+	return why;
+}
+
+struct check {
 	const char *name;
 	const char *(*run)(void);
-} checks[] = {
+};
+
+static const struct check pool_checks[] = {
 	{ "rings: in the pool, aligned, clear before and after", rings },
 	{ "to the device: these bytes, no neighbours, clear after", to_device },
 	{ "from the device: nothing old before, clear after", from_device },
@@ -439,10 +689,23 @@ static const struct {
 	{ "scattered buffers, all or none", scattered },
 	{ "a full pool recovers", full },
 	{ "all CPUs at once", together },
+	{}
+};
+
+static const struct check mixed_checks[] = {
+	{ "rings: in the pool, aligned, clear before and after", rings },
+	{ "long whole pages mapped, others copied, nothing after", which_way },
+	{ "no neighbours of a long buffer", neighbours },
+	{ "copied when there are no addresses, and mapped again", no_addresses },
+	{ "scattered buffers, each its way", mixed_list },
+	{ "requests: made, and given up", requests },
+	{ "all CPUs at once", together },
+	{}
 };
 
 static int __init dma_check_init(void)
 {
+	const struct check *c = mixed ? mixed_checks : pool_checks;
 	int failed = 0;
 
 	dev = bus_find_device_by_name(&platform_bus_type, NULL, device);
@@ -455,12 +718,12 @@ static int __init dma_check_init(void)
 		put_device(dev);
 		return -ENXIO;
 	}
-	for (int i = 0; i < ARRAY_SIZE(checks); i++) {
-		const char *why = checks[i].run();
+	for (; c->name; c++) {
+		const char *why = c->run();
 
 		if (why)
 			failed++;
-		pr_info("%s %s%s%s\n", why ? "FAILED" : "ok", checks[i].name,
+		pr_info("%s %s%s%s\n", why ? "FAILED" : "ok", c->name,
 			why ? ": " : "", why ?: "");
 	}
 	memunmap(pool);
