@@ -96,11 +96,7 @@ def reboots(h):
     old = h.domid("dy")
     h.gx("dy", "umount /mnt; sync; (sleep 0.3; /sbin/reboot) "
          "</dev/null >/dev/null 2>&1 &")
-
-    def again():
-        r = h.sh("xl domid dy")
-        return r.rc == 0 and int(r.out) != old
-    h.wait("the guest comes again", again, 90, 0.5)
+    h.wait_again("dy", old)
     h.gx_ok("dy", "true", up=150)
     data_right(h)
 

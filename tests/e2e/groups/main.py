@@ -286,10 +286,7 @@ def check_data(h):
 
 def rebooted(h, old, b):
     """Wait for the guest after a reboot: a new domain of the same name."""
-    def again():
-        r = h.sh("xl domid g1")
-        return r.rc == 0 and int(r.out) != old
-    h.wait("the guest comes again", again, 60, 0.5)
+    h.wait_again("g1", old, 60)
     h.gx_ok("g1", "true", up=90)
     require(h.domid(B) != b, "the driver domain is still the old one")
 

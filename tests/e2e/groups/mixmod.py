@@ -200,11 +200,7 @@ def reload(h, _made):
 def reboots(h, _made):
     old = h.domid(G)
     h.gx(G, "sync; (sleep 0.3; /sbin/reboot) </dev/null >/dev/null 2>&1 &")
-
-    def again():
-        r = h.sh(f"xl domid {G}")
-        return r.rc == 0 and int(r.out) != old
-    h.wait("the guest comes again", again, 90, 0.5)
+    h.wait_again(G, old)
     h.gx_ok(G, "true", up=150)
     data_right(h)
 

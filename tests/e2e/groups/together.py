@@ -135,11 +135,7 @@ def reboots(h, _made):
             "exit 1; done", 150)
     old = h.domid(G)
     h.ok(f"xl reboot {G}")
-
-    def again():
-        r = h.sh(f"xl domid {G}")
-        return r.rc == 0 and int(r.out) != old
-    h.wait("the guest comes again", again, 90, 0.5)
+    h.wait_again(G, old)
     h.gx_ok(G, DISKS + each + "mount -t ext4 $d /mnt && "
             f"pattern check /mnt/data 4 {SEED} && umount /mnt || exit 1; done",
             90, 150)
