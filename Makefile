@@ -22,8 +22,8 @@ AR := $(CROSS_COMPILE)ar
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 HARDEN   := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2 -fno-common
 CFLAGS   ?= -O2 -g
-ALL_CPPFLAGS = -D_GNU_SOURCE -Itools/libs \
-    -DVR_SBINDIR='"$(SBINDIR)"' -DVR_LIBEXECDIR='"$(LIBEXECDIR)"' $(CPPFLAGS)
+PATHS        = -DVR_SBINDIR='"$(SBINDIR)"' -DVR_LIBEXECDIR='"$(LIBEXECDIR)"'
+ALL_CPPFLAGS = -D_GNU_SOURCE -Itools/libs $(PATHS) $(CPPFLAGS)
 ALL_CFLAGS   = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) -MMD -MP
 ALL_LDFLAGS  = -Wl,-z,relro,-z,now $(LDFLAGS)
 ifneq ($(XEN_INCLUDE),)
@@ -81,6 +81,17 @@ $(O)/%.pic.o: %.c
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<)
 
+# What names an installed file is compiled again when that is to be elsewhere:
+# make; make install PREFIX=/usr.
+NAMING := $(shell grep -lE 'VR_(SBIN|LIBEXEC)DIR' $(BROKER_SRC) $(BACKEND_SRC) \
+    $(VRCTL_SRC) $(PLUGIN_SRC) xl-plugin/preload.c)
+
+$(call obj,$(NAMING)) $(call pic,$(NAMING)): $(O)/paths
+$(O)/paths: FORCE
+	@mkdir -p $(@D)
+	@echo "$(SBINDIR) $(LIBEXECDIR)" | cmp -s - $@ || \
+	    echo "$(SBINDIR) $(LIBEXECDIR)" > $@
+
 # What ACPI guests are told, compiled on the machine that builds.
 IASL ?= iasl
 ACPI_AML := $(O)/tools/libs/acpi/aml.h
@@ -125,40 +136,59 @@ $(O)/vr-plugin.so: $(call pic,$(PLUGIN_SRC)) $(O)/libvrpic.a
 include tests/tests.mk
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 
-.PHONY: all install install-divert uninstall clean format format-check help
+.PHONY: all install install-divert uninstall clean format format-check help FORCE
 INSTALL ?= install
+RELOCATE = sed -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' \
+    -e 's|/usr/local/share/virtio-restricted|$(SHAREDIR)|g'
+MAN5 := $(notdir $(wildcard docs/man/*.5))
+MAN8 := $(notdir $(wildcard docs/man/*.8))
+EXAMPLES := $(wildcard config/*)
+OWN_XL = grep -qs virtio-restricted $(DESTDIR)$(SBINDIR)/xl
 
 # What a user of the host needs; the backend is here too because vr-mkdriver
 # puts it into driver-domain images.
 install: all
+	@[ ! -e $(DESTDIR)$(SBINDIR)/xl ] || $(OWN_XL) || { \
+	    echo "$(DESTDIR)$(SBINDIR)/xl is the distribution's: choose another" \
+	        "PREFIX, or first move it aside: make install-divert" >&2; exit 1; }
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) \
 	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 \
 	    $(DESTDIR)$(SHAREDIR)/examples
-	$(INSTALL) -m 0755 $(O)/vrctl tools/mkdriver/vr-mkdriver $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -m 0755 $(O)/vrctl $(DESTDIR)$(SBINDIR)
 	$(INSTALL) -m 0755 $(O)/vr-broker $(O)/vr-backend $(DESTDIR)$(LIBEXECDIR)
 	$(INSTALL) -m 0644 $(O)/xl-virtio-restricted.so $(O)/vr-plugin.so \
 	    $(DESTDIR)$(LIBEXECDIR)
-	sed -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' xl-plugin/xl.in > $(O)/xl
-	$(INSTALL) -m 0755 $(O)/xl $(DESTDIR)$(SBINDIR)/xl
-	$(INSTALL) -m 0644 docs/man/*.5 $(DESTDIR)$(MANDIR)/man5
-	$(INSTALL) -m 0644 docs/man/*.8 $(DESTDIR)$(MANDIR)/man8
-	$(INSTALL) -m 0644 config/* $(DESTDIR)$(SHAREDIR)/examples
+	@mkdir -p $(O)/install
+	$(RELOCATE) xl-plugin/xl.in > $(O)/install/xl
+	$(RELOCATE) tools/mkdriver/vr-mkdriver > $(O)/install/vr-mkdriver
+	for f in $(MAN5) $(MAN8); do \
+	    $(RELOCATE) docs/man/$$f > $(O)/install/$$f || exit 1; done
+	$(INSTALL) -m 0755 $(O)/install/xl $(O)/install/vr-mkdriver \
+	    $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -m 0644 $(MAN5:%=$(O)/install/%) $(DESTDIR)$(MANDIR)/man5
+	$(INSTALL) -m 0644 $(MAN8:%=$(O)/install/%) $(DESTDIR)$(MANDIR)/man8
+	$(INSTALL) -m 0644 $(EXAMPLES) $(DESTDIR)$(SHAREDIR)/examples
 
 # For callers of the absolute path /usr/sbin/xl: the distribution's file is
 # moved aside by dpkg, ours takes its place. Undo with uninstall.
 install-divert:
 	dpkg-divert --local --rename --divert /usr/sbin/xl.distrib --add /usr/sbin/xl
-	ln -sf $(SBINDIR)/xl /usr/sbin/xl
+	[ $(SBINDIR) = /usr/sbin ] || ln -sf $(SBINDIR)/xl /usr/sbin/xl
 
 uninstall:
-	if [ -L /usr/sbin/xl ] && [ -e /usr/sbin/xl.distrib ]; then \
+	! $(OWN_XL) || rm -f $(DESTDIR)$(SBINDIR)/xl
+	if [ -z "$(DESTDIR)" ] && [ ! -e /usr/sbin/xl ] && \
+	    [ -e /usr/sbin/xl.distrib ]; then \
 	    rm -f /usr/sbin/xl; \
 	    dpkg-divert --local --rename --remove /usr/sbin/xl; fi
-	rm -f $(SBINDIR)/xl $(SBINDIR)/vrctl $(SBINDIR)/vr-mkdriver
-	rm -f $(MANDIR)/man5/xl-virtio-restricted.cfg.5 $(MANDIR)/man8/vrctl.8 \
-	    $(MANDIR)/man8/vr-broker.8 $(MANDIR)/man8/vr-backend.8 \
-	    $(MANDIR)/man8/vr-mkdriver.8
-	rm -rf $(LIBEXECDIR) $(SHAREDIR)
+	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,vrctl vr-mkdriver) \
+	    $(addprefix $(DESTDIR)$(LIBEXECDIR)/,vr-broker vr-backend \
+	    vr-plugin.so xl-virtio-restricted.so) \
+	    $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
+	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%) \
+	    $(EXAMPLES:config/%=$(DESTDIR)$(SHAREDIR)/examples/%)
+	rmdir $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SHAREDIR)/examples \
+	    $(DESTDIR)$(SHAREDIR) 2>/dev/null || :
 
 format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
@@ -171,9 +201,11 @@ clean:
 
 help:
 	@echo 'make            build for this machine (out/native)'
-	@echo 'make install    DESTDIR= PREFIX=/usr/local'
+	@echo 'make install    DESTDIR= PREFIX=/usr/local; make uninstall takes it away'
+	@echo 'make install-divert  for callers of /usr/sbin/xl; see README.md'
 	@echo 'make demo       watch it work on an emulated Xen host (HOST=x86, arm64)'
 	@echo 'make check      every test: unit, sanitizers, models, fuzz, end to end'
-	@echo 'make unit | guest-module | model | fuzz | e2e | bench | format | clean'
+	@echo 'make unit | guest-module | model | fuzz | e2e | bench'
+	@echo 'make format | format-check | clean'
 	@echo 'make host-shell a shell in the emulated host; make host-down ends it'
 	@echo 'HOST=x86        for check, e2e, host-shell, host-down: that host only'

@@ -101,6 +101,7 @@ unit() {
     local t n
     one "build with gcc" build CC=gcc O=out/native all unit-build || return
     one "format" make --no-print-directory format-check
+    one "install and uninstall" tests/install.sh out/native
     one "build with clang" build CC=clang O=out/clang all unit-build
     one "build with sanitizers" build CC=gcc O=out/asan CFLAGS="$san" \
         HARDEN=-fPIE unit-build
@@ -157,6 +158,11 @@ module() {
         one "guest module, W=1 and sparse: $kernel" \
             tests/guest-module/build $kernel
     done
+    for kernel in 6.1 host-6.12; do
+        together one "guest module, dkms: $kernel" tests/guest-module/dkms \
+            $kernel
+    done
+    finish
 }
 
 model() {

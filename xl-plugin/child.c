@@ -26,14 +26,6 @@
 /* Something whose address lies in this library. */
 static const char own_address;
 
-uint64_t vr_now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * UINT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
 /* @name in @folder (where it is installed), or beside vr-plugin.so. */
 static void program(char *buf, size_t size, const char *folder,
                     const char *name)

@@ -31,7 +31,4 @@ int vr_child_cleanup(const char *uuid, bool abort_it, unsigned int timeout_ms,
  */
 int vr_child_broker(const char *uuid, int *fd, struct vr_err *err);
 
-/** vr_now_ms() - a clock that only goes forward. */
-uint64_t vr_now_ms(void);
-
 #endif /* VR_CHILD_H */

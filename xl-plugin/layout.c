@@ -35,6 +35,7 @@ int vr_build_slots(struct vr_build *b, const struct vr_slots *slots,
         b->desc[i].dynamic = vr_cfg_has_iova(&dev->cfg);
         b->desc[i].endpoint = i;
         b->desc[i].pool_size = dev->cfg.size;
+        b->desc[i].pool_unnamed = !vr_cfg_pool_in_firmware(&dev->cfg);
         /* Where memory is free may be known later: something unique until
          * then. */
         b->desc[i].pool_base = i * VR_PAGE_SIZE;

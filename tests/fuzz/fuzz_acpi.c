@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Any bytes as the tables of acpi_firmware=, joined with ours. The first byte
- * chooses the guest's devices, and whether the checksums are put right: few
- * inputs would get far otherwise. */
+ * chooses the guest's devices (and whether one names its pool), and whether the
+ * checksums are put right: few inputs would get far otherwise. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size)
         return 0;
     viot = devs[1].dynamic = data[0] & 1;
+    devs[1].pool_unnamed = data[0] & 4;
     size--;
     user = malloc(size ? size : 1);
     if (!user)

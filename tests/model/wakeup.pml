@@ -106,7 +106,7 @@ inline look()
 #endif
 }
 
-/* rearm(): before it sleeps, the port is unmasked unless the guest has an
+/* device_rearm(): before it sleeps, the port is unmasked unless the guest has an
  * interrupt to acknowledge and waits for nothing. */
 #ifdef FAULT_REARM
 #define REARM !isr
@@ -129,7 +129,7 @@ end:
     :: trap[2] == INTERRUPT_ACK ->
        atomic { isr = false; trap[2] = NOTHING };
        look()
-    :: atomic { HEARD(to_broker) -> DRAIN(to_broker) }; /* backend_event() */
+    :: atomic { HEARD(to_broker) -> DRAIN(to_broker) }; /* device_event() */
        collect();
        take_ack()
     :: atomic { to_broker.masked && REARM -> to_broker.masked = false }

@@ -525,6 +525,40 @@ static void test_every_count(void **state)
     }
 }
 
+/* A pool that its device does not name is a device as ever; the other gets the
+ * term of one without a pool, and VIOT does not change. */
+static void test_unnamed_pool(void **state)
+{
+    struct vr_desc_dev devs[2], without[2];
+    struct tables t, named, none;
+    char *dsl;
+
+    (void)state;
+    build(MIXED, 2, devs, &named);
+    get_devs(devs, 2, MIXED);
+    devs[1].pool_unnamed = true;
+    build_with(devs, 2, true, NULL, 0, &t);
+    disassemble(t.ssdt, t.ssdt_size);
+    recompile(t.ssdt, t.ssdt_size);
+    dsl = read_out("t.dsl", NULL);
+    assert_non_null(strstr(dsl, "Device (\\_SB.VP01)"));
+    assert_non_null(strstr(dsl, "\\_SB.VP00\n"));
+    assert_null(strstr(dsl, "\\_SB.VP01\n"));
+    free(dsl);
+    assert_int_equal(t.viot_size, named.viot_size);
+    assert_memory_equal(t.viot, named.viot, t.viot_size);
+    /* The last term of the table is that device's. */
+    memcpy(without, devs, sizeof(without));
+    without[1].pool_size = 0;
+    build_with(without, 2, true, NULL, 0, &none);
+    assert_true(t.ssdt_size > none.ssdt_size && none.ssdt_size > 100);
+    assert_memory_equal(t.ssdt + t.ssdt_size - 64,
+                        none.ssdt + none.ssdt_size - 64, 64);
+    free(t.all);
+    free(named.all);
+    free(none.all);
+}
+
 /* The example in docs/bindings/acpi.md is what a guest gets. */
 static void test_documentation(void **state)
 {
@@ -896,6 +930,7 @@ int main(void)
         cmocka_unit_test(test_dsl),
         cmocka_unit_test(test_viot_fields),
         cmocka_unit_test(test_every_count),
+        cmocka_unit_test(test_unnamed_pool),
         cmocka_unit_test(test_documentation),
         cmocka_unit_test(test_interpreter),
         cmocka_unit_test(test_extreme_pool),

@@ -110,6 +110,41 @@ static void test_mixed(void **state)
     assert_string_equal(vr_window_name(VR_WINDOW_IOVA), "dynamic");
 }
 
+/* Where the guest is told of a pool: by default, and for static devices always,
+ * where the device is. */
+static void test_pool_in(void **state)
+{
+    static const struct {
+        const char *text;
+        enum vr_pool_in where;
+        bool firmware, probe;
+    } t[] = {
+        {GOOD, VR_POOL_IN_FIRMWARE, true, false},
+        {GOOD ",pool_in=firmware", VR_POOL_IN_FIRMWARE, true, false},
+        {DYN, VR_POOL_IN_FIRMWARE, false, false},
+        {MIX ",size=16M,aperture=32M", VR_POOL_IN_FIRMWARE, true, false},
+        {"pool_in=firmware," MIX ",size=16M,aperture=32M", VR_POOL_IN_FIRMWARE,
+         true, false},
+        {"pool_in=probe," MIX ",size=16M,aperture=32M", VR_POOL_IN_PROBE, false,
+         true},
+        {"pool_in=both," MIX ",size=16M,aperture=32M", VR_POOL_IN_BOTH, true,
+         true},
+    };
+    struct vr_dev_cfg c;
+    struct vr_err err;
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(t); i++) {
+        assert_int_equal(vr_cfg_parse(0, t[i].text, &c, &err), 0);
+        assert_int_equal(c.pool_in, t[i].where);
+        assert_int_equal(vr_cfg_pool_in_firmware(&c), t[i].firmware);
+        assert_int_equal(vr_cfg_pool_in_probe(&c), t[i].probe);
+    }
+    assert_string_equal(vr_pool_in_name(VR_POOL_IN_BOTH), "both");
+    assert_null(vr_pool_in_name((enum vr_pool_in)3));
+}
+
 /* What the text of a refusal asks for is accepted, for all queues. */
 static void test_smallest_aperture(void **state)
 {
@@ -218,7 +253,7 @@ static void test_readonly_has_no_discard(void **state)
 
 #define P "virtio_restricted[1]: "
 #define KEYS                                                                   \
-    ": use id, type, mode, size, base, aperture, map_threshold, "              \
+    ": use id, type, mode, size, base, pool_in, aperture, map_threshold, "     \
     "revoke_timeout, driver, backend, target, access, queues, queue_size, "    \
     "serial, discard, timeout or poll"
 
@@ -280,6 +315,19 @@ static const struct {
      P "aperture=32M is for mode=dynamic (instead of size=) and mode=mixed "
        "(beside it): add one of them, or write size= alone for the pool of "
        "mode=static"},
+    {GOOD ",pool_in=probe",
+     P "pool_in=probe is for mode=mixed: PROBE is a request to a virtio-iommu, "
+       "and a device with mode=static is behind none; take the key out, or add "
+       "mode=mixed and aperture="},
+    {GOOD ",pool_in=both",
+     P "pool_in=both is for mode=mixed: PROBE is a request to a virtio-iommu, "
+       "and a device with mode=static is behind none; take the key out, or add "
+       "mode=mixed and aperture="},
+    {DYN ",pool_in=firmware",
+     P "pool_in=firmware says how the guest finds a pool, and mode=dynamic has "
+       "none: take it out, or write mode=mixed and size="},
+    {MIX ",pool_in=acpi", P "pool_in=acpi is no place where a guest looks: use "
+                            "firmware, probe or both"},
     {MIX, P "size= is missing: add it, such as size=64M"},
     {MIX ",aperture=32M", P "size= is missing: add it, such as size=64M"},
     {MIX ",size=16M", P "aperture= is missing: mode=mixed needs it, such as "
@@ -499,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_all_keys),
         cmocka_unit_test(test_dynamic),
         cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_pool_in),
         cmocka_unit_test(test_smallest_aperture),
         cmocka_unit_test(test_threshold_text),
         cmocka_unit_test(test_mode_default),

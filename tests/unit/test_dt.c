@@ -304,6 +304,41 @@ static void test_mixed(void **state)
     free(out);
 }
 
+/* A pool that the device does not name stands there all the same, and moves. */
+static void test_unnamed_pool(void **state)
+{
+    char fdt[SIZE], *out;
+    struct vr_desc_dev devs[2];
+    struct vr_desc_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
+    size_t cap = vr_dt_room(SIZE, 2);
+    int at;
+
+    (void)state;
+    get_devs(devs);
+    devs[1].dynamic = true;
+    devs[1].endpoint = 1;
+    devs[1].pool_unnamed = true;
+    make_tree(fdt, NULL);
+    out = calloc(1, cap);
+    assert_int_equal(vr_dt_extend(fdt, SIZE, out, cap, devs, 2, &iommu, NULL),
+                     0);
+    assert_int_equal(vr_dt_set_pool(out, &devs[0], 0x7c000000, NULL), 0);
+    assert_int_equal(vr_dt_set_pool(out, &devs[1], 0x78000000, NULL), 0);
+    assert_int_equal(fdt_check_full(out, cap), 0);
+    expect_dev(out, &devs[0], "/virtio@2000000",
+               "/reserved-memory/pool@7c000000");
+    at = fdt_path_offset(out, "/virtio@2000400");
+    assert_true(at > 0);
+    assert_null(fdt_getprop(out, at, "memory-region", NULL));
+    assert_non_null(fdt_getprop(out, at, "iommus", NULL));
+    at = fdt_path_offset(out, "/reserved-memory/pool@78000000");
+    assert_true(at > 0);
+    assert_string_equal(fdt_getprop(out, at, "compatible", NULL),
+                        "restricted-dma-pool");
+    expect_reg(out, at, 0x78000000, devs[1].pool_size);
+    free(out);
+}
+
 /* No pool, no reserved memory; and no dynamic device without an IOMMU. */
 static void test_all_dynamic(void **state)
 {
@@ -566,6 +601,7 @@ int main(void)
         cmocka_unit_test(test_extend),
         cmocka_unit_test(test_dynamic),
         cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_unnamed_pool),
         cmocka_unit_test(test_all_dynamic),
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_existing_reserved),

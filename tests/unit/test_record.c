@@ -175,12 +175,13 @@ static void test_hostile_fields(void **state)
     char longer[VR_PATH_LEN + 16];
 
     (void)state;
-    refused("\"version\": 3", "\"version\": 4");
-    refused("\"version\": 3", "\"version\": 0");
-    refused("\"version\": 3", "\"version\": 1"); /* with version 3's keys */
-    refused("\"version\": 3", "\"version\": 2");
-    refused("\"version\": 3,", "");
-    refused("\"version\": 3", "\"version\": 3, \"version\": 3");
+    refused("\"version\": 4", "\"version\": 5");
+    refused("\"version\": 4", "\"version\": 0");
+    refused("\"version\": 4", "\"version\": 1"); /* with version 3's keys */
+    refused("\"version\": 4", "\"version\": 2");
+    refused("\"version\": 4", "\"version\": 3");
+    refused("\"version\": 4,", "");
+    refused("\"version\": 4", "\"version\": 4, \"version\": 3");
     refused("\"vcpus\"", "\"vcups\"");
     refused("\"running\"", "\"walking\"");
     refused("\"running\"", "2");
@@ -285,6 +286,16 @@ static char *replace(char *json, const char *from, const char *to)
     return out;
 }
 
+/* @rec as version 3 wrote it. */
+static char *version_3(const struct vr_record *rec)
+{
+    char *json;
+
+    assert_int_equal(vr_record_to_json(rec, &json), 0);
+    cut_lines(json, "\"pool_in\"");
+    return replace(json, "\"version\": 4", "\"version\": 3");
+}
+
 /*
  * @rec as version 2 wrote it: one window a device, whatever its mode. All but
  * device 2 are static here.
@@ -298,7 +309,7 @@ static char *version_2(const struct vr_record *rec)
         copy.devs[2].pool = copy.devs[2].iova;
         memset(&copy.devs[2].iova, 0, sizeof(copy.devs[2].iova));
     }
-    assert_int_equal(vr_record_to_json(&copy, &json), 0);
+    json = version_3(&copy);
     cut_lines(json, "\"iova_base\"");
     cut_lines(json, "\"iova_size\"");
     cut_lines(json, "\"iova_gref\"");
@@ -391,6 +402,48 @@ static void test_mixed(void **state)
     refuse(&rec, "window of another size");
 }
 
+/* Where a pool is told of, and that version 3 knew one place only. */
+static void test_pool_in(void **state)
+{
+    static const enum vr_pool_in places[] = {VR_POOL_IN_FIRMWARE,
+                                             VR_POOL_IN_PROBE, VR_POOL_IN_BOTH};
+    struct vr_record rec, read;
+    struct vr_err err;
+    unsigned int i;
+    char *json;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(places); i++) {
+        fill_mixed(&rec);
+        rec.devs[2].cfg.pool_in = places[i];
+        assert_int_equal(vr_record_to_json(&rec, &json), 0);
+        assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
+                         0);
+        assert_int_equal(read.devs[2].cfg.pool_in, places[i]);
+        assert_int_equal(read.devs[0].cfg.pool_in, VR_POOL_IN_FIRMWARE);
+        free(json);
+        json = version_3(&rec);
+        assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
+                         0);
+        assert_int_equal(read.devs[2].cfg.pool_in, VR_POOL_IN_FIRMWARE);
+        /* a key that it did not have */
+        json = replace(json, "\"has_base\": false,",
+                       "\"pool_in\": \"both\",\"has_base\": false,");
+        assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
+                         -EINVAL);
+        free(json);
+    }
+    fill_mixed(&rec);
+    rec.devs[0].cfg.pool_in = VR_POOL_IN_PROBE;
+    refuse(&rec, "not mixed");
+    fill(&rec);
+    rec.devs[2].cfg.pool_in = VR_POOL_IN_BOTH;
+    refuse(&rec, "not mixed");
+    refused("\"pool_in\": \"firmware\"", "\"pool_in\": \"probes\"");
+    refused("\"pool_in\": \"firmware\"", "\"pool_in\": 1");
+    refused("\"pool_in\": \"firmware\",", "");
+}
+
 /* What an installation of before mixed devices has left. */
 static void test_version_2(void **state)
 {
@@ -414,10 +467,10 @@ static void test_version_2(void **state)
     free(again);
     free(now);
     /* keys of one version with the number of another */
-    json = replace(json, "\"version\": 2", "\"version\": 3");
+    json = replace(json, "\"version\": 2", "\"version\": 4");
     assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
                      -EINVAL);
-    json = replace(json, "\"version\": 3", "\"version\": 1");
+    json = replace(json, "\"version\": 4", "\"version\": 1");
     assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
                      -EINVAL);
     /* a mode that version did not know */
@@ -472,7 +525,7 @@ static void test_version_1(void **state)
     /* and is written as what it is now */
     free(json);
     assert_int_equal(vr_record_to_json(&rec, &json), 0);
-    assert_non_null(strstr(json, "\"version\": 3"));
+    assert_non_null(strstr(json, "\"version\": 4"));
     assert_int_equal(vr_record_from_json(json, strlen(json), &rec, &err), 0);
     free(json);
 }
@@ -676,6 +729,7 @@ int main(void)
         cmocka_unit_test(test_hostile_fields),
         cmocka_unit_test(test_version_1),
         cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_pool_in),
         cmocka_unit_test(test_version_2),
         cmocka_unit_test(test_hostile_shape),
         cmocka_unit_test(test_too_many),

@@ -390,6 +390,10 @@ static void test_mixed(void **state)
     expect(TRUTH, "window/1/base", "0x1000000000");
     expect(TRUTH, "window/1/gref", "16384");
     expect(TRUTH, "iommu/endpoint", "0");
+    expect(TRUTH, "pool-in", "firmware");
+    rec.devs[0].cfg.pool_in = VR_POOL_IN_PROBE;
+    assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, &err), 0);
+    expect(TRUTH, "pool-in", "probe");
 }
 
 /* Folders that a driver domain made beforehand become the toolstack's. */

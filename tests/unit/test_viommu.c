@@ -47,10 +47,10 @@ static const struct vr_viommu_desc desc = {
     .domain_start = DOM_START,
     .domain_end = DOM_END,
     .neps = 4,
-    .ep = {{true, W0, W0_PAGES},
-           {false, 0, 0},
-           {true, W2, W2_PAGES},
-           {true, W3, W3_PAGES}},
+    .ep = {{true, W0, W0_PAGES, 0, 0},
+           {false, 0, 0, 0, 0},
+           {true, W2, W2_PAGES, 0, 0},
+           {true, W3, W3_PAGES, 0, 0}},
 };
 
 static int setup(void **state)
@@ -1182,7 +1182,8 @@ static void test_5_13_6_8_1_windows_at_the_ends(void **state)
     uint64_t r[2][2];
 
     f->t.npages[0] = 4;
-    d.ep[0] = (struct vr_viommu_ep_desc){true, UINT64_MAX - 4 * PAGE + 1, 4};
+    d.ep[0] =
+        (struct vr_viommu_ep_desc){true, UINT64_MAX - 4 * PAGE + 1, 4, 0, 0};
     assert_int_equal(
         vr_viommu_init(&f->v, &d, &rig_ops, &f->t, f->mem, sizeof(f->mem)), 0);
     vr_viommu_negotiated(&f->v, VR_VIOMMU_FEATURES);
@@ -1202,11 +1203,56 @@ static void test_5_13_6_8_1_windows_at_the_ends(void **state)
     assert_int_equal(f->t.granted, 0);
 
     f->t.npages[0] = 16;
-    d.ep[0] = (struct vr_viommu_ep_desc){true, d.input_start, 16};
+    d.ep[0] = (struct vr_viommu_ep_desc){true, d.input_start, 16, 0, 0};
     assert_int_equal(
         vr_viommu_init(&f->v, &d, &rig_ops, &f->t, f->mem, sizeof(f->mem)), 0);
     vr_viommu_negotiated(&f->v, VR_VIOMMU_FEATURES);
     assert_int_equal(resv_mem(f, 0, r), 0);
+}
+
+/* The pool's property, where there is one: behind the others, once, as
+ * docs/bindings/restricted-dma-pool.md lays it out. */
+static void test_pool_property(void **state)
+{
+    static const struct {
+        unsigned int ep;
+        size_t at; /* behind so many bytes of RESV_MEM */
+        uint64_t base, size;
+    } t[] = {
+        {0, 24, 0x48000000, 0x800000},
+        {2, 48, 0x2000000000, PAGE},
+        {3, 48, UINT64_MAX - 4 * PAGE + 1, 4 * PAGE},
+    };
+    struct vr_viommu_desc d = desc;
+    struct fixture *f = *state;
+    unsigned int i;
+    size_t j;
+
+    for (i = 0; i < VR_ARRAY_SIZE(t); i++) {
+        d.ep[t[i].ep].pool_base = t[i].base;
+        d.ep[t[i].ep].pool_size = t[i].size;
+    }
+    assert_int_equal(
+        vr_viommu_init(&f->v, &d, &rig_ops, &f->t, f->mem, sizeof(f->mem)), 0);
+    vr_viommu_negotiated(&f->v, VR_VIOMMU_FEATURES);
+    for (i = 0; i < VR_ARRAY_SIZE(t); i++) {
+        const uint8_t *p = f->out + t[i].at;
+
+        assert_int_equal(probe(f, t[i].ep, VR_VIOMMU_OUT_MAX), VR_VIOMMU_S_OK);
+        for (j = 0; j < t[i].at; j += 24)
+            assert_int_equal(get16(f->out + j), 1);
+        assert_int_equal(get16(p), 0xfff);
+        assert_int_equal(get16(p + 2), 20);
+        assert_memory_equal(p + 4, "VRDP", 4);
+        assert_true(get64(p + 8) == t[i].base);
+        assert_true(get64(p + 16) == t[i].size);
+        for (j = t[i].at + 24; j < VR_VIOMMU_PROBE_SIZE; j++)
+            assert_int_equal(f->out[j], 0);
+    }
+    /* Not in an answer that fails. */
+    assert_int_equal(probe(f, 2, VR_VIOMMU_OUT_MAX - 1), VR_VIOMMU_S_INVAL);
+    for (j = 0; j < VR_VIOMMU_PROBE_SIZE - 1; j++)
+        assert_int_equal(f->out[j], 0);
 }
 
 static void test_5_13_6_8_1_2_resv_mem_reserved_is_zero(void **state)
@@ -1612,7 +1658,7 @@ static void test_memory(void **state)
 
     (void)state;
     for (n = 1; n < 1000; n++) {
-        d.ep[0] = (struct vr_viommu_ep_desc){true, 0, n};
+        d.ep[0] = (struct vr_viommu_ep_desc){true, 0, n, 0, 0};
         assert_true(vr_viommu_memory(&d) >= n / 4);
         assert_true(vr_viommu_memory(&d) <= n / 4 + 16);
         if (n > 1)
@@ -1667,6 +1713,26 @@ static void test_init(void **state)
     d.ep[3].base = INPUT_START - PAGE;
     assert_int_equal(init(f, &d), -EINVAL);
     d.ep[3].base = W3 + 1;
+    assert_int_equal(init(f, &d), -EINVAL);
+
+    /* pools: whole pages, an end, and no address of the window's */
+    d = desc;
+    d.ep[2].pool_size = PAGE;
+    d.ep[2].pool_base = 0x48000001;
+    assert_int_equal(init(f, &d), -EINVAL);
+    d.ep[2].pool_base = 0x48000000;
+    d.ep[2].pool_size = PAGE + 1;
+    assert_int_equal(init(f, &d), -EINVAL);
+    d.ep[2].pool_size = UINT64_MAX - PAGE + 1;
+    assert_int_equal(init(f, &d), -EINVAL);
+    d.ep[2].pool_size = PAGE;
+    d.ep[2].pool_base = W2 + (W2_PAGES - 1) * PAGE;
+    assert_int_equal(init(f, &d), -EINVAL);
+    d.ep[2].pool_base += PAGE;
+    assert_int_equal(init(f, &d), 0);
+    d.ep[2].pool_base = W2 - PAGE;
+    assert_int_equal(init(f, &d), 0);
+    d.ep[2].pool_size = 2 * PAGE;
     assert_int_equal(init(f, &d), -EINVAL);
 
     d = desc;
@@ -1762,6 +1828,7 @@ int main(void)
         PLAIN(test_5_13_6_8_1_2_resv_mem_reserved_is_zero),
         PLAIN(test_5_13_6_8_1_2_no_msi_region),
         PLAIN(test_5_13_6_8_1_2_regions_do_not_overlap),
+        PLAIN(test_pool_property),
         ATTACHED(test_5_13_6_8_1_2_map_of_region_is_rejected),
         ATTACHED(test_5_13_6_8_1_2_region_affects_nobody_else),
         ATTACHED(test_5_13_6_9_layout),

@@ -277,10 +277,19 @@ struct model_property {
     uint64_t start, end;
 } __attribute__((packed));
 
+/* As docs/bindings/restricted-dma-pool.md does. */
+struct model_pool {
+    uint16_t type, length;
+    char signature[4];
+    uint64_t base, size;
+} __attribute__((packed));
+
 static inline int model_probe(const struct model *m, const struct rig_probe *r,
                               size_t room, uint8_t *list)
 {
     struct model_property p = {.type = 1, .length = 20};
+    struct model_pool pool = {
+        .type = 0xfff, .length = 20, .signature = {'V', 'R', 'D', 'P'}};
 
     if (room < 512)
         return VR_VIOMMU_S_INVAL;
@@ -296,7 +305,12 @@ static inline int model_probe(const struct model *m, const struct rig_probe *r,
         p.start = model_last(m, r->endpoint) + 1;
         p.end = m->desc->input_end;
         memcpy(list, &p, sizeof(p));
+        list += sizeof(p);
     }
+    pool.base = m->desc->ep[r->endpoint].pool_base;
+    pool.size = m->desc->ep[r->endpoint].pool_size;
+    if (pool.size)
+        memcpy(list, &pool, sizeof(pool));
     return VR_VIOMMU_S_OK;
 }
 

@@ -8,7 +8,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <xenstore.h>
 
@@ -68,14 +67,6 @@ struct devices {
     bool quit;
     int64_t now;
 };
-
-static int64_t clock_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
 
 static void node_path(const struct device *d, const char *leaf, char *buf)
 {
@@ -562,7 +553,7 @@ static void wait_for_work(struct devices *ds, int timeout)
     }
     if (poll(pfd, n, timeout) < 0)
         return;
-    ds->now = clock_ms();
+    ds->now = vr_now_ms();
     for (i = 2; i < n; i++) {
         if (pfd[i].revents)
             message(ds, owner[i]);
@@ -584,8 +575,8 @@ static void wait_for_work(struct devices *ds, int timeout)
 int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
 {
     struct devices ds = {.opts = opts, .sigfd = -1};
+    sigset_t set, before;
     struct device *d;
-    sigset_t set;
     int rc = 0, wait = 0;
 
     /* Before libxenstore starts its thread, which inherits this. */
@@ -593,7 +584,7 @@ int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigprocmask(SIG_BLOCK, &set, &before);
     ds.sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (ds.sigfd < 0) {
         rc = -errno;
@@ -610,7 +601,7 @@ int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
         goto out;
     }
     vr_log(0, NULL, "watching %s", ROOT);
-    ds.now = clock_ms();
+    ds.now = vr_now_ms();
     while (!ds.quit || ds.list) {
         if (ds.quit) {
             for (d = ds.list; d; d = d->next)
@@ -625,5 +616,8 @@ out:
         xs_close(ds.xs);
     if (ds.sigfd >= 0)
         close(ds.sigfd);
+    /* Who waits for xenstore can be told to stop. */
+    if (rc)
+        sigprocmask(SIG_SETMASK, &before, NULL);
     return rc;
 }

@@ -648,6 +648,10 @@ static void describe(const struct vr_record *rec, struct vr_viommu_desc *desc)
         desc->ep[i].present = true;
         desc->ep[i].base = win->base;
         desc->ep[i].npages = vr_gwin_pages(win);
+        if (vr_cfg_pool_in_probe(&rec->devs[i].cfg)) {
+            desc->ep[i].pool_base = rec->devs[i].pool.base;
+            desc->ep[i].pool_size = rec->devs[i].pool.size;
+        }
         if (win->base < desc->input_start)
             desc->input_start = win->base;
         if (win->base + win->size - 1 > desc->input_end)

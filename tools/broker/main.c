@@ -71,10 +71,7 @@ void broker_title(const char *fmt, ...)
 
 int64_t broker_now_ms(void)
 {
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return vr_now_ms();
 }
 
 int broker_msg_send(int sock, const struct vr_msg *msg)

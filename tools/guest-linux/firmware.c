@@ -11,8 +11,9 @@
  *   ACPI		a device with the range in its _CRS, which lies outside
  *			of the RAM that the firmware gave to the kernel
  *
- * When they say nothing, the device's IOMMU may (probe.c): a range outside of
- * the kernel's RAM, too.
+ * When the device refers to none, its IOMMU may tell of one (probe.c): a range
+ * that is as firmware's are, a node of /reserved-memory or outside of the
+ * kernel's RAM.
  */
 
 #include <linux/acpi.h>
@@ -112,7 +113,28 @@ static int vr_range(struct device *dev, struct fwnode_handle *pool,
 	return ret ?: vr_check(dev, &res, range);
 }
 
-/* Firmware said nothing. */
+/*
+ * Whether it is a node of /reserved-memory that is a pool. In a device tree a
+ * pool is RAM, and that a virtio-iommu says so does not take it from the kernel.
+ */
+static bool vr_is_set_aside(const struct resource *res)
+{
+	struct device_node *parent = of_find_node_by_path("/reserved-memory");
+	struct device_node *node;
+	bool found = false;
+
+	for_each_available_child_of_node(parent, node) {
+		struct reserved_mem *mem = of_reserved_mem_lookup(node);
+
+		found |= mem && mem->base == res->start &&
+			 mem->size == resource_size(res) &&
+			 of_device_is_compatible(node, "restricted-dma-pool");
+	}
+	of_node_put(parent);
+	return found;
+}
+
+/* Firmware does not say that the device has a pool. */
 static int vr_iommu_range(struct device *dev, struct vr_range *range)
 {
 	struct resource res;
@@ -120,7 +142,7 @@ static int vr_iommu_range(struct device *dev, struct vr_range *range)
 
 	if (ret)
 		return ret;
-	if (vr_is_kernels(&res)) {
+	if (vr_is_kernels(&res) && !vr_is_set_aside(&res)) {
 		dev_err(dev, "the pool that its IOMMU tells of is RAM that the kernel uses: %pR\n",
 			&res);
 		return -EBUSY;

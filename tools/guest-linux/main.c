@@ -146,8 +146,11 @@ static int vr_attach_pool(struct device *dev, const struct vr_range *range)
 		return -EBUSY;
 	}
 	dma_base = phys_to_dma_unencrypted(dev, range->base);
-	if (dma_base == DMA_MAPPING_ERROR) {
-		dev_err(dev, "cannot reach its pool at %pa\n", &range->base);
+	if (dma_base == DMA_MAPPING_ERROR ||
+	    phys_to_dma_unencrypted(dev, range->base + range->size - 1) !=
+	    dma_base + range->size - 1) {
+		dev_err(dev, "cannot reach all of its pool at %pa\n",
+			&range->base);
 		return -ERANGE;
 	}
 
@@ -194,12 +197,10 @@ static void vr_detach(struct device *dev)
 		if (vd->dev == dev)
 			found = vd;
 	}
-	if (found)
-		list_del(&found->node);
-	mutex_unlock(&vr_lock);
 	if (!found)
-		return;
+		goto out;
 
+	/* In the list until the end: nobody else may begin with the pool. */
 	vr_give_back(found);
 	used = vr_pool_used(&found->pool);
 	if (found->iommu)
@@ -210,9 +211,12 @@ static void vr_detach(struct device *dev)
 	if (found->iommu)
 		vr_iommu_detach(dev, found->iommu);
 	vr_pool_exit(&found->pool);
+	list_del(&found->node);
 	free_percpu(found->stats);
 	kfree(found);
 	module_put(THIS_MODULE);
+out:
+	mutex_unlock(&vr_lock);
 }
 
 static void vr_attach(struct device *dev)

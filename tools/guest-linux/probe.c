@@ -276,8 +276,10 @@ static void vr_read(struct virtio_device *vdev)
 
 	/* As the driver expects it. Nothing is under way after the reset. */
 	virtio_reset_device(vdev);
-	if (a.vq)
+	if (a.vq) {
+		virtqueue_detach_unused_buf(a.vq); /* when it did not answer */
 		vdev->config->del_vqs(vdev);
+	}
 	vdev->features = 0;
 	virtio_add_status(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	kfree(a.answer);

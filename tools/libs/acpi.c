@@ -424,8 +424,10 @@ static void add_ssdt(struct out *o, const struct vr_desc_dev *devs,
 
         if (d->pool_size)
             add_term(o, &pool_term, i, 0, 0, d);
-        add_term(o, d->pool_size ? &virtio_pool_term : &virtio_term, i,
-                 d->mmio_base, d->irq, NULL);
+        add_term(o,
+                 d->pool_size && !d->pool_unnamed ? &virtio_pool_term
+                                                  : &virtio_term,
+                 i, d->mmio_base, d->irq, NULL);
     }
     end_table(o, start);
 }

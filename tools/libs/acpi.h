@@ -5,6 +5,7 @@
  *   SSDT  \_SB.VR00...  a virtio-mmio device each (LNRO0005), in the order and
  *                       with the numbers of the devices, in hexadecimal; one
  *                       that has a pool names it in _DSD: memory-region
+ *                       (unless it is to be unnamed)
  *         \_SB.VP00...  the pool of the device with the same number
  *         \_SB.VRIO     the virtio-iommu, a virtio-mmio device as well
  *   VIOT  the virtio-iommu by the base of its registers, and an endpoint for

@@ -32,6 +32,7 @@ enum key {
     KEY_MODE,
     KEY_SIZE,
     KEY_BASE,
+    KEY_POOL_IN,
     KEY_APERTURE,
     KEY_MAP_THRESHOLD,
     KEY_REVOKE_TIMEOUT,
@@ -54,6 +55,7 @@ static const char *const key_name[KEY_COUNT] = {
     [KEY_MODE] = "mode",
     [KEY_SIZE] = "size",
     [KEY_BASE] = "base",
+    [KEY_POOL_IN] = "pool_in",
     [KEY_APERTURE] = "aperture",
     [KEY_MAP_THRESHOLD] = "map_threshold",
     [KEY_REVOKE_TIMEOUT] = "revoke_timeout",
@@ -93,6 +95,19 @@ const char *vr_mode_name(enum vr_mode mode)
                                                          : NULL;
 }
 
+static const char *const pool_in_name[] = {
+    [VR_POOL_IN_FIRMWARE] = "firmware",
+    [VR_POOL_IN_PROBE] = "probe",
+    [VR_POOL_IN_BOTH] = "both",
+};
+
+const char *vr_pool_in_name(enum vr_pool_in where)
+{
+    return (unsigned int)where < VR_ARRAY_SIZE(pool_in_name)
+               ? pool_in_name[where]
+               : NULL;
+}
+
 const char *vr_window_name(enum vr_window_kind kind)
 {
     return mode_name[kind == VR_WINDOW_POOL ? VR_MODE_STATIC : VR_MODE_DYNAMIC];
@@ -113,6 +128,19 @@ int vr_mode_parse(const char *s, enum vr_mode *out)
     for (i = 0; i < VR_ARRAY_SIZE(mode_name); i++) {
         if (!strcmp(s, mode_name[i])) {
             *out = (enum vr_mode)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+int vr_pool_in_parse(const char *s, enum vr_pool_in *out)
+{
+    unsigned int i;
+
+    for (i = 0; i < VR_ARRAY_SIZE(pool_in_name); i++) {
+        if (!strcmp(s, pool_in_name[i])) {
+            *out = (enum vr_pool_in)i;
             return 0;
         }
     }
@@ -392,6 +420,13 @@ static int parse_value(struct parser *p, enum key key, const char *value)
         return parse_bytes(p, value);
     case KEY_BASE:
         return parse_base(p, value);
+    case KEY_POOL_IN:
+        if (vr_pool_in_parse(value, &cfg->pool_in))
+            return fail(p,
+                        "pool_in=%s is no place where a guest looks: use "
+                        "firmware, probe or both",
+                        show(value).text);
+        return 0;
     case KEY_APERTURE:
         return parse_aperture(p, value);
     case KEY_MAP_THRESHOLD:
@@ -454,9 +489,9 @@ static int parse_item(struct parser *p, char *item)
     if (key == KEY_COUNT)
         return fail(p,
                     "unknown key \"%s\": use id, type, mode, size, base, "
-                    "aperture, map_threshold, revoke_timeout, driver, "
-                    "backend, target, access, queues, queue_size, serial, "
-                    "discard, timeout or poll",
+                    "pool_in, aperture, map_threshold, revoke_timeout, "
+                    "driver, backend, target, access, queues, queue_size, "
+                    "serial, discard, timeout or poll",
                     show(name).text);
     if (p->seen & (1u << key))
         return fail(p,
@@ -528,6 +563,12 @@ static int check_static(struct parser *p)
                         "take the key out, or add one of them",
                         key_name[foreign[i]]);
     }
+    if (p->cfg->pool_in != VR_POOL_IN_FIRMWARE)
+        return fail(p,
+                    "pool_in=%s is for mode=mixed: PROBE is a request to a "
+                    "virtio-iommu, and a device with mode=static is behind "
+                    "none; take the key out, or add mode=mixed and aperture=",
+                    vr_pool_in_name(p->cfg->pool_in));
     return check_pool(p);
 }
 
@@ -546,6 +587,12 @@ static int check_dynamic(struct parser *p)
                     "base=0x%" PRIx64 " is the address of a pool, and "
                     "mode=dynamic has none: take it out",
                     p->cfg->base);
+    if (seen(p, KEY_POOL_IN))
+        return fail(p,
+                    "pool_in=%s says how the guest finds a pool, and "
+                    "mode=dynamic has none: take it out, or write mode=mixed "
+                    "and size=",
+                    vr_pool_in_name(p->cfg->pool_in));
     return check_aperture(p);
 }
 

@@ -20,6 +20,13 @@ enum vr_mode {
     VR_MODE_MIXED,   /* a pool and, beside it, a dynamic window */
 };
 
+/* Where the guest is told that a pool belongs to a device. */
+enum vr_pool_in {
+    VR_POOL_IN_FIRMWARE, /* device tree or ACPI: the device names its pool */
+    VR_POOL_IN_PROBE,    /* mixed: the virtio-iommu's PROBE answer alone */
+    VR_POOL_IN_BOTH,
+};
+
 enum vr_window_kind {
     VR_WINDOW_POOL, /* granted as a whole, before the guest runs */
     VR_WINDOW_IOVA, /* granted page by page, as virtio-iommu maps */
@@ -37,9 +44,10 @@ struct vr_dev_cfg {
     char id[VR_ID_LEN + 1];
     enum vr_type type;
     enum vr_mode mode;
-    uint64_t size;     /* static, mixed: bytes of the pool, whole pages */
-    bool has_base;     /* base= was given */
-    uint64_t base;     /* guest physical address of the pool */
+    uint64_t size;           /* static, mixed: bytes of the pool, whole pages */
+    bool has_base;           /* base= was given */
+    uint64_t base;           /* guest physical address of the pool */
+    enum vr_pool_in pool_in; /* static, dynamic: always firmware */
     uint64_t aperture; /* dynamic, mixed: bytes of IOVA space, whole pages */
     /* dynamic, mixed: payloads of at least so many bytes are mapped by the
      * backend, smaller ones copied; VR_NEVER_MAP: all are copied. */
@@ -71,6 +79,18 @@ static inline bool vr_cfg_has_iova(const struct vr_dev_cfg *cfg)
     return cfg->mode != VR_MODE_STATIC;
 }
 
+/** vr_cfg_pool_in_firmware(), vr_cfg_pool_in_probe() - has it a pool that the
+ * device's node names? One that PROBE tells of? */
+static inline bool vr_cfg_pool_in_firmware(const struct vr_dev_cfg *cfg)
+{
+    return vr_cfg_has_pool(cfg) && cfg->pool_in != VR_POOL_IN_PROBE;
+}
+
+static inline bool vr_cfg_pool_in_probe(const struct vr_dev_cfg *cfg)
+{
+    return cfg->mode == VR_MODE_MIXED && cfg->pool_in != VR_POOL_IN_FIRMWARE;
+}
+
 /** vr_cfg_window() - bytes of the device's windows, whatever its mode. */
 static inline uint64_t vr_cfg_window(const struct vr_dev_cfg *cfg)
 {
@@ -83,11 +103,16 @@ const char *vr_type_name(enum vr_type type);
 /** vr_mode_name() - "static", "dynamic", "mixed"; NULL for a value that is
  * none. */
 const char *vr_mode_name(enum vr_mode mode);
+/** vr_pool_in_name() - "firmware", "probe", "both"; NULL for a value that is
+ * none. */
+const char *vr_pool_in_name(enum vr_pool_in where);
 /** vr_window_name() - "static" for a pool, "dynamic" for the other. */
 const char *vr_window_name(enum vr_window_kind kind);
-/** vr_type_parse(), vr_mode_parse() - the reverse. Return 0 or -EINVAL. */
+/** vr_type_parse(), vr_mode_parse(), vr_pool_in_parse() - the reverse. Return 0
+ * or -EINVAL. */
 int vr_type_parse(const char *s, enum vr_type *out);
 int vr_mode_parse(const char *s, enum vr_mode *out);
+int vr_pool_in_parse(const char *s, enum vr_pool_in *out);
 
 /**
  * vr_threshold_text() - map_threshold as people write it: "never", "always",

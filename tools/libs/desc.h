@@ -16,6 +16,9 @@ struct vr_desc_dev {
     uint32_t endpoint; /* dynamic: its number at the virtio-iommu */
     uint64_t pool_base;
     uint64_t pool_size;
+    /* The pool is described, so that nothing else is placed there, but the
+     * device does not refer to it: the guest is told in another way. */
+    bool pool_unnamed;
     uint32_t phandle; /* of the pool's node: filled by vr_dt_extend() */
 };
 

@@ -212,7 +212,7 @@ static int add_virtio(void *fdt, const struct vr_desc_dev *dev,
 
     if (r)
         return r;
-    if (dev->pool_size)
+    if (dev->pool_size && !dev->pool_unnamed)
         r = fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
     if (!r && dev->dynamic) {
         fdt32_t iommus[2] = {cpu_to_fdt32(iommu->phandle),

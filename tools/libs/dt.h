@@ -8,7 +8,8 @@
  *   /virtio@...                "virtio,mmio" with memory-region = <&pool>
  *
  * a dynamic one only the second, with iommus = <&iommu ENDPOINT> in it, a mixed
- * one both, with both properties. For all devices with iommus together there is
+ * one both, with both properties (without memory-region when its pool is to be
+ * unnamed). For all devices with iommus together there is
  *
  *   /iommu@...                 "virtio,mmio" with #iommu-cells = <1>
  *

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "link.h"
 
@@ -25,21 +24,13 @@ int vr_link_send(int fd, char type, const char *text)
     return r < 0 ? -errno : 0;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static int wait_readable(int fd, int timeout_ms)
 {
-    int64_t end = timeout_ms < 0 ? 0 : now_ms() + timeout_ms;
+    uint64_t end = vr_now_ms() + timeout_ms;
     struct pollfd p = {.fd = fd, .events = POLLIN};
 
     for (;;) {
-        int64_t left = timeout_ms < 0 ? -1 : end - now_ms();
+        int64_t left = end - vr_now_ms();
         int r = poll(&p, 1, timeout_ms < 0 ? -1 : left < 0 ? 0 : (int)left);
 
         if (r > 0)

@@ -25,6 +25,7 @@ enum kind {
     K_PHASE,
     K_TYPE,
     K_MODE,
+    K_POOL_IN,
     K_ARRAY, /* of objects: max entries, elem describes one */
     K_VERSION,
 };
@@ -69,6 +70,10 @@ struct object {
     {                                                                          \
         k, kind, AT(type, m), 0, NULL, 0, 2, 0                                 \
     }
+#define OTHER4(type, m, k, kind)                                               \
+    {                                                                          \
+        k, kind, AT(type, m), 0, NULL, 0, 4, 0                                 \
+    }
 #define OBJECT(type, n, f)                                                     \
     {                                                                          \
         n, sizeof(struct type), f, VR_ARRAY_SIZE(f)                            \
@@ -105,6 +110,7 @@ static const struct field dev_fields[] = {
     NUMBER(vr_record_dev, cfg.size, "size", ADDR_MAX),
     OTHER(vr_record_dev, cfg.has_base, "has_base", K_BOOL),
     NUMBER(vr_record_dev, cfg.base, "base", ADDR_MAX),
+    OTHER4(vr_record_dev, cfg.pool_in, "pool_in", K_POOL_IN),
     NUMBER2(vr_record_dev, cfg.aperture, "aperture", ADDR_MAX),
     NUMBER2(vr_record_dev, cfg.map_threshold, "map_threshold", VR_NEVER_MAP),
     NUMBER2(vr_record_dev, cfg.revoke_ms, "revoke_ms", VR_REVOKE_MS_MAX),
@@ -161,7 +167,8 @@ static const struct object root_object =
     OBJECT(vr_record, "record", root_fields);
 
 _Static_assert(sizeof(pid_t) == 4 && sizeof(enum vr_phase) == 4 &&
-                   sizeof(enum vr_type) == 4 && sizeof(enum vr_mode) == 4,
+                   sizeof(enum vr_type) == 4 && sizeof(enum vr_mode) == 4 &&
+                   sizeof(enum vr_pool_in) == 4,
                "fields are read and written as 4 bytes");
 
 static const char *const phase_names[] = {
@@ -270,6 +277,8 @@ static yajl_gen_status gen_value(yajl_gen g, const struct field *f,
         return gen_text(g, vr_type_name(get_number(p, 4)));
     case K_MODE:
         return gen_text(g, vr_mode_name(get_number(p, 4)));
+    case K_POOL_IN:
+        return gen_text(g, vr_pool_in_name(get_number(p, 4)));
     case K_VERSION:
         return gen_number(g, VR_RECORD_VERSION);
     case K_ARRAY:
@@ -422,6 +431,7 @@ static int set_enum(const struct field *f, const char *text, char *dst)
 {
     enum vr_type type;
     enum vr_mode mode;
+    enum vr_pool_in where;
     uint32_t phase;
     int rc;
 
@@ -440,6 +450,11 @@ static int set_enum(const struct field *f, const char *text, char *dst)
         rc = vr_mode_parse(text, &mode);
         if (!rc)
             memcpy(dst, &mode, sizeof(mode));
+        return rc;
+    case K_POOL_IN:
+        rc = vr_pool_in_parse(text, &where);
+        if (!rc)
+            memcpy(dst, &where, sizeof(where));
         return rc;
     default:
         return -EINVAL;
@@ -638,6 +653,8 @@ static const char *check_mode(const struct vr_record_dev *d)
         return "aperture of a static device";
     if (!vr_cfg_has_pool(c) && (c->size || c->has_base || c->base))
         return "pool of a dynamic device";
+    if (c->mode != VR_MODE_MIXED && c->pool_in != VR_POOL_IN_FIRMWARE)
+        return "pool_in of a device that is not mixed";
     if (!vr_cfg_has_iova(c))
         return NULL;
     if (c->revoke_ms < VR_REVOKE_MS_MIN)
@@ -804,7 +821,8 @@ static int check_record(const struct vr_record *rec, struct vr_err *err)
     return 0;
 }
 
-/* What a record of version 1 or 2 leaves open. */
+/* What a record of version 1 or 2 leaves open. (Without pool_in, as in version
+ * 3, it is firmware: 0.) */
 static int complete(struct vr_record *rec, uint64_t version, struct vr_err *err)
 {
     const struct vr_gwin none = {0, 0, 0};

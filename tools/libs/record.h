@@ -15,9 +15,9 @@
 
 #include "cfg.h"
 
-/* 1: static devices alone. 2: one window per device. Both are still read: what
- * they do not say has one value only. */
-#define VR_RECORD_VERSION 3
+/* 1: static devices alone. 2: one window per device. 3: no pool_in. All are
+ * still read: what they do not say has one value only. */
+#define VR_RECORD_VERSION 4
 #define VR_RUN_DIR        "/run/virtio-restricted"
 #define VR_RECORD_MAX     (256 * 1024)     /* bytes of JSON */
 #define VR_DOMID_MAX      UINT32_C(0x7fef) /* DOMID_FIRST_RESERVED - 1 */

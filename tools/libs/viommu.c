@@ -50,13 +50,20 @@
 #define RESV_MEM_END       16
 #define RESV_MEM_TOTAL_LEN 24
 
+/* The pool's property. */
+#define POOL_SIGNATURE 4
+#define POOL_BASE      8
+#define POOL_SIZE      16
+#define POOL_TOTAL_LEN 24
+
 /* What a request came to: a status, or that it has to wait. */
 #define PENDING (-1)
 
 #define PAGE_MASK (VR_PAGE_SIZE - 1)
 
 _Static_assert(PROBE_LEN == VR_VIOMMU_IN_MAX, "the longest request");
-_Static_assert(2 * RESV_MEM_TOTAL_LEN <= VR_VIOMMU_PROBE_SIZE, "two ranges");
+_Static_assert(2 * RESV_MEM_TOTAL_LEN + POOL_TOTAL_LEN <= VR_VIOMMU_PROBE_SIZE,
+               "two ranges and a pool");
 
 static uint32_t get32(const uint8_t *p)
 {
@@ -337,6 +344,15 @@ static size_t put_resv_mem(uint8_t *p, uint64_t start, uint64_t end)
     return RESV_MEM_TOTAL_LEN;
 }
 
+static void put_pool(uint8_t *p, uint64_t base, uint64_t size)
+{
+    put16(p, VR_VIOMMU_PROBE_T_POOL);
+    put16(p + PROPERTY_LEN, POOL_TOTAL_LEN - PROPERTY_HEAD_LEN);
+    memcpy(p + POOL_SIGNATURE, VR_VIOMMU_POOL_SIGNATURE, 4);
+    put64(p + POOL_BASE, base);
+    put64(p + POOL_SIZE, size);
+}
+
 /*
  * 5.13.6.7.2. Fills the device-writable part but for the status and sets
  * @room to the length of the property list, behind which the tail stands.
@@ -365,7 +381,11 @@ static int put_probe(struct vr_viommu *v, const uint8_t *in, size_t in_len,
     if (ep->base > v->input_start)
         out += put_resv_mem(out, v->input_start, ep->base - 1);
     if (ep->last < v->input_end)
-        put_resv_mem(out, ep->last + 1, v->input_end);
+        out += put_resv_mem(out, ep->last + 1, v->input_end);
+    /* Behind all that the standard knows: a driver that stops at what it does
+     * not know has read the rest. */
+    if (ep->pool_size)
+        put_pool(out, ep->pool_base, ep->pool_size);
     return VR_VIOMMU_S_OK;
 }
 
@@ -503,6 +523,18 @@ static bool window_ok(const struct vr_viommu_desc *desc,
            e->base <= desc->input_end && size - 1 <= desc->input_end - e->base;
 }
 
+/* To the device an address is in the pool or in the window, never in both. */
+static bool pool_ok(const struct vr_viommu_ep_desc *e)
+{
+    uint64_t last = e->base + (((uint64_t)e->npages << VR_PAGE_SHIFT) - 1);
+
+    if (!e->pool_size)
+        return true;
+    return !((e->pool_base | e->pool_size) & PAGE_MASK) &&
+           e->pool_size - 1 <= UINT64_MAX - e->pool_base &&
+           (e->pool_base > last || e->pool_base + (e->pool_size - 1) < e->base);
+}
+
 static bool windows_overlap(const struct vr_viommu_ep_desc *a,
                             const struct vr_viommu_ep_desc *b)
 {
@@ -524,7 +556,7 @@ static bool desc_ok(const struct vr_viommu_desc *desc)
     for (i = 0; i < desc->neps; i++) {
         if (!desc->ep[i].present)
             continue;
-        if (!window_ok(desc, &desc->ep[i]))
+        if (!window_ok(desc, &desc->ep[i]) || !pool_ok(&desc->ep[i]))
             return false;
         for (j = 0; j < i; j++)
             if (desc->ep[j].present &&
@@ -573,6 +605,8 @@ int vr_viommu_init(struct vr_viommu *v, const struct vr_viommu_desc *desc,
         v->ep[i].present = true;
         v->ep[i].base = e->base;
         v->ep[i].last = e->base + (((uint64_t)e->npages << VR_PAGE_SHIFT) - 1);
+        v->ep[i].pool_base = e->pool_base;
+        v->ep[i].pool_size = e->pool_size;
         vr_iovamap_init(&v->ep[i].map, e->npages, at);
         at += vr_iovamap_size(e->npages);
     }

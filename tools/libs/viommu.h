@@ -79,6 +79,12 @@
 #define VR_VIOMMU_FAULT_WRITE     2u
 #define VR_VIOMMU_FAULT_ADDRESS   0x100u
 
+/* A property of a PROBE answer that is not the standard's: the endpoint's pool
+ * (docs/bindings/restricted-dma-pool.md has its layout, and why this number).
+ */
+#define VR_VIOMMU_PROBE_T_POOL   0xfffu
+#define VR_VIOMMU_POOL_SIGNATURE "VRDP"
+
 #define VR_VIOMMU_CONFIG_LEN 40u
 #define VR_VIOMMU_PROBE_SIZE 512u
 #define VR_VIOMMU_FAULT_LEN  24u
@@ -128,6 +134,9 @@ struct vr_viommu_ep_desc {
     bool present;    /* false: there is no endpoint of this number */
     uint64_t base;   /* first address of its window, a multiple of 4096 */
     uint32_t npages; /* 1 .. VR_IOVAMAP_MAX_PAGES */
+    /* What PROBE says of its pool, guest physical, whole pages. Size 0:
+     * nothing, because it has none or firmware has told already. */
+    uint64_t pool_base, pool_size;
 };
 
 /* Ends of ranges are inclusive, as in the config space. */
@@ -140,8 +149,9 @@ struct vr_viommu_desc {
 
 struct vr_viommu_ep {
     struct vr_iovamap map;
-    uint64_t base, last; /* window, as byte addresses, inclusive */
-    uint32_t domain;     /* when attached */
+    uint64_t base, last;           /* window, as byte addresses, inclusive */
+    uint64_t pool_base, pool_size; /* for PROBE; size 0: says nothing */
+    uint32_t domain;               /* when attached */
     bool present;
     bool attached;
     bool leaving; /* being detached: not all is taken back yet */
@@ -178,8 +188,9 @@ size_t vr_viommu_memory(const struct vr_viommu_desc *desc);
  *
  * Returns 0, -EINVAL when the description is not sound (a window that is
  * empty, too large, unaligned, outside of the input range, or overlaps another
- * one; a range whose end lies before its start; no endpoint at all), or
- * -ENOSPC when @size is less than vr_viommu_memory() says.
+ * one; a pool that is not of whole pages, reaches beyond 64 bits or overlaps
+ * its endpoint's window; a range whose end lies before its start; no endpoint
+ * at all), or -ENOSPC when @size is less than vr_viommu_memory() says.
  */
 int vr_viommu_init(struct vr_viommu *v, const struct vr_viommu_desc *desc,
                    const struct vr_viommu_ops *ops, void *ctx, void *mem,

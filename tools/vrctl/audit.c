@@ -113,23 +113,15 @@ static bool copy_once(struct job *job, const struct vr_gtable *gt)
            (!(before & 1) && vr_maps_generation(job->maps) == before);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
 /* The broker changes both many times a second; but a while without that comes
  * soon, at the latest when the guest is paused. */
 static void copy_both(struct job *job, const struct vr_gtable *gt)
 {
     const struct timespec nap = {.tv_nsec = 1000 * 1000};
-    int64_t deadline = now_ms() + STABLE_MS;
+    uint64_t deadline = vr_now_ms() + STABLE_MS;
 
     while (!copy_once(job, gt)) {
-        if (now_ms() > deadline) {
+        if (vr_now_ms() > deadline) {
             job->why_not = "it mapped and unmapped all the time; use --pause";
             return;
         }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "gntent.h"
+#include "place.h"
 #include "vrctl.h"
 #include "xen/hostinfo.h"
 
@@ -66,18 +67,17 @@ static void check_limits(struct report *r, const struct vr_hostinfo *info)
 
     if (!info->max_grant_frames)
         finding(r, WARN, "gnttab_max_frames", unknown, "unknown");
-    else if (info->max_grant_frames < 8)
+    else if (info->max_grant_frames <= VR_RESERVE_FRAMES)
         finding(r, FAIL, "gnttab_max_frames",
                 "boot Xen with gnttab_max_frames=64 or more, or xenhypfs "
                 "write /params/gnttab_max_frames 64",
                 "%" PRIu32 ": too few for any window", info->max_grant_frames);
     else
         finding(r, OK, "gnttab_max_frames", "",
-                "%" PRIu32 ": windows of up to %s per guest, less what its PV "
-                "drivers need",
+                "%" PRIu32 ": windows of up to %s per guest",
                 info->max_grant_frames,
-                vr_format_size(info->max_grant_frames * VR_GNTENT_PER_FRAME *
-                                   VR_PAGE_SIZE,
+                vr_format_size((info->max_grant_frames - VR_RESERVE_FRAMES) *
+                                   VR_GNTENT_PER_FRAME * VR_PAGE_SIZE,
                                size));
     /* 256 mappings a frame. */
     if (!info->max_maptrack_frames)
@@ -215,8 +215,9 @@ static void check_nodes(struct report *r)
 
     for (i = 0; i < VR_ARRAY_SIZE(nodes); i++) {
         if (access(nodes[i].path, R_OK | W_OK))
-            finding(r, FAIL, nodes[i].path, nodes[i].remedy, "%s",
-                    strerror(errno));
+            finding(r, FAIL, nodes[i].path,
+                    errno == EACCES ? "run this as root" : nodes[i].remedy,
+                    "%s", strerror(errno));
         else
             finding(r, OK, nodes[i].path, "", "usable");
     }
@@ -313,12 +314,17 @@ static void check_files(struct report *r)
 
 static void check_user(struct report *r)
 {
+    static const char *const remedy =
+        "adduser --system --group --no-create-home virtio-restricted";
+
     if (getpwnam("virtio-restricted"))
         finding(r, OK, "user virtio-restricted", "", "exists");
+    else if (getpwnam("nobody"))
+        finding(r, WARN, "user virtio-restricted", remedy,
+                "missing: brokers run as nobody, beside whoever else does");
     else
-        finding(r, FAIL, "user virtio-restricted",
-                "adduser --system --group --no-create-home virtio-restricted",
-                "missing; brokers run under it");
+        finding(r, FAIL, "user virtio-restricted", remedy,
+                "missing, and nobody as well: brokers cannot run");
 }
 
 static void check_records(struct report *r)

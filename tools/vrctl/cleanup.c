@@ -291,6 +291,16 @@ static int usage(void)
     return EX_USAGE;
 }
 
+static bool owns_driver(const struct vr_record *rec, const char *name)
+{
+    unsigned int i;
+
+    for (i = 0; i < rec->ndrivers; i++)
+        if (rec->drivers[i].owned && !strcmp(rec->drivers[i].name, name))
+            return true;
+    return false;
+}
+
 /* A driver domain alone: it keeps what it must not, the guest lives on. */
 static int cleanup_driver(xc_interface *xch, const char *uuid, const char *name)
 {
@@ -300,6 +310,10 @@ static int cleanup_driver(xc_interface *xch, const char *uuid, const char *name)
 
     if (!rec || vr_record_load(uuid, rec, &err))
         say("cleanup: %s", rec ? err.text : "out of memory");
+    else if (!owns_driver(rec, name))
+        say("cleanup: no driver domain %s was made for guest %s; vrctl show "
+            "%s names those that were",
+            name, rec->name, rec->name);
     else if (!destroy_drivers(xch, rec, name))
         status = EX_OK;
     free(rec);

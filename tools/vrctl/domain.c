@@ -117,6 +117,15 @@ const char *dom_state(const xc_domaininfo_t *info)
     return "running";
 }
 
+const char *dom_number(uint32_t domid, char *buf, size_t size)
+{
+    if (domid == VR_DOMID_NONE)
+        snprintf(buf, size, "-");
+    else
+        snprintf(buf, size, "%" PRIu32, domid);
+    return buf;
+}
+
 struct by_name {
     struct xs_handle *xs;
     const char *name;

@@ -7,16 +7,6 @@
 
 #include "vrctl.h"
 
-/* "-" where a domain does not exist yet, or no more. */
-static const char *domid_text(uint32_t domid, char *buf, size_t size)
-{
-    if (domid == VR_DOMID_NONE)
-        snprintf(buf, size, "-");
-    else
-        snprintf(buf, size, "%" PRIu32, domid);
-    return buf;
-}
-
 /* "8M"; for a device of two windows "8M+16M". */
 static const char *window_text(const struct vr_dev_cfg *cfg, char *buf,
                                size_t size)
@@ -39,9 +29,9 @@ static void print_row(const struct guest *g, unsigned int i, const char *state,
     char domid[12], bdomid[12], size[56], driver[VR_NAME_LEN + 16];
 
     snprintf(driver, sizeof(driver), "%s(%s)", drv->name,
-             domid_text(drv->domid, bdomid, sizeof(bdomid)));
+             dom_number(drv->domid, bdomid, sizeof(bdomid)));
     printf("%-20s %5s %-12s %-6s %-7s %9s %-24s %-10s %s\n", g->rec.name,
-           domid_text(g->rec.domid, domid, sizeof(domid)), d->cfg.id,
+           dom_number(g->rec.domid, domid, sizeof(domid)), d->cfg.id,
            vr_type_name(d->cfg.type), vr_mode_name(d->cfg.mode),
            window_text(&d->cfg, size, sizeof(size)), driver, state, why);
 }

@@ -104,17 +104,9 @@ uint64_t proc_rss_kib(pid_t pid)
     return kib;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 int proc_bounded(int (*fn)(void *ctx), void *ctx, unsigned int seconds)
 {
-    int64_t end = now_ms() + (int64_t)seconds * 1000;
+    uint64_t end = vr_now_ms() + seconds * UINT64_C(1000);
     const struct timespec step = {.tv_nsec = 5 * 1000 * 1000};
     int status;
     pid_t pid, r;
@@ -135,7 +127,7 @@ int proc_bounded(int (*fn)(void *ctx), void *ctx, unsigned int seconds)
             break;
         if (r < 0 && errno != EINTR)
             return -errno;
-        if (now_ms() > end) {
+        if (vr_now_ms() > end) {
             kill(pid, SIGKILL);
             /* A child inside an uninterruptible call is left to init. */
             nanosleep(&step, NULL);

@@ -58,10 +58,15 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
             v->rss_kib += proc_rss_kib(procs[i]);
         v->procs = n + 1;
     }
-    for (i = 0; i < rec->ndrivers; i++)
-        snprintf(v->driver_state[i], sizeof(v->driver_state[i]), "%s",
-                 dom_find(xch, rec->drivers[i].uuid, &info) ? "gone"
-                                                            : dom_state(&info));
+    for (i = 0; i < rec->ndrivers; i++) {
+        const struct vr_record_driver *drv = &rec->drivers[i];
+        const char *state =
+            drv->domid == VR_DOMID_NONE ? "not made yet" : "gone";
+
+        if (!dom_identify(xch, drv->uuid, drv->domid, &info))
+            state = dom_state(&info);
+        snprintf(v->driver_state[i], sizeof(v->driver_state[i]), "%s", state);
+    }
     for (i = 0; i < rec->ndevs; i++) {
         struct dev_view *d = &v->dev[i];
 
@@ -133,13 +138,15 @@ static void print_dev(const struct view *v, unsigned int i)
     const struct vr_record_driver *drv = &rec->drivers[d->driver];
     const struct dev_view *dv = &v->dev[i];
     unsigned int kind;
+    char domid[12];
 
     printf("\ndevice %s: %s, %s\n", d->cfg.id, vr_type_name(d->cfg.type),
            dv->state);
     if (dv->why[0])
         printf("  reason        %s\n", dv->why);
-    printf("  driver domain %s, domid %" PRIu32 ", %s, %s\n", drv->name,
-           drv->domid, drv->owned ? "ends with the guest" : "shared",
+    printf("  driver domain %s, domid %s, %s, %s\n", drv->name,
+           dom_number(drv->domid, domid, sizeof(domid)),
+           drv->owned ? "ends with the guest" : "shared",
            v->driver_state[d->driver]);
     printf("  backend       %s%s%s\n", xb_name(dv->backend),
            dv->backend_error[0] ? ": " : "", dv->backend_error);
@@ -152,6 +159,11 @@ static void print_dev(const struct view *v, unsigned int i)
         print_window(vr_record_window(d, kind), kind);
     if (!vr_record_placed(d))
         printf("  window        not placed yet\n");
+    if (vr_cfg_pool_in_probe(&d->cfg))
+        printf("  pool told by  %s\n",
+               vr_cfg_pool_in_firmware(&d->cfg)
+                   ? "firmware, and the virtio-iommu's PROBE answer"
+                   : "the virtio-iommu's PROBE answer alone");
     if (vr_cfg_has_iova(&d->cfg))
         print_dynamic(v, i);
     if (d->cfg.mode == VR_MODE_MIXED && dv->s)
@@ -270,6 +282,8 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     json_u64(j, "mmio_base", d->mmio_base);
     json_u64(j, "irq", d->irq);
     json_windows(j, d);
+    if (vr_cfg_has_pool(&d->cfg))
+        json_str(j, "pool_in", vr_pool_in_name(d->cfg.pool_in));
     if (vr_cfg_has_iova(&d->cfg))
         json_dynamic(j, v, i);
     if (d->cfg.mode == VR_MODE_MIXED && dv->s)

@@ -61,6 +61,8 @@ char *dom_uuid(const xc_domaininfo_t *info, char *buf);
 void dom_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t size);
 /** dom_state() - "running", "paused", "shutdown", "dying", ... */
 const char *dom_state(const xc_domaininfo_t *info);
+/** dom_number() - "-" for one that does not exist yet, or no more. */
+const char *dom_number(uint32_t domid, char *buf, size_t size);
 /**
  * dom_lookup() - domid, name or uuid as the user typed it, to a domid.
  * Returns 0 or -ESRCH.
@@ -136,7 +138,7 @@ int destroy_domain(xc_interface *xch, const char *uuid, uint32_t domid);
 /* ---- window.c: a guest's windows while it is taken down ---- */
 
 /**
- * windows_busy() - entries of @rec's windows that are in use, after waiting
+ * windows_busy() - entries of @g's windows that are in use, after waiting
  * up to @wait_ms for them to come free. The driver domain with the most is
  * put into @who (may be NULL).
  * Returns the number; 0 also when the guest is gone.

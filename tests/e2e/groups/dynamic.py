@@ -9,6 +9,8 @@ from vre2e import arch
 from vre2e.host import device, driver_cfg, dynamic, guest_cfg
 from vre2e.report import Fail, Group, require
 
+from groups.neighbours import judge, look
+
 SEED = 31
 
 group = Group("dynamic")
@@ -149,6 +151,11 @@ def block(h):
 
 # ---- what can be reached, and when ----
 
+def memory():
+    """MiB of guest ds."""
+    return arch.now.memory(arch.now.usual.get("memory", 0))
+
+
 @group.check("a dynamic and a static disk side by side", 200)
 def side_by_side(h):
     h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb"), memory=128))
@@ -162,7 +169,19 @@ def side_by_side(h):
     require("one iommu" in out and "two none" in out, out)
     require(out.count('"errors":0,') == 2, out)
     audit(h, "ds")
+
+
+@group.check("dynamic: a hostile backend reads what shares a small buffer's page",
+             100)
+def exposed(h):
+    return judge(look(h, "ds", "one", memory()), True)
+
+
+@group.check("static: of that page it reads the buffer alone", 100)
+def kept(h):
+    note = judge(look(h, "ds", "two", memory()), False)
     stop(h, "ds")
+    return note
 
 
 # Samples while the guest works; prints how many were right, how many pages of

@@ -31,8 +31,9 @@ def inside(window, addr):
     return window["base"] <= addr < window["base"] + window["size"]
 
 
-def disk_works(h, name):
-    """Data written and read back, and where rings and payload were."""
+def disk_works(h, name, told):
+    """Data written and read back, and where rings and payload were. told: does
+    firmware tell the device's pool? The virtio-iommu does."""
     out = h.gx_ok(name, "n=$(readlink -f /sys/block/vda/device/../"
                   f"{arch.now.node}); ls $n; cat /sys/block/vda/serial; echo; "
                   "[ -e /sys/block/vda/device/../iommu_group ] && echo iommu; "
@@ -40,8 +41,15 @@ def disk_works(h, name):
                   f"pattern write /mnt/data 4 {SEED} && sync && "
                   "echo 3 > /proc/sys/vm/drop_caches && "
                   f"pattern check /mnt/data 4 {SEED}", 200)
-    for word in arch.now.told + ("one", "iommu"):
+    for word in arch.now.told[1:] + ("one", "iommu"):
         require(re.search(rf"^{word}$", out, re.M), f"no {word}: {out}")
+    for word in arch.now.told[:1]:
+        require(bool(re.search(f"^{word}$", out, re.M)) == told,
+                f"{word}: {out}")
+    # Linux says that it does not know the property, and goes on.
+    out = h.gx_ok(name, "dmesg | grep -E 'viommu|restricted DMA'")
+    require(out.count("unknown viommu prop 0xfff") == 1 and
+            "failed to parse" not in out, out)
     dev = h.show(name)["devices"][0]
     _, iova = windows(dev)
     for ring in dev["rings"]:
@@ -60,17 +68,17 @@ def disk_works(h, name):
              arches=("arm64",))
 def debian(h):
     h.put("b1.cfg", driver_cfg("b1"))
-    start(h, "mx", [mixed(serial="one")], kernel="Debian's")
-    disk_works(h, "mx")
+    start(h, "mx", [mixed(serial="one", pool_in="probe")], kernel="Debian's")
+    disk_works(h, "mx", False)
     stop(h, "mx")
 
 
 @group.check("a kernel without the module: works as a dynamic device", 300)
 def usual(h):
     h.put("b1.cfg", driver_cfg("b1"))
-    start(h, "mx", [mixed(serial="one")],
+    start(h, "mx", [mixed(serial="one", pool_in="both")],
           kernel=next(iter(arch.now.mappers)))
-    disk_works(h, "mx")
+    disk_works(h, "mx", True)
 
 
 @group.check("vrctl and xenstore show both windows", 60)
@@ -81,6 +89,7 @@ def shown(h):
     text = h.ok("vrctl show mx")
     for want in (f"window        static, {pool['base']:#x}-",
                  f"window        dynamic, {iova['base']:#x}-",
+                 "pool told by  firmware, and the virtio-iommu's PROBE answer",
                  "not in the static window"):
         require(want in text, f"no \"{want}\": {text}")
     text = h.ok("vrctl list")
@@ -98,6 +107,8 @@ def shown(h):
                 path = f"{base}/window/{number}/{key}"
                 out = h.ok(f"xenstore-read {path}").strip()
                 require(out == value, f"{path} is {out}, not {value}")
+    require(dev["pool_in"] == "both" ==
+            h.ok(f"xenstore-read {truth}/pool-in").strip(), f"{dev}")
     for key, value in (("pool-base", pool["base"]), ("pool-size", pool["size"]),
                        ("iova-base", iova["base"]),
                        ("iova-size", iova["size"])):
@@ -188,6 +199,9 @@ def refused(h):
         (mixed(aperture=None), "aperture= is missing"),
         (mixed(aperture="512K"), "too small for queues=1"),
         (mixed(size="300M"), "gntdev maps at once"),
+        (mixed(pool_in="viot"), "use firmware, probe or both"),
+        (device(pool_in="probe"), "is behind none"),
+        (dynamic(pool_in="both"), "mode=dynamic has none"),
     ]
     for text, want in bad:
         cfg = h.put("mr.cfg", guest_cfg("mr", [text], **arch.now.usual))

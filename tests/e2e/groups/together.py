@@ -10,6 +10,7 @@ from vre2e.report import Group, require
 
 from groups.dynamic import audit, iommu, refuse_maps, sample, stop
 from groups.main import arrived, attack, judge
+from groups.neighbours import judge as judge_page, look
 
 G, B = "ma", "ma-b1"
 MEMORY = 160
@@ -124,6 +125,16 @@ def isolation(h, _made):
     arrived(result, pools + mapped)
     audit(h, G)
     return judge(result, memory)
+
+
+@group.check("what a hostile backend reads around a small buffer", 200)
+def neighbours(h, _made):
+    memory = arch.now.memory(MEMORY)
+    # A mixed device keeps it in the pool when the guest has the module.
+    return "; ".join(
+        f"{name}: {judge_page(look(h, G, name, memory), exposed)}"
+        for name, exposed in (("dynamic", True), ("static", False),
+                              ("mixed", not arch.now.mixes)))
 
 
 @group.check("the guest reboots, data of all three right", 300)

@@ -12,8 +12,8 @@
  * old write shows. SIGTERM ends the writing early. With -p the number of
  * completed requests is written to a file five times a second. With -w it rests
  * for so long after each look at what has completed. With -c each buffer is one
- * piece of memory, if the kernel has huge pages; with -o it begins so many bytes
- * behind a page's beginning.
+ * piece of memory, if the kernel has huge pages; with -o it begins so many
+ * bytes behind a page's beginning.
  */
 #include <errno.h>
 #include <fcntl.h>

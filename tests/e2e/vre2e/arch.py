@@ -28,6 +28,7 @@ class Arch:
     driver: dict           # driver_cfg(), the same
     # Guests: arguments of guest_cfg().
     usual: dict            # knows pools and has a driver of the virtio-iommu
+    mixes: bool            # and uses both at once
     mappers: dict          # kernels with that driver, without the guest module
     bare: dict             # Debian's kernel, which knows nothing of pools
     module: dict           # Debian's kernel with the guest module
@@ -85,7 +86,7 @@ ARM64 = Arch(
     guest={"type": "pvh", "kernel": "Image", "ramdisk": "guest.cpio",
            "least": 0, "extra": "", "lines": ""},
     driver={"type": "pvh", "kernel": "Image", "least": 0, "extra": ""},
-    usual={"memory": 112},
+    usual={"memory": 112}, mixes=False,
     mappers={
         "small": {"kernel": "Image", "ramdisk": "guest.cpio", "memory": 112},
         "Debian's": {"kernel": "vmlinuz", "ramdisk": "debian-iommu.cpio",
@@ -132,7 +133,7 @@ X86 = Arch(
     # PV: it is up after half the time that PVH takes.
     driver={"type": "pv", "kernel": "vmlinux", "least": 256,
             "extra": QUICK},
-    usual={}, mappers={"Debian's": {"ramdisk": "bare.cpio"}},
+    usual={}, mixes=True, mappers={"Debian's": {"ramdisk": "bare.cpio"}},
     bare={"ramdisk": "bare.cpio"}, module={"memory": 256},
     mixed="guest.cpio",
     pool_says=r"restricted to its pool: \d+ KiB at (0x[0-9a-f]+)",

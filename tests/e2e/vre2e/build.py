@@ -13,9 +13,10 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
 OUT = os.path.join(ROOT, "out", "e2e")
 GUEST = os.path.join(ROOT, "tests", "e2e", "guest")
 HOST = os.path.join(ROOT, "tests", "host", "host")
-PROGRAMS = ("agent", "pattern", "ioload", "freed", "exittime")
+PROGRAMS = ("agent", "pattern", "ioload", "freed", "exittime",
+            "neighbour")
 # What the tests add to a driver domain: never part of the product's image.
-HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold")
+HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold", "seek")
 E2FS_LIBS = ("libext2fs.so.2", "libcom_err.so.2", "libblkid.so.1",
              "libuuid.so.1", "libe2p.so.2", "libc.so.6")
 
@@ -173,17 +174,18 @@ def module_data(path):
     return lzma.decompress(data) if path.endswith(".xz") else data
 
 
-def debian_modules(*names):
+def debian_modules(*names, part="modules-debian", kernel=None):
     """Paths of modules of Debian's kernel, in the order given, each behind
-    those that it needs."""
+    those that it needs. part, kernel: of another, by its name there and for
+    guest_module()."""
     found = {}
-    for folder, _, files in os.walk(host_path("modules-debian")):
+    for folder, _, files in os.walk(host_path(part)):
         for name in files:
             found[name.split(".ko")[0].replace("-", "_")] = \
                 os.path.join(folder, name)
     paths = []
     if arch.OURS in names:
-        found[arch.OURS] = guest_module()
+        found[arch.OURS] = guest_module(kernel=kernel)
 
     def add(name):
         path = found[name.replace("-", "_")]
@@ -266,3 +268,14 @@ def everything(share, say):
     product(share)
     say("building the driver domain's image")
     driver_image(share)
+
+
+def debug_guest(share):
+    """The kernel that checks its drivers, and a guest's image for it."""
+    img = os.path.join(share, "img")
+    guest_image(os.path.join(img, "debug.cpio"),
+                debian_modules(arch.OURS, "virtio-iommu", *arch.DISK,
+                               part="modules-debug", kernel="debug"),
+                [guest_module("tests/guest-module/" + name, "debug")
+                 for name in ("dma-check", "misuse")])
+    shutil.copy(host_path("kernel-debug"), os.path.join(img, "Image-debug"))

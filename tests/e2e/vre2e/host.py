@@ -85,7 +85,7 @@ class Host:
         self.ok("cp -a /host/install/. / && ldconfig 2>/dev/null; "
                 "mkdir -p /run/virtio-restricted; "
                 "cp /host/bin/gx /host/bin/plant /host/bin/evtcount "
-                "/host/bin/hostile /usr/local/bin/ && hash -r; "
+                "/host/bin/hostile /host/bin/seek /usr/local/bin/ && hash -r; "
                 "command -v xl vrctl")
 
     # -- commands --

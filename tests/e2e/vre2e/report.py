@@ -31,10 +31,11 @@ class Group:
     """Checks that share guests: set up once, torn down whatever happens."""
 
     def __init__(self, name, host=None, sweep=False,
-                 arches=("arm64", "x86")):
+                 arches=("arm64", "x86"), build=None):
         self.name = name
         self.host = host  # (hypervisor, xsm); None: the architecture's usual
         self.arches = arches  # whose hosts it is for
+        self.build = build  # fn(share): what no other group needs
         self.sweep = sweep  # after a failed check, make room for the next
         self.checks = []
         self.setup = None

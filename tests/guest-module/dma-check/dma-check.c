@@ -644,7 +644,8 @@ static const char *like_a_request(u8 *mem, bool make)
 	}
 	if (addr[1] != addr[0] + mixed || addr[2] != addr[1] + mixed)
 		why = "not beside each other";
-	if (make && (!seen(end, 16) || seen(addr[0], 2 * mixed) != mem ||
+	if (make && (dma_mapping_error(dev, end) || !seen(end, 16) ||
+		     seen(addr[0], 2 * mixed) != mem ||
 		     seen(addr[2], mixed) != last))
 		why = "the device sees something else";
 	if (!make && reached(addr[0]))

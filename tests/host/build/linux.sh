@@ -1,14 +1,33 @@
 #!/bin/bash
-# The small arm64 kernel, cross-built from Debian's source package.
-#   Image    the kernel, for dom0, driver domains and guests alike
+# An arm64 kernel, cross-built from Debian's source package: linux.sh KIND
+#   small    one for dom0, driver domains and guests alike
+#   debug    for guests: the same with the kernel's checks of its drivers
+# What there is of each:
+#   Image    the kernel
+#   modules/ its modules
 #   config   its full configuration
 #   build/   what `make -C build M=...` needs to build a module for it
 . "$(dirname "$0")/lib.sh"
 
 package=linux-source-6.12
-fragment=$HOST_DIR/config/linux-small.config
+kind=${1:-}
+# The later ones change what the earlier ones say.
+fragments=("$HOST_DIR/config/linux-small.config")
+case $kind in
+small) ;;
+debug) fragments+=("$HOST_DIR/config/linux-debug.config") ;;
+*) die "usage: $(basename "$0") small|debug" ;;
+esac
 
-# Options of the fragment that Kconfig did not take over.
+# What the fragments say in the end, a line per option.
+wanted_options() {
+    awk '/^CONFIG_[A-Z0-9_]+=/ { option = $1; sub(/=.*/, "", option) }
+         /^# CONFIG_[A-Z0-9_]+ is not set$/ { option = $2 }
+         option { line[option] = $0; option = "" }
+         END { for (option in line) print line[option] }' "${fragments[@]}"
+}
+
+# Options that Kconfig did not take over.
 missing_options() {
     local line option
     while read -r line; do
@@ -16,14 +35,13 @@ missing_options() {
         CONFIG_*=*)
             grep -qxF "$line" "$1" || echo "$line"
             ;;
-        "# CONFIG_"*" is not set")
+        *)
             option=${line#\# }
             option=${option% is not set}
-            grep -q "^$option=" "$1" && echo "$line"
+            ! grep -q "^$option=" "$1" || echo "$line"
             ;;
         esac
-    done <"$fragment"
-    return 0
+    done < <(wanted_options)
 }
 
 # The subset of source and object tree that builds modules.
@@ -64,18 +82,20 @@ build() {
 
     quiet "$log" "${kmake[@]}" tinyconfig
     (cd "$obj" && quiet "$log" \
-        "$src/scripts/kconfig/merge_config.sh" -m -O . .config "$fragment")
+        "$src/scripts/kconfig/merge_config.sh" -m -O . .config "${fragments[@]}")
     quiet "$log" "${kmake[@]}" olddefconfig
     missing=$(missing_options "$obj/.config")
     [ -z "$missing" ] || die "the kernel did not take these options:" $missing
 
-    say "building the small kernel (about 10 minutes, once)"
+    say "building the $kind kernel (about 10 minutes, once)"
     quiet "$log" "${kmake[@]}" Image modules
     cp "$obj/arch/arm64/boot/Image" out/Image
+    mkdir out/modules
+    find "$obj" -name '*.ko' -exec cp -t out/modules {} +
     cp "$obj/.config" out/config
     basename "$deb" .deb >out/version
     module_build_tree "$src" "$obj" "$PWD/out/build"
     say "kernel ready: $(basename "$deb" .deb)"
 }
 
-component linux-small build "$fragment" "$package"
+component "linux-$kind" build "${fragments[@]}" "$package"

@@ -253,6 +253,9 @@ static void fill_truth_windows(struct batch *b, const struct publish *p)
     char path[VR_XS_PATH], leaf[24];
     unsigned int kind, n = 0;
 
+    if (vr_cfg_has_pool(&p->dev->cfg))
+        batch_write(b, vr_xs_truth(path, g, id, "pool-in"),
+                    vr_pool_in_name(p->dev->cfg.pool_in));
     for (kind = 0; kind < VR_WINDOWS; kind++) {
         const struct vr_gwin *w = vr_record_window(p->dev, kind);
 

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A guest's kernel that checks its drivers (DMA-API debugging, KASAN, lockdep):
+the guest module, and the drivers above it, give it nothing to report."""
+
+import re
+
+from vre2e import build
+from vre2e.host import device, driver_cfg, dynamic, guest_cfg
+from vre2e.report import Group, require
+
+G, B = "gd", "gd-b1"
+# By serial number: a static, a mixed, a dynamic device.
+SEED = {"pool": 91, "both": 92, "iommu": 93}
+STATS = "/sys/kernel/debug/virtio_restricted"
+MMIO = "/sys/bus/platform/drivers/virtio-mmio"
+DMA = "/sys/kernel/debug/dma-api"
+# What checks print, unlike what they say when they are switched on.
+REPORT = r"WARNING: |BUG: |INFO: |Call trace:|DMA-API: [^ ]+ [^ ]+: "
+
+group = Group("debug", arches=("arm64",), build=build.debug_guest)
+
+
+@group.on_setup
+def setup(h):
+    h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb", "/dev/vdc"),
+                               memory=128))
+    # How long a processor takes says nothing where it is emulated.
+    text = guest_cfg(G, [
+        device(serial="pool"),
+        device(id="disk1", target="/dev/xvdc", serial="both", mode="mixed",
+               aperture="16M"),
+        dynamic(id="disk2", target="/dev/xvdd", serial="iommu"),
+    ], memory=320, kernel="Image-debug", ramdisk="debug.cpio",
+                     extra="rcupdate.rcu_cpu_stall_suppress=1")
+    r = h.create(h.put("gd.cfg", text.replace("vcpus = 1", "vcpus = 2")), 150)
+    require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
+    h.gx_ok(G, "true", up=200)
+    return {}
+
+
+@group.on_teardown
+def teardown(h):
+    if h.sh(f"xl domid {G}").rc == 0:
+        h.sh(f"xl destroy {G}", 60)
+    h.wait_gone(G, B, seconds=20)
+
+
+def watched(h, command, t=60):
+    """Run a command in the guest. Nothing may have been reported since its
+    boot, and the checks may not have given up. The command's output."""
+    out = h.gx_ok(G, f"{command}\nrc=$?; echo ==; dmesg | grep -E -A6 "
+                  f"'{REPORT}' | head -n 30; cat {DMA}/error_count "
+                  f"{DMA}/disabled; grep debug_locks /proc/lockdep_stats; "
+                  "exit $rc", t)
+    own, _, reports = out.partition("==\n")
+    require(re.fullmatch(r"0\nN\n *debug_locks: *1\n", reports),
+            reports[-1500:])
+    return own
+
+
+def disks(h):
+    """The names of the disks, by their serial numbers."""
+    out = h.gx_ok(G, "cd /sys/block; for d in vd*; do "
+                  "echo $d $(cat $d/serial); done")
+    found = {serial: name for name, serial in
+             (line.split() for line in out.splitlines())}
+    require(set(found) == set(SEED), f"disks: {out}")
+    return found
+
+
+def restricted(h):
+    """What the module restricts: the devices' names and pools, by their ids."""
+    ids = {d["window_base"]: d["id"] for d in h.show(G)["devices"]}
+    out = h.gx_ok(G, f"cd {STATS}; for d in *; do echo $d "
+                  "$(sed -n 's/^base //p;s/^size //p' $d); done")
+    found = {}
+    for name, base, size in (line.split() for line in out.splitlines()):
+        found[ids[int(base, 0)]] = (name, base, size)
+    require(set(found) == {"disk0", "disk1"}, out)
+    return found
+
+
+def verify(names):
+    """A command that writes at random and reads back."""
+    return " && ".join(
+        f"ioload -f /dev/{disk} -m verify -q 8 -b {size} -t 0.5 -s 1"
+        for disk in names for size in (4096, 131072))
+
+
+@group.check("each check is at work; random writes of each disk read back", 90)
+def data(h, _made):
+    out = watched(h, "dmesg | grep -iE 'kasan|DMA-API|restricted'; " +
+                  verify(disks(h).values()), 80)
+    require("KernelAddressSanitizer initialized" in out and
+            "debugging enabled" in out, out)
+    require("created restricted DMA pool" not in out and
+            out.count("restricted to its pool") == 2, out)
+    require(out.count('"errors":0,') == 6 and
+            out.count('"mismatches":0') == 6, out)
+    r = h.sh(f"vrctl audit {G}")
+    require(r.rc == 0, f"audit: {r.text[-400:]}")
+
+
+@group.check("ext4 on all disks: made, written, read back", 150)
+def files(h, _made):
+    names = disks(h)
+    watched(h, " && ".join(
+        f"mkfs.ext4 -q -F -b 4096 /dev/{disk} 8M && "
+        f"mount -t ext4 /dev/{disk} /mnt && "
+        f"pattern write /mnt/data 1 {SEED[serial]} && sync && "
+        f"umount /mnt && mount -t ext4 /dev/{disk} /mnt && "
+        f"pattern check /mnt/data 1 {SEED[serial]} && umount /mnt"
+        for serial, disk in names.items()), 140)
+
+
+@group.check("every DMA operation, on all processors at once", 90)
+def operations(h, _made):
+    found = restricted(h)
+    # Each insmod ends with an error when one of its checks fails.
+    commands = ["rmmod dma_check"] * len(found)
+    for number, (dev, (name, base, size)) in enumerate(found.items()):
+        mixed = ("mixed=$(cat /sys/module/virtio_restricted/parameters/"
+                 "threshold)" if dev == "disk1" else "")
+        commands.insert(2 * number, "insmod /modules/dma-check.ko.later "
+                        f"device={name} base={base} size={size} {mixed}")
+    out = watched(h, " && ".join(commands) + " && "
+                  "dmesg | grep 'dma-check: '", 80)
+    require(out.count("dma-check: ok") >= 15 and "FAILED" not in out, out)
+
+
+@group.check("under I/O: not unloaded; unbound; unloaded; loaded, bound", 90)
+def under_load(h, _made):
+    names = disks(h)
+    devices = " ".join(name for name, _, _ in restricted(h).values())
+    loads = " ".join(
+        f"ioload -f /dev/{names[serial]} -m randwrite -q 8 -b 65536 -t 3 -s 2 "
+        "-w 20 >/dev/null 2>&1 &" for serial in ("pool", "both"))
+    left = f"cat {DMA}/num_free_entries; "
+    out = watched(h, f"{left} {loads} sleep 1; "
+                  "rmmod virtio_restricted 2>/dev/null && exit 3; "
+                  f"for d in {devices}; do "
+                  f"echo $d > {MMIO}/unbind || exit 4; done; "
+                  f"ls {STATS}; wait; {left}"
+                  "rmmod virtio_restricted || exit 5; "
+                  "insmod /modules/*-virtio_restricted.ko || exit 6; "
+                  f"for d in {devices}; do "
+                  f"echo $d > {MMIO}/bind || exit 7; done; {left}"
+                  "dmesg | grep 'left .* mapped'; true", 70)
+    # Rings of the same kind are mapped again, and nothing else.
+    before, unbound, after = out.split()
+    require(int(unbound) > int(before) == int(after), out)
+    watched(h, verify(disks(h).values()))
+
+
+@group.check("reboot under I/O: no report until its end, nor afterwards", 150)
+def reboot(h, _made):
+    old = h.domid(G)
+    loads = " ".join(
+        f"ioload -f /dev/{disk} -m randread -q 8 -b 65536 -t 60 -s 2 -w 20 "
+        "</dev/null >/dev/null 2>&1 &" for disk in disks(h).values())
+    h.gx(G, f"{loads} (sleep 1; /sbin/reboot) </dev/null >/dev/null 2>&1 &")
+
+    def again():
+        r = h.sh(f"xl domid {G}")
+        return r.rc == 0 and int(r.out) != old
+    h.wait("the guest comes again", again, 60, 1)
+    log = h.guest_log(G)
+    require("Restarting system" in log and not re.search(REPORT, log),
+            log[-1500:])
+    h.gx_ok(G, "true", up=120)
+    watched(h, verify(disks(h).values()))
+
+
+@group.check("what is wrong on purpose is reported by each check", 60)
+def reported(h, _made):
+    out = h.gx_ok(G, f"d=$(ls {STATS} | head -n 1); "
+                  "insmod /modules/misuse.ko.later device=$d; rmmod misuse; "
+                  "dmesg | grep -E 'DMA-API: .*:|unmapped what|BUG: |"
+                  f"possible '; cat {DMA}/error_count; "
+                  "grep debug_locks /proc/lockdep_stats")
+    for want in ("DMA-API: .*free.* DMA memory it has not allocated",
+                 "unmapped what was not mapped",
+                 "BUG: KASAN: slab-out-of-bounds in ",
+                 "BUG: sleeping function called from invalid context",
+                 "possible circular locking dependency detected",
+                 r"^1$", "debug_locks: *0"):
+        require(re.search(want, out, re.M), f"no \"{want}\": {out[-1500:]}")

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * neighbour DISK OFFSET SECRET PAYLOAD
+ *
+ * In a guest: writes 512 bytes to DISK, past the page cache, out of a page
+ * whose other bytes are a secret. SECRET and PAYLOAD are 32 bytes each, in
+ * hexadecimal (which is how they stand in command lines, so that a search for
+ * the bytes finds this page and its copies). Prints the page's frame before the
+ * write, and after it, whether the page is still what it was.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGE    4096
+#define SECTOR  512
+#define AT      1536 /* of the payload in its page: neighbours on both sides */
+#define PATTERN 32
+
+#define PRESENT (UINT64_C(1) << 63)
+#define FRAME   ((UINT64_C(1) << 55) - 1)
+
+static int parse(const char *hex, uint8_t *out)
+{
+    unsigned int v;
+
+    if (strlen(hex) != 2 * PATTERN)
+        return -1;
+    for (int i = 0; i < PATTERN; i++) {
+        if (sscanf(hex + 2 * i, "%2x", &v) != 1)
+            return -1;
+        out[i] = v;
+    }
+    return 0;
+}
+
+static void fill(uint8_t *page, const uint8_t *secret, const uint8_t *payload)
+{
+    for (int i = 0; i < PAGE; i += PATTERN)
+        memcpy(page + i, i >= AT && i < AT + SECTOR ? payload : secret,
+               PATTERN);
+}
+
+/* The frame that the one page at @p is in; 0: not known. */
+static uint64_t frame_of(const void *p)
+{
+    int fd = open("/proc/self/pagemap", O_RDONLY);
+    uint64_t entry = 0;
+
+    if (fd < 0 || pread(fd, &entry, sizeof(entry),
+                        (uintptr_t)p / PAGE * sizeof(entry)) != sizeof(entry))
+        entry = 0;
+    if (fd >= 0)
+        close(fd);
+    return entry & PRESENT ? entry & FRAME : 0;
+}
+
+int main(int argc, char **argv)
+{
+    uint8_t secret[PATTERN], payload[PATTERN], want[PAGE], *page;
+    uint64_t frame;
+    ssize_t n;
+    int fd;
+
+    if (argc != 5 || parse(argv[3], secret) || parse(argv[4], payload))
+        return 2;
+    page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (page == MAP_FAILED || mlock(page, PAGE))
+        return 1;
+    fill(page, secret, payload);
+    fill(want, secret, payload);
+    frame = frame_of(page);
+    if (!frame)
+        return 1;
+    printf("frame %#llx\n", (unsigned long long)frame);
+    fflush(stdout);
+    fd = open(argv[1], O_WRONLY | O_DIRECT);
+    if (fd < 0) {
+        perror(argv[1]);
+        return 1;
+    }
+    n = pwrite(fd, page + AT, SECTOR, strtoull(argv[2], NULL, 0));
+    if (n != SECTOR) {
+        perror("pwrite");
+        return 1;
+    }
+    printf("written, page %s\n",
+           frame_of(page) == frame && !memcmp(page, want, PAGE) ? "unchanged"
+                                                                : "changed");
+    return 0;
+}

@@ -1,0 +1,93 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What make install lays down at another prefix than the programs were built
+# for, what make uninstall leaves, and how programs end that cannot work:
+# install.sh BUILD-FOLDER
+set -eu
+cd "$(dirname "$0")/.."
+build=$1
+dest=$(mktemp -d "${TMPDIR:-/tmp}/vr-install.XXXXXX")
+trap 'rm -rf "$dest"' EXIT
+
+fail() {
+    echo "install: $*"
+    exit 1
+}
+
+# goal GOAL: of a package that lives in /usr
+goal() {
+    make --no-print-directory O="$build" DESTDIR="$dest" PREFIX=/usr "$@"
+}
+
+files() {
+    (cd "$dest" && find . -type f -printf '%m %P\n' | LC_ALL=C sort)
+}
+
+# ends STATUS COMMAND...
+ends() {
+    want=$1 got=0
+    shift
+    "$@" > "$dest/said" 2>&1 || got=$?
+    [ $got = "$want" ] || fail "$* ended with $got: $(cat "$dest/said")"
+    rm "$dest/said"
+}
+
+goal install
+expected="644 usr/lib/virtio-restricted/vr-plugin.so
+644 usr/lib/virtio-restricted/xl-virtio-restricted.so
+644 usr/share/man/man5/xl-virtio-restricted.cfg.5
+644 usr/share/man/man8/vr-backend.8
+644 usr/share/man/man8/vr-broker.8
+644 usr/share/man/man8/vr-mkdriver.8
+644 usr/share/man/man8/vrctl.8
+644 usr/share/virtio-restricted/examples/disk-driver.cfg
+644 usr/share/virtio-restricted/examples/guest.cfg
+755 usr/lib/virtio-restricted/vr-backend
+755 usr/lib/virtio-restricted/vr-broker
+755 usr/sbin/vr-mkdriver
+755 usr/sbin/vrctl
+755 usr/sbin/xl"
+[ "$(files)" = "$expected" ] || fail "other files: $(files)"
+lib=$dest/usr/lib/virtio-restricted sbin=$dest/usr/sbin
+
+# Nothing looks for another part where it is not.
+for f in "$sbin/vrctl" "$lib/vr-broker" "$lib/vr-plugin.so" \
+    "$lib/xl-virtio-restricted.so"; do
+    ! grep -aqE '/usr/local/(sbin|lib)' "$f" || fail "$f names /usr/local"
+    ! readelf -dW "$f" | grep -E 'RPATH|RUNPATH' || fail "$f"
+    readelf -dW "$f" | grep -q BIND_NOW || fail "$f: bound lazily"
+done
+grep -q '^libexec=/usr/lib/virtio-restricted$' "$sbin/xl" || fail "launcher"
+
+ends 64 "$sbin/vrctl"
+ends 64 "$sbin/vrctl" list --nosuch
+ends 0 "$sbin/vrctl" --help
+ends 0 "$sbin/vr-mkdriver" -h
+ends 2 "$sbin/vr-mkdriver"
+ends 2 "$lib/vr-backend" -c nosuch
+ends 2 "$lib/vr-broker"
+
+# A module that cannot be unpacked is not one that is missing.
+modules=$dest/modules
+mkdir -p "$modules/6.1/kernel"
+echo rubbish > "$modules/6.1/kernel/xen-gntdev.ko.xz"
+head -c 64 "$lib/vr-backend" > "$dest/busybox"
+ends 1 "$sbin/vr-mkdriver" -o "$dest/image" -B "$dest/busybox" -m "$modules"
+[ ! -e "$dest/image" ] || fail "an image without its module"
+rm "$modules/6.1/kernel/xen-gntdev.ko.xz"
+ends 0 "$sbin/vr-mkdriver" -o "$dest/image" -B "$dest/busybox" -m "$modules"
+rm -r "$modules" "$dest/busybox" "$dest/image"
+
+# Waiting for a xenstore that there may never be can be ended.
+ends 124 timeout -k 5 1 "$lib/vr-backend" -S
+
+goal uninstall
+[ -z "$(files)" ] || fail "left behind: $(files)"
+[ ! -e "$dest/usr/share/virtio-restricted" ] || fail "a folder is left behind"
+[ ! -e "$lib" ] || fail "a folder is left behind"
+
+# Somebody else's xl is neither replaced nor removed.
+echo '#!/bin/sh' > "$sbin/xl"
+! goal install || fail "the distribution's xl was replaced"
+goal uninstall
+[ "$(files)" = "644 usr/sbin/xl" ] || fail "changed: $(files)"
