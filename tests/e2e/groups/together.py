@@ -39,7 +39,7 @@ def setup(h):
         mixed(id="disk2", target="/dev/xvdd", serial="mixed")],
         memory=MEMORY, lines=lines)), 150)
     require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
-    h.gx_ok(G, "true", up=150)
+    h.gx_ok(G, DISKS, up=150)
     return {}
 
 
@@ -53,7 +53,7 @@ def teardown(h):
 @group.check("static, dynamic and mixed in one guest", 200)
 def described(h, _made):
     audit(h, G)
-    out = h.gx_ok(G, DISKS + "for n in static dynamic mixed; do eval d=\\$$n; "
+    out = h.gx_ok(G, ". /tmp/disks; for n in static dynamic mixed; do eval d=\\$$n; "
                   "p=$(readlink -f /sys/block/${d##*/}/device/..); "
                   "echo $n $([ -e $p/iommu_group ] && echo iommu || echo none) "
                   f"$(ls $p/{arch.now.node}/ | "
