@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "maps.h"
+#include "shfile.h"
 
 static uint32_t pages_of(const struct vr_record_dev *dev)
 {
@@ -73,63 +72,25 @@ uint32_t vr_maps_count(const struct vr_maps *maps, const struct vr_record *rec,
     return count;
 }
 
-static struct vr_maps *map(int fd, size_t size, int prot)
-{
-    void *p = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
-
-    return p == MAP_FAILED ? NULL : p;
-}
-
 struct vr_maps *vr_maps_create_at(const char *path, const struct vr_record *rec)
 {
-    size_t size = vr_maps_size(rec);
-    struct vr_maps *maps = NULL;
-    int fd, saved;
+    struct vr_maps *maps = vr_shfile_create(path, vr_maps_size(rec));
 
-    /* A fresh file: a reader may still have the last one's mapped. */
-    if (unlink(path) && errno != ENOENT)
-        return NULL;
-    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return NULL;
-    if (!ftruncate(fd, size))
-        maps = map(fd, size, PROT_READ | PROT_WRITE);
-    saved = errno;
-    close(fd);
     if (maps)
         vr_maps_init(maps, rec);
-    else
-        unlink(path);
-    errno = saved;
     return maps;
 }
 
 struct vr_maps *vr_maps_open_at(const char *path, const struct vr_record *rec)
 {
     size_t size = vr_maps_size(rec);
-    struct vr_maps *maps = NULL;
-    struct stat st;
-    int fd, saved;
+    struct vr_maps *maps = vr_shfile_open(path, size);
 
-    /* O_NONBLOCK: a fifo in the file's place must not hold us. */
-    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return NULL;
-    if (!fstat(fd, &st)) {
-        if (!S_ISREG(st.st_mode) || st.st_size != (off_t)size)
-            errno = EPROTO;
-        else
-            maps = map(fd, size, PROT_READ);
-    }
-    saved = errno;
-    close(fd);
-    if (maps && vr_maps_check(maps, size, rec)) {
-        vr_maps_close(maps, rec);
-        maps = NULL;
-        saved = EPROTO;
-    }
-    errno = saved;
-    return maps;
+    if (!maps || !vr_maps_check(maps, size, rec))
+        return maps;
+    vr_maps_close(maps, rec);
+    errno = EPROTO;
+    return NULL;
 }
 
 struct vr_maps *vr_maps_open(const struct vr_record *rec, bool create)

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "record.h"
+#include "shfile.h"
 #include "stats.h"
 
 const char *vr_fail_text(enum vr_fail fail)
@@ -59,62 +58,26 @@ enum vr_fail vr_stats_why(const struct vr_stats_dev *s)
     return s->silent ? VR_FAIL_SILENT : VR_FAIL_NONE;
 }
 
-static struct vr_stats *map(int fd, int prot)
-{
-    void *p = mmap(NULL, sizeof(struct vr_stats), prot, MAP_SHARED, fd, 0);
-
-    return p == MAP_FAILED ? NULL : p;
-}
-
 static struct vr_stats *create_file(const char *path)
 {
     struct vr_stats *stats = NULL;
-    int fd, saved;
 
-    if (mkdir(VR_RUN_DIR, 0700) && errno != EEXIST)
-        return NULL;
-    /* A fresh file: a reader may still have the last one's mapped. */
-    if (unlink(path) && errno != ENOENT)
-        return NULL;
-    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return NULL;
-    if (!ftruncate(fd, sizeof(*stats)))
-        stats = map(fd, PROT_READ | PROT_WRITE);
-    saved = errno;
-    close(fd);
+    if (!mkdir(VR_RUN_DIR, 0700) || errno == EEXIST)
+        stats = vr_shfile_create(path, sizeof(*stats));
     if (stats)
         stats->magic = VR_STATS_MAGIC;
-    else
-        unlink(path);
-    errno = saved;
     return stats;
 }
 
 static struct vr_stats *open_file(const char *path)
 {
-    struct vr_stats *stats = NULL;
-    struct stat st;
-    int fd, saved;
+    struct vr_stats *stats = vr_shfile_open(path, sizeof(*stats));
 
-    fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return NULL;
-    if (!fstat(fd, &st)) {
-        if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(*stats))
-            errno = EPROTO;
-        else
-            stats = map(fd, PROT_READ);
-    }
-    if (stats && stats->magic != VR_STATS_MAGIC) {
-        vr_stats_close(stats);
-        stats = NULL;
-        errno = EPROTO;
-    }
-    saved = errno;
-    close(fd);
-    errno = saved;
-    return stats;
+    if (!stats || stats->magic == VR_STATS_MAGIC)
+        return stats;
+    vr_stats_close(stats);
+    errno = EPROTO;
+    return NULL;
 }
 
 struct vr_stats *vr_stats_open(const char *uuid, bool create)

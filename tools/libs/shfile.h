@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Files by which the broker shows what it does at the moment: it has them
+ * mapped and writes, whoever wants to know maps them and reads.
+ */
+#ifndef VR_SHFILE_H
+#define VR_SHFILE_H
+
+#include <stddef.h>
+
+/**
+ * vr_shfile_create() - make @path anew, of @size zero bytes, mode 0600.
+ *
+ * A reader may still have the last one's mapped: that one is left to it.
+ * Returns the writable mapping, or NULL with errno set. Undo with munmap().
+ */
+void *vr_shfile_create(const char *path, size_t size);
+
+/**
+ * vr_shfile_open() - map @path for reading.
+ * Returns NULL with errno set on failure; ENOENT when there is none, EPROTO
+ * when it is no file of @size bytes. Undo with munmap().
+ */
+void *vr_shfile_open(const char *path, size_t size);
+
+#endif /* VR_SHFILE_H */
