@@ -148,6 +148,8 @@ X86 = Arch(
     named=("main", "pairs", "module", "failure", "backends", "life",
            "dynamic", "mixed", "mixed-module", "hostile-guest"),
     brief={"preflight": ("vrctl", "launcher", "xl create -n"),
+           "together": ("static", "the guest", "audit", "hostile", "what",
+                        "destroyed"),
            "revoke": ("a backend that keeps",)})
 
 ALL = {arch.name: arch for arch in (ARM64, X86)}
