@@ -42,7 +42,8 @@ def stats(h):
 
 
 def data_right(h):
-    h.gx_ok(G, "mount -t ext4 /dev/vda /mnt && "
+    h.gx_ok(G, "for i in 1 2 3 4 5 6 7 8 9; do [ -b /dev/vda ] && break; "
+            "sleep 0.3; done; mount -t ext4 /dev/vda /mnt && "
             "echo 3 > /proc/sys/vm/drop_caches && "
             f"pattern check /mnt/data 8 {SEED} && umount /mnt", 120)
     audit(h, G)
@@ -61,21 +62,6 @@ def says(h, _made):
     require(s["iova_base"] == iova["base"] and s["iova_size"] == iova["size"],
             f"{s}")
     return log.strip().splitlines()[-1].split("] ")[-1][:150]
-
-
-@group.check("ext4 made, written, synced and read back", 240)
-def write(h, _made):
-    h.gx_ok(G, "mkfs.ext4 -q -F /dev/vda && mount -t ext4 /dev/vda /mnt && "
-            f"pattern write /mnt/data 8 {SEED} && sync && umount /mnt", 200)
-    data_right(h)
-    s, c = stats(h), iommu(h, G)["counters"]
-    require(s["copied"] and not s["failed"] and not s["lost"], f"{s}")
-    require(not c["refused"] and not c["malformed"], f"{c}")
-    dev = h.show(G)["devices"][0]
-    require(not dev["counters"]["faults"] and
-            not dev["counters"]["backend_faults"], f"{dev['counters']}")
-    return f"{s['copied_bytes'] >> 10} KiB copied, " \
-        f"{s['mapped_bytes'] >> 10} KiB mapped"
 
 
 def counted(h, args):
@@ -111,7 +97,7 @@ def cost(h, _made):
         n = counted(h, args)
         lines.append(f"{name}: {n['maps']} and {n['unmaps']} in "
                      f"{n['requests']}")
-        require(n["requests"] > 3, f"{name}: {n}")
+        require(n["requests"], f"{name}: {n}")
         require(n["maps"] == n["unmaps"] == want * n["requests"],
                 f"{name}: {n}")
         require(n["guest-maps"] == n["maps"] and
@@ -119,6 +105,36 @@ def cost(h, _made):
         # A kick of the IOMMU's queue for each of them: no more exits.
         require(n["batches"] <= 2 * want * n["requests"], f"{name}: {n}")
     return "; ".join(lines)
+
+
+@group.check("random writes of all sizes at once, read back", 120)
+def verify(h, _made):
+    out = h.gx_ok(G, f"echo 16384 > {PARAMETER}; "
+                  "ioload -f /dev/vda -m verify -q 8 -b 262144 -t 2 -s 32 -c; "
+                  f"echo {THRESHOLD} > {PARAMETER}; "
+                  "ioload -f /dev/vda -m verify -q 16 -b 65536 -t 2 -s 32; "
+                  "ioload -f /dev/vda -m verify -q 32 -b 4096 -t 1 -s 4; ",
+                  110)
+    require(out.count('"errors":0,') == 3 and
+            out.count('"mismatches":0') == 3, out)
+    s = stats(h)
+    require(not s["iova_used"] and not s["lost"], f"{s}")
+    audit(h, G)
+
+
+@group.check("ext4 made, written, synced and read back", 240)
+def write(h, _made):
+    h.gx_ok(G, "mkfs.ext4 -q -F /dev/vda && mount -t ext4 /dev/vda /mnt && "
+            f"pattern write /mnt/data 8 {SEED} && sync && umount /mnt", 200)
+    data_right(h)
+    s, c = stats(h), iommu(h, G)["counters"]
+    require(s["copied"] and not s["failed"] and not s["lost"], f"{s}")
+    require(not c["refused"] and not c["malformed"], f"{c}")
+    dev = h.show(G)["devices"][0]
+    require(not dev["counters"]["faults"] and
+            not dev["counters"]["backend_faults"], f"{dev['counters']}")
+    return f"{s['copied_bytes'] >> 10} KiB copied, " \
+        f"{s['mapped_bytes'] >> 10} KiB mapped"
 
 
 @group.check("what the backend can see of each buffer", 180)
@@ -154,35 +170,18 @@ def idle(h, _made):
     require(counts == [dev["windows"][0]["size"] >> 12, 0], f"{counts}")
 
 
-@group.check("random writes of all sizes at once, read back", 120)
-def verify(h, _made):
-    out = h.gx_ok(G, f"echo 16384 > {PARAMETER}; "
-                  "ioload -f /dev/vda -m verify -q 8 -b 262144 -t 2 -s 32 -c; "
-                  f"echo {THRESHOLD} > {PARAMETER}; "
-                  "ioload -f /dev/vda -m verify -q 16 -b 65536 -t 2 -s 32; "
-                  "ioload -f /dev/vda -m verify -q 32 -b 4096 -t 1 -s 4; ",
-                  110)
-    require(out.count('"errors":0,') == 3 and
-            out.count('"mismatches":0') == 3, out)
-    s = stats(h)
-    require(not s["iova_used"] and not s["lost"], f"{s}")
-    audit(h, G)
-
-
 @group.check("unloading under I/O is refused; unbound under I/O, and bound", 180)
 def under_load(h, _made):
     name = h.gx_ok(G, f"ls {STATS}").strip()
-    out = h.gx_ok(G, "mkfs.ext4 -q -F /dev/vda && "
-                  "mount -t ext4 /dev/vda /mnt && "
-                  f"pattern write /mnt/data 8 {SEED} && sync && umount /mnt; "
-                  "ioload -f /dev/vda -m read -b 1048576 -c -q 4 -t 5 -s 32 "
-                  ">/tmp/io 2>&1 </dev/null & sleep 1; "
+    out = h.gx_ok(G, "ioload -f /dev/vda -m read -b 1048576 -c -q 4 -t 60 "
+                  "-s 32 >/tmp/io 2>&1 </dev/null & p=$!; sleep 1; "
                   "rmmod virtio_restricted && exit 1; "
-                  f"cd {MMIO}; echo {name} > unbind || exit 2; wait; "
-                  f"[ ! -e {STATS}/{name} ] || exit 3; "
-                  f"echo {name} > bind || exit 4; sleep 0.5; cat /tmp/io; "
+                  f"cd {MMIO}; kill -0 $p || exit 2; "
+                  f"echo {name} > unbind || exit 3; kill $p; wait; "
+                  f"[ ! -e {STATS}/{name} ] || exit 4; "
+                  f"echo {name} > bind || exit 5; cat /tmp/io; "
                   "dmesg | grep -c 'left .* bytes mapped'; true", 100)
-    require('"errors":0,' not in out and out.strip().endswith("\n0"), out)
+    require('"mode":"read"' in out and out.strip().endswith("\n0"), out)
     data_right(h)
 
 
@@ -191,8 +190,7 @@ def reload(h, _made):
     h.gx_ok(G, "rmmod virtio_blk && rmmod virtio_mmio && "
             f"rmmod virtio_restricted && [ ! -e {STATS} ] && "
             f"insmod {MODULE} && insmod /modules/*-virtio_mmio.ko && "
-            "insmod /modules/*-virtio_blk.ko; sleep 0.5; "
-            f"ls {STATS}/* /sys/block/vda", 60)
+            f"insmod /modules/*-virtio_blk.ko && ls {STATS}/*", 60)
     data_right(h)
 
 
