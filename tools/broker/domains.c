@@ -96,6 +96,17 @@ static void driver_gone(struct super *s, unsigned int j, const char *how)
     }
 }
 
+/* A domain that has shut down keeps what it has mapped until somebody destroys
+ * it; x86 Linux shuts down when it panics. */
+static void driver_ending(struct super *s, unsigned int j)
+{
+    unsigned int i;
+
+    for (i = 0; i < s->rec.ndevs; i++)
+        if (s->rec.devs[i].driver == j)
+            s->dev[i].ending = true;
+}
+
 static void driver_dead(struct super *s, unsigned int j)
 {
     struct vr_msg msg = {.type = VR_MSG_DEAD};
@@ -129,6 +140,8 @@ void domains_check(struct super *s)
         how = domain_lost(s, d->domid, d->uuid, true);
         if (how)
             driver_gone(s, j, how);
+        if (how && (!strcmp(how, DYING) || !strcmp(how, GONE)))
+            driver_ending(s, j);
         /* Xenstore tells of a domain's death, but not of its end. */
         if (how && !strcmp(how, DYING))
             s->dying = true;

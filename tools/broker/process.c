@@ -183,12 +183,13 @@ static void destroy_backend(struct super *s, unsigned int i)
     int64_t now = broker_now_ms();
     struct vr_err err;
 
-    /* First the gentler way, whatever the worker says. */
-    if (!s->dev[i].killed_at) {
+    /* First the gentler way, whatever the worker says; a domain that has shut
+     * down cannot go it. */
+    if (!s->dev[i].killed_at && !s->dev[i].gone) {
         kill_backend(s, i);
         return;
     }
-    if (s->dev[i].gone || now - s->dev[i].killed_at < KILL_MS)
+    if (s->dev[i].ending || now - s->dev[i].killed_at < KILL_MS)
         return;
     if (s->dev[i].destroyed_at && now - s->dev[i].destroyed_at < DESTROY_MS)
         return;

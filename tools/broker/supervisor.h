@@ -29,6 +29,7 @@ struct sdev {
     uint32_t gref, port;
     bool connected; /* the worker has found a valid description */
     bool gone;      /* the driver domain is, or about to be */
+    bool ending;    /* ... not just shut down: its memory comes back */
     bool dead;      /* ... and the worker knows that nothing is left */
     enum vr_xbstate backend;
     enum vr_fail shown;

@@ -18,7 +18,7 @@ DMA = "/sys/kernel/debug/dma-api"
 # What checks print, unlike what they say when they are switched on.
 REPORT = r"WARNING: |BUG: |INFO: |Call trace:|DMA-API: [^ ]+ [^ ]+: "
 
-group = Group("debug", build=build.debug_guest)
+group = Group("debug", arches=("arm64",), build=build.debug_guest)
 
 
 @group.on_setup

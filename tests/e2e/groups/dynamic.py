@@ -12,23 +12,13 @@ from vre2e.report import Fail, Group, require
 from groups.neighbours import judge, look
 
 SEED = 31
-# Guest kernels; the first is the usual one.
-KERNELS = {
-    "arm64": {
-        "small": {"kernel": "Image", "ramdisk": "guest.cpio", "memory": 112},
-        "Debian's": {"kernel": "vmlinuz", "ramdisk": "debian-iommu.cpio",
-                     "memory": 224},
-    },
-    "x86": {"Debian's": {}},
-}
 
-group = Group("dynamic", arches=("arm64", "x86"))
+group = Group("dynamic")
 
 
 def start(h, name, devices, kernel=None, strict=1, **keys):
     """Create a guest and wait for its agent."""
-    kernels = KERNELS[arch.now.name]
-    args = dict(kernels[kernel or next(iter(kernels))],
+    args = dict(arch.now.mappers[kernel] if kernel else arch.now.usual,
                 extra=f"iommu.strict={strict}")
     args.update(keys)
     r = h.create(h.put(f"{name}.cfg", guest_cfg(name, devices, **args)), 150)
@@ -108,17 +98,13 @@ def reboots(h):
     old = h.domid("dy")
     h.gx("dy", "umount /mnt; sync; (sleep 0.3; /sbin/reboot) "
          "</dev/null >/dev/null 2>&1 &")
-
-    def again():
-        r = h.sh("xl domid dy")
-        return r.rc == 0 and int(r.out) != old
-    h.wait("the guest comes again", again, 90, 0.5)
+    h.wait_again("dy", old)
     h.gx_ok("dy", "true", up=150)
     data_right(h)
 
 
 def interrupts(h):
-    """x86: a level-triggered pin of the I/O APIC for each device (which Linux
+    """ACPI: a level-triggered pin of the I/O APIC for each device (which Linux
     has Xen deliver as an event), and the tables that say so."""
     out = h.gx_ok("dy", "grep virtio /proc/interrupts; "
                   "ls /sys/firmware/acpi/tables | tr '\\n' ' '; "
@@ -131,12 +117,12 @@ def interrupts(h):
 @group.many("block device", 1200)
 def block(h):
     h.put("b1.cfg", driver_cfg("b1"))
-    variants = [(kernel, strict) for kernel in KERNELS[arch.now.name]
+    variants = [(kernel, strict) for kernel in arch.now.mappers
                 for strict in (1, 0)]
     for kernel, strict in variants:
         steps = [("written and read back", lambda h: disk_works(h, strict)),
                  ("driver unbound and bound", rebinds)]
-        if arch.now is arch.X86:
+        if arch.now.node == "firmware_node":
             steps.append(("interrupts and tables", interrupts))
         if kernel != "small":
             steps.append(("module unloaded and loaded", reloads))
@@ -165,21 +151,16 @@ def block(h):
 
 # ---- what can be reached, and when ----
 
-def both_memory():
-    """MiB that guest ds has at least."""
-    return KERNELS[arch.now.name].get("small", {}).get(
-        "memory", arch.now.guest["least"])
+def memory():
+    """MiB of guest ds."""
+    return arch.now.memory(arch.now.usual.get("memory", 0))
 
 
-def both_disks(h):
-    """Guest ds with a dynamic and a static disk, both verified."""
+@group.check("a dynamic and a static disk side by side", 200)
+def side_by_side(h):
     h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb"), memory=128))
-    # On x86 the pool is outside the guest's RAM, and for its kernel the
-    # guest module is what knows pools.
-    module = {"ramdisk": "static.cpio"} if arch.now is arch.X86 else {}
     start(h, "ds", [dynamic(serial="one"),
-                    device(id="disk1", target="/dev/xvdc", serial="two")],
-          **module)
+                    device(id="disk1", target="/dev/xvdc", serial="two")])
     out = h.gx_ok("ds", "for d in /sys/block/vd?; do p=$(readlink -f "
                   "$d/device/..); echo $(cat $d/serial) "
                   "$([ -e $p/iommu_group ] && echo iommu || echo none); done; "
@@ -190,27 +171,21 @@ def both_disks(h):
     audit(h, "ds")
 
 
-@group.check("a dynamic and a static disk side by side", 200)
-def side_by_side(h):
-    both_disks(h)
-
-
 @group.check("dynamic: a hostile backend reads what shares a small buffer's page",
              100)
 def exposed(h):
-    return judge(look(h, "ds", "one", both_memory()), True)
+    return judge(look(h, "ds", "one", memory()), True)
 
 
 @group.check("static: of that page it reads the buffer alone", 100)
 def kept(h):
-    note = judge(look(h, "ds", "two", both_memory()), False)
+    note = judge(look(h, "ds", "two", memory()), False)
     stop(h, "ds")
     return note
 
 
-SAMPLES = 200
-# Samples while the guest works; prints how many were right, how many pages
-# beyond the rings were reachable in all, and the first that was wrong.
+# Samples while the guest works; prints how many were right, how many pages of
+# the device were reachable at the most, and those that were wrong.
 SAMPLER = r"""
 n=0; ok=0; most=0
 while [ $n -lt {n} ]; do
@@ -220,7 +195,7 @@ while [ $n -lt {n} ]; do
     else
         head -c 600 /tmp/audit >&2
     fi
-    p=$(sed -n 's/.*"granted_pages": \([0-9]*\).*/\1/p' /tmp/audit)
+    p=$(sed -n '/"device": "{device}"/,/granted/s/.*"granted_pages": \([0-9]*\).*/\1/p' /tmp/audit)
     [ "${{p:-0}}" -le $most ] || most=$p
     n=$((n + 1))
 done
@@ -228,22 +203,32 @@ echo $ok $most
 """
 
 
-@group.check("audit: at 200 instants just what is mapped can be reached", 400)
+def sample(h, name, disks, dev):
+    """Audits of a guest while it writes to these disks of it; of dynamic
+    device DEV more than the rings has to be seen."""
+    load = " ".join(
+        f"(while [ ! -e /tmp/stop ]; do ioload -f {d} -m randwrite -b 16384 "
+        "-q 16 -t 300 -s 32; done) >>/tmp/io 2>&1 </dev/null &" for d in disks)
+    h.gx_ok(name, f"rm -f /tmp/stop /tmp/io; {load} sleep 1")
+    samples = arch.now.samples
+    r = h.sh(SAMPLER.format(n=samples, guest=name, device=dev), 350)
+    ok, most = (int(v) for v in r.out.split()[-2:])
+    require(ok == samples, f"{samples - ok} of {samples} were wrong: "
+            f"{r.text[-500:]}")
+    require(most > 8, f"no sample saw more than {most} pages mapped")
+    io = h.gx_ok(name, "touch /tmp/stop; killall ioload; "
+                 "while pidof ioload >/dev/null; do sleep 0.2; done; "
+                 "cat /tmp/io", 60)
+    require(io.count('"errors":0,') >= len(disks) and
+            not re.search(r'"errors":[1-9]', io), io)
+    return f"{ok} samples, up to {most} pages mapped"
+
+
+@group.check("audit: at many instants just what is mapped can be reached", 400)
 def sampled(h):
     h.put("b1.cfg", driver_cfg("b1"))
     start(h, "da", [dynamic()], strict=0)
-    h.gx_ok("da", "(while [ ! -e /tmp/stop ]; do ioload -f /dev/vda -m randwrite -b 16384 "
-            "-q 16 -t 300 -s 32; done) >/tmp/io 2>&1 </dev/null & sleep 1")
-    r = h.sh(SAMPLER.format(n=SAMPLES, guest="da"), 350)
-    ok, most = (int(v) for v in r.out.split()[-2:])
-    require(ok == SAMPLES, f"{SAMPLES - ok} of {SAMPLES} were wrong: "
-            f"{r.text[-500:]}")
-    require(most > 8, f"no sample saw more than {most} pages mapped")
-    io = h.gx_ok("da", "touch /tmp/stop; killall ioload; "
-                 "while pidof ioload >/dev/null; do sleep 0.2; done; "
-                 "cat /tmp/io", 60)
-    require('"errors":0,' in io and '"errors":1' not in io, io)
-    return f"{ok} samples, up to {most} pages mapped"
+    return sample(h, "da", ["/dev/vda"], "disk0")
 
 
 @group.check("audit finds an entry that the guest never mapped", 60)
@@ -271,37 +256,43 @@ def reachable(h):
             f"{out.strip()} references work, {mapped} pages are mapped")
     return f"{out.strip()} references: those of the rings"
 
-@group.check("refused MAPs: no made-up result, guest and operator know", 120)
-def refused(h):
-    g = h.domid("da")
-    dev = h.show("da")["devices"][0]
-    before = iommu(h, "da")["counters"]
-    last = dev["gref_base"] + dev["gref_count"]
+
+def refuse_maps(h, name, number, disk):
+    """What a guest and the operator learn when all MAPs of dynamic device
+    NUMBER are refused, but those of its rings, which are there already."""
+    g = h.domid(name)
+    dev = h.show(name)["devices"][number]
+    before = iommu(h, name)["counters"]
     # Foreign entries where the guest's next mappings go: all but the rings.
     # Not even the answer of a request can be written then.
-    h.ok(f"for r in $(seq {last - 200} {last - 3}); do "
-         f"plant add {g} 0 $r 0x40100; done", 60)
-    h.gx_ok("da", "ioload -f /dev/vda -m randread -q 1 -t 1 -s 4 >/tmp/io 2>&1 "
-            "</dev/null & sleep 2; true")
+    h.ok(f"plant fill {g} 0 {dev['gref_base']} 0x40100 {dev['gref_count']}")
+    h.gx_ok(name, f"ioload -f {disk} -m randread -q 1 -t 1 -s 4 >/tmp/io 2>&1 "
+            "</dev/null & sleep 2")
     h.wait("the device says that it failed",
-           lambda: h.show("da")["devices"][0]["failed"], 20)
-    out = h.gx_ok("da", "dmesg | tail -n 30; cat /tmp/io")
+           lambda: h.show(name)["devices"][number]["failed"], 20)
+    out = h.gx_ok(name, "dmesg | tail -n 30; cat /tmp/io")
     require("ios" not in out, f"a request was answered: {out[-300:]}")
     require(re.search(r"iommu.*(fault|unhandled)", out, re.I),
             f"no fault event: {out[-600:]}")
-    c = iommu(h, "da")["counters"]
+    c = iommu(h, name)["counters"]
     require(c["refused"] > before["refused"] and
             c["faults_sent"] > before["faults_sent"], f"{c}")
-    shown = h.show("da")["devices"][0]
+    shown = h.show(name)["devices"][number]
     low, high = dev["window_base"], dev["window_base"] + dev["window_size"]
     count = shown["counters"]
     require(count["backend_faults"] > 0 and
             low <= count["backend_fault_address"] < high, f"{count}")
     h.wait("xenstore says why", lambda: "backend" in h.ok(
-        f"xenstore-read /libxl/{g}/virtio_restricted/disk0/error"), 15)
-    stop(h, "da")
+        f"xenstore-read /libxl/{g}/virtio_restricted/{dev['id']}/error"), 15)
     return (f"{c['refused'] - before['refused']} refused, "
             f"{c['faults_sent'] - before['faults_sent']} fault events")
+
+
+@group.check("refused MAPs: no made-up result, guest and operator know", 120)
+def refused(h):
+    note = refuse_maps(h, "da", 0, "/dev/vda")
+    stop(h, "da")
+    return note
 
 
 # ---- a small window ----

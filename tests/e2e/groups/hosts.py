@@ -4,8 +4,8 @@
 from vre2e.host import device, driver_cfg, guest_cfg
 from vre2e.report import Group, require
 
-silo = Group("silo", host=("ioreq", "silo"))
-stock = Group("stock", host=("stock", "dummy"))
+silo = Group("silo", host=("ioreq", "silo"), arches=("arm64",))
+stock = Group("stock", host=("stock", "dummy"), arches=("arm64",))
 
 
 def refused(h, *words):

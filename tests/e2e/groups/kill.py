@@ -6,7 +6,7 @@ import time
 from vre2e.host import device, driver_cfg, guest_cfg
 from vre2e.report import Group, require
 
-group = Group("kill")
+group = Group("kill", arches=("arm64",))
 
 NODE = "xenstore-ls -f /local/domain | grep -q 'backend/virtio_restricted/.*/"
 # What has to be seen before xl is killed, how long after it, the config (kn's

@@ -4,11 +4,11 @@ long payload mapped, and what that costs. One boot of Debian's kernel."""
 
 import re
 
-from vre2e.host import device, driver_cfg
+from vre2e import arch
+from vre2e.host import driver_cfg, mixed
 from vre2e.report import Group, require
 
 from groups.dynamic import audit, iommu, start
-from groups.mixed import inside, mixed
 from groups.module import MMIO, MODULE, STATS
 
 G, B = "xm", "xm-b1"
@@ -24,7 +24,7 @@ group = Group("mixed-module")
 def setup(h):
     h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb"), memory=128))
     start(h, G, [mixed(serial="one")], kernel="Debian's",
-          ramdisk="debian-mixed.cpio", memory=256, strict=0)
+          ramdisk=arch.now.mixed, memory=256, strict=0)
     return {}
 
 
@@ -198,11 +198,7 @@ def reload(h, _made):
 def reboots(h, _made):
     old = h.domid(G)
     h.gx(G, "sync; (sleep 0.3; /sbin/reboot) </dev/null >/dev/null 2>&1 &")
-
-    def again():
-        r = h.sh(f"xl domid {G}")
-        return r.rc == 0 and int(r.out) != old
-    h.wait("the guest comes again", again, 90, 0.5)
+    h.wait_again(G, old)
     h.gx_ok(G, "true", up=150)
     data_right(h)
 

@@ -96,13 +96,17 @@ def shared(h):
 @group.check("a read-only device cannot be written", 120)
 def readonly(h):
     h.put("b1.cfg", driver_cfg("b1"))
-    cfg = h.put("ro.cfg", guest_cfg("ro", [device(access="ro")]))
+    cfg = h.put("ro.cfg", guest_cfg("ro", [
+        device(access="ro"), device(id="disk1", access="ro")]))
     r = h.create(cfg)
     require(r.rc == 0, r.text[-400:])
-    out = h.gx_ok("ro", "cat /sys/block/vda/ro; ioload -f /dev/vda -m "
+    out = h.gx_ok("ro", "cat /sys/block/vda/ro; for d in /dev/vda /dev/vdb; "
+                  "do dd if=$d bs=1M count=4 2>/dev/null | md5sum; done | "
+                  "uniq | wc -l; ioload -f /dev/vda -m "
                   "randread -t 1 -s 8 >/dev/null && echo readable; "
                   "dd if=/dev/zero of=/dev/vda bs=4k count=1 2>&1 && "
                   "echo WRITTEN; true")
-    require(out.startswith("1") and "readable" in out and
+    # One disk by two devices
+    require(out.split()[:2] == ["1", "1"] and "readable" in out and
             "WRITTEN" not in out, out)
     h.ok("xl destroy ro", 60)

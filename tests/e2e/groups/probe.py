@@ -15,7 +15,7 @@ from groups.neighbours import judge, look
 G, B = "xp", "xp-b1"
 MEMORY = 256
 
-group = Group("probe")
+group = Group("probe", arches=("arm64",))
 
 
 @group.on_setup

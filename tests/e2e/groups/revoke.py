@@ -4,12 +4,20 @@
 import re
 import time
 
+from vre2e import arch
 from vre2e.host import device, driver_cfg, dynamic
 from vre2e.report import Group, require
 
 from .dynamic import audit, iommu, start, stop
 
 group = Group("revoke", sweep=True)
+
+
+@group.on_teardown
+def teardown(h):
+    if "dr" in h.domains():
+        stop(h, "dr")
+
 
 # Linux takes addresses from the top: first the rings', then the requests'.
 RINGS, REQUESTS = 2, 62
@@ -27,6 +35,12 @@ def launch(h, **keys):
             "for s in one two; do echo $s=/dev/$(grep -l $s "
             "/sys/block/vd*/serial | cut -d/ -f4); done > /tmp/disks; "
             ". /tmp/disks; [ -b $one ] && [ -b $two ]")
+
+
+def ready(h):
+    """The guest of the check before, or a new one."""
+    if {"dr", "dr-b1"} - set(h.domains()):
+        launch(h)
 
 
 def load(h, disk, mode="randwrite", seconds=300):
@@ -102,6 +116,7 @@ def killed(h):
 
 @group.check("driver domain paused under load: requests wait, then go on", 200)
 def paused(h):
+    ready(h)
     load(h, "one", "verify", 4)
     h.ok("xl pause dr-b1")
     time.sleep(4)
@@ -116,6 +131,7 @@ def paused(h):
 
 @group.check("paused with a page in its hands: its watchdog destroys it", 200)
 def paused_holding(h):
+    ready(h)
     load(h, "one", "randread")
     # Paused before the broker can have its process killed.
     hold(h)
@@ -173,9 +189,9 @@ def panics(h):
     time.sleep(3)
     rounds = unharmed(h)
     # Nothing can be unmapped while requests are under way that nobody ends,
-    # and Linux does not give them up: the broker says what has happened.
+    # and Linux does not give them up: the broker says what it knows.
     h.wait("the operator is told", lambda: h.show("dr")["devices"][0]["state"]
-           == "waiting", 30)
+           == arch.now.panicked, 30)
     audit(h, "dr", "--pause")
     stop(h, "dr")
     return f"{rounds} rounds"

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * plant add|del|move GUEST DOMID REF GFN
+ * plant fill GUEST DOMID REF GFN COUNT
  * plant crash GUEST
  *
  * In dom0: writes a grant entry for DOMID into GUEST's table behind everybody's
  * back (takes it away, or lets it name another frame), so that an audit has
- * something to find; or makes the guest end as one that crashed (Xen on Arm
- * hears nothing of a Linux panic).
+ * something to find; or writes all from REF on that are not in use, so that
+ * the guest cannot have them; or makes the guest end as one that crashed (Xen
+ * on Arm hears nothing of a Linux panic).
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,45 +22,61 @@
 #include <xen/memory.h>
 #include <xen/sched.h>
 
+#define PER_FRAME 512u /* entries in a frame of the table */
+
+static bool add(grant_entry_v1_t *e, domid_t domid, uint32_t gfn)
+{
+    if (e->flags)
+        return false;
+    e->domid = domid;
+    e->frame = gfn;
+    __sync_synchronize();
+    e->flags = GTF_permit_access;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     xenforeignmemory_resource_handle *res;
+    uint32_t ref, gfn, frames, count = 1;
     xenforeignmemory_handle *fm;
     grant_entry_v1_t *e;
     void *addr = NULL;
-    uint32_t ref;
 
     if (argc == 3 && !strcmp(argv[1], "crash")) {
         xc_interface *xch = xc_interface_open(NULL, NULL, 0);
 
         return !xch || xc_domain_shutdown(xch, atoi(argv[2]), SHUTDOWN_crash);
     }
-    if (argc != 6)
+    if (argc == 7 && !strcmp(argv[1], "fill"))
+        count = strtoul(argv[6], NULL, 0);
+    else if (argc != 6)
         return 2;
     ref = strtoul(argv[4], NULL, 0);
+    gfn = strtoul(argv[5], NULL, 0);
+    frames = (ref % PER_FRAME + count + PER_FRAME - 1) / PER_FRAME;
     fm = xenforeignmemory_open(NULL, 0);
     if (!fm)
         return 1;
     res = xenforeignmemory_map_resource(
         fm, atoi(argv[2]), XENMEM_resource_grant_table,
-        XENMEM_resource_grant_table_id_shared, ref / 512, 1, &addr,
+        XENMEM_resource_grant_table_id_shared, ref / PER_FRAME, frames, &addr,
         PROT_READ | PROT_WRITE, 0);
     if (!res) {
         perror("map_resource");
         return 1;
     }
-    e = (grant_entry_v1_t *)addr + ref % 512;
-    if (!strcmp(argv[1], "add")) {
-        if (e->flags) {
+    e = (grant_entry_v1_t *)addr + ref % PER_FRAME;
+    if (!strcmp(argv[1], "fill")) {
+        for (uint32_t i = 0; i < count; i++)
+            add(e + i, atoi(argv[3]), gfn);
+    } else if (!strcmp(argv[1], "add")) {
+        if (!add(e, atoi(argv[3]), gfn)) {
             fprintf(stderr, "entry %u is in use: flags %x\n", ref, e->flags);
             return 1;
         }
-        e->domid = atoi(argv[3]);
-        e->frame = strtoul(argv[5], NULL, 0);
-        __sync_synchronize();
-        e->flags = GTF_permit_access;
     } else if (!strcmp(argv[1], "move")) {
-        e->frame = strtoul(argv[5], NULL, 0);
+        e->frame = gfn;
     } else {
         e->flags = 0;
     }

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the two emulated hosts differ in, for those who build and who test."""
+"""What the two emulated hosts differ in, for those who build and who test.
+
+The groups of checks are the same for both; where they have to know on which
+host they are, they ask this table."""
 
 import dataclasses
 
@@ -19,17 +22,47 @@ class Arch:
     guest_module: str      # tests/guest-module/build's name of Debian's kernel
     kernels: dict          # file in the share: part
     images: dict           # guest's initramfs: modules it loads, in order
+    later: dict            # initramfs: modules it has without loading them
     driver_modules: tuple  # of the driver domain; None: all built in
     guest: dict            # what guest_cfg() puts in unless told otherwise
     driver: dict           # driver_cfg(), the same
+    # Guests: arguments of guest_cfg().
+    usual: dict            # knows pools and has a driver of the virtio-iommu
+    mixes: bool            # and uses both at once
+    mappers: dict          # kernels with that driver, without the guest module
+    bare: dict             # Debian's kernel, which knows nothing of pools
+    module: dict           # Debian's kernel with the guest module
+    mixed: str             # initramfs for it that has the virtio-iommu, too
+    # What is seen on this host.
+    pool_says: str         # usual guest's log: where a pool is (group 1)
+    node: str              # a device's firmware node, below its folder
+    told: tuple            # properties there: of a pool, of an IOMMU
     ram: int               # first page of a guest's memory
+    hole: tuple            # pages in it, first and end, that are not RAM
+    raw_map: bool          # a driver domain can map by the bare hypercall
+    panicked: str          # state of a device whose driver domain panicked
+    samples: int           # audits of a guest under load
+    # What is run.
     patience: float        # limits are multiples of arm64's
     named: tuple           # groups that are run when they are named
+    brief: dict            # groups of which only some checks are run unless
+                           # they are named: how those checks' names begin
 
     @property
     def out(self):
         """Folder of the product, for make."""
         return "out/" + self.name
+
+    def memory(self, mib):
+        """MiB of a guest for which guest_cfg() is asked for so many."""
+        return max(mib, self.guest["least"])
+
+    def frames(self, mib):
+        """First and last page of each piece of such a guest's RAM."""
+        end = self.ram + self.memory(mib) * 256 - 1
+        if not self.hole:
+            return [(self.ram, end)]
+        return [(self.ram, self.hole[0] - 1), (self.hole[1], end)]
 
 
 OURS = "virtio_restricted"  # the guest module, not Debian's
@@ -47,11 +80,29 @@ ARM64 = Arch(
             "debian-iommu": ("virtio-iommu",) + DISK,
             "debian-module": (OURS,) + DISK,
             "debian-mixed": (OURS, "virtio-iommu") + DISK},
+    later={"guest": ("viommu-abuse", "small:" + OURS),
+           "debian-module": ("dma-check",), "debian-mixed": ("dma-check",)},
     driver_modules=None,
     guest={"type": "pvh", "kernel": "Image", "ramdisk": "guest.cpio",
            "least": 0, "extra": "", "lines": ""},
     driver={"type": "pvh", "kernel": "Image", "least": 0, "extra": ""},
-    ram=0x40000, patience=1.0, named=("hostile-guest",))
+    usual={"memory": 112}, mixes=False,
+    mappers={
+        "small": {"kernel": "Image", "ramdisk": "guest.cpio", "memory": 112},
+        "Debian's": {"kernel": "vmlinuz", "ramdisk": "debian-iommu.cpio",
+                     "memory": 224}},
+    bare={"kernel": "vmlinuz", "ramdisk": "debian.cpio", "memory": 192},
+    module={"kernel": "vmlinuz", "ramdisk": "debian-module.cpio",
+            "memory": 256},
+    mixed="debian-mixed.cpio",
+    pool_says=r"created restricted DMA pool at (0x[0-9a-f]+)",
+    node="of_node", told=("memory-region", "iommus"),
+    ram=0x40000, hole=(), raw_map=True,
+    # Xen hears nothing of it: the domain just stands still.
+    panicked="waiting",
+    samples=200, patience=1.0, named=("hostile-guest",),
+    # The rest of it is shown by main, dynamic and mixed.
+    brief={"together": ("static, dynamic and mixed",)})
 
 # Debian's kernel everywhere, told not to do what takes long when emulated.
 # A kernel that libxl itself starts (PV, PVH) is an ELF file, so that it need
@@ -67,9 +118,9 @@ X86 = Arch(
     kernel_arch="x86", module_build="kernel-debian-build",
     guest_module="debian-x86",
     kernels={"vmlinuz": "kernel-debian", "vmlinux": "kernel-debian-elf"},
-    # Without the guest module, and with it.
-    images={"guest": ("virtio-iommu",) + DISK + EXT4,
-            "static": (OURS, "virtio-iommu") + DISK + EXT4},
+    images={"guest": (OURS, "virtio-iommu") + DISK + EXT4,
+            "bare": ("virtio-iommu",) + DISK + EXT4},
+    later={"guest": ("viommu-abuse", "dma-check")},
     driver_modules=("loop",),
     guest={"type": "hvm", "kernel": "vmlinuz", "ramdisk": "guest.cpio",
            "least": 256, "extra": QUICK,
@@ -82,7 +133,24 @@ X86 = Arch(
     # PV: it is up after half the time that PVH takes.
     driver={"type": "pv", "kernel": "vmlinux", "least": 256,
             "extra": QUICK},
-    ram=0, patience=3.0, named=("dynamic",))
+    usual={}, mixes=True, mappers={"Debian's": {"ramdisk": "bare.cpio"}},
+    bare={"ramdisk": "bare.cpio"}, module={"memory": 256},
+    mixed="guest.cpio",
+    pool_says=r"restricted to its pool: \d+ KiB at (0x[0-9a-f]+)",
+    # The driver reads the pool by itself, VIOT says who is behind the IOMMU.
+    node="firmware_node", told=(),
+    ram=0, hole=(0xa0, 0x100),
+    # A PV domain maps by way of its page tables, which the bare call does not
+    # know: there, copies show that calls arrive.
+    raw_map=False,
+    panicked="failed",
+    samples=20, patience=3.0,
+    named=("main", "pairs", "module", "failure", "backends", "life",
+           "dynamic", "mixed", "mixed-module", "hostile-guest"),
+    brief={"preflight": ("vrctl", "launcher", "xl create -n"),
+           "together": ("static", "the guest", "audit", "hostile", "what",
+                        "destroyed"),
+           "revoke": ("a backend that keeps",)})
 
 ALL = {arch.name: arch for arch in (ARM64, X86)}
 

@@ -114,14 +114,14 @@ def abuse_module():
     return os.path.join(folder, "viommu-abuse.ko")
 
 
-def extra_modules(image):
-    """What a guest's image has without loading it at its start."""
-    if image == "guest":
-        return (abuse_module(),) + ((guest_module(kernel="small"),)
-                                    if arch.now is arch.ARM64 else ())
-    if image in ("debian-module", "debian-mixed"):
-        return (guest_module("tests/guest-module/dma-check"),)
-    return ()
+def later_module(name):
+    """A module that a guest's image has without loading it at its start."""
+    if name == "viommu-abuse":
+        return abuse_module()
+    if name == "dma-check":
+        return guest_module("tests/guest-module/dma-check")
+    kernel, _, name = name.rpartition(":")
+    return guest_module(kernel=kernel or None)
 
 
 @functools.lru_cache(maxsize=None)
@@ -260,7 +260,8 @@ def everything(share, say):
     img = os.path.join(share, "img")
     for name, modules in arch.now.images.items():
         guest_image(os.path.join(img, name + ".cpio"),
-                    debian_modules(*modules), extra_modules(name))
+                    debian_modules(*modules),
+                    [later_module(m) for m in arch.now.later.get(name, ())])
     for name, part in arch.now.kernels.items():
         shutil.copy(host_path(part), os.path.join(img, name))
     say(f"building and installing the product for {arch.now.name}")

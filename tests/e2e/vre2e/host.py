@@ -196,7 +196,8 @@ class Host:
             if value:
                 return value
             require(time.monotonic() < end, f"{what}: not within {seconds} s")
-            time.sleep(step)
+            # Each look takes dom0's processor from what is waited for.
+            time.sleep(step * arch.now.patience)
 
     def wait_gone(self, *names, seconds=30):
         """Wait until no domain of these names is left, zombies included."""
@@ -207,6 +208,15 @@ class Host:
                     "[ $l ] || exit 0; sleep 0.25; done; xl list; exit 1",
                     seconds + 30)
         require(r.rc == 0, f"still there after {seconds} s: {r.line()}")
+
+    def wait_again(self, name, old, seconds=90):
+        """Wait until a guest that reboots is another domain than OLD."""
+        seconds = int(seconds * arch.now.patience)
+        step = 0.5 * arch.now.patience
+        r = self.sh(f"for i in $(seq {seconds / step:.0f}); do "
+                    f"n=$(xl domid {name} 2>/dev/null) && [ $n != {old} ] && "
+                    f"exit 0; sleep {step}; done; exit 1", 2 * seconds)
+        require(r.rc == 0, f"{name} did not come again within {seconds} s")
 
     def leftovers(self, seconds=10, keep=()):
         """Fail when anything of ours is left in dom0, xenstore or Xen."""
@@ -242,6 +252,11 @@ def dynamic(**keys):
     """The string of a dynamic device."""
     return device(**{"mode": "dynamic", "aperture": "16M", "size": None,
                      **keys})
+
+
+def mixed(**keys):
+    """The string of a mixed device."""
+    return device(**{"mode": "mixed", "size": "8M", "aperture": "16M", **keys})
 
 
 def guest_cfg(name, devices=(), memory=96, extra="", kernel=None,

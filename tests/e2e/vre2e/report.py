@@ -30,8 +30,8 @@ def require(condition, text):
 class Group:
     """Checks that share guests: set up once, torn down whatever happens."""
 
-    def __init__(self, name, host=None, sweep=False, arches=("arm64",),
-                 build=None):
+    def __init__(self, name, host=None, sweep=False,
+                 arches=("arm64", "x86"), build=None):
         self.name = name
         self.host = host  # (hypervisor, xsm); None: the architecture's usual
         self.arches = arches  # whose hosts it is for
@@ -41,9 +41,11 @@ class Group:
         self.setup = None
         self.teardown = None
 
-    def check(self, name, limit=60):
-        """Declare a check: fn(host) or, after a set-up, fn(host, made)."""
+    def check(self, name, limit=60, arches=None):
+        """Declare a check: fn(host) or, after a set-up, fn(host, made).
+        arches: the hosts it is for, when not all of the group's."""
         def add(fn):
+            fn.arches = arches or self.arches
             self.checks.append((name, fn, limit))
             return fn
         return add
@@ -52,7 +54,7 @@ class Group:
         """Declare a generator of many checks alike: it yields (name, why it
         failed or None, seconds) for each, as they come."""
         def add(fn):
-            fn.many = True
+            fn.many, fn.arches = True, self.arches
             self.checks.append((name, fn, limit))
             return fn
         return add

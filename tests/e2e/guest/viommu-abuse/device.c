@@ -3,10 +3,10 @@
 #include <linux/delay.h>
 #include <linux/gfp.h>
 #include <linux/ktime.h>
-#include <linux/of.h>
-#include <linux/of_address.h>
+#include <linux/platform_device.h>
 #include <linux/sched.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
 #include <linux/virtio_iommu.h>
 
 #include "abuse.h"
@@ -191,17 +191,32 @@ static int find_window(u32 endpoint)
     return 0;
 }
 
+/* Maps the registers when these are a virtio-iommu's. */
+static int is_iommu(struct device *d, const void *unused)
+{
+    struct resource *r;
+
+    if (!d->driver || strcmp(d->driver->name, "virtio-mmio"))
+        return 0;
+    r = platform_get_resource(to_platform_device(d), IORESOURCE_MEM, 0);
+    dev.regs = r ? ioremap(r->start, resource_size(r)) : NULL;
+    if (!dev.regs)
+        return 0;
+    if (reg_read(VIRTIO_MMIO_DEVICE_ID) == VIRTIO_ID_IOMMU)
+        return 1;
+    iounmap(dev.regs);
+    return 0;
+}
+
 int dev_open(void)
 {
-    struct device_node *node = of_find_node_with_property(NULL, "#iommu-cells");
+    struct device *d =
+        bus_find_device(&platform_bus_type, NULL, NULL, is_iommu);
     int rc;
 
-    if (!node)
+    if (!d)
         return -ENODEV;
-    dev.regs = of_iomap(node, 0);
-    of_node_put(node);
-    if (!dev.regs)
-        return -ENXIO;
+    put_device(d);
     rc = get_memory();
     dev.lo = readq(dev.regs + VIRTIO_MMIO_CONFIG + 8);
     dev.hi = readq(dev.regs + VIRTIO_MMIO_CONFIG + 16);

@@ -8,12 +8,20 @@
 #define FEATURES (~BIT_ULL(VIRTIO_RING_F_EVENT_IDX))
 
 const u64 nowhere[] = {
+#ifdef CONFIG_X86
+    0xa0000 /* video */,
+    0xff000 /* BIOS */,
+    0xfeb00000 /* virtio-mmio */,
+    0xfec00000 /* I/O APIC */,
+    0xfeffc000 /* xenstore's page */,
+#else
     0,
     0x1000,
     0x2000000 /* virtio-mmio */,
     0x3001000 /* GIC */,
-    0x38000000 /* grant table */,
     0x39000000 /* xenstore's page */,
+#endif
+    0x38000000 /* grant table */,
     0x1000000000 /* our own IOVA */,
     BIT_ULL(40),
     BIT_ULL(52),
@@ -312,11 +320,16 @@ static bool some_pages(struct found *f, u64 gfn, u64 step, unsigned int n)
 }
 
 /* Nothing lies between these on Arm (xen/include/public/arch-arm.h). */
+#ifdef CONFIG_X86
+#define GAP_START 0
+#define GAP_END   0
+#else
 #define GAP_START 0x4000
 #define GAP_END   0x38000
-#define GAP_STEP  16
+#endif
+#define GAP_STEP 16
 
-/* One by one up to frame @top, but for the gap; then here and there. */
+/* One by one up to frame @top, but for the gap, if any; then here and there. */
 void do_every_page(unsigned long top, unsigned long b)
 {
     const unsigned int n = NSLOTS - 1;

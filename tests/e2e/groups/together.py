@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A static, a dynamic and a mixed device in one guest: data, audit, isolation,
+reboot, refused MAPs."""
+
+import re
+
+from vre2e import acpi, arch
+from vre2e.host import device, driver_cfg, dynamic, guest_cfg, mixed
+from vre2e.report import Group, require
+
+from groups.dynamic import audit, iommu, refuse_maps, sample, stop
+from groups.main import arrived, attack, judge
+from groups.neighbours import judge as judge_page, look
+
+G, B = "ma", "ma-b1"
+MEMORY = 160
+NAMES = ("static", "dynamic", "mixed")
+SEED = 53
+# The guest's disks by their serial numbers: which of its drivers is there
+# first decides on their order.
+DISKS = ("for d in /sys/block/vd?; do echo $(cat $d/serial)=/dev/${d##*/}; "
+         "done > /tmp/disks; . /tmp/disks; ")
+
+group = Group("together")
+
+
+@group.on_setup
+def setup(h):
+    h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb", "/dev/vdc"),
+                               memory=128))
+    lines = ""
+    if arch.now.node == "firmware_node":
+        with open(f"{h.share}/cfg/own.aml", "wb") as file:
+            file.write(acpi.HARMLESS)
+        lines = 'acpi_firmware = "/host/cfg/own.aml"'
+    r = h.create(h.put(f"{G}.cfg", guest_cfg(G, [
+        device(serial="static"),
+        dynamic(id="disk1", target="/dev/xvdc", serial="dynamic"),
+        mixed(id="disk2", target="/dev/xvdd", serial="mixed")],
+        memory=MEMORY, lines=lines)), 150)
+    require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
+    h.gx_ok(G, DISKS, up=150)
+    return {}
+
+
+@group.on_teardown
+def teardown(h):
+    if h.sh(f"xl domid {G}").rc == 0:
+        h.sh(f"xl destroy {G}", 90)
+    h.wait_gone(G, B, seconds=20)
+
+
+@group.check("static, dynamic and mixed in one guest", 200)
+def described(h, _made):
+    audit(h, G)
+    out = h.gx_ok(G, ". /tmp/disks; for n in static dynamic mixed; do eval d=\\$$n; "
+                  "p=$(readlink -f /sys/block/${d##*/}/device/..); "
+                  "echo $n $([ -e $p/iommu_group ] && echo iommu || echo none) "
+                  f"$(ls $p/{arch.now.node}/ | "
+                  "grep -xE 'iommus|memory-region'); done; "
+                  "for d in $static $dynamic $mixed; do "
+                  "ioload -f $d -m verify -q 4 -t 1 -s 4; done", 150)
+    words = {"static": ("none",) + arch.now.told[:1],
+             "dynamic": ("iommu",) + arch.now.told[1:],
+             "mixed": ("iommu",) + arch.now.told[1:] + arch.now.told[:1]}
+    for name in NAMES:
+        line = " ".join((name,) + words[name])
+        require(re.search(rf"^{line}$", out, re.M), f"no \"{line}\": {out}")
+    require(out.count('"errors":0,') == 3 and
+            out.count('"mismatches":0') == 3, out)
+    devices = h.show(G)["devices"]
+    grefs = sorted((w["gref_base"], w["gref_count"], w["kind"])
+                   for d in devices for w in d["windows"])
+    require(len(grefs) == 4 and all(a[0] + a[1] <= b[0] for a, b in
+                                    zip(grefs, grefs[1:])), f"{grefs}")
+    # Dynamic windows below all pools.
+    require([g[2] for g in grefs] == ["dynamic", "dynamic", "static", "static"],
+            f"{grefs}")
+    endpoints = [e["device"] for e in iommu(h, G)["endpoints"]]
+    require(endpoints == ["disk1", "disk2"], f"{endpoints}")
+    for dev in devices:
+        inside(dev)
+    audit(h, G)
+
+
+def inside(dev):
+    """Rings and payload of a device are in its windows."""
+    spans = [(w["base"], w["base"] + w["size"]) for w in dev["windows"]]
+
+    def within(addr):
+        return any(low <= addr < high for low, high in spans)
+    for ring in dev["rings"]:
+        for part in ("descriptors", "available", "used"):
+            require(within(ring[part]), f"{dev['id']}: {part}: {ring}")
+    count = dev["counters"]
+    require(within(count["payload_low"]) and within(count["payload_high"] - 1)
+            and not count["faults"] and not count["backend_faults"],
+            f"{dev['id']}: {count}")
+
+
+@group.check("the guest has the user's table and ours", arches=("x86",))
+def tables(h, _made):
+    out = h.gx_ok(G, "cd /sys/firmware/acpi/tables; ls; "
+                  "cat SSDT* | tr -cd 'A-Z0-9'; "
+                  "dmesg | grep -e 'restricted to its pool'")
+    for word in ("VIOT", acpi.TABLE_ID, "VIRTIORS", "restricted to its pool"):
+        require(word in out, f"no {word}: {out}")
+
+
+@group.check("audit: at many instants just what is granted can be reached", 400)
+def sampled(h, _made):
+    disks = h.gx_ok(G, ". /tmp/disks; echo $static $dynamic $mixed").split()
+    note = sample(h, G, disks, "disk1")
+    audit(h, G, "--pause")
+    return note
+
+
+@group.check("hostile driver domain: every attempt refused by Xen", 240)
+def isolation(h, _made):
+    memory = arch.now.memory(MEMORY)
+    result = attack(h, G, B, memory)
+    pools = sum(w["gref_count"] for d in h.show(G)["devices"]
+                for w in d["windows"] if w["kind"] == "static")
+    mapped = sum(e["pages"] for e in iommu(h, G)["endpoints"])
+    arrived(result, pools + mapped)
+    audit(h, G)
+    return judge(result, memory)
+
+
+@group.check("what a hostile backend reads around a small buffer", 200)
+def neighbours(h, _made):
+    memory = arch.now.memory(MEMORY)
+    # A mixed device keeps it in the pool when the guest has the module.
+    return "; ".join(
+        f"{name}: {judge_page(look(h, G, name, memory), exposed)}"
+        for name, exposed in (("dynamic", True), ("static", False),
+                              ("mixed", not arch.now.mixes)))
+
+
+@group.check("the guest reboots, data of all three right", 300)
+def reboots(h, _made):
+    each = "for n in static dynamic mixed; do eval d=\\$$n; "
+    h.gx_ok(G, ". /tmp/disks; " + each + "mkfs.ext4 -q -F $d 32M && "
+            "mount -t ext4 $d /mnt && "
+            f"pattern write /mnt/data 4 {SEED} && sync && umount /mnt || "
+            "exit 1; done", 150)
+    old = h.domid(G)
+    h.ok(f"xl reboot {G}")
+    h.wait_again(G, old)
+    h.gx_ok(G, DISKS + each + "mount -t ext4 $d /mnt && "
+            f"pattern check /mnt/data 4 {SEED} && umount /mnt || exit 1; done",
+            90, 150)
+    audit(h, G)
+
+
+@group.check("refused MAPs of one: the guest and its other disks go on", 200)
+def refused(h, _made):
+    disk = h.gx_ok(G, ". /tmp/disks; echo $dynamic").strip()
+    note = refuse_maps(h, G, 1, disk)
+    out = h.gx_ok(G, ". /tmp/disks; for d in $static $mixed; do "
+                  "ioload -f $d -m verify -q 4 -t 1 -s 4; done", 90)
+    require(out.count('"errors":0,') == 2 and
+            out.count('"mismatches":0') == 2, out)
+    return note
+
+
+@group.check("destroyed: nothing left", 120)
+def destroyed(h, _made):
+    stop(h, G)
