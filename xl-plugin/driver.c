@@ -263,6 +263,37 @@ static bool find_known(const struct vr_record *rec, unsigned int index,
     return false;
 }
 
+/*
+ * A domain that runs has a name and a number, and an earlier device may have
+ * used the other of the two. Then the entry beyond the last, which describes
+ * it, is not needed; what the configuration's text could not show is checked.
+ */
+static int find_running_again(struct vr_record *rec, unsigned int index,
+                              unsigned int *driver, struct vr_err *err)
+{
+    const struct vr_dev_cfg *c = &rec->devs[index].cfg;
+    unsigned int i;
+
+    for (*driver = 0; *driver < rec->ndrivers; (*driver)++) {
+        if (rec->drivers[*driver].domid == rec->drivers[rec->ndrivers].domid)
+            break;
+    }
+    for (i = 0; *driver < rec->ndrivers && i < index; i++) {
+        const struct vr_dev_cfg *e = &rec->devs[i].cfg;
+
+        if (rec->devs[i].driver != *driver || strcmp(c->target, e->target) ||
+            (c->readonly && e->readonly))
+            continue;
+        vr_err_set(err,
+                   "virtio_restricted[%u]: target=%s is used by "
+                   "virtio_restricted[%u] as well, backend=%s being %s: give "
+                   "each device its own, or all access=ro",
+                   index, c->target, i, e->backend, c->backend);
+        return -EBUSY;
+    }
+    return 0;
+}
+
 int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err)
 {
     struct vr_record *rec = &plan->rec;
@@ -275,16 +306,20 @@ int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err)
 
         if (find_known(rec, i, &rec->devs[i].driver))
             continue;
+        rec->devs[i].driver = rec->ndrivers;
         if (rec->devs[i].cfg.driver[0]) {
             rc = read_config(plan, ctx, i, config, err);
             if (!rc)
                 rc = name_owned(plan, ctx, i, config, d, err);
         } else {
             rc = find_running(plan, ctx, i, d, err);
+            if (!rc)
+                rc = find_running_again(rec, i, &rec->devs[i].driver, err);
         }
         if (rc)
             return rc;
-        rec->devs[i].driver = rec->ndrivers++;
+        if (rec->devs[i].driver == rec->ndrivers)
+            rec->ndrivers++;
     }
     return 0;
 }

@@ -39,6 +39,7 @@ static void on_notify(void *ctx, unsigned int queue)
 {
     struct device *d = ctx;
 
+    d->w->last = VR_LOOK_KICK;
     if (vr_ctrl_post(&d->page->kick, UINT64_C(1) << queue))
         notify_backend(d);
 }

@@ -92,6 +92,8 @@ bool vcpu_event(struct worker *w, unsigned int v)
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     slot->state = STATE_IOREQ_INPROCESS;
     vcpu->req = *slot;
+    /* What follows from it may say more. */
+    w->last = vcpu->req.dir == IOREQ_READ ? VR_LOOK_READ : VR_LOOK_WRITE;
     i = ioreq_find(w->map, w->ndevs + !!w->iommu, &vcpu->req);
     if (i < 0) {
         ioreq_refuse(&vcpu->req);

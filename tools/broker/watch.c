@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Looking on before sleeping (poll=): a guest's accesses come in groups, and
- * to be woken costs more than to answer.
+ * Looking on before sleeping: a guest's accesses come in groups, and to be
+ * woken costs more than to answer. An interrupt is followed by two accesses,
+ * a read of the status and its acknowledgement: these are waited for even
+ * without poll=.
  */
 #include <time.h>
 
 #include "iommu.h"
 
-/* After looking in vain so many occasions are let pass at the most. */
-#define SKIP_MAX 255
+/* So long for the accesses that an interrupt brings. They come as fast as the
+ * guest's processor can take the interrupt, if it has a processor at all. */
+#define IRQ_LOOK_NS 500000
 
 static int64_t clock_ns(void)
 {
@@ -43,43 +46,34 @@ static bool look_around(struct worker *w)
     return found;
 }
 
+/* Nanoseconds to look on for after something of @kind; 0: not at all. */
+static int64_t look_time(const struct worker *w, enum vr_look_kind kind)
+{
+    bool sure = kind == VR_LOOK_IRQ || kind == VR_LOOK_READ;
+
+    return sure && w->poll_ns < IRQ_LOOK_NS ? IRQ_LOOK_NS : w->poll_ns;
+}
+
 /*
- * After something was served: looks on for poll_ns, anew after each find.
- * When nothing came in that time, the next occasions are let pass, more of
- * them with each failure, so that the processor is not kept from those that
- * we wait for. Bounded by LOOK_MS.
+ * After something was served: looks on, anew after each find. Whether that
+ * pays is learned for each kind of what was served last, see look.h. Bounded
+ * by LOOK_MS.
  */
 void worker_watch(struct worker *w)
 {
-    int64_t end;
-    bool found = false;
+    enum vr_look_kind kind;
     unsigned int n = 0;
+    int64_t end;
+    bool found;
 
-    if (!w->poll_ns)
-        return;
-    if (w->skip) {
-        w->skip--;
-        return;
-    }
-    end = clock_ns() + w->poll_ns;
-    for (;;) {
-        if (look_around(w)) {
-            found = true;
-            w->now = broker_now_ms();
-            if (w->now - w->looked >= LOOK_MS)
-                break;
-            end = clock_ns() + w->poll_ns;
-        } else if (!(++n % 8) && clock_ns() >= end) {
-            break;
-        }
-        vr_cpu_relax();
-    }
-    if (found) {
-        w->penalty /= 2;
-    } else {
-        w->penalty = w->penalty * 2 + 1;
-        if (w->penalty > SKIP_MAX)
-            w->penalty = SKIP_MAX;
-        w->skip = w->penalty;
-    }
+    do {
+        kind = w->last;
+        if (!look_time(w, kind) || !vr_look_begin(&w->look, kind))
+            return;
+        end = clock_ns() + look_time(w, kind);
+        while (!(found = look_around(w)) && (++n % 8 || clock_ns() < end))
+            vr_cpu_relax();
+        vr_look_end(&w->look, kind, found);
+        w->now = broker_now_ms();
+    } while (found && w->now - w->looked < LOOK_MS);
 }

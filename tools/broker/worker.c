@@ -52,6 +52,8 @@ void worker_irq(struct worker *w, uint32_t irq, bool level, const char *who)
 {
     if (!level && !w->arch->level)
         return;
+    if (level)
+        w->last = VR_LOOK_IRQ;
     if (!w->arch->irq(w->dm, w->rec->domid, irq, level) || w->irq_error)
         return;
     w->irq_error = true;

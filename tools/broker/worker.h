@@ -21,6 +21,7 @@
 #include "arch.h"
 #include "broker.h"
 #include "ioreq.h"
+#include "look.h"
 
 /* One page of requests is one page of vCPUs. */
 #define MAX_VCPUS (VR_PAGE_SIZE / sizeof(ioreq_t))
@@ -95,10 +96,10 @@ struct worker {
     evtchn_port_t unmask[BATCH];
     unsigned int nunmask;
 
-    int64_t poll_ns;      /* how long to look on; 0: never */
-    int64_t looked;       /* when the descriptors were last looked at, ms */
-    unsigned int skip;    /* occasions not to be used */
-    unsigned int penalty; /* how many after the next failure */
+    int64_t poll_ns; /* how long to look on; 0: never */
+    int64_t looked;  /* when the descriptors were last looked at, ms */
+    struct vr_look look;
+    enum vr_look_kind last; /* what was served last */
 
     int64_t now;         /* when this wake-up began */
     int64_t counters_at; /* 0: nothing has happened since the last copy */

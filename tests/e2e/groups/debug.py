@@ -34,8 +34,7 @@ def setup(h):
     ], memory=320, kernel="Image-debug", ramdisk="debug.cpio",
                      extra="rcupdate.rcu_cpu_stall_suppress=1 "
                      "kasan_multi_shot")
-    text = text.replace("vcpus = 1", "vcpus = 2").replace(
-        'on_reboot = "restart"', 'on_reboot = "destroy"')
+    text = text.replace('on_reboot = "restart"', 'on_reboot = "destroy"')
     r = h.create(h.put("gd.cfg", text), 150)
     require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
     h.gx_ok(G, "true", up=200)
@@ -84,23 +83,22 @@ def restricted(h):
     return found
 
 
-def verify(names, *sizes):
+def verify(names, size):
     """A command that writes at random and reads back."""
-    return " && ".join(
-        f"ioload -f /dev/{disk} -m verify -q 8 -b {size} -t 0.3 -s 1"
-        for disk in names for size in sizes)
+    return " && ".join(f"ioload -f /dev/{disk} -m verify -q 4 -b {size} "
+                       "-t 0.3 -s 1" for disk in names)
 
 
 @group.check("each check is at work; random writes of each disk read back", 240)
 def data(h, _made):
     out = watched(h, "dmesg | grep -iE 'kasan|DMA-API|restricted'; " +
-                  verify(disks(h).values(), 4096, 131072), 200)
+                  verify(disks(h).values(), 65536), 200)
     require("KernelAddressSanitizer initialized" in out and
             "debugging enabled" in out, out)
     require("created restricted DMA pool" not in out and
             out.count("restricted to its pool") == 2, out)
-    require(out.count('"errors":0,') == 6 and
-            out.count('"mismatches":0') == 6, out)
+    require(out.count('"errors":0,') == 3 and
+            out.count('"mismatches":0') == 3, out)
     r = h.sh(f"vrctl audit {G}")
     require(r.rc == 0, f"audit: {r.text[-400:]}")
 
@@ -115,7 +113,7 @@ def files(h, _made):
             f"pattern check /mnt/data 1 {SEED} && umount /mnt", 200)
 
 
-@group.check("every DMA operation, on all processors at once", 200)
+@group.check("every DMA operation, by several threads at once", 200)
 def operations(h, _made):
     found = restricted(h)
     # Each insmod ends with an error when one of its checks fails.
@@ -151,7 +149,7 @@ def under_load(h, _made):
     # Rings of the same kind are mapped again, and nothing else.
     before, unbound, after = out.split()
     require(int(unbound) > int(before) == int(after), out)
-    watched(h, verify((names["pool"], names["both"]), 65536), 120)
+    watched(h, verify((names["pool"], names["both"]), 4096), 120)
 
 
 @group.check("what is wrong on purpose is reported by each check", 120)

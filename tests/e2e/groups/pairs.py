@@ -71,6 +71,12 @@ def shared(h):
     r = h.sh(f"xl create {cfg}")
     require(r.rc != 0 and "/dev/xvdb" in r.text, "a target that another guest "
             f"writes was given away: {r.text[-200:]}")
+    cfg = h.put("sg4.cfg", guest_cfg("sg4", [
+        device(id=f"d{i}", driver=None, backend=b, target="/dev/xvdd")
+        for i, b in enumerate(("sb", h.domid("sb")))]))
+    r = h.sh(f"xl create {cfg}")
+    require(r.rc != 0 and "[1]: target=/dev/xvdd" in r.text, "one target for "
+            f"two devices, by name and number: {r.text[-200:]}")
     h.ok("xl destroy sg1", 60)
     h.wait_gone("sg1", seconds=15)
     # On a busy machine a request of this path takes 0.2 s, and what was

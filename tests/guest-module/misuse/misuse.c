@@ -75,10 +75,10 @@ static int __init misuse_init(void)
 
 	if (!buffer)
 		return -ENOMEM;
+	order(); /* first: lockdep gives up when anything else is wrong */
 	ret = mappings(buffer);
 	bounds(buffer, 520);
 	sleeping();
-	order();
 	kfree(buffer);
 	pr_info("done\n");
 	return ret;
