@@ -79,7 +79,8 @@ def counted(h, args):
     return {k: after[k] - before[k] for k in after}
 
 
-# Bytes, what else, and what is expected of a request: MAPs and UNMAPs.
+# Bytes, what else, and the most that is expected of a request: UNMAPs. What is
+# in one piece for the program need not be so in memory, and is copied then.
 LOADS = [
     ("4 KiB", "-m randwrite -b 4096", 0),
     ("60 KiB, one piece", "-m randread -b 61440 -c", 0),
@@ -98,7 +99,8 @@ def cost(h, _made):
         lines.append(f"{name}: {n['maps']} and {n['unmaps']} in "
                      f"{n['requests']}")
         require(n["requests"], f"{name}: {n}")
-        require(n["maps"] == n["unmaps"] == want * n["requests"],
+        require(n["unmaps"] <= want * n["requests"] and
+                n["maps"] <= n["guest-mapped_bytes"] // THRESHOLD,
                 f"{name}: {n}")
         require(n["guest-maps"] == n["maps"] and
                 n["guest-unmaps"] == n["unmaps"], f"{name}: {n}")
@@ -129,7 +131,10 @@ def write(h, _made):
     data_right(h)
     s, c = stats(h), iommu(h, G)["counters"]
     require(s["copied"] and not s["failed"] and not s["lost"], f"{s}")
-    require(not c["refused"] and not c["malformed"], f"{c}")
+    require(not c["refused"] and not c["malformed"] and c["unmaps"], f"{c}")
+    # The page cache's memory is in long pieces: one UNMAP for all of a request.
+    require(s["mapped_bytes"] > 4 << 20 and s["unmaps"] <= s["batches"] and
+            s["batches"] <= s["maps"] <= s["mapped"], f"{s}")
     dev = h.show(G)["devices"][0]
     require(not dev["counters"]["faults"] and
             not dev["counters"]["backend_faults"], f"{dev['counters']}")
@@ -185,12 +190,14 @@ def under_load(h, _made):
     data_right(h)
 
 
-@group.check("module and drivers unloaded and loaded again", 120)
+# Not virtio_mmio: Linux 6.12 by itself does not survive it when one of its
+# devices is a virtio-iommu.
+@group.check("device unbound, module unloaded and loaded again, bound", 120)
 def reload(h, _made):
-    h.gx_ok(G, "rmmod virtio_blk && rmmod virtio_mmio && "
-            f"rmmod virtio_restricted && [ ! -e {STATS} ] && "
-            f"insmod {MODULE} && insmod /modules/*-virtio_mmio.ko && "
-            f"insmod /modules/*-virtio_blk.ko && ls {STATS}/*", 60)
+    name = h.gx_ok(G, f"ls {STATS}").strip()
+    h.gx_ok(G, f"echo {name} > {MMIO}/unbind && rmmod virtio_restricted && "
+            f"[ ! -e {STATS} ] && insmod {MODULE} && "
+            f"echo {name} > {MMIO}/bind && ls {STATS}/{name}", 60)
     data_right(h)
 
 
