@@ -10,9 +10,9 @@ group = Group("pairs")
 def both(h, names, seconds):
     """Write and verify in both guests at the same time, and audit each."""
     job = ("mkfs.ext4 -q -F /dev/vda && mount -t ext4 /dev/vda /mnt && "
-           "pattern write /mnt/data 24 {0} && sync && "
+           "pattern write /mnt/data 8 {0} && sync && "
            "echo 3 > /proc/sys/vm/drop_caches && "
-           "pattern check /mnt/data 24 {0} > /tmp/sum && umount /mnt && "
+           "pattern check /mnt/data 8 {0} > /tmp/sum && umount /mnt && "
            "ioload -f /dev/vda -m verify -q 8 -t 2 -s 16")
     run = " & ".join(f"gx -t {seconds} {n} '{job.format(i + 1)}' > "
                      f"/tmp/{n}.out 2>&1; echo $? > /tmp/{n}.rc"
