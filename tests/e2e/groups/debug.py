@@ -13,6 +13,7 @@ SEED = 91
 # A static, a mixed, a dynamic device.
 SERIALS = {"pool", "both", "iommu"}
 STATS = "/sys/kernel/debug/virtio_restricted"
+PARAMETER = "/sys/module/virtio_restricted/parameters/threshold"
 MMIO = "/sys/bus/platform/drivers/virtio-mmio"
 DMA = "/sys/kernel/debug/dma-api"
 # What checks print, unlike what they say when they are switched on.
@@ -91,7 +92,9 @@ def verify(names, size):
 
 @group.check("each check is at work; random writes of each disk read back", 240)
 def data(h, _made):
-    out = watched(h, "dmesg | grep -iE 'kasan|DMA-API|restricted'; " +
+    # Low enough for the mixed disk's requests to be mapped.
+    out = watched(h, f"echo 65536 > {PARAMETER}; "
+                  "dmesg | grep -iE 'kasan|DMA-API|restricted'; " +
                   verify(disks(h).values(), 65536), 200)
     require("KernelAddressSanitizer initialized" in out and
             "debugging enabled" in out, out)
@@ -119,8 +122,7 @@ def operations(h, _made):
     # Each insmod ends with an error when one of its checks fails.
     commands = ["rmmod dma_check"] * len(found)
     for number, (dev, (name, base, size)) in enumerate(found.items()):
-        mixed = ("mixed=$(cat /sys/module/virtio_restricted/parameters/"
-                 "threshold)" if dev == "disk1" else "")
+        mixed = f"mixed=$(cat {PARAMETER})" if dev == "disk1" else ""
         commands.insert(2 * number, "insmod /modules/dma-check.ko.later "
                         f"device={name} base={base} size={size} {mixed}")
     out = watched(h, " && ".join(commands) + " && "

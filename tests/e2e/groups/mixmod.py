@@ -25,6 +25,8 @@ def setup(h):
     h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb"), memory=128))
     start(h, G, [mixed(serial="one")], kernel="Debian's",
           ramdisk=arch.now.mixed, memory=256, strict=0)
+    # By default the module copies all that these loads have.
+    h.gx_ok(G, f"echo {THRESHOLD} > {PARAMETER}")
     return {}
 
 
