@@ -194,7 +194,7 @@ class Reports(unittest.TestCase):
         text = "\n".join(table.report({"host": "arm64", "store": "null_blk",
                                        "processors": 1,
                                        "guests": [guest]}))
-        for words in ("1 MiB read, depth 4", "1.00", "ratio to qemu",
+        for words in ("1 MiB read, depth 4", "best ratio by guest", "1.00", "ratio to qemu",
                       "reached at 1 of 1 points", "from 8192 B on",
                       "(tsc) ran at 0.500"):
             self.assertIn(words, text)

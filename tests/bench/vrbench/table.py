@@ -78,10 +78,19 @@ def floor_table(io, cost):
         yield f"{Point.parse(name).title:{WIDE}}{cells}"
 
 
+def measurable(row):
+    """Have all paths run long enough for a clock of tenths of a second?"""
+    return all(one["ios"] / one["iops"] >= 1 for one in row.values())
+
+
 def processor_table(io, processors):
     """Lines with the processor time of each domain. Whatever else is done at
     the same time, a processor has to do it: blkfront's whole time for a
     request, divided by that, is the most that the ratio can be."""
+    io = {name: row for name, row in io.items() if measurable(row)}
+    if not io:
+        return
+    yield ""
     yield (f"{'processor time, us':{WIDE}}" +
            "".join(f"{name:>11}" for name in PROCESSORS) +
            "   best ratio by guest, driver, both")
@@ -160,7 +169,6 @@ def guest_report(one, processors):
         if "broker" in one["access"] and set(paths) & set(OURS):
             yield ""
             yield from floor_table(io, one["access"])
-            yield ""
             yield from processor_table(io, processors)
         if "qemu" in paths:
             yield ""
