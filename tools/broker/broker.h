@@ -58,9 +58,6 @@ void broker_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** broker_title() - what ps shows of this process. */
 void broker_title(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/** broker_now_ms() - monotonic time. */
-int64_t broker_now_ms(void);
-
 /** broker_msg_send() - returns 0 or -errno; never blocks. */
 int broker_msg_send(int sock, const struct vr_msg *msg);
 

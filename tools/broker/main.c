@@ -69,11 +69,6 @@ void broker_title(const char *fmt, ...)
     va_end(ap);
 }
 
-int64_t broker_now_ms(void)
-{
-    return vr_now_ms();
-}
-
 int broker_msg_send(int sock, const struct vr_msg *msg)
 {
     ssize_t r;

@@ -141,7 +141,7 @@ static void worker_serving(struct super *s)
  */
 static void kill_backend(struct super *s, unsigned int i)
 {
-    int64_t now = broker_now_ms();
+    int64_t now = vr_now_ms();
 
     if (now - s->dev[i].killed_at < KILL_MS || s->dev[i].gone)
         return;
@@ -180,7 +180,7 @@ static void run_cleanup(struct super *s, const char *driver)
 static void destroy_backend(struct super *s, unsigned int i)
 {
     const struct vr_record_driver *drv = dev_driver(s, i);
-    int64_t now = broker_now_ms();
+    int64_t now = vr_now_ms();
     struct vr_err err;
 
     /* First the gentler way, whatever the worker says; a domain that has shut
@@ -263,7 +263,7 @@ static void worker_message(struct super *s, const struct vr_msg *msg)
             destroy_backend(s, msg->dev);
         return;
     case VR_MSG_CHANGED:
-        now = broker_now_ms();
+        now = vr_now_ms();
         if (now - d->changed_at < CHANGED_MS) /* the next tick's */
             return;
         d->changed_at = now;

@@ -113,7 +113,7 @@ static void tick(struct super *s)
 {
     unsigned int i;
 
-    s->tick = broker_now_ms() + TICK_MS;
+    s->tick = vr_now_ms() + TICK_MS;
     check_creator(s);
     if (s->done || (s->step != STEP_READY && s->step != STEP_RUNNING))
         return;
@@ -213,7 +213,7 @@ static int start(struct super *s, struct vr_err *err)
     for (i = 0; i < s->rec.ndevs; i++)
         if (s->rec.devs[i].cfg.timeout > timeout)
             timeout = s->rec.devs[i].cfg.timeout;
-    s->deadline = broker_now_ms() + (int64_t)timeout * 1000;
+    s->deadline = vr_now_ms() + (int64_t)timeout * 1000;
     return 0;
 }
 
@@ -345,13 +345,13 @@ static void on_signal(struct super *s)
 static void look(struct super *s)
 {
     s->look = false;
-    s->look_at = broker_now_ms() + LOOK_MS;
+    s->look_at = vr_now_ms() + LOOK_MS;
     backends_check(s);
 }
 
 static void look_domains(struct super *s)
 {
-    s->dying_at = broker_now_ms() + DYING_MS;
+    s->dying_at = vr_now_ms() + DYING_MS;
     domains_check(s);
 }
 
@@ -394,7 +394,7 @@ static int open_signals(struct super *s)
 
 static int time_left(const struct super *s)
 {
-    int64_t next = s->tick, now = broker_now_ms();
+    int64_t next = s->tick, now = vr_now_ms();
 
     if (s->step == STEP_STARTING && s->deadline && s->deadline < next)
         next = s->deadline;
@@ -432,7 +432,7 @@ static void serve(struct super *s)
         process_messages(s);
     if (!s->done && p[XENSTORE].revents && s->xs)
         on_xenstore(s);
-    now = broker_now_ms();
+    now = vr_now_ms();
     if (!s->done && s->step == STEP_STARTING && s->deadline &&
         s->deadline <= now)
         backends_timeout(s);
@@ -452,7 +452,7 @@ int supervisor_run(const char *uuid)
     s->uuid = uuid;
     s->link = VR_LINK_FD;
     s->sock = -1;
-    s->tick = broker_now_ms() + TICK_MS;
+    s->tick = vr_now_ms() + TICK_MS;
     if (open_signals(s)) {
         broker_log("signals: %s", strerror(errno));
         return 1;

@@ -74,6 +74,6 @@ void worker_watch(struct worker *w)
         while (!(found = look_around(w)) && (++n % 8 || clock_ns() < end))
             vr_cpu_relax();
         vr_look_end(&w->look, kind, found);
-        w->now = broker_now_ms();
+        w->now = vr_now_ms();
     } while (found && w->now - w->looked < LOOK_MS);
 }

@@ -208,12 +208,12 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
     for (;;) {
         bool served = false;
 
-        w->now = broker_now_ms();
+        w->now = vr_now_ms();
         serve_timers(w);
         hear(w);
         if (poll(p, 2, time_left(w)) < 0 && errno != EINTR)
             die(w, VR_MSG_NO_DEV, "broker's worker: poll failed");
-        w->now = w->looked = broker_now_ms();
+        w->now = w->looked = vr_now_ms();
         /* One device's backend cannot cause this: each port counts once. */
         if (p[0].revents & POLLERR)
             die(w, VR_MSG_NO_DEV, "broker's worker: event channels overflow");

@@ -32,9 +32,7 @@ def setup(h):
 
 @group.on_teardown
 def teardown(h):
-    if h.sh(f"xl domid {G}").rc == 0:
-        h.sh(f"xl destroy {G}", 60)
-    h.wait_gone(G, B, seconds=20)
+    h.end(G, B)
 
 
 def stats(h):

@@ -45,9 +45,7 @@ def setup(h):
 
 @group.on_teardown
 def teardown(h):
-    if h.sh(f"xl domid {G}").rc == 0:
-        h.sh(f"xl destroy {G}", 90)
-    h.wait_gone(G, B, seconds=20)
+    h.end(G, B)
 
 
 @group.check("static, dynamic and mixed in one guest", 200)

@@ -16,27 +16,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PAGE    4096
-#define SECTOR  512
-#define AT      1536 /* of the payload in its page: neighbours on both sides */
-#define PATTERN 32
+#include "secret.h"
+
+#define PAGE   4096
+#define SECTOR 512
+#define AT     1536 /* of the payload in its page: neighbours on both sides */
 
 #define PRESENT (UINT64_C(1) << 63)
 #define FRAME   ((UINT64_C(1) << 55) - 1)
-
-static int parse(const char *hex, uint8_t *out)
-{
-    unsigned int v;
-
-    if (strlen(hex) != 2 * PATTERN)
-        return -1;
-    for (int i = 0; i < PATTERN; i++) {
-        if (sscanf(hex + 2 * i, "%2x", &v) != 1)
-            return -1;
-        out[i] = v;
-    }
-    return 0;
-}
 
 static void fill(uint8_t *page, const uint8_t *secret, const uint8_t *payload)
 {

@@ -25,10 +25,11 @@
 #include <xenforeignmemory.h>
 #include <xengnttab.h>
 
-#define PAGE    4096
-#define BATCH   256
-#define PATTERN 32
-#define RANGES  4
+#include "secret.h"
+
+#define PAGE   4096
+#define BATCH  256
+#define RANGES 4
 
 struct range {
     uint64_t first, count;
@@ -45,20 +46,6 @@ struct seek {
     xengnttab_handle *gt;
     xenforeignmemory_handle *fm;
 };
-
-static int parse(const char *hex, uint8_t *out)
-{
-    unsigned int v;
-
-    if (strlen(hex) != 2 * PATTERN)
-        return -1;
-    for (int i = 0; i < PATTERN; i++) {
-        if (sscanf(hex + 2 * i, "%2x", &v) != 1)
-            return -1;
-        out[i] = v;
-    }
-    return 0;
-}
 
 static struct range parse_range(const char *s)
 {

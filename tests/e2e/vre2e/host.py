@@ -199,6 +199,12 @@ class Host:
             # Each look takes dom0's processor from what is waited for.
             time.sleep(step * arch.now.patience)
 
+    def end(self, guest, *drivers):
+        """A guest, if there still is one, and its driver domains."""
+        if self.sh(f"xl domid {guest}").rc == 0:
+            self.sh(f"xl destroy {guest}", 90)
+        self.wait_gone(guest, *drivers, seconds=20)
+
     def wait_gone(self, *names, seconds=30):
         """Wait until no domain of these names is left, zombies included."""
         left = " ".join(names)
