@@ -3,8 +3,8 @@
 # Runs the tests and counts them: check.sh all|unit|module|model|fuzz|e2e
 #
 # HOST=arm64 or HOST=x86 limits the end-to-end tests to one emulated host.
-# Each step prints a line and keeps its full output in out/log/; the last line
-# is "N passed, N failed, N skipped".
+# Each step prints a line and keeps its full output in out/log/; the last lines
+# are what failed, once more, and "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/.." || exit 1
 what=${1:-all}
@@ -14,8 +14,18 @@ mkdir -p $log
 start=$(date +%s)
 passed=0 failed=0 skipped=0
 
+# What failed, from steps beside each other as well.
+failures=$log/failures
+: > $failures
+
 say() {
     printf '[check] %4d s  %s\n' $(($(date +%s) - start)) "$*"
+}
+
+# fail TEXT: a line for a step that failed, now and at the end
+fail() {
+    say "FAIL $*"
+    echo "  failed: $*" >> $failures
 }
 
 # one NAME COMMAND...: a step that counts as one test
@@ -28,7 +38,7 @@ one() {
         say "PASS $name"
     else
         failed=$((failed + 1))
-        say "FAIL $name (its output: $file)"
+        fail "$name (its output: $file)"
         tail -n 30 "$file" | sed 's/^/    /'
         return 1
     fi
@@ -51,7 +61,7 @@ cmocka() {
     if [ "$bad" -eq 0 ]; then
         say "PASS $name: $ok tests"
     else
-        say "FAIL $name: $ok passed, $bad failed (exit $r, output: $file)"
+        fail "$name: $ok passed, $bad failed (exit $r, output: $file)"
         tail -n 30 "$file" | sed 's/^/    /'
     fi
 }
@@ -91,7 +101,7 @@ add() {
     done < "$1"
     if [ $n -ne "$2" ]; then
         failed=$((failed + $2 - n))
-        say "FAIL $(($2 - n)) steps ended without a result"
+        fail "$(($2 - n)) steps ended without a result"
     fi
     : > "$1"
 }
@@ -172,9 +182,10 @@ counts() {
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$file" | tail -n 1)
     if ! [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)? ]]; then
         failed=$((failed + 1))
-        say "FAIL $name ended without a result (its output: $file)"
+        fail "$name ended without a result (its output: $file)"
         return
     fi
+    grep '^  failed: ' "$file" >> $failures
     passed=$((passed + BASH_REMATCH[1]))
     failed=$((failed + BASH_REMATCH[2]))
     skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
@@ -234,5 +245,6 @@ unit | module | model | fuzz | e2e) $what ;;
     ;;
 esac
 say "done; full outputs are in $log/"
+cat $failures
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

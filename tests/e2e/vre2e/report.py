@@ -81,14 +81,15 @@ class Report:
 
     def line(self, verdict, name, seconds, why=""):
         """Print and count one result."""
+        said = f"{name} ({seconds:.1f} s)" + (f": {why}" if why else "")
         if verdict == "PASS":
             self.passed += 1
         elif verdict == "SKIP":
             self.skipped += 1
         else:
             self.failed += 1
-            self.failures.append(name)
-        say(f"{verdict} {name} ({seconds:.1f} s)" + (f": {why}" if why else ""))
+            self.failures.append(" ".join(said.split()))
+        say(f"{verdict} {said}")
 
     def run(self, name, fn, *args):
         """Run one check; True when it did not fail."""
@@ -119,8 +120,8 @@ class Report:
 
     def summary(self):
         """The closing lines; the exit status."""
-        for name in self.failures:
-            print(f"  failed: {name}")
+        for failure in self.failures:
+            print(f"  failed: {failure}")
         print(f"{self.passed} passed, {self.failed} failed, "
               f"{self.skipped} skipped", flush=True)
         return 1 if self.failed else 0
