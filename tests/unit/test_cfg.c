@@ -232,7 +232,7 @@ static void test_mode_default(void **state)
 
     (void)state;
     assert_int_equal(vr_cfg_parse(0,
-                                  "id=a,type=block,size=1M,driver=/d,target=/t",
+                                  "id=a,type=block,size=2M,driver=/d,target=/t",
                                   &c, NULL),
                      0);
     assert_int_equal(c.mode, VR_MODE_STATIC);
@@ -334,7 +334,7 @@ static const struct {
                         "aperture=32M"},
     {MIX ",size=512K,aperture=32M",
      P "size=512K is too small: a guest passes its rings and all data in "
-       "flight through the window, use at least 1M"},
+       "flight through the window, use at least 2M"},
     {MIX ",size=16M,aperture=1M",
      P "aperture=1M is too small for queues=1 and queue_size=128, requests "
        "could wait for address space for ever: use at least 1028K, or smaller "
@@ -368,10 +368,10 @@ static const struct {
     {"size=99999999999999999999",
      P "size=99999999999999999999 is too large: use at most 1G"},
     {"size=0", P "size=0 is too small: a guest passes its rings and all data "
-                 "in flight through the window, use at least 1M"},
-    {"size=1023K", P "size=1023K is too small: a guest passes its rings and "
-                     "all data in flight through the window, use at least 1M"},
-    {"size=1048577", P "size=1048577 is not whole pages: use a multiple of "
+                 "in flight through the window, use at least 2M"},
+    {"size=2047K", P "size=2047K is too small: a guest passes its rings and "
+                     "all data in flight through the window, use at least 2M"},
+    {"size=2097153", P "size=2097153 is not whole pages: use a multiple of "
                        "4K"},
     {"base=top", P "base=top is not an address: use a number such as "
                    "0x7c000000"},
@@ -424,17 +424,17 @@ static const struct {
     {"poll=100001", P "poll=100001 is out of range: use a number from 0 to "
                       "100000"},
     {GOOD_NO_ID, P "id= is missing: add it, such as id=disk0"},
-    {"id=a,mode=static,size=1M,driver=/d,target=/t",
+    {"id=a,mode=static,size=2M,driver=/d,target=/t",
      P "type= is missing: add it, such as type=block"},
     {"id=a,type=block,mode=static,driver=/d,target=/t",
      P "size= is missing: add it, such as size=64M"},
-    {"id=a,type=block,mode=static,size=1M,driver=/d",
+    {"id=a,type=block,mode=static,size=2M,driver=/d",
      P "target= is missing: add it, such as target=/dev/xvdb"},
     {GOOD ",backend=b",
      P "driver=/etc/d.cfg and backend=b are both given: "
        "keep driver= for a domain to create, or backend= for "
        "one that runs"},
-    {"id=a,type=block,mode=static,size=1M,target=/t",
+    {"id=a,type=block,mode=static,size=2M,target=/t",
      P "neither driver= nor backend= is given: add driver=FILE (a driver "
        "domain to create) or backend=NAME (one that runs)"},
     {GOOD ",access=ro,discard=on",

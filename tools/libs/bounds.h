@@ -22,9 +22,8 @@
  * uses the pool as it is meant, header, status and rings are not in the
  * aperture, and the first of the three lines would do. But the pool is an
  * offer. A kernel that does not know how to use it beside an IOMMU (Linux
- * without our module) has all of them behind the IOMMU; one that does may be
- * out of bounce memory and fall back to it; and the device, which has to name
- * its SIZE_MAX beforehand, cannot know. The other two lines are 2 % of the
+ * without our module) has all of them behind the IOMMU, and the device, which
+ * has to name its SIZE_MAX beforehand, cannot know. The other two lines are 2 % of the
  * least aperture for a queue of 128, and less of larger ones: that buys a
  * device which cannot get stuck with any kernel.
  *

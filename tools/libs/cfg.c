@@ -12,9 +12,10 @@
 
 /*
  * Linux bounces every buffer of a request through the pool, beside the rings
- * themselves: with less than this, probing the device fails in the guest.
+ * themselves, and tries again for ever where there is no room: with nothing else
+ * under way its longest request, 1280 KiB, has to fit.
  */
-#define SIZE_MIN (UINT64_C(1) << 20)
+#define SIZE_MIN (UINT64_C(2) << 20)
 /* More than any grant table covers; also keeps sums far from overflow. */
 #define SIZE_LIMIT (UINT64_C(1) << 30)
 /* Arm guests' RAM ends below 2^40 (Xen's GUEST_RAM1), x86's below 2^48. */
@@ -260,7 +261,7 @@ static int parse_bytes(struct parser *p, const char *value)
     if (p->cfg->size < SIZE_MIN)
         return fail(p,
                     "size=%s is too small: a guest passes its rings and "
-                    "all data in flight through the window, use at least 1M",
+                    "all data in flight through the window, use at least 2M",
                     show(value).text);
     if (p->cfg->size % VR_PAGE_SIZE)
         return fail(p, "size=%s is not whole pages: use a multiple of 4K",

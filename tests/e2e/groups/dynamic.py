@@ -158,16 +158,19 @@ def memory():
 
 @group.check("a dynamic and a static disk side by side", 200)
 def side_by_side(h):
+    """The static one with the smallest pool that there can be."""
     h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb"), memory=128))
     start(h, "ds", [dynamic(serial="one"),
-                    device(id="disk1", target="/dev/xvdc", serial="two")])
+                    device(id="disk1", target="/dev/xvdc", serial="two",
+                           size="2M")])
     out = h.gx_ok("ds", "for d in /sys/block/vd?; do p=$(readlink -f "
                   "$d/device/..); echo $(cat $d/serial) "
                   "$([ -e $p/iommu_group ] && echo iommu || echo none); done; "
                   "for d in /dev/vda /dev/vdb; do ioload -f $d -m verify -q 4 "
-                  "-t 1 -s 4; done", 120)
+                  "-t 1 -s 4; ioload -f $d -m read -b 1310720 -q 8 -t 1 -s 40; "
+                  "done", 120)
     require("one iommu" in out and "two none" in out, out)
-    require(out.count('"errors":0,') == 2, out)
+    require(out.count('"errors":0,') == 4, out)
     audit(h, "ds")
 
 

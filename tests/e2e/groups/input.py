@@ -103,7 +103,7 @@ ROWS = [
      r"\[0\].*discard=maybe"),
     ("timeout zero", [device(timeout="0")], {}, r"\[0\].*timeout=0"),
     ("too many devices for any architecture",
-     [device(id=f"d{i}", target=f"/dev/x{i}", size="1M") for i in range(17)],
+     [device(id=f"d{i}", target=f"/dev/x{i}", size="2M") for i in range(17)],
      {"memory": 128}, r"devices"),
     ("a string instead of a list", 'virtio_restricted = "id=disk0"', {},
      r"virtio_restricted.*list"),
@@ -124,7 +124,7 @@ ARM_ROWS = [
      [device(size="48M"), device(id="disk1", target="/dev/xvdc", size="48M")],
      {}, r"\[1\].*(size=48M|memory)"),
     ("no slot left for the virtio-iommu",
-     [device(id=f"d{i}", target=f"/dev/x{i}", size="1M") for i in range(10)] +
+     [device(id=f"d{i}", target=f"/dev/x{i}", size="2M") for i in range(10)] +
      [dynamic(id="last", aperture="2M")], {}, r"(slot|11)"),
     ("base outside of RAM", [device(base="0x90000000")], {},
      r"\[0\].*base=0x90000000.*RAM"),
@@ -137,7 +137,7 @@ ARM_ROWS = [
       device(id="disk1", target="/dev/xvdc", base="0x44400000")], {},
      r"\[1\].*overlap"),
     ("too many devices",
-     [device(id=f"d{i}", target=f"/dev/x{i}", size="1M") for i in range(12)],
+     [device(id=f"d{i}", target=f"/dev/x{i}", size="2M") for i in range(12)],
      {"memory": 128}, r"12 devices|devices.*(11|slots)"),
     ("base of a mixed device outside of RAM", [mixed(base="0x100000")], {},
      r"not inside the guest's RAM"),
@@ -229,7 +229,7 @@ X86_ROWS = [
       device(id="d1", target="/dev/xvdc", base="0x2000400000")], {},
      r"\[1\].*overlap"),
     ("no slot left for the virtio-iommu",
-     [device(id=f"d{i}", target=f"/dev/x{i}", size="1M") for i in range(15)] +
+     [device(id=f"d{i}", target=f"/dev/x{i}", size="2M") for i in range(15)] +
      [dynamic(id="last", aperture="2M")], {}, r"(slot|16)"),
     ("more pools than grants",
      [device(id=f"d{i}", target=f"/dev/x{i}", size="100M")

@@ -4,6 +4,7 @@ the guest module, told to look for that and not told to. One boot."""
 
 import re
 
+from vre2e import arch
 from vre2e.host import driver_cfg
 from vre2e.report import Group, require
 
@@ -15,14 +16,14 @@ from groups.neighbours import judge, look
 G, B = "xp", "xp-b1"
 MEMORY = 256
 
-group = Group("probe", arches=("arm64",))
+group = Group("probe")
 
 
 @group.on_setup
 def setup(h):
     h.put("b1.cfg", driver_cfg("b1"))
     start(h, G, [mixed(serial="one", pool_in="probe")], kernel="Debian's",
-          ramdisk="debian-mixed.cpio", memory=MEMORY,
+          ramdisk=arch.now.mixed, memory=MEMORY,
           extra="iommu.strict=1 virtio_restricted.probe_pools=1")
     return {}
 
@@ -35,10 +36,12 @@ def teardown(h):
 def works(h):
     """The disk does; vrctl's view of it."""
     refused = iommu(h, G)["counters"]["refused"]
-    out = h.gx_ok(G, "ls $(readlink -f /sys/block/vda/device/../of_node); "
+    out = h.gx_ok(G, "cd $(readlink -f /sys/block/vda/device/..); "
+                  f"ls -d iommu_group; ls {arch.now.node}/; "
                   "ioload -f /dev/vda -m verify -q 8 -b 4096 -t 1 -s 4; "
                   "ioload -f /dev/vda -m verify -q 4 -b 262144 -t 1 -s 8", 90)
-    require("memory-region" not in out and "iommus" in out.split(), out)
+    require("memory-region" not in out and
+            {"iommu_group", *arch.now.told[1:]} <= set(out.split()), out)
     require(out.count('"errors":0,') == 2 and
             out.count('"mismatches":0') == 2, out)
     audit(h, G)

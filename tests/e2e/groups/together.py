@@ -81,6 +81,28 @@ def described(h, _made):
     audit(h, G)
 
 
+PARAMETER = "/sys/module/virtio_restricted/parameters/threshold"
+
+
+@group.check("mixed: long buffers are mapped when the threshold says so", 200,
+             arches=("x86",))
+def long_ones(h, _made):
+    """A guest that knows both ways; unless told it copies all that it has."""
+    def seen():
+        return next(e["pages_max"] for e in iommu(h, G)["endpoints"]
+                    if e["device"] == "disk2")
+    require(seen() == 0, f"{seen()} pages were mapped before")
+    out = h.gx_ok(G, f". /tmp/disks; t=$(cat {PARAMETER}); "
+                  f"echo 65536 > {PARAMETER}; "
+                  "ioload -f $mixed -m write -b 1048576 -c -t 1 -s 32; "
+                  f"echo $t > {PARAMETER}", 100)
+    require('"errors":0,' in out, out)
+    require(seen() >= 16, f"{seen()} pages at the most")
+    inside(h.show(G)["devices"][2])
+    audit(h, G)
+    return f"up to {seen()} pages mapped"
+
+
 def inside(dev):
     """Rings and payload of a device are in its windows."""
     spans = [(w["base"], w["base"] + w["size"]) for w in dev["windows"]]

@@ -146,10 +146,10 @@ X86 = Arch(
     panicked="failed",
     samples=12, patience=3.0,
     named=("main", "pairs", "module", "failure", "backends", "life",
-           "dynamic", "mixed", "mixed-module", "hostile-guest"),
+           "dynamic", "mixed", "mixed-module", "probe", "hostile-guest"),
     brief={"preflight": ("vrctl", "launcher", "xl create -n"),
-           "together": ("static", "the guest", "audit", "hostile", "what",
-                        "destroyed"),
+           "together": ("static", "mixed", "the guest", "audit", "hostile",
+                        "what", "destroyed"),
            "revoke": ("a backend that keeps",),
            # Its other two are steps of what together does.
            "x86": ("vrctl",)})
