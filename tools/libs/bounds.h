@@ -23,9 +23,9 @@
  * aperture, and the first of the three lines would do. But the pool is an
  * offer. A kernel that does not know how to use it beside an IOMMU (Linux
  * without our module) has all of them behind the IOMMU, and the device, which
- * has to name its SIZE_MAX beforehand, cannot know. The other two lines are 2 % of the
- * least aperture for a queue of 128, and less of larger ones: that buys a
- * device which cannot get stuck with any kernel.
+ * has to name its SIZE_MAX beforehand, cannot know. The other two lines are 2 %
+ * of the least aperture for a queue of 128, and less of larger ones: that buys
+ * a device which cannot get stuck with any kernel.
  *
  * It takes one thing more: no indirect tables, for mixed devices no more than
  * for dynamic ones. Only without them the queue's descriptors are all there
