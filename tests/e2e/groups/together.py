@@ -37,7 +37,7 @@ def setup(h):
         device(serial="static"),
         dynamic(id="disk1", target="/dev/xvdc", serial="dynamic"),
         mixed(id="disk2", target="/dev/xvdd", serial="mixed")],
-        memory=MEMORY, lines=lines)), 150)
+        memory=MEMORY, lines=lines, extra="hugepages=2")), 150)
     require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
     h.gx_ok(G, DISKS, up=150)
     return {}

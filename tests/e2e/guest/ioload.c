@@ -12,7 +12,8 @@
  * old write shows. SIGTERM ends the writing early. With -p the number of
  * completed requests is written to a file five times a second. With -w it rests
  * for so long after each look at what has completed. With -c each buffer is one
- * piece of memory, if the kernel has huge pages; with -o it begins so many
+ * piece of memory: for certain while there are reserved huge pages
+ * (hugepages=), else where the kernel finds one; with -o it begins so many
  * bytes behind a page's beginning.
  */
 #include <errno.h>
@@ -201,10 +202,16 @@ static int alloc_buffer(const struct load *l, char **buf)
     size_t align = l->contiguous ? HUGE_PAGE : 4096;
     size_t len = ((size_t)l->offset + l->bs + align - 1) / align * align;
 
-    if (posix_memalign((void **)buf, align, len))
-        return -1;
-    if (l->contiguous)
-        madvise(*buf, len, MADV_HUGEPAGE);
+    *buf = l->contiguous
+               ? mmap(NULL, len, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0)
+               : MAP_FAILED;
+    if (*buf == MAP_FAILED) {
+        if (posix_memalign((void **)buf, align, len))
+            return -1;
+        if (l->contiguous)
+            madvise(*buf, len, MADV_HUGEPAGE);
+    }
     *buf += l->offset;
     memset(*buf, 0x5a, l->bs);
     return 0;
