@@ -12,8 +12,8 @@
 
 /*
  * Linux bounces every buffer of a request through the pool, beside the rings
- * themselves, and tries again for ever where there is no room: with nothing else
- * under way its longest request, 1280 KiB, has to fit.
+ * themselves, and tries again for ever where there is no room: with nothing
+ * else under way its longest request, 1280 KiB, has to fit.
  */
 #define SIZE_MIN (UINT64_C(2) << 20)
 /* More than any grant table covers; also keeps sums far from overflow. */
