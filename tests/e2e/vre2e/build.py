@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Everything that goes into dom0's share: programs, images, the product."""
 
+import contextlib
+import fcntl
 import functools
 import lzma
 import os
@@ -239,6 +241,15 @@ def driver_parts(modules=()):
         for name in arch.now.driver_modules + modules:
             options += ["-M", name]
     return options
+
+
+@contextlib.contextmanager
+def alone():
+    """The product and its modules are built in the same place by all runs of an
+    architecture: one at a time."""
+    with open(os.path.join(ROOT, "out", f"{arch.now.name}.lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def everything(share, say):
