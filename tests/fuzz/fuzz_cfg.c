@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else
             assert(!c->size && !c->has_base);
         if (vr_cfg_has_iova(c)) {
-            assert(vr_size_max(c->aperture, c->queues, c->queue_size));
+            assert(vr_size_max(c->aperture, c->queues, c->queue_size,
+                               c->mode == VR_MODE_MIXED));
             assert(c->revoke_ms >= VR_REVOKE_MS_MIN &&
                    c->revoke_ms <= VR_REVOKE_MS_MAX);
         } else {

@@ -2,6 +2,7 @@
 /*
  * Buffers of a mixed device, anywhere in pool, window or outside: what is
  * copied is what the buffers say, each byte once, and nothing else is touched.
+ * Indirect tables are what stands there.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,22 @@ static bool fits(const struct vr_buf *buf, unsigned int n, uint64_t pool,
     return !left;
 }
 
+/* As a virtqueue would have it, which has checked where it lies. */
+static void table(struct vr_dynmem *dm, const struct guest *g, uint64_t pool,
+                  const struct vr_buf *buf)
+{
+    uint64_t len = buf->len % (16 * VR_INDIRECT_MAX + 1);
+    const uint8_t *got;
+    uint64_t i;
+
+    if (!len || !vr_window_covers(&dm->window, buf->addr, len))
+        return;
+    got = dm->window.fetch(dm, buf->addr, len);
+    for (i = 0; i < len; i++)
+        if (got[i] != *byte_at(g, pool, buf->addr + i))
+            abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -182,6 +199,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (h.to_guest & 1 && *byte_at(&g, pool.base, b->addr + off) != 0xa5)
             abort();
     }
+    for (i = 0; i < n; i++)
+        table(&dm, &g, pool.base, &buf[i]);
     niov = vr_dynmem_pool_iov(&dm, buf, n, h.skip, h.len, iov);
     for (i = 0, skip = 0; i < niov; skip += iov[i++].iov_len) {
         uint8_t *at = iov[i].iov_base;

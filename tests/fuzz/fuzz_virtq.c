@@ -93,8 +93,10 @@ static const void *far_fetch(void *ctx, uint64_t addr, uint64_t len)
     struct far *f = ctx;
 
     if (addr < BASE || addr - BASE > SIZE || len > SIZE - (addr - BASE) ||
-        len > 16 * VR_INDIRECT_MAX)
+        len > 16 * VR_INDIRECT_MAX || !vr_window_covers(&f->win, addr, len))
         abort();
+    if (addr >> 8 & 8)
+        return NULL; /* not given */
     free(f->table);
     f->table = malloc(len);
     memcpy(f->table, f->mem + (addr - BASE), len);

@@ -127,7 +127,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         dev.iova.base < dev.pool.base + dev.pool.size)
         abort();
     if (vr_cfg_has_iova(&dev.cfg)
-            ? !vr_size_max(dev.iova.size, dev.cfg.queues, dev.cfg.queue_size)
+            ? !vr_size_max(dev.iova.size, dev.cfg.queues, dev.cfg.queue_size,
+                           dev.cfg.mode == VR_MODE_MIXED)
             : dev.cfg.map_threshold != VR_NEVER_MAP)
         abort();
     return 0;

@@ -339,19 +339,82 @@ static void rings_in_neither(void **state)
     assert_int_equal(one(0, 0, &good), PAGE + 1);
 }
 
-/* Tables are no more offered than in dynamic mode. */
+/* Moves request @p, laid out from descriptor 0 on, into a table at @table. */
+static void into_table(const struct parts *p, uint64_t table)
+{
+    memcpy(at(table), at(h.ring[0].cfg.desc), 16 * (p->n + 2));
+    memset(at(h.ring[0].cfg.desc), 0xee, 16 * (p->n + 2));
+    ring_desc(&h.ring[0], 0, table, 16 * (p->n + 2), RING_F_INDIRECT, 0);
+}
+
+/* Tables in the pool cost nothing, those in the window a copy. */
 static void indirect(void **state)
 {
-    struct variant v = *h.v;
-    const struct variant *old = h.v;
+    const struct parts p[] = {
+        {HDR, STATUS, 1, {{PAY, PAGE}}},
+        {HDR, STATUS, 3, {{PAY, 512}, {WPAY, 512}, {PAY + PAGE, PAGE}}},
+        {WHDR, WSTATUS, 2, {{WPAY, PAGE}, {WPAY + SEG, 512}}},
+    };
+    const uint64_t tables[] = {PAY + 0x80000, PAY + 0x80005, WINDOW - 80,
+                               WPAY + 0x80000, WPAY + 0x81000 - 33};
+    uint64_t ops, plain;
+    unsigned int i, k;
+    uint32_t used;
 
     (void)state;
-    v.features |= VR_F_INDIRECT_DESC;
-    h.v = &v;
-    run_queues();
+    for (i = 0; i < VR_ARRAY_SIZE(p); i++) {
+        put_payload(&p[i], 70 + i);
+        ops = counts()->grant_ops;
+        assert_int_equal(one(1, 8 * i, &p[i]), 1);
+        plain = counts()->grant_ops - ops;
+        for (k = 0; k < VR_ARRAY_SIZE(tables); k++) {
+            ops = counts()->grant_ops;
+            lay(0, 0, 1, 8 * i, &p[i]);
+            into_table(&p[i], tables[k]);
+            add_and_kick(0, 0);
+            assert_int_equal(wait_used(0, &used), 0);
+            assert_int_equal(*at(p[i].status), VR_BLK_S_OK);
+            assert_int_equal(counts()->grant_ops - ops,
+                             plain + (tables[k] >= WINDOW));
+        }
+    }
+    assert_int_equal(counts()->faults, 0);
+    assert_int_equal(fake_pins(&h.gnt), 0);
+}
+
+/* Tables that the guest does not give, or that lie in both. */
+static void bad_table(void **state)
+{
+    const struct parts p = {HDR, STATUS, 1, {{PAY, PAGE}}};
+    const uint64_t tables[] = {WPAY + 0x80000, WPAY + 0x7ffe0, WPAY + 0x80ff0,
+                               WINDOW - 16, RING_BASE + MEM_SIZE - 32};
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(tables); i++) {
+        fake_set(&h.gnt, WPAY + 0x80000 - RING_BASE, PAGE,
+                 i == 3 ? FAKE_READ : FAKE_NONE);
+        lay(0, 0, 0, 0, &p);
+        if (i < 3)
+            into_table(&p, tables[i]);
+        else
+            ring_desc(&h.ring[0], 0, tables[i], 48, RING_F_INDIRECT, 0);
+        add_and_kick(0, 0);
+        await_status(VR_CTRL_BACKEND_FAILED);
+        assert_int_equal(counts()->faults, i + 1);
+        assert_int_equal(*at(STATUS), 0xff);
+        assert_int_equal(fake_pins(&h.gnt), 0);
+        start_again();
+        assert_int_equal(one(0, 0, &p), PAGE + 1);
+    }
+    /* The hypervisor does not say what it did. */
+    lay(0, 0, 0, 0, &p);
+    into_table(&p, WPAY);
+    h.gnt.table->fail_copies = 1;
+    add_and_kick(0, 0);
     await_status(VR_CTRL_BACKEND_FAILED);
-    h.v = old;
     start_again();
+    assert_int_equal(one(0, 0, &p), PAGE + 1);
 }
 
 /* Pages of the window that are not there: the pool's parts do not save the
@@ -522,9 +585,9 @@ static void storm(void **state)
 }
 
 static const struct variant variants[] = {
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, POOL},
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 300, POOL},
-    {&vr_aio_threads, VR_CACHE_BUFFERED, DYN | BLK, true, VR_NEVER_MAP, 0,
+    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, true, VR_NEVER_MAP, 0, POOL},
+    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, true, 0, 300, POOL},
+    {&vr_aio_threads, VR_CACHE_BUFFERED, ALL | BLK, true, VR_NEVER_MAP, 0,
      POOL},
 };
 
@@ -540,17 +603,12 @@ int main(void)
 
     for (v = 0; v < VR_ARRAY_SIZE(variants); v++) {
         const struct CMUnitTest tests[] = {
-            T(in_pool),
-            T(payload_in_window),
-            T(across),
-            T(all_in_window),
-            T(rings_in_both),
-            T(in_neither),
-            T(rings_in_neither),
-            T(indirect),
-            T(refused),
-            T(killed),
-            T(storm),
+            T(in_pool),          T(payload_in_window),
+            T(across),           T(all_in_window),
+            T(rings_in_both),    T(in_neither),
+            T(rings_in_neither), T(indirect),
+            T(bad_table),        T(refused),
+            T(killed),           T(storm),
         };
 
         if (variants[v].aio == &vr_aio_uring && !uring)

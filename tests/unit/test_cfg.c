@@ -146,32 +146,38 @@ static void test_pool_in(void **state)
 }
 
 /* What the text of a refusal asks for is accepted, for all queues. */
-static void test_smallest_aperture(void **state)
+static void smallest_aperture(const char *start, bool mixed)
 {
     unsigned int queues, qs;
     struct vr_dev_cfg c;
     struct vr_err err;
     char text[256], size[24], wanted[48];
 
-    (void)state;
     for (queues = 1; queues <= VR_MAX_QUEUES; queues++) {
         for (qs = 8; qs <= VR_MAX_QUEUE_SIZE; qs *= 2) {
-            uint64_t min = vr_aperture_min(queues, qs);
+            uint64_t min = vr_aperture_min(queues, qs, mixed);
 
             vr_format_size(min - VR_PAGE_SIZE, size);
             snprintf(text, sizeof(text),
-                     DYN_NO_WINDOW ",queues=%u,queue_size=%u,aperture=%s",
-                     queues, qs, size);
+                     "%s,queues=%u,queue_size=%u,aperture=%s", start, queues,
+                     qs, size);
             assert_int_equal(vr_cfg_parse(0, text, &c, &err), -EINVAL);
             vr_format_size(min, size);
             snprintf(wanted, sizeof(wanted), "use at least %s,", size);
             assert_non_null(strstr(err.text, wanted));
             snprintf(text, sizeof(text),
-                     DYN_NO_WINDOW ",queues=%u,queue_size=%u,aperture=%s",
-                     queues, qs, size);
+                     "%s,queues=%u,queue_size=%u,aperture=%s", start, queues,
+                     qs, size);
             assert_int_equal(vr_cfg_parse(0, text, &c, &err), 0);
         }
     }
+}
+
+static void test_smallest_aperture(void **state)
+{
+    (void)state;
+    smallest_aperture(DYN_NO_WINDOW, false);
+    smallest_aperture(MIX ",size=16M", true);
 }
 
 static void test_threshold_text(void **state)
@@ -337,7 +343,7 @@ static const struct {
        "flight through the window, use at least 2M"},
     {MIX ",size=16M,aperture=1M",
      P "aperture=1M is too small for queues=1 and queue_size=128, requests "
-       "could wait for address space for ever: use at least 1028K, or smaller "
+       "could wait for address space for ever: use at least 1036K, or smaller "
        "or fewer queues"},
     {GOOD ",map_threshold=64K",
      P "map_threshold= is for mode=dynamic and mode=mixed: in mode=static "

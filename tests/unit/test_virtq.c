@@ -233,6 +233,58 @@ static void remote_indirect(void **state)
     assert_int_equal(far.mapped, 0);
 }
 
+static const void *far_fetch(void *ctx, uint64_t addr, uint64_t len)
+{
+    static uint64_t table[2 * VR_INDIRECT_MAX];
+    struct far *fa = ctx;
+
+    if (++fa->calls == fa->refuse_at)
+        return NULL;
+    return memcpy(table, fa->mem + (addr - RING_BASE), len);
+}
+
+/* Where they can be had: fetched once each, and the queue stops without. */
+static void remote_fetched(void **state)
+{
+    struct vr_window w = far_window();
+    struct vr_vring_desc *t = ring_at(&f.r, DATA);
+
+    (void)state;
+    w.fetch = far_fetch;
+    ring_desc(&f.r, 0, DATA, 32, RING_F_INDIRECT, 0);
+    t[0] = (struct vr_vring_desc){DATA + 0x100, 16, RING_F_NEXT, 1};
+    t[1] = (struct vr_vring_desc){DATA + 0x200, 1, RING_F_WRITE, 0};
+    ring_add(&f.r, 0);
+    ring_desc(&f.r, 1, RING_BASE + MEM_SIZE - 16, 32, RING_F_INDIRECT, 0);
+    ring_add(&f.r, 1);
+    assert_int_equal(vr_vq_start(&f.vq, &w, &f.r.cfg, ALL, &f.log), 0);
+    far.calls = 0;
+    assert_int_equal(vr_vq_pop(&f.vq, &f.chain), 1);
+    assert_int_equal(far.calls, 1);
+    assert_int_equal(f.chain.nread, 1);
+    assert_int_equal(f.chain.nwrite, 1);
+    assert_int_equal(f.chain.buf[1].addr, DATA + 0x200);
+    expect_fault(VR_VQ_OUTSIDE, RING_BASE + MEM_SIZE - 16);
+    assert_int_equal(far.calls, 1);
+    vr_vq_stop(&f.vq);
+    assert_int_equal(far.mapped, 0);
+}
+
+static void remote_refused(void **state)
+{
+    struct vr_window w = far_window();
+
+    (void)state;
+    w.fetch = far_fetch;
+    ring_desc(&f.r, 0, DATA, 32, RING_F_INDIRECT, 0);
+    ring_add(&f.r, 0);
+    assert_int_equal(vr_vq_start(&f.vq, &w, &f.r.cfg, ALL, &f.log), 0);
+    far.refuse_at = far.calls + 1;
+    expect_fault(VR_VQ_INDIRECT_REFUSED, DATA);
+    vr_vq_stop(&f.vq);
+    assert_int_equal(far.mapped, 0);
+}
+
 static void remote_outside(void **state)
 {
     const struct {
@@ -877,6 +929,8 @@ int main(void)
         T(remote_chain),
         T(remote_start_fails),
         T(remote_indirect),
+        T(remote_fetched),
+        T(remote_refused),
         T(remote_outside),
         T(remote_resume),
         T(bad_start),

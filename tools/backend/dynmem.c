@@ -39,6 +39,35 @@ static void window_unmap(void *ctx, void *p, uint64_t len)
     dm->ops->unmap(dm->ctx, (uint8_t *)p - offset, whole_pages(addr, len));
 }
 
+/* The most pages that a table touches. */
+#define TABLE_PAGES (16 * VR_INDIRECT_MAX / VR_PAGE_SIZE + 1)
+
+/* An indirect table. What is gathered for requests waits for its turn. */
+static const void *window_fetch(void *ctx, uint64_t addr, uint64_t len)
+{
+    struct vr_dynmem *dm = ctx;
+    const struct vr_buf area = {addr, len};
+    struct vr_gseg seg[TABLE_PAGES];
+    struct vr_gcopy one = {.seg = seg, .max = TABLE_PAGES};
+    const void *pool = vr_window_pool_ptr(&dm->window, addr, len);
+    unsigned int i;
+
+    if (pool)
+        return pool;
+    if (len > sizeof(dm->table) ||
+        vr_gcopy_add(&one, &dm->gwin, &area, 1, 0, len, dm->table, false, dm))
+        return NULL;
+    dm->counters->grant_ops++;
+    if (dm->ops->copy(dm->ctx, seg, one.n))
+        return NULL;
+    for (i = 0; i < one.n; i++) {
+        if (seg[i].status)
+            return NULL;
+    }
+    dm->counters->copied_bytes += len;
+    return dm->table;
+}
+
 void vr_dynmem_init(struct vr_dynmem *dm, const struct vr_gwin *win,
                     const struct vr_dynmem_ops *ops, void *ctx)
 {
@@ -61,6 +90,7 @@ void vr_dynmem_pool(struct vr_dynmem *dm, const struct vr_gwin *pool, void *va)
     dm->window.pool.base = pool->base;
     dm->window.pool.size = pool->size;
     dm->window.pool.va = va;
+    dm->window.fetch = window_fetch;
 }
 
 /* For the grants' copies alone. */

@@ -15,6 +15,8 @@
  * the time. Rings that lie in it need no mapping of their own, what is to be
  * copied from or to it is copied at once, without the hypervisor, and payload
  * in it need not be copied at all. One request may have buffers in both.
+ * Indirect tables, which only such a device has, are read where they are in
+ * the pool, and copied from the window, by a call of their own.
  *
  * A grant that is missing, or read-only where it is to be written, is no
  * error of this module: the copy's owner is told, a map is refused. For any
@@ -61,6 +63,7 @@ struct vr_dynmem {
     struct vr_gcopy batch;
     struct vr_gseg seg[VR_DYNMEM_BATCH];
     uint32_t refs[VR_DYNMEM_MAP_PAGES];
+    uint8_t table[16 * VR_INDIRECT_MAX]; /* copy of one in the window */
 };
 
 /**

@@ -306,6 +306,7 @@ static void remote_refused(void *ctx, const struct vr_gseg *seg, uint64_t addr)
 
 static int check_aperture(const struct vr_loop_cfg *cfg, struct vr_err *err)
 {
+    bool mixed = cfg->win->pool.size;
     char have[24], want[24];
 
     if (cfg->queue_size < 4) {
@@ -315,14 +316,15 @@ static int check_aperture(const struct vr_loop_cfg *cfg, struct vr_err *err)
                    cfg->queue_size);
         return -EINVAL;
     }
-    if (vr_size_max(cfg->win->size, cfg->queues, cfg->queue_size))
+    if (vr_size_max(cfg->win->size, cfg->queues, cfg->queue_size, mixed))
         return 0;
-    vr_err_set(
-        err,
-        "aperture of %s is too small for %u queues of %u: %s is the "
-        "least",
-        vr_format_size(cfg->win->size, have), cfg->queues, cfg->queue_size,
-        vr_format_size(vr_aperture_min(cfg->queues, cfg->queue_size), want));
+    vr_err_set(err,
+               "aperture of %s is too small for %u queues of %u: %s is the "
+               "least",
+               vr_format_size(cfg->win->size, have), cfg->queues,
+               cfg->queue_size,
+               vr_format_size(
+                   vr_aperture_min(cfg->queues, cfg->queue_size, mixed), want));
     return -EINVAL;
 }
 
@@ -361,7 +363,8 @@ static int remote_open(struct vr_loop *l, struct vr_err *err)
     x->mem->refused = remote_refused;
     x->mem->refused_ctx = l;
     l->remote = x;
-    l->dev.size_max = vr_size_max(cfg->win->size, cfg->queues, cfg->queue_size);
+    l->dev.size_max = vr_size_max(cfg->win->size, cfg->queues, cfg->queue_size,
+                                  cfg->win->pool.size);
     return 0;
 }
 

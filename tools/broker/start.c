@@ -102,8 +102,10 @@ static int start_device(struct worker *w, unsigned int i, xengntshr_handle *gs,
         .device_id = rd->cfg.type,
         .nqueues = rd->cfg.queues,
         .queue_size_max = rd->cfg.queue_size,
-        .transport =
-            endpoint ? VR_F_TRANSPORT & ~VR_F_INDIRECT_DESC : VR_F_TRANSPORT,
+        /* Without a pool no indirect tables: see bounds.h. */
+        .transport = vr_cfg_has_pool(&rd->cfg)
+                         ? VR_F_TRANSPORT
+                         : VR_F_TRANSPORT & ~VR_F_INDIRECT_DESC,
         .mandatory = VR_F_MANDATORY,
         .endpoint = endpoint,
     };

@@ -2,9 +2,10 @@
 #include "bounds.h"
 
 /* Descriptors that hold no data in the least request, header and status, and
- * the pages that they touch. */
+ * the pages that they touch; and those that an indirect table touches. */
 #define OVERHEAD       2u
 #define OVERHEAD_PAGES 3u
+#define TABLE_PAGES    2u
 
 static bool possible(unsigned int queues, unsigned int queue_size)
 {
@@ -29,31 +30,33 @@ static uint64_t rings(unsigned int queue_size, uint64_t page)
     return size;
 }
 
-static uint64_t need(unsigned int queues, unsigned int queue_size,
+static uint64_t need(unsigned int queues, unsigned int queue_size, bool mixed,
                      uint64_t size_max)
 {
     uint64_t page = size_max < GUEST_PAGE_MAX ? size_max : GUEST_PAGE_MAX;
+    unsigned int pages = OVERHEAD_PAGES + (mixed ? TABLE_PAGES : 0);
 
     return queues * ((queue_size - OVERHEAD) * 2 * size_max +
-                     OVERHEAD_PAGES * VR_PAGE_SIZE + rings(queue_size, page));
+                     pages * VR_PAGE_SIZE + rings(queue_size, page));
 }
 
 uint32_t vr_size_max(uint64_t aperture, unsigned int queues,
-                     unsigned int queue_size)
+                     unsigned int queue_size, bool mixed)
 {
     uint32_t size;
 
     if (!possible(queues, queue_size))
         return 0;
     for (size = VR_SIZE_MAX_LIMIT; size >= VR_PAGE_SIZE; size >>= 1)
-        if (need(queues, queue_size, size) <= aperture)
+        if (need(queues, queue_size, mixed, size) <= aperture)
             return size;
     return 0;
 }
 
-uint64_t vr_aperture_min(unsigned int queues, unsigned int queue_size)
+uint64_t vr_aperture_min(unsigned int queues, unsigned int queue_size,
+                         bool mixed)
 {
     if (!possible(queues, queue_size))
         return UINT64_MAX;
-    return need(queues, queue_size, VR_PAGE_SIZE);
+    return need(queues, queue_size, mixed, VR_PAGE_SIZE);
 }

@@ -11,7 +11,8 @@
  *   per queue: (queue_size - 2) segments of 2 * size_max,
  *              3 pages for header and status of at least one request (the
  *              header may lie across a page boundary),
- *              the rings
+ *              the rings,
+ *              mixed devices: 2 pages for the request's indirect table
  *
  * Twice size_max, because a segment that does not begin at a page boundary
  * touches one page more, and Linux's allocator gives out addresses in powers
@@ -27,12 +28,18 @@
  * of the least aperture for a queue of 128, and less of larger ones: that buys
  * a device which cannot get stuck with any kernel.
  *
- * It takes one thing more: no indirect tables, for mixed devices no more than
- * for dynamic ones. Only without them the queue's descriptors are all there
- * is, segments included. With them a queue of 128 could have 128 requests of
- * 126 segments under way, more than any grant table covers, and whether a
- * guest would have these segments in the pool is, again, not known when the
- * feature is offered.
+ * It takes one thing more: no indirect tables. Only without them the queue's
+ * descriptors are all there is, segments included. With them a queue of 128
+ * could have 128 requests of 126 segments under way, more than any grant table
+ * covers.
+ *
+ * A mixed device offers them all the same, since its requests are meant to lie
+ * in the pool, where a ring without tables holds only seven of 16 segments. A
+ * kernel that has everything behind the IOMMU can then ask for more addresses
+ * than there are. It is told so when it maps, gives back what it has of that
+ * request, and tries again when others are done. So it waits, but never for
+ * ever: for each queue one request of any kind fits when no other is under way,
+ * by the same sum.
  */
 #ifndef VR_BOUNDS_H
 #define VR_BOUNDS_H
@@ -46,17 +53,19 @@
  * vr_size_max() - the longest segment that a request may have.
  * @aperture: bytes of the window.
  * @queues, @queue_size: as configured.
+ * @mixed: whether there is a pool, too, and so indirect tables.
  *
  * Returns a power of two from VR_PAGE_SIZE to VR_SIZE_MAX_LIMIT; 0 when the
  * window is too small for the queues, or there cannot be such queues.
  */
 uint32_t vr_size_max(uint64_t aperture, unsigned int queues,
-                     unsigned int queue_size);
+                     unsigned int queue_size, bool mixed);
 
 /**
  * vr_aperture_min() - the smallest window with which vr_size_max() is not 0.
  * Returns whole pages, in bytes; UINT64_MAX when there cannot be such queues.
  */
-uint64_t vr_aperture_min(unsigned int queues, unsigned int queue_size);
+uint64_t vr_aperture_min(unsigned int queues, unsigned int queue_size,
+                         bool mixed);
 
 #endif /* VR_BOUNDS_H */

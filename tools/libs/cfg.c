@@ -526,6 +526,7 @@ static int check_pool(struct parser *p)
 static int check_aperture(struct parser *p)
 {
     const struct vr_dev_cfg *c = p->cfg;
+    bool mixed = c->mode == VR_MODE_MIXED;
     char size[24], min[24];
 
     if (!seen(p, KEY_APERTURE))
@@ -533,14 +534,14 @@ static int check_aperture(struct parser *p)
                     "aperture= is missing: mode=%s needs it, such as "
                     "aperture=32M",
                     vr_mode_name(c->mode));
-    if (!vr_size_max(c->aperture, c->queues, c->queue_size))
-        return fail(
-            p,
-            "aperture=%s is too small for queues=%u and "
-            "queue_size=%u, requests could wait for address space for "
-            "ever: use at least %s, or smaller or fewer queues",
-            vr_format_size(c->aperture, size), c->queues, c->queue_size,
-            vr_format_size(vr_aperture_min(c->queues, c->queue_size), min));
+    if (!vr_size_max(c->aperture, c->queues, c->queue_size, mixed))
+        return fail(p,
+                    "aperture=%s is too small for queues=%u and "
+                    "queue_size=%u, requests could wait for address space for "
+                    "ever: use at least %s, or smaller or fewer queues",
+                    vr_format_size(c->aperture, size), c->queues, c->queue_size,
+                    vr_format_size(
+                        vr_aperture_min(c->queues, c->queue_size, mixed), min));
     return 0;
 }
 

@@ -659,7 +659,8 @@ static const char *check_mode(const struct vr_record_dev *d)
         return NULL;
     if (c->revoke_ms < VR_REVOKE_MS_MIN)
         return "revoke_ms out of range";
-    if (!vr_size_max(c->aperture, c->queues, c->queue_size))
+    if (!vr_size_max(c->aperture, c->queues, c->queue_size,
+                     c->mode == VR_MODE_MIXED))
         return "aperture too small for the queues";
     return NULL;
 }

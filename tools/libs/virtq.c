@@ -53,6 +53,7 @@ const char *vr_vq_fault_text(enum vr_vq_fault fault)
         [VR_VQ_INDIRECT_NEXT] = "indirect and next in one descriptor",
         [VR_VQ_INDIRECT_NESTED] = "indirect table inside of one",
         [VR_VQ_INDIRECT_REMOTE] = "indirect tables behind an IOMMU",
+        [VR_VQ_INDIRECT_REFUSED] = "indirect table is not to be had",
         [VR_VQ_REQUEST] = "chain is no request of this device",
         [VR_VQ_MUTE] = "a request's answer cannot be written",
         [VR_VQ_RESUME] = "state to resume from makes no sense",
@@ -359,12 +360,23 @@ static inline int add_buffer(struct vr_vq *vq, struct vr_chain *chain,
     return 0;
 }
 
-static const struct vr_vring_desc *indirect_table(const struct vr_window *w,
+/* NULL and the queue's fault when it cannot be had. */
+static const struct vr_vring_desc *indirect_table(struct vr_vq *vq,
                                                   uint64_t addr, uint32_t len)
 {
+    const struct vr_window *w = vq->win;
+    const void *table;
+
+    if (!vr_window_covers(w, addr, len)) {
+        vr_vq_break(vq, VR_VQ_OUTSIDE, addr);
+        return NULL;
+    }
     if (!vr_window_remote(w))
         return vr_window_ptr(w, addr, len);
-    return vr_window_covers(w, addr, len) ? w->fetch(w->ctx, addr, len) : NULL;
+    table = w->fetch(w->ctx, addr, len);
+    if (!table)
+        vr_vq_break(vq, VR_VQ_INDIRECT_REFUSED, addr);
+    return table;
 }
 
 static int read_chain(struct vr_vq *vq, uint16_t head, struct vr_chain *chain)
@@ -388,9 +400,9 @@ static int read_chain(struct vr_vq *vq, uint16_t head, struct vr_chain *chain)
                 return broken(vq, VR_VQ_INDIRECT_NEXT, d.addr);
             if (!d.len || d.len % 16 || d.len / 16 > VR_INDIRECT_MAX)
                 return broken(vq, VR_VQ_INDIRECT_LEN, d.addr);
-            table = indirect_table(vq->win, d.addr, d.len);
+            table = indirect_table(vq, d.addr, d.len);
             if (!table)
-                return broken(vq, VR_VQ_OUTSIDE, d.addr);
+                return -EPROTO;
             entries = d.len / 16;
             i = 0;
             nested = true;

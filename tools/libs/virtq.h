@@ -54,9 +54,10 @@ struct vr_window {
     /* Remote: undoes it. @p, @len: what map() returned, and for how many. */
     void (*unmap)(void *ctx, void *p, uint64_t len);
     /*
-     * Remote, optional: a private copy of @len bytes (at most 16 *
-     * VR_INDIRECT_MAX) at @addr, good until the next call. Without it there
-     * are no indirect tables: a chain is to be known before any copying.
+     * Remote, optional: the @len bytes (at most 16 * VR_INDIRECT_MAX) at
+     * @addr, wholly in window or pool, good until the next call; NULL when the
+     * guest does not give them. Each is looked at once: it need not be a copy.
+     * Without it there are no indirect tables.
      */
     const void *(*fetch)(void *ctx, uint64_t addr, uint64_t len);
     void *ctx;
@@ -140,9 +141,10 @@ enum vr_vq_fault {
     VR_VQ_INDIRECT_NEXT,   /* indirect and next in one descriptor */
     VR_VQ_INDIRECT_NESTED, /* indirect inside a table */
     VR_VQ_INDIRECT_REMOTE, /* negotiated, but the window is remote */
-    VR_VQ_REQUEST,         /* the chain makes no request of the device's type */
-    VR_VQ_MUTE,            /* no memory to write the answer to (remote) */
-    VR_VQ_RESUME,          /* the state to go on from makes no sense */
+    VR_VQ_INDIRECT_REFUSED, /* the table cannot be read (remote) */
+    VR_VQ_REQUEST, /* the chain makes no request of the device's type */
+    VR_VQ_MUTE,    /* no memory to write the answer to (remote) */
+    VR_VQ_RESUME,  /* the state to go on from makes no sense */
 };
 
 /** vr_vq_fault_text() - a few words; never NULL. */

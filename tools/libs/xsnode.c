@@ -368,7 +368,8 @@ static int get_windows(struct reader *r, struct vr_xs_dev *dev)
         return -EINVAL;
     }
     c->aperture = dev->iova.size;
-    if (!vr_size_max(c->aperture, c->queues, c->queue_size)) {
+    if (!vr_size_max(c->aperture, c->queues, c->queue_size,
+                     c->mode == VR_MODE_MIXED)) {
         vr_err_set(r->err,
                    "xenstore: %s: 0x%" PRIx64 ": too small for %u "
                    "queues of %u",
