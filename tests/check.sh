@@ -112,19 +112,19 @@ finish() {
     spawned=()
 }
 
-# beside NAME...: what else there is to do while the x86 host is tested: that is
-# not disturbed by it.
+# beside LANE STEP...: the steps, and a function with others at the same time
 beside() {
-    local step
-    : > $tally-x86
-    tallied $tally-x86 e2e_on x86 &
+    local step lane=$1
+    shift
+    : > $tally-lane
+    tallied $tally-lane "$lane" &
     background=$!
     for step in "$@"; do
         $step
     done
     wait $background
     background=none
-    add $tally-x86 1
+    add $tally-lane 1
 }
 
 build() {
@@ -208,32 +208,46 @@ model() {
     counts model tests/model/run
 }
 
-# e2e_on HOST ARGUMENT...: the x86 host always by the clock that counts
-# instructions, since with the other it is late now and then.
+# e2e_on NAME HOST ARGUMENT...
 e2e_on() {
-    case $1 in
-    arm64) one "build for arm64" make --no-print-directory arm64 || return ;;
-    x86) set -- x86 --steady ;;
-    esac
-    counts "e2e-$1${2:-}" tests/e2e/run --host "$@"
+    local name=$1
+    shift
+    counts "e2e-$name" tests/e2e/run --name "$name" --host "$@"
 }
 
-# Groups of the arm64 host that show guest kernels at work. The others show
-# what several domains do at once, and want two processors for themselves.
+# Hosts with a clock that counts instructions do not disturb each other: two at
+# a time. The x86 host always has it, since with the other it is late now and
+# then. What takes many times longer with it, and what is to show several
+# domains at once, has the arm64 host with two processors, and that has all of
+# the machine.
 kernels=(kernels debug probe)
+devices=(dynamic)
+
+x86() {
+    e2e_on e2e x86 --steady
+}
+
+lane() {
+    x86
+    e2e_on devices arm64 --steady "${devices[@]}"
+}
 
 arm64_kernels() {
-    e2e_on arm64 --steady "${kernels[@]}"
+    e2e_on kernels arm64 --steady "${kernels[@]}"
 }
 
 arm64_others() {
-    e2e_on arm64 --except "$(IFS=, && echo "${kernels[*]}")"
+    e2e_on e2e arm64 --except "$(IFS=, && echo "${kernels[*]},${devices[*]}")"
+}
+
+arm64() {
+    e2e_on e2e arm64
 }
 
 e2e() {
     local host
     for host in ${HOST:-x86 arm64}; do
-        e2e_on "$host"
+        $host
     done
 }
 
@@ -242,7 +256,7 @@ all)
     unit
     case ${HOST:-} in
     '')
-        beside module model fuzz arm64_kernels
+        beside lane module model fuzz arm64_kernels
         arm64_others
         ;;
     *)

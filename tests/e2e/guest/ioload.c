@@ -4,7 +4,7 @@
  *
  * ioload -f FILE -m randread|randwrite|read|write|verify [-b BYTES]
  *        [-q DEPTH] [-t SECONDS] [-s MIB] [-p PROGRESS_FILE] [-w MILLISECONDS]
- *        [-c] [-o BYTES]
+ *        [-c | -d] [-o BYTES]
  *
  * Prints one line of JSON. `verify` writes random blocks, each filled from its
  * number and a generation, never two at once for one block; at the end every
@@ -14,7 +14,8 @@
  * for so long after each look at what has completed. With -c each buffer is one
  * piece of memory: for certain while there are reserved huge pages
  * (hugepages=), else where the kernel finds one; with -o it begins so many
- * bytes behind a page's beginning.
+ * bytes behind a page's beginning. With -d each is in single pages, which lie
+ * apart: every second one of a buffer twice as long.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,9 +33,11 @@
 
 #define MAX_DEPTH 256
 #define HUGE_PAGE (2u << 20)
+#define PAGE      4096u
 
 struct slot {
     char *buf;
+    struct iovec *iov; /* -d: the pages of buf, else NULL */
     uint64_t block;
     double start;
 };
@@ -54,8 +57,8 @@ struct load {
     double lat_sum, lat_max;
     const char *progress;
     unsigned int rest;
-    bool contiguous;
-    unsigned int offset;
+    bool contiguous, apart;
+    unsigned int offset, niov;
     struct slot slot[MAX_DEPTH];
 };
 
@@ -119,7 +122,11 @@ static void submit(struct load *l, struct io_uring *ring, unsigned int i)
         l->busy[s->block] = 1;
         fill(l, s->buf, s->block, ++l->gen[s->block]);
     }
-    if (l->writing)
+    if (l->apart && l->writing)
+        io_uring_prep_writev(sqe, l->fd, s->iov, l->niov, s->block * l->bs);
+    else if (l->apart)
+        io_uring_prep_readv(sqe, l->fd, s->iov, l->niov, s->block * l->bs);
+    else if (l->writing)
         io_uring_prep_write(sqe, l->fd, s->buf, l->bs, s->block * l->bs);
     else
         io_uring_prep_read(sqe, l->fd, s->buf, l->bs, s->block * l->bs);
@@ -199,7 +206,7 @@ static int drive(struct load *l, struct io_uring *ring, double *spent)
 
 static int alloc_buffer(const struct load *l, char **buf)
 {
-    size_t align = l->contiguous ? HUGE_PAGE : 4096;
+    size_t align = l->contiguous ? HUGE_PAGE : PAGE;
     size_t len = ((size_t)l->offset + l->bs + align - 1) / align * align;
 
     *buf = l->contiguous
@@ -214,6 +221,24 @@ static int alloc_buffer(const struct load *l, char **buf)
     }
     *buf += l->offset;
     memset(*buf, 0x5a, l->bs);
+    return 0;
+}
+
+/* Pages that do not adjoin. */
+static int alloc_apart(const struct load *l, struct slot *s)
+{
+    size_t len = 2 * (size_t)l->niov * PAGE;
+
+    s->iov = calloc(l->niov, sizeof(*s->iov));
+    if (!s->iov || posix_memalign((void **)&s->buf, PAGE, len))
+        return -1;
+    memset(s->buf, 0x5a, len);
+    for (unsigned int i = 0; i < l->niov; i++) {
+        uint32_t left = l->bs - i * PAGE;
+
+        s->iov[i].iov_base = s->buf + 2 * (size_t)i * PAGE;
+        s->iov[i].iov_len = left < PAGE ? left : PAGE;
+    }
     return 0;
 }
 
@@ -248,7 +273,7 @@ int main(int argc, char **argv)
     double spent = 0;
     int opt, r;
 
-    while ((opt = getopt(argc, argv, "f:m:b:q:t:s:p:w:co:")) != -1) {
+    while ((opt = getopt(argc, argv, "f:m:b:q:t:s:p:w:cdo:")) != -1) {
         switch (opt) {
         case 'f':
             file = optarg;
@@ -277,6 +302,9 @@ int main(int argc, char **argv)
         case 'c':
             l.contiguous = true;
             break;
+        case 'd':
+            l.apart = true;
+            break;
         case 'o':
             l.offset = atoi(optarg);
             break;
@@ -290,6 +318,9 @@ int main(int argc, char **argv)
     l.verify = !strcmp(l.mode, "verify");
     l.random = l.verify || !strncmp(l.mode, "rand", 4);
     l.writing = l.verify || strstr(l.mode, "write");
+    l.niov = (l.bs + PAGE - 1) / PAGE;
+    if (l.apart && (l.verify || l.contiguous || l.offset || l.niov > 1024))
+        return 2;
     l.blocks = size * 1024 * 1024 / l.bs;
     l.fd = open(file, (l.verify    ? O_RDWR
                        : l.writing ? O_WRONLY
@@ -306,7 +337,9 @@ int main(int argc, char **argv)
             return 1;
     }
     for (unsigned int i = 0; i < l.depth; i++) {
-        if (alloc_buffer(&l, &l.slot[i].buf))
+        struct slot *s = &l.slot[i];
+
+        if (l.apart ? alloc_apart(&l, s) : alloc_buffer(&l, &s->buf))
             return 1;
     }
     r = io_uring_queue_init(l.depth, &ring, 0);

@@ -188,6 +188,14 @@ class Host:
         except ValueError as error:
             raise Fail(f"vrctl show --json is not JSON: {error}") from error
 
+    def counted(self, guest, number=0):
+        """A device of a guest that has made requests, as vrctl shows it: when
+        its backend has told its counters, which it does now and then."""
+        def look():
+            dev = self.show(guest)["devices"][number]
+            return dev if dev["counters"]["requests"] else None
+        return self.wait("requests are counted", look)
+
     def wait(self, what, condition, seconds=20, step=0.3):
         """Poll until the condition returns something true; that."""
         end = time.monotonic() + seconds * arch.now.patience
