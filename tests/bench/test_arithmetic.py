@@ -84,7 +84,7 @@ DISKS = {"blkfront": ("/dev/xvda", "vbd-51712"), "static": ("/dev/vda", ""),
 
 def meter(host):
     """On that host."""
-    opt = argparse.Namespace(runs=3, secs=0.5, huge=False)
+    opt = argparse.Namespace(runs=3, secs=0.5)
     made = measure.Meter(host, DISKS, opt)
     made.warm_up()
     return made
@@ -101,7 +101,11 @@ class Points(unittest.TestCase):
         point = workloads.Point.parse("w1m-32")
         self.assertEqual((point.size, point.mode), (1 << 20, "write"))
         self.assertEqual(point.rate(10, 2), (5.0, "MiB/s"))
-        self.assertIn("-b 1048576 -q 32 -t 2 ", point.command("/dev/x", 2))
+        self.assertIn("-b 1048576 -q 32 -t 2 -s 256 -d",
+                      point.command("/dev/x", 2))
+        point = workloads.Point.parse("r64k-1h")
+        self.assertEqual(point.title, "64 KiB read, depth 1, huge")
+        self.assertTrue(point.command("/dev/x", 2).endswith(" -c"))
         self.assertEqual(len(workloads.points(",".join(workloads.DEFAULT))),
                          len(workloads.DEFAULT))
 

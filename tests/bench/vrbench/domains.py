@@ -7,7 +7,6 @@ from . import paths
 from .paths import DRIVER, GUEST
 
 VBD = 51712  # xvda
-THP = "/sys/kernel/mm/transparent_hugepage"
 # Name and place of each disk, by serial number; blkfront's has none.
 DISKS = r"""
 for i in $(seq 300); do
@@ -57,10 +56,6 @@ def start_guest(host, kernel, wanted, opt):
     if "blkfront" in wanted:
         attach_blkback(host)
     out = host.gx_ok(GUEST, DISKS % len(wanted), 60, up=150)
-    if opt.huge:
-        # Linux leaves them off in a guest with less than 512 MiB.
-        host.gx_ok(GUEST, f"[ ! -e {THP} ] || (echo madvise > {THP}/enabled; "
-                   f"echo madvise > {THP}/defrag)")
     rows = [line.split() for line in out.splitlines()]
     disks = {row[0]: (row[1], row[2]) for row in rows}
     require(set(disks) == set(wanted), f"the guest has disks {out!r}")

@@ -18,11 +18,11 @@ PROCESSORS = {"guest": GUEST, "driver": DRIVER, "dom0": "Domain-0"}
 RUN_LIMIT = 240  # s, of one run with what is under way at its end
 
 
-def one_run(point, path, disk, seconds, huge):
+def one_run(point, path, disk, seconds):
     """dom0's command for a run, with the guest's interrupts around it."""
     look = 'grep -E "blkif|virtio" /proc/interrupts'
     return (f"gx -t {RUN_LIMIT} {GUEST} '{look}; echo @@; "
-            f"{point.command(disk[0], seconds, huge)}; echo @@; {look}'; "
+            f"{point.command(disk[0], seconds)}; echo @@; {look}'; "
             "echo @@")
 
 
@@ -45,8 +45,8 @@ class Meter:
                 else "echo {}") + "; echo @@; xl list; echo @@"
         commands = [show]
         for path in order:
-            commands += [one_run(point, path, self.disks[path], seconds,
-                                 self.opt.huge), show]
+            commands += [one_run(point, path, self.disks[path], seconds),
+                         show]
         parts = self.host.ok("; ".join(commands),
                              (RUN_LIMIT + 30) * len(order)).split(MARK)
         for number, path in enumerate(order):

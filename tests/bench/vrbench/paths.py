@@ -5,6 +5,8 @@ import dataclasses
 
 from vre2e import arch, host as vhost
 
+from .workloads import HUGE_PAGES
+
 DRIVER, GUEST = "bb", "bg"
 # Each path has a null_blk device of its own in the driver domain, by its
 # place in this list; QEMU's is in dom0.
@@ -29,6 +31,7 @@ class Kernel:
     modules: tuple
     paths: tuple
     extra: str = ""
+    huge: bool = True  # has it huge pages?
 
 
 DRIVERS = (arch.OURS, "virtio-iommu", "virtio_mmio", "virtio_blk",
@@ -36,7 +39,8 @@ DRIVERS = (arch.OURS, "virtio-iommu", "virtio_mmio", "virtio_blk",
 KERNELS = {
     "arm64": (
         Kernel("small", "the tests' small kernel, which restricts static "
-               "devices itself", "Image", "guest.cpio", (), PATHS[:4]),
+               "devices itself", "Image", "guest.cpio", (), PATHS[:4],
+               huge=False),
         Kernel("debian", "Debian's kernel with the module virtio_restricted",
                "vmlinuz", "debian-bench.cpio", DRIVERS, PATHS[:5])),
     "x86": (
@@ -99,5 +103,6 @@ def guest_cfg(kernel, paths, opt):
                   ", ".join(f'"{a}"' for a in args) + " ]\n")
     return vhost.guest_cfg(
         GUEST, [device(p, opt) for p in paths if p in OURS] or None,
-        memory=256, kernel=kernel.kernel, ramdisk=kernel.ramdisk, lines=lines,
-        extra=f"iommu.strict={opt.strict} {kernel.extra} {opt.guest_args}")
+        memory=384, kernel=kernel.kernel, ramdisk=kernel.ramdisk, lines=lines,
+        extra=f"iommu.strict={opt.strict} {kernel.extra} {opt.guest_args} " +
+        (f"hugepages={HUGE_PAGES}" if kernel.huge else ""))

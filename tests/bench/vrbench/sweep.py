@@ -40,7 +40,7 @@ def run(host, disks, opt, say):
     for depth in DEPTHS:
         found[depth] = []
         for size in SIZES:
-            point = Point.parse(f"r{size}-{depth}")
-            say(f"in one piece: {point.title}")
+            point = Point.parse(f"r{size}-{depth}h")
+            say(point.title)
             found[depth].append(row(host, meter, point, opt))
     return {"default": default, "depths": found}

@@ -9,7 +9,7 @@ from .workloads import Point
 HEADS = {"exits": "exits", "kicks": "kicks", "iommu": "iommu req.",
          "interrupts": "interrupts", "events": "events",
          "grant_ops": "grant ops", "copied": "copied B", "requests": "requests"}
-WIDE = 26
+WIDE = 28
 ONE_PIECE = 2.5  # a MAP and an UNMAP, and room for a request that was split
 
 
