@@ -208,11 +208,9 @@ model() {
     counts model tests/model/run
 }
 
-# e2e_on NAME HOST ARGUMENT...
+# e2e_on NAME HOST ARGUMENT...: logs in out/NAME, or in out/NAME-x86
 e2e_on() {
-    local name=$1
-    shift
-    counts "e2e-$name" tests/e2e/run --name "$name" --host "$@"
+    counts "e2e-$1-$2" tests/e2e/run --name "$1" --host "${@:2}"
 }
 
 # Hosts with a clock that counts instructions do not disturb each other: two at
@@ -220,24 +218,25 @@ e2e_on() {
 # then. What takes many times longer with it, and what is to show several
 # domains at once, has the arm64 host with two processors, and that has all of
 # the machine.
-kernels=(kernels debug probe)
-devices=(dynamic)
+refusals=(preflight input silo stock)
+guests=(kernels debug probe dynamic)
 
 x86() {
     e2e_on e2e x86 --steady
 }
 
-lane() {
+x86_first() {
     x86
-    e2e_on devices arm64 --steady "${devices[@]}"
+    e2e_on refusals arm64 --steady "${refusals[@]}"
 }
 
-arm64_kernels() {
-    e2e_on kernels arm64 --steady "${kernels[@]}"
+guests() {
+    e2e_on guests arm64 --steady "${guests[@]}"
 }
 
-arm64_others() {
-    e2e_on e2e arm64 --except "$(IFS=, && echo "${kernels[*]},${devices[*]}")"
+others() {
+    local elsewhere=("${refusals[@]}" "${guests[@]}")
+    e2e_on others arm64 --except "$(IFS=, && echo "${elsewhere[*]}")"
 }
 
 arm64() {
@@ -256,8 +255,8 @@ all)
     unit
     case ${HOST:-} in
     '')
-        beside lane module model fuzz arm64_kernels
-        arm64_others
+        beside x86_first module model fuzz guests
+        others
         ;;
     *)
         module
