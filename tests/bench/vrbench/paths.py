@@ -14,7 +14,6 @@ PATHS = ("blkfront", "static", "copied", "mapped", "mixed", "qemu")
 OURS = ("static", "copied", "mapped", "mixed")
 NULL_BLK = "gb=1 bs=512"  # 1 GiB, sectors of 512 bytes; the rest is default
 MAPPED = {"mapped": "always", "copied": "never"}  # mixed: the product's default
-MIXED_POOL = "16M"
 # Windows and grant table of a guest with all paths take more grants than Xen
 # allows by default.
 XEN_ARGS = "gnttab_max_frames=128"
@@ -80,7 +79,7 @@ def device(path, opt):
     if path == "static":
         keys["size"] = opt.window
     elif path == "mixed":
-        keys.update(mode="mixed", size=MIXED_POOL, aperture=opt.window)
+        keys.update(mode="mixed", size=opt.window, aperture=opt.window)
     else:
         keys.update(mode="dynamic", size=None, aperture=opt.window,
                     map_threshold=MAPPED[path])
