@@ -200,12 +200,17 @@ clean:
 	rm -rf out
 
 help:
-	@echo 'make            build for this machine (out/native)'
-	@echo 'make install    DESTDIR= PREFIX=/usr/local; make uninstall takes it away'
+	@echo 'make                 build for this machine (out/native)'
+	@echo 'make install         DESTDIR= PREFIX=/usr/local'
 	@echo 'make install-divert  for callers of /usr/sbin/xl; see README.md'
-	@echo 'make demo       watch it work on an emulated Xen host (HOST=x86, arm64)'
-	@echo 'make check      every test: unit, sanitizers, models, fuzz, end to end'
-	@echo 'make unit | guest-module | model | fuzz | e2e | bench'
+	@echo 'make uninstall       undo both'
+	@echo 'make demo            watch it work on an emulated Xen host'
+	@echo 'make check           every test: unit, sanitizers, models, fuzz, end to end'
+	@echo 'make unit | guest-module | model | fuzz | e2e'
+	@echo '                     one part of it'
+	@echo 'make bench           measure, on both emulated hosts'
+	@echo 'make host-shell      a shell in the emulated host; make host-down ends it'
 	@echo 'make format | format-check | clean'
-	@echo 'make host-shell a shell in the emulated host; make host-down ends it'
-	@echo 'HOST=x86        for check, e2e, bench, host-shell, host-down: that host only'
+	@echo
+	@echo 'HOST=x86 or HOST=arm64 selects the emulated host: for check, e2e and bench'
+	@echo 'only that one; demo has x86 by default, host-shell and host-down arm64'
