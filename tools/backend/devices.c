@@ -311,8 +311,8 @@ static char *read_node(void *ctx, const char *key, size_t *len)
     return value;
 }
 
-/* Has the counter moved? What it is at first sight was meant for a worker
- * that is no more. */
+/* Kills the worker if the counter has changed. The first value seen is only
+ * remembered: it was meant for a worker of an earlier main process. */
 static void check_kill(struct devices *ds, struct device *d)
 {
     struct node_ctx ctx = {ds, d};

@@ -243,8 +243,8 @@ static void remote_done(struct vr_loop *l, struct slot *s)
     struct rslot *r = (struct rslot *)(void *)s;
     uint8_t status = io_status(l, s);
 
-    /* Direct I/O failed and the page cache did not: it is the guest's pages
-     * that the target's driver cannot take. Ours it can. */
+    /* Direct I/O failed where the page cache did not: the target's driver
+     * cannot take the guest's pages. It can take those of this process. */
     if (s->aio.again && !s->aio.res && (r->map || r->pooled)) {
         l->cfg.target->direct = true;
         l->cfg.map_threshold = VR_NEVER_MAP;

@@ -24,8 +24,8 @@ static void gnt_unmap(void *ctx, void *p, unsigned int n)
 {
     struct vr_gntdev *g = ctx;
 
-    /* The guest waits for the page, and would have to be lied to: the end of
-     * the process lets go of everything. */
+    /* The guest waits for the page and must not be told that it is free. When
+     * the process ends, the kernel unmaps everything. */
     if (xengnttab_unmap(g->gt, p, n))
         abort();
 }

@@ -85,8 +85,9 @@ bool payload_room(struct vr_loop *l, struct rslot *r)
 bool payload_advance(struct vr_loop *l, struct rslot *r)
 {
     set_chunk(r);
-    /* When a page is refused, a copy tells which; if there is room for it:
-     * those that wait for room were here first. */
+    /* When the map is refused, a copy tells which page it was. If there is no
+     * bounce memory for that, the request fails at once: it must not overtake
+     * those that already wait for room. */
     return r->bounce || map_chunk(l, r) || take_bounce(l, r);
 }
 

@@ -244,8 +244,8 @@ void vr_mmio_fail(struct vr_mmio *m, enum vr_fail why)
         m->live = 0;
         m->fail = why;
     }
-    /* A device that no driver uses has nothing to be reset. One that is driven
-     * by who never said that he would is used all the same. */
+    /* A device that no driver uses need not ask for a reset. FEATURES_OK
+     * without DRIVER, from a driver that skipped a step, counts as use. */
     if (m->status & (VR_STATUS_DRIVER | VR_STATUS_FEATURES_OK) && !m->resetting)
         fail(m, why);
     if (m->gone) {
@@ -414,8 +414,8 @@ static enum vr_fail queue_check(struct vr_mmio *m, unsigned int index)
     for (i = 0; i < 3; i++) {
         if (!inside(m, &a[i])) {
             fault(m, a[i].start);
-            /* An identity map that came to nothing leaves Linux attached, and
-             * with the addresses of one that is not. */
+            /* When setting up an identity domain fails, Linux stays attached
+             * but uses untranslated addresses, as if it were not. */
             return m->desc.endpoint ? VR_FAIL_UNATTACHED : VR_FAIL_OUTSIDE;
         }
     }

@@ -133,9 +133,9 @@ static uint32_t page_of(const struct vr_viommu_ep *ep, uint64_t addr)
 }
 
 /*
- * Pages @first to @last: true when none can be reached any more. What cannot
- * be taken back yet stays mapped in the books, so that it is tried again by
- * whatever comes: the same request or a reset.
+ * Revokes pages @first to @last. Returns true when none can be reached any
+ * more. What cannot be revoked yet stays marked as mapped, so that the next
+ * attempt, by the same request or by a reset, includes it.
  */
 static bool take_back(struct vr_viommu *v, struct vr_viommu_ep *ep,
                       uint32_t first, uint32_t last, bool now)
@@ -222,9 +222,9 @@ static int detach(struct vr_viommu *v, const uint8_t *in)
     return detach_ep(v, ep) ? VR_VIOMMU_S_OK : PENDING;
 }
 
-/* What a MAP has opened before it failed. Not INVAL, for no mapping exists
- * there as the driver knows mappings: the page table is not as the device left
- * it. */
+/* Revokes what a MAP had granted before it failed. The answer is not INVAL
+ * (that says "a mapping exists there", and by the driver's account none does)
+ * but DEVERR: the guest has changed entries that belong to the device. */
 static int undo_map(struct vr_viommu *v)
 {
     if (!take_back(v, v->undo, v->undo_first, v->undo_last, false))
@@ -255,8 +255,9 @@ static int map(struct vr_viommu *v, const uint8_t *in)
      * down, and nothing is out of any limit that the device has told. */
     if (end < start)
         return VR_VIOMMU_S_INVAL;
-    /* Which combinations there are depends on the page table (5.13.6.5). One
-     * that gives no access is none: no entry could stand for it. */
+    /* Which flags may be combined depends on the page table (5.13.6.5). No
+     * flags at all would be a mapping without access, for which there is no
+     * grant entry. */
     if (!flags)
         return VR_VIOMMU_S_INVAL;
     /* Outside of the input range such a request fails (5.13.6), and one that
@@ -304,8 +305,8 @@ static int unmap(struct vr_viommu *v, const uint8_t *in)
     uint32_t first, last;
     struct vr_viommu_ep *ep;
 
-    /* May be refused, and then without effect: an extension that this device
-     * does not know may mean less than all of the range. */
+    /* The device may refuse this, and then must not unmap anything: an
+     * extension unknown to it may mean only a part of the range. */
     if (get32(in + UNMAP_RESERVED))
         return VR_VIOMMU_S_INVAL;
     ep = ep_by_domain(v, get32(in + UNMAP_DOMAIN));
