@@ -196,6 +196,15 @@ static int on_suspend(libxl_ctx *ctx, uint32_t domid, int fd, int flags,
     return self.real->suspend(ctx, domid, fd, flags, ao_how);
 }
 
+static int on_remus_start(libxl_ctx *ctx, libxl_domain_remus_info *info,
+                          uint32_t domid, int send_fd, int recv_fd,
+                          const void *ao_how)
+{
+    if (refused(ctx, domid, "replicated"))
+        return ERROR_FAIL;
+    return self.real->remus_start(ctx, info, domid, send_fd, recv_fd, ao_how);
+}
+
 /* xl create -p: the xl that was started and the one that stays to watch the
  * guest both have the link, and either may be the first to commit. */
 static bool committed(const char *uuid)
@@ -374,6 +383,7 @@ static const struct vr_calls calls = {
     .create_restore = on_create_restore,
     .soft_reset = on_soft_reset,
     .suspend = on_suspend,
+    .remus_start = on_remus_start,
     .unpause = on_unpause,
     .destroy = on_destroy,
     .preserve = on_preserve,
@@ -390,10 +400,10 @@ const struct vr_calls *vr_plugin_init(const struct vr_calls *real)
 {
     self.real = real;
     if (!real->create_new || !real->create_restore || !real->soft_reset ||
-        !real->suspend || !real->unpause || !real->destroy || !real->preserve ||
-        !real->await_death || !real->xc_create || !real->dom_devicetree ||
-        !real->dom_mem_init || !real->dom_build ||
-        on_exit(on_process_exit, NULL))
+        !real->suspend || !real->remus_start || !real->unpause ||
+        !real->destroy || !real->preserve || !real->await_death ||
+        !real->xc_create || !real->dom_devicetree || !real->dom_mem_init ||
+        !real->dom_build || on_exit(on_process_exit, NULL))
         return NULL;
     return &calls;
 }

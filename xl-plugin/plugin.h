@@ -19,6 +19,7 @@ struct XLU_Config;
 struct libxl__ctx;
 struct libxl_domain_config;
 struct libxl_domain_create_info;
+struct libxl_domain_remus_info;
 struct libxl__evgen_domain_death;
 struct xc_interface_core;
 struct xc_dom_image;
@@ -44,6 +45,9 @@ struct vr_calls {
                       const void *console_how);
     int (*suspend)(struct libxl__ctx *ctx, uint32_t domid, int fd, int flags,
                    const void *ao_how);
+    int (*remus_start)(struct libxl__ctx *ctx,
+                       struct libxl_domain_remus_info *info, uint32_t domid,
+                       int send_fd, int recv_fd, const void *ao_how);
     int (*unpause)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
     int (*destroy)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
     int (*preserve)(struct libxl__ctx *ctx, uint32_t domid,

@@ -80,6 +80,7 @@ __attribute__((constructor)) static void start(void)
     find(&real.create_restore, "libxl_domain_create_restore");
     find(&real.soft_reset, "libxl_domain_soft_reset");
     find(&real.suspend, "libxl_domain_suspend");
+    find(&real.remus_start, "libxl_domain_remus_start");
     find(&real.unpause, "libxl_domain_unpause");
     find(&real.destroy, "libxl_domain_destroy");
     find(&real.preserve, "libxl_domain_preserve");
@@ -164,6 +165,10 @@ EXPORT int libxl_domain_soft_reset(struct libxl__ctx *ctx,
                                    const void *console_how);
 EXPORT int libxl_domain_suspend(struct libxl__ctx *ctx, uint32_t domid, int fd,
                                 int flags, const void *ao_how);
+EXPORT int libxl_domain_remus_start(struct libxl__ctx *ctx,
+                                    struct libxl_domain_remus_info *info,
+                                    uint32_t domid, int send_fd, int recv_fd,
+                                    const void *ao_how);
 EXPORT int libxl_domain_unpause(struct libxl__ctx *ctx, uint32_t domid,
                                 const void *ao_how);
 EXPORT int libxl_domain_destroy(struct libxl__ctx *ctx, uint32_t domid,
@@ -220,7 +225,7 @@ int libxl_domain_create_restore(struct libxl__ctx *ctx,
                          ao_how, console_how);
 }
 
-/* These two would leave a guest and its driver domain at odds: without the
+/* These three would leave a guest and its driver domain at odds: without the
  * plug-in they are refused. */
 int libxl_domain_soft_reset(struct libxl__ctx *ctx,
                             struct libxl_domain_config *cfg, uint32_t domid,
@@ -241,6 +246,19 @@ int libxl_domain_suspend(struct libxl__ctx *ctx, uint32_t domid, int fd,
     if (!load())
         return XL_ERROR_FAIL;
     return plugin->suspend(ctx, domid, fd, flags, ao_how);
+}
+
+/* `xl remus` suspends the guest again and again, inside libxl. */
+int libxl_domain_remus_start(struct libxl__ctx *ctx,
+                             struct libxl_domain_remus_info *info,
+                             uint32_t domid, int send_fd, int recv_fd,
+                             const void *ao_how)
+{
+    if (!concerned())
+        return real.remus_start(ctx, info, domid, send_fd, recv_fd, ao_how);
+    if (!load())
+        return XL_ERROR_FAIL;
+    return plugin->remus_start(ctx, info, domid, send_fd, recv_fd, ao_how);
 }
 
 int libxl_domain_unpause(struct libxl__ctx *ctx, uint32_t domid,

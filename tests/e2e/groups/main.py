@@ -302,6 +302,16 @@ def rebind(h, _made):
     audit(h)
 
 
+@group.check("xl save and xl remus are refused, the guest goes on",
+             arches=("x86",))
+def not_moved(h, _made):
+    for command, word in (("xl save g1 /tmp/g1.save", "saved or migrated"),
+                          ("xl remus -F -b -n -d g1 none", "replicated")):
+        r = h.sh(command)
+        require(r.rc != 0 and f"cannot be {word}" in r.text, r.text[-300:])
+    h.gx_ok("g1", f"pattern check /mnt/data 64 {SEED['vda']}")
+
+
 @group.check("guest reboots by itself, data still right", 300)
 def self_reboot(h, _made):
     old, b = h.domid("g1"), h.domid(B)
