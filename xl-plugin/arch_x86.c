@@ -224,7 +224,7 @@ int vr_arch_check(const libxl_domain_config *d_config,
 
     rc = check_type(d_config, err);
     if (!rc)
-        rc = check_options(b_info, pool_bytes(devs, n), err);
+        rc = check_options(b_info, vr_any_pool(devs, n), err);
     if (!rc)
         rc = vr_place_slots(&slots, 0, n, iommu, slot, err);
     if (!rc)

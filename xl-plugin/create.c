@@ -466,6 +466,25 @@ static void free_plan(struct vr_plan *plan)
     free(plan);
 }
 
+/*
+ * A guest whose memory was changed (`xl mem-set`, `xl mem-max`) reboots with
+ * memory= below maxmem=. With a pool there is no populating on demand, and a
+ * guest that is refused now is gone: it begins with what it had, and no more.
+ */
+static void settle_memory(const struct vr_plugin *p,
+                          libxl_domain_config *d_config)
+{
+    libxl_domain_build_info *b_info = &d_config->b_info;
+
+    if (!p->created || !vr_any_pool(p->devs, p->ndevs) ||
+        b_info->target_memkb >= b_info->max_memkb)
+        return;
+    vr_say("virtio_restricted: guest %s reboots with the %" PRIu64 " MiB that "
+           "`xl mem-set` has left it; for more, create it again",
+           d_config->c_info.name, b_info->target_memkb >> 10);
+    b_info->max_memkb = b_info->target_memkb;
+}
+
 int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
               libxl_domain_config *d_config, uint32_t *domid,
               const void *console_how)
@@ -474,6 +493,7 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
     struct vr_err err = {"virtio_restricted: out of memory"};
     int fd = -1, rc = -ENOMEM;
 
+    settle_memory(p, d_config);
     if (plan)
         rc = check_all(p, plan, ctx, d_config, &err);
     if (!rc)
@@ -499,6 +519,7 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
         p->pending.owner = getpid();
         p->pending.domid = *domid;
         strcpy(p->pending.uuid, plan->rec.uuid);
+        p->created = true;
     }
     free_plan(plan);
     return rc;

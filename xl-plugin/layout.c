@@ -14,6 +14,16 @@ bool vr_any_iova(const struct vr_dev_cfg *devs, unsigned int n)
     return false;
 }
 
+bool vr_any_pool(const struct vr_dev_cfg *devs, unsigned int n)
+{
+    unsigned int i;
+
+    for (i = 0; i < n; i++)
+        if (vr_cfg_has_pool(&devs[i]))
+            return true;
+    return false;
+}
+
 int vr_build_slots(struct vr_build *b, const struct vr_slots *slots,
                    uint32_t taken, struct vr_err *err)
 {

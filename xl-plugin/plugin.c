@@ -115,6 +115,7 @@ static int on_config(struct XLU_Config *cfg, const char *data, int length)
     (void)data;
     (void)length;
     self.ndevs = 0;
+    self.created = false;
     r = xlu_cfg_get_list(cfg, VR_NAME, &list, &count, 1);
     if (r == ESRCH)
         return 0;

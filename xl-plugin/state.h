@@ -39,6 +39,7 @@ struct vr_plugin {
     /* Devices of the config that was parsed last; they stay for reboots. */
     unsigned int ndevs;
     struct vr_dev_cfg devs[VR_MAX_DEVICES];
+    bool created; /* a guest with them was: the next one is a reboot */
     struct vr_build *build; /* only during the guest's own creation */
     struct vr_pending pending;
 };
@@ -91,6 +92,7 @@ int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
 
 /* layout.c: what the arch hooks have in common. */
 bool vr_any_iova(const struct vr_dev_cfg *devs, unsigned int n);
+bool vr_any_pool(const struct vr_dev_cfg *devs, unsigned int n);
 /* Fills registers and interrupts of the record and of @b's descriptions.
  * @taken: slots that others have. Returns 0 or -ENOSPC. */
 int vr_build_slots(struct vr_build *b, const struct vr_slots *slots,

@@ -330,6 +330,16 @@ def xl_reboot(h, _made):
     check_data(h)
 
 
+@group.check("xl mem-set and xl reboot: the guest begins with what it had", 300,
+             arches=("x86",))
+def smaller(h, _made):
+    old, b = h.domid("g1"), h.domid(B)
+    h.ok(f"xl mem-set g1 {arch.now.memory(MEMORY) - 4}")
+    h.ok("xl reboot g1")
+    rebooted(h, old, b)
+    check_data(h)
+
+
 @group.check("xl destroy ends guest, driver domain and broker", 60)
 def destroy(h, _made):
     begin = time.monotonic()
