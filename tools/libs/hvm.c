@@ -10,9 +10,8 @@
 #define MIB        UINT64_C(0x100000)
 #define GRANT_BITS 44 /* 32-bit frame numbers */
 
-#define DEV_FIRST 27u
-#define DEV_END   32u
-#define INTX_END  4u
+#define DEV_END  32u
+#define INTX_END 4u
 
 /* Xen's hvm_pci_intx_gsi(). */
 static uint32_t gsi_of(unsigned int dev, unsigned int intx)
@@ -26,7 +25,7 @@ int vr_hvm_intx(uint32_t gsi, unsigned int *dev, unsigned int *intx)
 
     if (gsi < VR_HVM_GSI_FIRST || gsi - VR_HVM_GSI_FIRST >= VR_HVM_SLOTS)
         return -ERANGE;
-    for (d = DEV_FIRST; d < DEV_END; d++) {
+    for (d = VR_HVM_PCI_FIRST; d < DEV_END; d++) {
         for (i = 0; i < INTX_END; i++) {
             if (gsi_of(d, i) != gsi)
                 continue;

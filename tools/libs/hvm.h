@@ -26,6 +26,7 @@
 #define VR_HVM_SLOT_BASE UINT64_C(0xfeb00000)
 #define VR_HVM_GSI_FIRST 32u
 #define VR_HVM_SLOTS     16u
+#define VR_HVM_PCI_FIRST 27u /* of the devices whose lines those are */
 
 /* Where pools begin when nothing is in the way: above the windows of dynamic
  * devices (VR_IOVA_BASE). */
