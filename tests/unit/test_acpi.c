@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "acpi.h"
+#include "hvm.h"
 
 #define MMIO(i) (UINT64_C(0xfeb00000) + (i)*0x200)
 #define POOL(i) ((UINT64_C(4) << 30) + (i) * (UINT64_C(64) << 20))
@@ -150,7 +151,7 @@ static void get_devs(struct vr_desc_dev *devs, unsigned int n, enum kind kind)
         enum kind k = kind == ALL ? (enum kind)(i % 3) : kind;
 
         devs[i].mmio_base = MMIO(i);
-        devs[i].irq = 16 + i;
+        devs[i].irq = VR_HVM_GSI_FIRST + i;
         devs[i].dynamic = k != STATIC;
         devs[i].endpoint = k != STATIC ? 0x100 + i : 0;
         if (k != DYNAMIC) {
@@ -197,7 +198,8 @@ static void build_with(const struct vr_desc_dev *devs, unsigned int n,
                        bool with_iommu, const void *user, size_t user_size,
                        struct tables *t)
 {
-    struct vr_desc_iommu iommu = {.mmio_base = MMIO(n), .irq = 16 + n};
+    struct vr_desc_iommu iommu = {.mmio_base = MMIO(n),
+                                  .irq = VR_HVM_GSI_FIRST + n};
     struct vr_err err = {""};
     void *out = NULL;
 
@@ -570,6 +572,7 @@ static void test_documentation(void **state)
 
     (void)state;
     get_devs(devs, 2, STATIC);
+    devs[0].pool_base = VR_HVM_POOL_BASE;
     devs[0].pool_size = 64 << 20;
     devs[1].dynamic = true;
     devs[1].pool_size = 0;
@@ -611,7 +614,7 @@ static void test_interpreter(void **state)
         "Triggering : Level",
         "Polarity : ActiveLow",
         "Sharing : Shared",
-        "Dword00 : 00000011",
+        "Dword00 : 00000021",
         "No outstanding allocations",
     };
     struct vr_desc_dev devs[3];

@@ -13,7 +13,7 @@ DefinitionBlock ("", "SSDT", 2, "XENVR", "VIRTIORS", 0x00000001)
                 )
             Interrupt (ResourceConsumer, Level, ActiveLow, Shared, ,, )
             {
-                0x00000013,
+                0x00000023,
             }
         })
     }
@@ -59,7 +59,7 @@ DefinitionBlock ("", "SSDT", 2, "XENVR", "VIRTIORS", 0x00000001)
                 )
             Interrupt (ResourceConsumer, Level, ActiveLow, Shared, ,, )
             {
-                0x00000010,
+                0x00000020,
             }
         })
         Name (_DSD, Package (0x02)  // _DSD: Device-Specific Data
@@ -89,7 +89,7 @@ DefinitionBlock ("", "SSDT", 2, "XENVR", "VIRTIORS", 0x00000001)
                 )
             Interrupt (ResourceConsumer, Level, ActiveLow, Shared, ,, )
             {
-                0x00000011,
+                0x00000021,
             }
         })
     }
@@ -135,7 +135,7 @@ DefinitionBlock ("", "SSDT", 2, "XENVR", "VIRTIORS", 0x00000001)
                 )
             Interrupt (ResourceConsumer, Level, ActiveLow, Shared, ,, )
             {
-                0x00000012,
+                0x00000022,
             }
         })
         Name (_DSD, Package (0x02)  // _DSD: Device-Specific Data

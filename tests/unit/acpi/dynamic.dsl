@@ -13,7 +13,7 @@ DefinitionBlock ("", "SSDT", 2, "XENVR", "VIRTIORS", 0x00000001)
                 )
             Interrupt (ResourceConsumer, Level, ActiveLow, Shared, ,, )
             {
-                0x00000012,
+                0x00000022,
             }
         })
     }
@@ -31,7 +31,7 @@ DefinitionBlock ("", "SSDT", 2, "XENVR", "VIRTIORS", 0x00000001)
                 )
             Interrupt (ResourceConsumer, Level, ActiveLow, Shared, ,, )
             {
-                0x00000010,
+                0x00000020,
             }
         })
     }
@@ -49,7 +49,7 @@ DefinitionBlock ("", "SSDT", 2, "XENVR", "VIRTIORS", 0x00000001)
                 )
             Interrupt (ResourceConsumer, Level, ActiveLow, Shared, ,, )
             {
-                0x00000011,
+                0x00000021,
             }
         })
     }

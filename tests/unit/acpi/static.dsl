@@ -41,7 +41,7 @@ DefinitionBlock ("", "SSDT", 2, "XENVR", "VIRTIORS", 0x00000001)
                 )
             Interrupt (ResourceConsumer, Level, ActiveLow, Shared, ,, )
             {
-                0x00000010,
+                0x00000020,
             }
         })
         Name (_DSD, Package (0x02)  // _DSD: Device-Specific Data
