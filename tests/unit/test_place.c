@@ -420,7 +420,8 @@ static void test_beside_wrong(void **state)
                         "virtio_restricted[0]: no room for size=2M from "
                         "0x1000000000 up to 0x1000000000, the end of the "
                         "addresses that a guest can have on this host: lower "
-                        "size= or memory=");
+                        "size= or memory=, or choose an address behind the RAM "
+                        "by base=");
     c[1] = dev(128 * G + M, 0);
     assert_int_equal(beside(&c[1], 1, used, 1, base, NULL), -ENOSPC);
     c[1] = dev(4 * M, 0);

@@ -225,7 +225,8 @@ int vr_place_pools_beside(const struct vr_dev_cfg *cfg, unsigned int n,
                            "virtio_restricted[%u]: no room for size=%s from "
                            "0x%" PRIx64 " up to 0x%" PRIx64 ", the end of "
                            "the addresses that a guest can have on this "
-                           "host: lower size= or memory=",
+                           "host: lower size= or memory=, or choose an "
+                           "address behind the RAM by base=",
                            i, vr_format_size(cfg[i].size, size), room->start,
                            room->end);
                 return -ENOSPC;
