@@ -9,6 +9,9 @@
 #define VIDEO      UINT64_C(0xa0000)
 #define MIB        UINT64_C(0x100000)
 #define GRANT_BITS 44 /* 32-bit frame numbers */
+/* QEMU populates video memory and ROMs right behind the RAM, where it has any
+ * above 4 GiB, and moves them to their places later. */
+#define QEMU_ROOM (UINT64_C(1) << 30)
 
 #define DEV_END  32u
 #define INTX_END 4u
@@ -72,7 +75,7 @@ void vr_hvm_pool_room(uint64_t ram_end, unsigned int bits, uint64_t *lowest,
 
     while (start < end && start < ram_end + VR_HVM_PCI_ROOM)
         start <<= 1;
-    *lowest = ram_end > GIB4 ? ram_end : GIB4;
+    *lowest = ram_end > GIB4 ? ram_end + QEMU_ROOM : GIB4;
     room->start = start < end ? start : end;
     room->end = end;
     room->what = NULL;
