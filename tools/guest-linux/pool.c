@@ -50,6 +50,12 @@ static struct vr_area *vr_area_of(const struct vr_pool *pool, unsigned int slot)
 	return &pool->areas[min(i, pool->n_areas - 1)];
 }
 
+/* Where an area's small mappings begin: few holes are left among the others. */
+static unsigned int vr_small_start(const struct vr_area *area)
+{
+	return area->start + (area->end - area->start) / 4 * 3;
+}
+
 static void vr_pool_divide(struct vr_pool *pool, bool few_long)
 {
 	size_t share = few_long ? pool->range.size : pool->range.size / 16;
@@ -68,8 +74,11 @@ static void vr_pool_divide(struct vr_pool *pool, bool few_long)
 		spin_lock_init(&area->lock);
 		area->start = i * pool->area_slots;
 		area->end = area->start + pool->area_slots;
+		if (i == pool->n_areas - 1)
+			area->end = pool->n_slots;
+		area->from = area->start;
+		area->from_small = vr_small_start(area);
 	}
-	pool->areas[pool->n_areas - 1].end = pool->n_slots;
 
 	/*
 	 * A sixteenth, so that several long mappings fit at the same time;
@@ -133,28 +142,46 @@ void vr_pool_exit(struct vr_pool *pool)
 	kfree(pool->areas);
 }
 
+/*
+ * First fit. *from: the first slot that can be free of those that are looked
+ * at, so that what is taken in front of it, with deep queues thousands of slots,
+ * is not looked at each time.
+ */
+static unsigned long vr_area_find(const struct vr_pool *pool,
+				  const struct vr_area *area,
+				  unsigned int *from, unsigned int n,
+				  unsigned int align)
+{
+	unsigned int offset = (pool->range.base >> VR_SLOT_SHIFT) & (align - 1);
+	unsigned long first, found;
+
+	first = find_next_zero_bit(pool->bitmap, area->end, *from);
+	found = bitmap_find_next_zero_area_off(pool->bitmap, area->end, first,
+					       n, align - 1, offset);
+	*from = found == first ? found + n : first;
+	return found;
+}
+
 static int vr_area_get(struct vr_pool *pool, struct vr_area *area,
 		       unsigned int n, unsigned int align)
 {
-	unsigned int offset = (pool->range.base >> VR_SLOT_SHIFT) & (align - 1);
-	unsigned long from = area->start, found, flags;
+	unsigned long found, flags;
 
 	spin_lock_irqsave(&area->lock, flags);
-	/* Small ones begin elsewhere: few holes are left among the others. */
+	found = area->end;
+	if (area->end - area->start - area->used < n)
+		goto out;
 	if (n < PAGE_SIZE / VR_SLOT_SIZE)
-		from += (area->end - area->start) / 4 * 3;
-	found = bitmap_find_next_zero_area_off(pool->bitmap, area->end, from, n,
-					       align - 1, offset);
-	if (found >= area->end && from != area->start)
-		found = bitmap_find_next_zero_area_off(pool->bitmap, area->end,
-						       area->start, n,
-						       align - 1, offset);
+		found = vr_area_find(pool, area, &area->from_small, n, align);
+	if (found >= area->end)
+		found = vr_area_find(pool, area, &area->from, n, align);
 	if (found < area->end) {
 		bitmap_set(pool->bitmap, found, n);
 		area->used += n;
 		area->high_water = max(area->high_water, area->used);
 		area->mappings++;
 	}
+out:
 	spin_unlock_irqrestore(&area->lock, flags);
 
 	return found < area->end ? found : -ENOSPC;
@@ -208,6 +235,7 @@ fail:
 void vr_pool_put(struct vr_pool *pool, unsigned int first)
 {
 	struct vr_area *area = vr_area_of(pool, first);
+	unsigned int small = vr_small_start(area);
 	u32 size = pool->slots[first].size;
 	unsigned int n = vr_slots_of(size);
 	unsigned long flags;
@@ -219,6 +247,9 @@ void vr_pool_put(struct vr_pool *pool, unsigned int first)
 	spin_lock_irqsave(&area->lock, flags);
 	bitmap_clear(pool->bitmap, first, n);
 	area->used -= n;
+	area->from = min(area->from, first);
+	if (first + n > small)
+		area->from_small = min(area->from_small, max(first, small));
 	spin_unlock_irqrestore(&area->lock, flags);
 }
 

@@ -63,6 +63,8 @@ struct vr_slot {
  * @lock: guards everything here, and the area's part of the pool's bitmap
  * @start: first slot
  * @end: slot behind the last
+ * @from: no slot before it is free
+ * @from_small: the same, of the slots where small mappings are
  * @used: slots that are taken
  * @high_water: the most that @used ever was
  * @mappings: how many times slots were taken
@@ -71,6 +73,8 @@ struct vr_area {
 	spinlock_t lock;
 	unsigned int start;
 	unsigned int end;
+	unsigned int from;
+	unsigned int from_small;
 	unsigned int used;
 	unsigned int high_water;
 	u64 mappings;
