@@ -118,7 +118,7 @@ static void vr_free(struct device *dev, size_t size, void *vaddr,
 	if (dev_WARN_ONCE(dev, first < 0 || offset || pool->slots[first].orig,
 			  "freed what was not allocated: %pad\n", &handle))
 		return;
-	vr_pool_put(pool, first);
+	vr_pool_put(pool, first, NULL);
 }
 
 /*
@@ -213,6 +213,7 @@ static void vr_unmap_page(struct device *dev, dma_addr_t addr, size_t size,
 {
 	struct vr_device *vd = vr_device_of(dev);
 	struct vr_pool *pool = &vd->pool;
+	void *to = NULL;
 	size_t offset;
 	int first;
 
@@ -228,9 +229,8 @@ static void vr_unmap_page(struct device *dev, dma_addr_t addr, size_t size,
 			  &addr, size))
 		return;
 	if (vr_from_device(dir) && !(attrs & DMA_ATTR_SKIP_CPU_SYNC))
-		memcpy(pool->slots[first].orig, vr_slot_addr(pool, first),
-		       size);
-	vr_pool_put(pool, first);
+		to = pool->slots[first].orig;
+	vr_pool_put(pool, first, to);
 }
 
 static void vr_unmap_sg(struct device *dev, struct scatterlist *sgl, int n,

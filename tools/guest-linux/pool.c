@@ -15,7 +15,9 @@
  *   what was used is cleared when it is given back. So the backend sees what
  *   the driver gave to the device for as long as the device needs it, and a
  *   mapping for the device to write into begins with zeros, not with what the
- *   driver's buffer held before.
+ *   driver's buffer held before. What the device wrote itself is no secret to
+ *   the backend, and is cleared all the same: the next mapping's user would get
+ *   it where the device writes less than it should, as when a read fails.
  * - Nothing that decides where data goes lies in the pool.
  */
 
@@ -225,14 +227,36 @@ fail:
 	return -ENOSPC;
 }
 
+/*
+ * Page by page, so that what is cleared has just been read; and by clear_page(),
+ * which is the fastest way on each processor.
+ */
+static void vr_copy_and_clear(void *to, void *slot, size_t size)
+{
+	size_t part;
+
+	for (; size; size -= part, slot += part) {
+		part = min_t(size_t, size, PAGE_SIZE);
+		if (to) {
+			memcpy(to, slot, part);
+			to += part;
+		}
+		if (part == PAGE_SIZE)
+			clear_page(slot); /* the first slot is at a page then */
+		else
+			memset(slot, 0, part);
+	}
+}
+
 /**
  * vr_pool_put() - clear slots and give them back
  * @pool: to which
  * @first: what vr_pool_get() returned; the caller has them, nobody else
+ * @to: where to copy their contents before, or NULL
  *
  * Context: any.
  */
-void vr_pool_put(struct vr_pool *pool, unsigned int first)
+void vr_pool_put(struct vr_pool *pool, unsigned int first, void *to)
 {
 	struct vr_area *area = vr_area_of(pool, first);
 	unsigned int small = vr_small_start(area);
@@ -240,7 +264,7 @@ void vr_pool_put(struct vr_pool *pool, unsigned int first)
 	unsigned int n = vr_slots_of(size);
 	unsigned long flags;
 
-	memset(vr_slot_addr(pool, first), 0, size);
+	vr_copy_and_clear(to, vr_slot_addr(pool, first), size);
 	pool->slots[first].size = 0;
 	pool->slots[first].orig = NULL;
 

@@ -217,7 +217,7 @@ int vr_pool_init(struct vr_pool *pool, const struct vr_range *range,
 		 dma_addr_t dma_base, bool few_long);
 void vr_pool_exit(struct vr_pool *pool);
 int vr_pool_get(struct vr_pool *pool, size_t size, size_t align, void *orig);
-void vr_pool_put(struct vr_pool *pool, unsigned int first);
+void vr_pool_put(struct vr_pool *pool, unsigned int first, void *to);
 int vr_pool_find(const struct vr_pool *pool, dma_addr_t addr, size_t *offset);
 unsigned long vr_pool_used(struct vr_pool *pool);
 
