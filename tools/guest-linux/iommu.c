@@ -133,22 +133,23 @@ static ssize_t vr_map_sg(struct iommu_domain *domain, dma_addr_t iova,
 }
 #endif
 
-/* Tells the IOMMU of a run, all at once. */
-static int vr_map_run(struct vr_iommu *io, struct vr_run *run)
+/* Tells the IOMMU of a run from page @first on, all at once. */
+static int vr_map_run(struct vr_iommu *io, unsigned int first,
+		      unsigned int pages, struct scatterlist *sg,
+		      unsigned int n, enum dma_data_direction dir)
 {
-	size_t size = (size_t)run->pages << PAGE_SHIFT;
-	dma_addr_t iova = vr_iova(io, run->first);
+	size_t size = (size_t)pages << PAGE_SHIFT;
 	int prot = IOMMU_CACHE;
 
-	if (run->dir != DMA_FROM_DEVICE)
+	if (dir != DMA_FROM_DEVICE)
 		prot |= IOMMU_READ;
-	if (run->dir != DMA_TO_DEVICE)
+	if (dir != DMA_TO_DEVICE)
 		prot |= IOMMU_WRITE;
-	if (vr_map_sg(io->domain, iova, run->sg, run->n, prot) != size)
+	if (vr_map_sg(io->domain, vr_iova(io, first), sg, n, prot) != size)
 		return -ENOSPC;
-	io->segments[run->first].mapped = true;
+	io->segments[first].mapped = true;
 	this_cpu_inc(io->stats->batches);
-	this_cpu_add(io->stats->maps, run->n);
+	this_cpu_add(io->stats->maps, n);
 	return 0;
 }
 
@@ -439,21 +440,21 @@ static bool vr_extend(struct vr_iommu *io, struct vr_run *run,
 	return true;
 }
 
-/* A segment of a run that begins with it, or was extended by it. */
-static dma_addr_t vr_add_segment(struct vr_iommu *io,
-				 const struct vr_run *run, unsigned int pages)
+/* A segment at the end of a run, which has @run_pages with it. */
+static dma_addr_t vr_add_segment(struct vr_iommu *io, unsigned int first,
+				 unsigned int run_pages, unsigned int pages)
 {
-	unsigned int at = run->first + run->pages - pages;
-	struct vr_segment *whole = &io->segments[run->first];
+	unsigned int at = first + run_pages - pages;
+	struct vr_segment *whole = &io->segments[first];
 
-	if (at == run->first) {
+	if (at == first) {
 		whole->left = 0;
 		whole->mapped = false;
 	}
-	whole->run_pages = run->pages;
+	whole->run_pages = run_pages;
 	whole->left += pages;
 	io->segments[at].pages = pages;
-	io->segments[at].run = run->first;
+	io->segments[at].run = first;
 	return vr_iova(io, at);
 }
 
@@ -485,33 +486,35 @@ int vr_iommu_flush(struct vr_iommu *io)
 	int ret = 0;
 
 	if (run && run->n) {
-		ret = vr_map_run(io, run) ? -EIO : 0;
+		ret = vr_map_run(io, run->first, run->pages, run->sg, run->n,
+				 run->dir);
 		run->n = 0;
+		if (ret)
+			ret = -EIO;
 	}
 	return ret;
 }
 
-/* With nothing collected, and nothing to come. */
+/*
+ * With nothing collected, and nothing to come. Interrupts may be on, and have to
+ * stay so: with PREEMPT_RT the IOMMU's driver takes locks that sleep.
+ */
 static int vr_map_alone(struct vr_iommu *io, unsigned int first,
 			phys_addr_t phys, size_t size,
 			enum dma_data_direction dir, dma_addr_t *iova)
 {
-	struct vr_run *run;
-	unsigned long flags;
+	unsigned int pages = size >> PAGE_SHIFT;
+	struct scatterlist sg;
 	int ret;
 
-	/* Too large for a stack; what is in it is used up at once. */
-	local_irq_save(flags);
-	run = this_cpu_ptr(io->runs);
-	vr_begin(run, first, phys, size, dir);
-	*iova = vr_add_segment(io, run, run->pages);
-	ret = vr_map_run(io, run);
+	sg_init_table(&sg, 1);
+	sg_set_page(&sg, pfn_to_page(PHYS_PFN(phys)), size, 0);
+	*iova = vr_add_segment(io, first, pages, pages);
+	ret = vr_map_run(io, first, pages, &sg, 1, dir);
 	if (ret) {
 		io->segments[first].pages = 0;
-		vr_iova_put(io, first, run->pages);
+		vr_iova_put(io, first, pages);
 	}
-	run->n = 0;
-	local_irq_restore(flags);
 	return ret;
 }
 
@@ -538,7 +541,8 @@ int vr_iommu_map(struct vr_iommu *io, phys_addr_t phys, size_t size,
 
 	if (run && run->n) {
 		if (vr_extend(io, run, phys, size, dir)) {
-			*iova = vr_add_segment(io, run, pages);
+			*iova = vr_add_segment(io, run->first, run->pages,
+					       pages);
 			return 0;
 		}
 		if (vr_iommu_flush(io))
@@ -550,7 +554,7 @@ int vr_iommu_map(struct vr_iommu *io, phys_addr_t phys, size_t size,
 	if (!run)
 		return vr_map_alone(io, first, phys, size, dir, iova);
 	vr_begin(run, first, phys, size, dir);
-	*iova = vr_add_segment(io, run, pages);
+	*iova = vr_add_segment(io, first, pages, pages);
 	return 0;
 }
 
