@@ -31,6 +31,7 @@
 #include <linux/io.h>
 #include <linux/iommu.h>
 #include <linux/irqflags.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/platform_device.h>
@@ -55,6 +56,9 @@
 /* Pieces of memory in a run. */
 #define VR_RUN_MAPS	32
 
+/* For so long nothing new is mapped after a request could not be. */
+#define VR_PAUSE	HZ
+
 /**
  * struct vr_segment - what is mapped at a page of addresses
  * @pages: of the segment that begins here, 0: none does
@@ -62,6 +66,7 @@
  * @run_pages: of a run that begins here
  * @left: of these, how many the driver has not unmapped
  * @mapped: whether the IOMMU was told
+ * @lost: whether the IOMMU was told of some of it, and maybe not that it is over
  *
  * Belongs to who mapped it, so that no lock is needed to read it.
  */
@@ -71,6 +76,7 @@ struct vr_segment {
 	u32 run_pages;
 	u32 left;
 	bool mapped;
+	bool lost;
 };
 
 /**
@@ -105,31 +111,41 @@ static dma_addr_t vr_iova(const struct vr_iommu *io, unsigned int page)
 	return io->base + ((dma_addr_t)page << PAGE_SHIFT);
 }
 
+/*
+ * Tells the IOMMU of pieces of memory. When one fails, those before it are taken
+ * back, for which the IOMMU's driver needs memory as well. 0; -ENOMEM when
+ * nothing is mapped; or -EIO when some may be.
+ */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
 /* All of it before the IOMMU's answer is waited for. */
-static ssize_t vr_map_sg(struct iommu_domain *domain, dma_addr_t iova,
-			 struct scatterlist *sg, unsigned int n, int prot)
+static int vr_map_sg(struct iommu_domain *domain, dma_addr_t iova,
+		     struct scatterlist *sg, unsigned int n, size_t size,
+		     int prot)
 {
-	return iommu_map_sg(domain, iova, sg, n, prot, GFP_ATOMIC);
+	if (iommu_map_sg(domain, iova, sg, n, prot, GFP_ATOMIC) == size)
+		return 0;
+	/* Whether the first ones could be taken back is not told. */
+	return n > 1 ? -EIO : -ENOMEM;
 }
 #else
 /* What does that without sleeping is not for modules. */
-static ssize_t vr_map_sg(struct iommu_domain *domain, dma_addr_t iova,
-			 struct scatterlist *sg, unsigned int n, int prot)
+static int vr_map_sg(struct iommu_domain *domain, dma_addr_t iova,
+		     struct scatterlist *sg, unsigned int n, size_t size,
+		     int prot)
 {
 	size_t done = 0;
-	int ret;
 
 	for (; n; n--, sg++) {
-		ret = iommu_map_atomic(domain, iova + done, sg_phys(sg),
-				       sg->length, prot);
-		if (ret) {
-			iommu_unmap(domain, iova, done);
-			return ret;
-		}
+		if (iommu_map_atomic(domain, iova + done, sg_phys(sg),
+				     sg->length, prot))
+			break;
 		done += sg->length;
 	}
-	return done;
+	if (!n)
+		return 0;
+	if (done && iommu_unmap(domain, iova, done) != done)
+		return -EIO;
+	return -ENOMEM;
 }
 #endif
 
@@ -139,14 +155,18 @@ static int vr_map_run(struct vr_iommu *io, unsigned int first,
 		      unsigned int n, enum dma_data_direction dir)
 {
 	size_t size = (size_t)pages << PAGE_SHIFT;
-	int prot = IOMMU_CACHE;
+	int prot = IOMMU_CACHE, ret;
 
 	if (dir != DMA_FROM_DEVICE)
 		prot |= IOMMU_READ;
 	if (dir != DMA_TO_DEVICE)
 		prot |= IOMMU_WRITE;
-	if (vr_map_sg(io->domain, vr_iova(io, first), sg, n, prot) != size)
+	ret = vr_map_sg(io->domain, vr_iova(io, first), sg, n, size, prot);
+	if (ret) {
+		io->segments[first].lost = ret == -EIO;
+		WRITE_ONCE(io->pause, jiffies + VR_PAUSE);
 		return -ENOSPC;
+	}
 	io->segments[first].mapped = true;
 	this_cpu_inc(io->stats->batches);
 	this_cpu_add(io->stats->maps, n);
@@ -305,6 +325,7 @@ struct vr_iommu *vr_iommu_attach(struct device *dev, const struct vr_pool *pool,
 	if (!io)
 		goto fail;
 	spin_lock_init(&io->lock);
+	io->pause = jiffies;
 	io->stats = stats;
 	io->collect = vr_is_block(dev);
 	io->domain = vr_domain_alloc(dev);
@@ -450,6 +471,7 @@ static dma_addr_t vr_add_segment(struct vr_iommu *io, unsigned int first,
 	if (at == first) {
 		whole->left = 0;
 		whole->mapped = false;
+		whole->lost = false;
 	}
 	whole->run_pages = run_pages;
 	whole->left += pages;
@@ -548,6 +570,9 @@ int vr_iommu_map(struct vr_iommu *io, phys_addr_t phys, size_t size,
 		if (vr_iommu_flush(io))
 			return -EIO;
 	}
+	/* The driver makes the request again: this time it is copied. */
+	if (time_before(jiffies, READ_ONCE(io->pause)))
+		return -ENOSPC;
 	first = vr_iova_get(io, pages);
 	if (first < 0)
 		return -ENOSPC;
@@ -567,7 +592,8 @@ int vr_iommu_map(struct vr_iommu *io, phys_addr_t phys, size_t size,
  * Context: any.
  * Return: 0, -ENOENT when that is not mapped, or -EIO when the IOMMU could not
  * be asked: the device may still reach the pages then, and the addresses are
- * not used again.
+ * not used again. Otherwise a later mapping there would be refused, and the
+ * device would find these pages in its place.
  */
 int vr_iommu_unmap(struct vr_iommu *io, dma_addr_t iova, size_t size)
 {
@@ -592,6 +618,8 @@ int vr_iommu_unmap(struct vr_iommu *io, dma_addr_t iova, size_t size)
 	whole->left -= pages;
 	if (whole->left)
 		return 0;
+	if (whole->lost)
+		return -EIO;
 	if (whole->mapped) {
 		size = (size_t)whole->run_pages << PAGE_SHIFT;
 		if (iommu_unmap(io->domain, vr_iova(io, first), size) != size)

@@ -119,7 +119,7 @@ struct vr_pool {
  * @maps: MAPs
  * @unmaps: UNMAPs
  * @fallbacks: buffers that should have been mapped, but there was no room
- * @lost: UNMAPs that failed
+ * @lost: UNMAPs that failed, or may have
  */
 struct vr_stats {
 	u64 copied;
@@ -143,6 +143,7 @@ struct vr_segment;
  * @base: first of the addresses that are used, page aligned
  * @pages: how many pages of them
  * @collect: whether a request's segments are collected
+ * @pause: until when nothing new is mapped, jiffies
  * @lock: guards @bitmap, @next and @used
  * @bitmap: a bit per page of addresses, set when it is taken
  * @next: where to look first
@@ -156,6 +157,7 @@ struct vr_iommu {
 	dma_addr_t base;
 	unsigned int pages;
 	bool collect;
+	unsigned long pause;
 	spinlock_t lock;
 	unsigned long *bitmap;
 	unsigned int next;
