@@ -165,6 +165,41 @@ static const char *to_device(void)
 	return why;
 }
 
+/* Several pages and a rest: all of it comes back, in order, and is cleared. */
+static const char *from_device_long(void)
+{
+	const size_t bytes = SZ_8K + 520;
+	u8 *mem = (u8 *)__get_free_pages(GFP_KERNEL, 2);
+	const char *why = NULL;
+	dma_addr_t addr;
+	u8 *slot;
+
+	if (!mem)
+		return "no pages";
+	fill(mem, SZ_16K, SECRET);
+	addr = dma_map_single(dev, mem + 512, bytes, DMA_FROM_DEVICE);
+	slot = dma_mapping_error(dev, addr) ? NULL : seen(addr, bytes);
+	if (!slot)
+		why = "not mapped";
+	if (slot) {
+		for (size_t i = 0; i < bytes; i += 8)
+			*(u64 *)(slot + i) = i + 1;
+		dma_unmap_single(dev, addr, bytes, DMA_FROM_DEVICE);
+		for (size_t i = 0; i < bytes; i += 8) {
+			if (*(u64 *)(mem + 512 + i) != i + 1)
+				why = "other contents of several pages";
+		}
+		if (!holds(mem, 512, SECRET) ||
+		    !holds(mem + 512 + bytes, SZ_16K - 512 - bytes, SECRET))
+			why = "a neighbour of several pages was written";
+		if (!holds(slot, bytes, 0))
+			why = "several pages are not cleared";
+	}
+	fill(mem, SZ_16K, 0);
+	free_pages((unsigned long)mem, 2);
+	return why;
+}
+
 static const char *from_device(void)
 {
 	u8 *page = (u8 *)__get_free_page(GFP_KERNEL);
@@ -198,7 +233,7 @@ static const char *from_device(void)
 	}
 	fill(page, PAGE_SIZE, 0);
 	free_page((unsigned long)page);
-	return why;
+	return why ?: from_device_long();
 }
 
 static const char *parts(void)
