@@ -25,7 +25,7 @@
 
 #define ROOT     "backend/" VR_NAME
 #define DEV      ROOT "/5/disk0"
-#define NODES    64u
+#define NODES    1200u
 #define EVENTS   256u
 #define LIMIT_MS 10000
 #define SOON_MS  3000 /* far more than it takes; a loaded machine passes */
@@ -43,6 +43,12 @@ struct store {
     unsigned int starts; /* of workers */
     pid_t worker;        /* the last one */
     bool hang;           /* how the next ones behave */
+    bool dumb;           /* ... they hang before they say anything */
+    /* How xenstore behaves. */
+    bool mute;         /* events are lost */
+    int error;         /* of all reads and writes */
+    unsigned int open; /* connections so far; each is known by its number */
+    unsigned int dead; /* those up to this one are */
 };
 
 static struct store *s;
@@ -62,6 +68,8 @@ static struct node *find(const char *path)
 
 static void fire(const char *path)
 {
+    if (s->mute)
+        return;
     snprintf(s->event[s->put++ % EVENTS], 128, "%s", path);
     eventfd_write(event_fd, 1);
 }
@@ -100,7 +108,14 @@ static void drop(const char *prefix)
 struct xs_handle *xs_open(unsigned long flags)
 {
     (void)flags;
-    return (struct xs_handle *)s;
+    return (struct xs_handle *)(uintptr_t)++s->open;
+}
+
+/* Sets errno when nothing is to be had on this connection. */
+static bool fails(const struct xs_handle *xs)
+{
+    errno = (uintptr_t)xs <= s->dead ? EBADF : s->error;
+    return errno != 0;
 }
 
 void xs_close(struct xs_handle *xs)
@@ -134,7 +149,8 @@ char **xs_check_watch(struct xs_handle *xs)
     char **ev = NULL, *text;
     eventfd_t n;
 
-    (void)xs;
+    if ((uintptr_t)xs <= s->dead)
+        return NULL;
     pthread_mutex_lock(&s->lock);
     eventfd_read(event_fd, &n);
     if (s->got != s->put) {
@@ -154,8 +170,9 @@ void *xs_read(struct xs_handle *xs, xs_transaction_t t, const char *path,
     struct node *n;
     char *value = NULL;
 
-    (void)xs;
     (void)t;
+    if (fails(xs))
+        return NULL;
     pthread_mutex_lock(&s->lock);
     n = find(path);
     if (n) {
@@ -170,9 +187,10 @@ void *xs_read(struct xs_handle *xs, xs_transaction_t t, const char *path,
 bool xs_write(struct xs_handle *xs, xs_transaction_t t, const char *path,
               const void *data, unsigned int len)
 {
-    (void)xs;
     (void)t;
     (void)len;
+    if (fails(xs))
+        return false;
     put(path, data);
     return true;
 }
@@ -180,14 +198,16 @@ bool xs_write(struct xs_handle *xs, xs_transaction_t t, const char *path,
 char **xs_directory(struct xs_handle *xs, xs_transaction_t t, const char *path,
                     unsigned int *num)
 {
-    char **list = calloc(1, NODES * (sizeof(*list) + 64));
-    char *text = (char *)(list + NODES);
     size_t len = strlen(path);
     unsigned int i, k;
+    char **list, *text;
 
-    (void)xs;
     (void)t;
     *num = 0;
+    if (fails(xs))
+        return NULL;
+    list = calloc(1, NODES * (sizeof(*list) + 64));
+    text = (char *)(list + NODES);
     pthread_mutex_lock(&s->lock);
     for (i = 0; i < NODES; i++) {
         const char *p = s->node[i].path;
@@ -228,6 +248,8 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
 
     (void)opts;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (s->dumb)
+        usleep(1000);
     if (dev->guest != 5 || write(sock, hello, sizeof(hello)) < 0)
         _exit(1);
     __atomic_store_n(&s->worker, getpid(), __ATOMIC_SEQ_CST);
@@ -293,12 +315,12 @@ static int64_t await_start(unsigned int n)
     return now_ms() - start;
 }
 
-static void await_gone(pid_t pid)
+static void await_gone(pid_t pid, int limit_ms)
 {
     int64_t start = now_ms();
 
     while (!kill(pid, 0)) {
-        assert_true(now_ms() - start < SOON_MS);
+        assert_true(now_ms() - start < limit_ms);
         usleep(200);
     }
 }
@@ -354,7 +376,7 @@ static int teardown(void **state)
 
     (void)state;
     /* A worker that hangs would be waited for. */
-    s->hang = false;
+    s->hang = s->dumb = false;
     if (s->worker && !kill(s->worker, 0))
         put(DEV "/" VR_XS_KILL, "999");
     quiet();
@@ -450,7 +472,7 @@ static void kill_stopping(void **state)
     quiet();
     assert_int_equal(kill(old, 0), 0);
     put(DEV "/" VR_XS_KILL, "1");
-    await_gone(old);
+    await_gone(old, SOON_MS);
     assert_int_equal(s->starts, 1);
 }
 
@@ -464,7 +486,7 @@ static void appears_and_vanishes(void **state)
     old = s->worker;
     await_connected();
     drop(DEV);
-    await_gone(old);
+    await_gone(old, SOON_MS);
     publish();
     await_start(2);
     /* Killed by chance: started again, a little later. */
@@ -472,13 +494,135 @@ static void appears_and_vanishes(void **state)
     await_start(3);
 }
 
+/* Waits for a node's value; NULL: any but none. */
+static void await_node(const char *path, const char *value, int limit_ms)
+{
+    int64_t start = now_ms();
+    bool found;
+
+    do {
+        struct node *n;
+
+        assert_true(now_ms() - start < limit_ms);
+        usleep(1000);
+        pthread_mutex_lock(&s->lock);
+        n = find(path);
+        found = n && (value ? !strcmp(n->value, value) : n->value[0] != '\0');
+        pthread_mutex_unlock(&s->lock);
+    } while (!found);
+}
+
+/* Nobody tells of a device that comes, nor of one that goes. */
+static void lost_events(void **state)
+{
+    pid_t old;
+
+    (void)state;
+    quiet();
+    s->mute = true;
+    publish();
+    await_start(1);
+    await_connected();
+    old = s->worker;
+    put(DEV "/" VR_XS_KILL, "1");
+    await_start(2);
+    await_node(DEV "/error", "", LIMIT_MS); /* it is heard */
+    assert_int_equal(kill(old, 0), -1);
+    old = s->worker;
+    drop(DEV);
+    await_gone(old, LIMIT_MS);
+    assert_int_equal(s->starts, 2);
+}
+
+/* It cannot be read when its event comes, nor later its state be written. */
+static void store_fails(void **state)
+{
+    pid_t old;
+
+    (void)state;
+    quiet();
+    s->error = EIO;
+    publish();
+    quiet();
+    assert_int_equal(s->starts, 0);
+    s->error = 0;
+    await_start(1);
+    await_connected();
+    old = s->worker;
+    s->error = EIO;
+    put(DEV "/" VR_XS_KILL, "1");
+    quiet();
+    assert_int_equal(kill(old, 0), 0);
+    s->error = 0;
+    await_start(2);
+    await_node(DEV "/error", "", SOON_MS);
+    s->error = ENOMEM;
+    kill(s->worker, SIGKILL);
+    await_start(3);
+    quiet();
+    put(DEV "/state", "1");
+    s->error = 0;
+    await_connected();
+}
+
+/* libxenstore has given its connection up. */
+static void dead_connection(void **state)
+{
+    pid_t old;
+
+    (void)state;
+    publish();
+    await_start(1);
+    await_connected();
+    old = s->worker;
+    s->dead = s->open;
+    quiet();
+    drop(DEV);
+    await_gone(old, LIMIT_MS);
+    assert_int_equal(s->open, s->dead + 1);
+    publish();
+    assert_true(await_start(2) < SOON_MS);
+    await_connected();
+}
+
+static void slow_start(void **state)
+{
+    (void)state;
+    s->dumb = true;
+    publish();
+    await_node(DEV "/error", NULL, 2 * LIMIT_MS);
+    assert_null(find(DEV "/state"));
+    drop(DEV);
+}
+
+static void too_many(void **state)
+{
+    char path[64];
+    unsigned int i;
+
+    (void)state;
+    pthread_mutex_lock(&s->lock);
+    for (i = 0; i < 256; i++) {
+        snprintf(path, sizeof(path), ROOT "/6/d%u", i);
+        set(path, "");
+    }
+    pthread_mutex_unlock(&s->lock);
+    await_node(ROOT "/6/d255/state", "6", LIMIT_MS);
+    put(ROOT "/5/disk0", "");
+    await_node(ROOT "/5/disk0/state", "6", LIMIT_MS);
+    assert_non_null(strstr(find(ROOT "/5/disk0/error")->value, "another"));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(appears_and_vanishes), T(kills), T(first_kill), T(no_kill),
-        T(kill_stopping),
+        T(appears_and_vanishes), T(kills),
+        T(first_kill),           T(no_kill),
+        T(kill_stopping),        T(lost_events),
+        T(store_fails),          T(dead_connection),
+        T(slow_start),           T(too_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,10 @@
 #define WAIT_LIMIT  15000 /* ... for so long */
 #define STOP_LIMIT  10000 /* to finish what is under way */
 #define LEAVE_LIMIT 2000  /* I/O of a dead worker: longer is worth a line */
+#define HELLO_LIMIT 10000 /* a start that takes longer is, too */
+#define LOOK_STEP   5000  /* between two looks for what no event told of */
+#define AGAIN_STEP  1000  /* after one that failed */
+#define LOOK_TRIES  3     /* so many that fail: a new connection */
 
 enum dev_state {
     DEV_IDLE, /* to be started at @when */
@@ -42,10 +46,13 @@ struct device {
     uint32_t guest; /* and id: as in the path */
     char id[VR_ID_LEN + 1];
     enum dev_state state;
-    bool present;   /* its nodes exist */
+    bool present; /* its nodes exist */
+    bool was_present;
     bool connected; /* once, at least */
     bool stable;    /* this worker connected */
     bool killed;    /* this worker was, because the toolstack wants it gone */
+    bool late;      /* that this worker does not come up was said */
+    bool unsaid;    /* @said and @error are still to be written */
     bool kills_known;
     uint64_t kills; /* the node `kill`, as last seen */
     pid_t pid;
@@ -54,6 +61,8 @@ struct device {
     int last_status;
     char report; /* VR_WORKER_WAIT, VR_WORKER_FAILED: the worker's last word */
     char why[VR_WORKER_MSG_MAX];
+    enum vr_xbstate said; /* VR_XB_UNKNOWN: nothing yet */
+    char error[VR_WORKER_MSG_MAX];
     int64_t when, started, waiting_since;
     unsigned int backoff, starts;
 };
@@ -65,6 +74,9 @@ struct devices {
     struct device *list;
     unsigned int count;
     bool quit;
+    bool unread;        /* a node could not be read this time */
+    int64_t look_at;    /* when to look without an event */
+    unsigned int fails; /* looks in a row that failed */
     int64_t now;
 };
 
@@ -73,20 +85,50 @@ static void node_path(const struct device *d, const char *leaf, char *buf)
     snprintf(buf, VR_XS_PATH, ROOT "/%u/%s/%s", d->guest, d->id, leaf);
 }
 
-/* What the toolstack sees of us. Nodes that were withdrawn meanwhile cannot
- * be made anew by us: xenstore refuses, which is right. */
+/* Is it that there is no such node, or none for us? Anything else says nothing
+ * about the node, and may be over at the next try. */
+static bool store_refused(int error)
+{
+    return error == ENOENT || error == EACCES;
+}
+
+static bool write_node(struct devices *ds, const struct device *d,
+                       const char *leaf, const char *value)
+{
+    char path[VR_XS_PATH];
+
+    node_path(d, leaf, path);
+    /* Nodes that were withdrawn meanwhile cannot be made anew by us, which is
+     * right. */
+    return xs_write(ds->xs, XBT_NULL, path, value, strlen(value)) ||
+           store_refused(errno);
+}
+
+static void write_said(struct devices *ds, struct device *d)
+{
+    char value[16];
+
+    snprintf(value, sizeof(value), "%d", d->said);
+    d->unsaid = !write_node(ds, d, "error", d->error);
+    if (!d->unsaid && d->said != VR_XB_UNKNOWN)
+        d->unsaid = !write_node(ds, d, "state", value);
+    ds->unread |= d->unsaid;
+}
+
+/* What the toolstack sees of us. */
 static void say(struct devices *ds, struct device *d, enum vr_xbstate state,
                 const char *error)
 {
-    char path[VR_XS_PATH], value[16];
+    d->said = state;
+    snprintf(d->error, sizeof(d->error), "%s", error);
+    if (d->present)
+        write_said(ds, d);
+}
 
-    if (!d->present)
-        return;
-    node_path(d, "error", path);
-    xs_write(ds->xs, XBT_NULL, path, error, strlen(error));
-    node_path(d, "state", path);
-    snprintf(value, sizeof(value), "%d", state);
-    xs_write(ds->xs, XBT_NULL, path, value, strlen(value));
+/* Why it takes so long: for the toolstack's message, should it give up. */
+static void say_why(struct devices *ds, struct device *d, const char *error)
+{
+    say(ds, d, d->said, error);
 }
 
 static void fail(struct devices *ds, struct device *d, const char *why)
@@ -131,7 +173,7 @@ static void start(struct devices *ds, struct device *d)
     d->sock = pair[0];
     d->pid = pid;
     d->state = DEV_RUNNING;
-    d->stable = d->killed = false;
+    d->stable = d->killed = d->late = false;
     d->report = 0;
     d->started = ds->now;
     d->starts++;
@@ -219,6 +261,7 @@ static void died(struct devices *ds, struct device *d)
         if (!d->waiting_since) {
             d->waiting_since = ds->now;
             vr_log(d->guest, d->id, "%s; waiting for it", d->why);
+            say_why(ds, d, d->why);
         }
         d->starts = 0;
         d->when = ds->now + WAIT_STEP;
@@ -296,6 +339,7 @@ static void reap(struct devices *ds)
 struct node_ctx {
     struct devices *ds;
     struct device *d;
+    bool unread; /* a node could not be, for now */
 };
 
 static char *read_node(void *ctx, const char *key, size_t *len)
@@ -307,6 +351,8 @@ static char *read_node(void *ctx, const char *key, size_t *len)
 
     node_path(n->d, key, path);
     value = xs_read(n->ds->xs, XBT_NULL, path, &l);
+    if (!value && !store_refused(errno))
+        n->unread = n->ds->unread = true;
     *len = l;
     return value;
 }
@@ -315,13 +361,15 @@ static char *read_node(void *ctx, const char *key, size_t *len)
  * remembered: it was meant for a worker of an earlier main process. */
 static void check_kill(struct devices *ds, struct device *d)
 {
-    struct node_ctx ctx = {ds, d};
+    struct node_ctx ctx = {.ds = ds, .d = d};
     uint64_t kills;
     size_t len;
     char *value = read_node(&ctx, VR_XS_KILL, &len);
     int rc = value ? vr_parse_u64(value, UINT64_MAX, &kills) : -ENOENT;
 
     free(value);
+    if (ctx.unread)
+        return;
     if (rc)
         kills = d->kills;
     if (d->kills_known && kills != d->kills)
@@ -378,6 +426,17 @@ static struct device *find(struct devices *ds, uint32_t guest, const char *id)
     return d;
 }
 
+/* Not even a slot for it: the toolstack is not to wait in vain. */
+static void refuse(struct devices *ds, uint32_t guest, const char *id)
+{
+    struct device d = {.guest = guest, .present = true};
+
+    snprintf(d.id, sizeof(d.id), "%s", id);
+    say(ds, &d, VR_XB_CLOSED,
+        "the backend serves as many devices as it can: use another driver "
+        "domain");
+}
+
 static void look_at(struct devices *ds, uint32_t guest, const char *id)
 {
     struct node_ctx ctx = {.ds = ds};
@@ -390,13 +449,17 @@ static void look_at(struct devices *ds, uint32_t guest, const char *id)
     if (!vr_id_valid(id))
         return;
     d = find(ds, guest, id);
-    if (!d)
+    if (!d) {
+        refuse(ds, guest, id);
         return;
+    }
     d->present = true;
     check_kill(ds, d);
     ctx.d = d;
     memset(&dev, 0, sizeof(dev));
     rc = vr_xs_dev_parse(&dev, id, read_node, &ctx, &err);
+    if (ctx.unread)
+        return; /* it stays what it is */
     if (!rc && dev.guest != guest) {
         rc = -EINVAL;
         vr_err_set(&err, "xenstore: frontend-id: %u: the path says %u",
@@ -417,6 +480,7 @@ static void look_at(struct devices *ds, uint32_t guest, const char *id)
         stop(ds, d);
     d->dev = dev;
     d->connected = false;
+    d->said = VR_XB_UNKNOWN;
     if (d->state == DEV_FAILED)
         d->state = DEV_IDLE;
     if (d->state == DEV_IDLE)
@@ -434,8 +498,21 @@ static void keep_guest(struct devices *ds, uint32_t guest)
     }
 }
 
-/* Anything may have changed: look at all of it, there is not much. */
-static void scan(struct devices *ds)
+/* A device that is known and was there the last time is told of by events. */
+static void glance_at(struct devices *ds, uint32_t guest, const char *id)
+{
+    struct device *d = known(ds, guest, id);
+
+    if (!d || !d->was_present) {
+        look_at(ds, guest, id);
+        return;
+    }
+    d->present = true;
+    check_kill(ds, d);
+}
+
+/* False: nothing is known of the devices now. */
+static bool look_around(struct devices *ds, bool closely)
 {
     unsigned int ng = 0, ni, i, k;
     struct device *d;
@@ -443,9 +520,11 @@ static void scan(struct devices *ds)
 
     guests = xs_directory(ds->xs, XBT_NULL, ROOT, &ng);
     if (!guests && errno != ENOENT)
-        return; /* an unreadable store says nothing about devices */
-    for (d = ds->list; d; d = d->next)
+        return false; /* an unreadable store says nothing about devices */
+    for (d = ds->list; d; d = d->next) {
+        d->was_present = d->present;
         d->present = false;
+    }
     for (i = 0; i < ng; i++) {
         char path[VR_XS_PATH];
         uint64_t guest;
@@ -456,17 +535,67 @@ static void scan(struct devices *ds)
         snprintf(path, sizeof(path), ROOT "/%u", (uint32_t)guest);
         ni = 0;
         ids = xs_directory(ds->xs, XBT_NULL, path, &ni);
-        if (!ids && errno != ENOENT)
+        if (!ids && errno != ENOENT) {
+            ds->unread |= errno != EACCES;
             keep_guest(ds, guest);
-        for (k = 0; k < ni; k++)
-            look_at(ds, guest, ids[k]);
+        }
+        for (k = 0; k < ni; k++) {
+            if (closely)
+                look_at(ds, guest, ids[k]);
+            else
+                glance_at(ds, guest, ids[k]);
+        }
         free(ids);
     }
     free(guests);
-    for (d = ds->list; d; d = d->next) {
-        if (!d->present)
-            stop(ds, d);
+    return true;
+}
+
+/* libxenstore gives a connection up for good at its first error, and says so
+ * only to who asks for something. */
+static void connect_anew(struct devices *ds)
+{
+    struct xs_handle *xs = xs_open(0);
+
+    if (!xs)
+        return;
+    if (!xs_watch(xs, ROOT, "devices")) {
+        xs_close(xs);
+        return;
     }
+    xs_close(ds->xs);
+    ds->xs = xs;
+    vr_log(0, NULL, "xenstore: connected anew");
+}
+
+/*
+ * Looks at all there is, which is not much; at each device's nodes when
+ * @closely. Events alone would do if none were ever lost: but xenstored drops
+ * those that a domain has not taken for 20 s, and what could not be read, or
+ * written, when an event came has to be tried again.
+ */
+static void scan(struct devices *ds, bool closely)
+{
+    struct device *d;
+
+    closely |= ds->unread;
+    ds->unread = false;
+    if (look_around(ds, closely)) {
+        for (d = ds->list; d; d = d->next) {
+            if (!d->present)
+                stop(ds, d);
+            else if (d->unsaid)
+                write_said(ds, d);
+        }
+    } else {
+        ds->unread = true;
+    }
+    ds->fails = ds->unread ? ds->fails + 1 : 0;
+    if (ds->fails >= LOOK_TRIES) {
+        ds->fails = 0;
+        connect_anew(ds);
+    }
+    ds->look_at = ds->now + (ds->unread ? AGAIN_STEP : LOOK_STEP);
 }
 
 /*
@@ -493,11 +622,40 @@ static bool event(struct devices *ds, const char *path)
 
 /* ---- the loop ---- */
 
+/* When the device needs a deed of ours; INT64_MAX: when it is told to. */
+static int64_t next_deed(const struct device *d)
+{
+    switch (d->state) {
+    case DEV_IDLE:
+    case DEV_STOPPING:
+    case DEV_LEAVING:
+        return d->when;
+    case DEV_RUNNING:
+        return d->stable || d->late ? INT64_MAX : d->started + HELLO_LIMIT;
+    case DEV_FAILED:
+        break;
+    }
+    return INT64_MAX;
+}
+
+/* A worker that hangs at its start is not to be killed: it may come. */
+static void late(struct devices *ds, struct device *d)
+{
+    char why[VR_WORKER_MSG_MAX];
+
+    d->late = true;
+    snprintf(why, sizeof(why),
+             "worker %d is not ready after %d s: does target %.200s hang?",
+             d->pid, HELLO_LIMIT / 1000, d->dev.cfg.target);
+    vr_log(d->guest, d->id, "%s", why);
+    say_why(ds, d, why);
+}
+
 /* Does what is due; forgets who is gone. Returns the time to the next deed. */
 static int due(struct devices *ds)
 {
     struct device **p = &ds->list, *d;
-    int64_t wait = -1;
+    int64_t next = INT64_MAX;
 
     while ((d = *p)) {
         if (d->state == DEV_STOPPING && ds->now >= d->when) {
@@ -523,13 +681,20 @@ static int due(struct devices *ds)
             d->state = DEV_FAILED; /* its nodes said nothing usable */
         if (d->state == DEV_IDLE && ds->now >= d->when)
             start(ds, d);
-        if ((d->state == DEV_IDLE || d->state == DEV_STOPPING ||
-             (d->state == DEV_LEAVING && d->when != INT64_MAX)) &&
-            (wait < 0 || d->when - ds->now < wait))
-            wait = d->when > ds->now ? d->when - ds->now : 0;
+        if (d->state == DEV_RUNNING && ds->now >= next_deed(d))
+            late(ds, d);
+        if (next_deed(d) < next)
+            next = next_deed(d);
         p = &d->next;
     }
-    return wait;
+    /* What failed is not left until the next look by the clock. */
+    if (ds->unread && ds->look_at > ds->now + AGAIN_STEP)
+        ds->look_at = ds->now + AGAIN_STEP;
+    if (!ds->quit && ds->look_at < next)
+        next = ds->look_at;
+    if (next == INT64_MAX)
+        return -1;
+    return next > ds->now ? (int)(next - ds->now) : 0;
 }
 
 static void wait_for_work(struct devices *ds, int timeout)
@@ -568,8 +733,8 @@ static void wait_for_work(struct devices *ds, int timeout)
             free(ev);
         }
     }
-    if (changed && !ds->quit)
-        scan(ds);
+    if (!ds->quit && (changed || ds->now >= ds->look_at))
+        scan(ds, changed);
 }
 
 int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
@@ -602,6 +767,7 @@ int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
     }
     vr_log(0, NULL, "watching %s", ROOT);
     ds.now = vr_now_ms();
+    ds.look_at = ds.now + LOOK_STEP;
     while (!ds.quit || ds.list) {
         if (ds.quit) {
             for (d = ds.list; d; d = d->next)
