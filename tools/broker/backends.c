@@ -114,27 +114,41 @@ int backends_publish(struct super *s, struct vr_err *err)
 }
 
 /* Whose answer is still missing, for the person who waits for it. */
-void backends_timeout(struct super *s)
+static void refuse_late(struct super *s, unsigned int i)
 {
+    const struct vr_record_driver *drv = dev_driver(s, i);
+    const unsigned int seconds = s->rec.devs[i].cfg.timeout;
+    const struct sdev *d = &s->dev[i];
+    char why[160] = "";
     struct vr_err err;
-    unsigned int i;
 
-    for (i = 0; i < s->rec.ndevs; i++) {
-        const struct sdev *d = &s->dev[i];
-        const struct vr_record_driver *drv = dev_driver(s, i);
-
-        if (d->backend == VR_XB_CONNECTED && d->connected)
-            continue;
+    if (s->published)
+        vr_store_backend_state(s->xs, &s->rec, i, why, sizeof(why));
+    if (why[0])
+        vr_err_set(&err,
+                   "device %s: driver domain %s (%" PRIu32 ") did not connect "
+                   "within %u s: %s; mend that, or raise timeout=",
+                   dev_id(s, i), drv->name, drv->domid, seconds, why);
+    else
         vr_err_set(&err,
                    "device %s: driver domain %s (%" PRIu32 ") did not connect "
                    "within %u s (backend state %d, control page %s): see "
                    "whether vr-backend runs there "
                    "(/var/log/xen/console/guest-%s.log), or raise timeout=",
-                   dev_id(s, i), drv->name, drv->domid,
-                   s->rec.devs[i].cfg.timeout, d->backend,
+                   dev_id(s, i), drv->name, drv->domid, seconds, d->backend,
                    d->connected ? "ready" : "not ready", drv->name);
-        super_refuse(s, err.text);
-        return;
+    super_refuse(s, err.text);
+}
+
+void backends_timeout(struct super *s)
+{
+    unsigned int i;
+
+    /* The last answer may just have come. */
+    backends_check(s);
+    for (i = 0; i < s->rec.ndevs && s->step == STEP_STARTING; i++) {
+        if (s->dev[i].backend != VR_XB_CONNECTED || !s->dev[i].connected)
+            refuse_late(s, i);
     }
 }
 

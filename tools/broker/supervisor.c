@@ -115,6 +115,9 @@ static void tick(struct super *s)
 
     s->tick = vr_now_ms() + TICK_MS;
     check_creator(s);
+    /* An answer that could not be read when its event came. */
+    if (!s->done && s->step == STEP_STARTING)
+        backends_check(s);
     if (s->done || (s->step != STEP_READY && s->step != STEP_RUNNING))
         return;
     if (s->stats && s->worker)
