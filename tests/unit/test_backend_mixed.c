@@ -38,7 +38,7 @@ static bool maps(void)
 struct parts {
     uint64_t hdr, status;
     unsigned int n;
-    struct vr_buf pay[8];
+    struct vr_buf pay[24];
 };
 
 /* Lays request @p out from descriptor @head on. */
@@ -203,6 +203,24 @@ static void across(void **state)
     for (i = 0; i < VR_ARRAY_SIZE(p); i++)
         round_trip(&p[i], 40 + i);
     assert_int_equal(counts()->errors, 0);
+    assert_int_equal(counts()->faults, 0);
+    assert_int_equal(fake_pins(&h.gnt), 0);
+}
+
+/* The first chunk could be mapped, the second could not. */
+static void across_chunks(void **state)
+{
+    struct parts p = {HDR, STATUS, VR_DYNMEM_CHUNK / SEG + 2, {{0, 0}}};
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < p.n; i++)
+        p.pay[i] = (struct vr_buf){WPAY + i * SEG, SEG};
+    assert_int_equal(round_trip(&p, 1) != 0, true);
+    assert_int_equal(h.gnt.table->maps, maps() ? 4 : 0);
+    p.pay[p.n - 1].addr = PAY;
+    round_trip(&p, 2);
+    assert_int_equal(h.gnt.table->maps, maps() ? 4 : 0);
     assert_int_equal(counts()->faults, 0);
     assert_int_equal(fake_pins(&h.gnt), 0);
 }
@@ -603,12 +621,11 @@ int main(void)
 
     for (v = 0; v < VR_ARRAY_SIZE(variants); v++) {
         const struct CMUnitTest tests[] = {
-            T(in_pool),          T(payload_in_window),
-            T(across),           T(all_in_window),
-            T(rings_in_both),    T(in_neither),
-            T(rings_in_neither), T(indirect),
-            T(bad_table),        T(refused),
-            T(killed),           T(storm),
+            T(in_pool),       T(payload_in_window), T(across),
+            T(across_chunks), T(all_in_window),     T(rings_in_both),
+            T(in_neither),    T(rings_in_neither),  T(indirect),
+            T(bad_table),     T(refused),           T(killed),
+            T(storm),
         };
 
         if (variants[v].aio == &vr_aio_uring && !uring)

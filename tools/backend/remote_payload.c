@@ -53,6 +53,24 @@ static bool map_chunk(struct vr_loop *l, struct rslot *r)
     return r->map != NULL;
 }
 
+/* Can each chunk be mapped? One that lies in the pool, in part, cannot, and
+ * gets bounce memory at the start, or it might have none when it comes to it.
+ * What is one chunk finds out by the map. */
+static bool mappable(const struct vr_loop *l, const struct rslot *r)
+{
+    struct run p = payload_run(r);
+    struct vr_walk walk = {p.buf, p.n, p.skip, r->payload};
+    struct vr_buf part;
+
+    if (r->payload == r->chunk)
+        return true;
+    while (vr_walk_next(&walk, &part)) {
+        if (!vr_window_has(&l->remote->mem->window, part.addr, part.len))
+            return false;
+    }
+    return true;
+}
+
 void payload_unmap(struct vr_loop *l, struct rslot *r)
 {
     vr_dynmem_unmap(l->remote->mem, r->map, r->pages);
@@ -72,7 +90,7 @@ bool payload_room(struct vr_loop *l, struct rslot *r)
 
     if (use_pool(l, r))
         return true;
-    if (r->payload >= l->cfg.map_threshold) {
+    if (r->payload >= l->cfg.map_threshold && mappable(l, r)) {
         if (mem->mapped >= mem->budget)
             return false;
         if (map_chunk(l, r))
