@@ -59,19 +59,25 @@ static void end(struct vr_loop *l, struct rslot *r)
     l->remote->ended = true;
 }
 
+/* Its last byte is the status. */
+static const struct vr_buf *last_buf(const struct vr_chain *c)
+{
+    return &c->buf[c->nread + c->nwrite - 1];
+}
+
 /* Gathers the copy of the status; the request ends once it was made. */
 static void answer(struct vr_loop *l, struct rslot *r, uint8_t status,
                    uint32_t used_len)
 {
-    const struct vr_chain *c = &r->s.chain;
+    const struct vr_buf *last = last_buf(&r->s.chain);
 
     r->status = status;
     r->s.used_len = used_len;
     r->answered = true;
     /* Rings that were broken meanwhile belong to nobody. */
     if (vr_vq_running(&r->s.q->vq) &&
-        vr_dynmem_store(l->remote->mem, c->buf + c->nread, c->nwrite, r->in_len,
-                        1, &r->status, r))
+        vr_dynmem_store(l->remote->mem, last, 1, last->len - 1, 1, &r->status,
+                        r))
         r->refused = r->mute = true;
     list_add(&l->remote->storing, r);
 }
@@ -177,13 +183,6 @@ static void fetched(struct vr_loop *l, struct rslot *r)
     }
 }
 
-static uint64_t last_addr(const struct vr_chain *c)
-{
-    const struct vr_buf *b = &c->buf[c->nread + c->nwrite - 1];
-
-    return b->addr + b->len - 1;
-}
-
 static void stored(struct vr_loop *l, struct rslot *r)
 {
     if (r->refused && !r->mute && !r->amended) {
@@ -194,11 +193,12 @@ static void stored(struct vr_loop *l, struct rslot *r)
     } else if (!r->answered) {
         go_on(l, r);
     } else if (r->mute) {
+        const struct vr_buf *last = last_buf(&r->s.chain);
         struct queue *q = r->s.q;
 
         counters(l)->errors++;
         end(l, r);
-        vr_vq_break(&q->vq, VR_VQ_MUTE, last_addr(&r->s.chain));
+        vr_vq_break(&q->vq, VR_VQ_MUTE, last->addr + last->len - 1);
         queue_fault(l, q);
     } else {
         end(l, r);
