@@ -138,8 +138,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vr_buf buf[MAX];
     struct guest_buf gb;
     struct guest g;
+    struct vr_chain chain = {0};
     struct iovec iov[MAX];
     unsigned int n = 0, i, niov, pages;
+    bool pooled;
     uint8_t *local;
     struct head h;
     uint64_t skip;
@@ -201,16 +203,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (i = 0; i < n; i++)
         table(&dm, &g, pool.base, &buf[i]);
-    niov = vr_dynmem_pool_iov(&dm, buf, n, h.skip, h.len, iov);
-    for (i = 0, skip = 0; i < niov; skip += iov[i++].iov_len) {
-        uint8_t *at = iov[i].iov_base;
+    memcpy(chain.buf, buf, n * sizeof(buf[0]));
+    chain.nread = n;
+    pooled = vr_dynmem_in_pool(&dm, &chain);
+    for (i = 0; pooled && i < n; i++) {
+        uint8_t *at = chain.iov[i].iov_base;
 
-        if (at < g.pool || iov[i].iov_len > SIZE ||
-            at - g.pool > (ptrdiff_t)(SIZE - iov[i].iov_len))
+        if (at < g.pool || buf[i].len > SIZE ||
+            at - g.pool > (ptrdiff_t)(SIZE - buf[i].len))
             abort();
     }
-    if (niov && skip != h.len)
-        abort();
     p = vr_dynmem_map(&dm, buf, n, h.skip, h.len, false, iov, &niov, &pages);
     vr_dynmem_unmap(&dm, p, p ? pages : 0);
     free(g.pool);

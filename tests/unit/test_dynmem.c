@@ -262,7 +262,7 @@ static void pool_bounds(void **state)
         {UINT64_MAX, 1},
     };
     uint8_t in[8] = {0}, out[8] = {1, 1, 1, 1, 1, 1, 1, 1};
-    struct iovec iov[2];
+    struct vr_chain chain = {.nread = 1, .nwrite = 1};
     unsigned int i;
 
     (void)state;
@@ -277,7 +277,9 @@ static void pool_bounds(void **state)
         assert_int_equal(vr_dynmem_store(&dm, buf, 2, 0, len, out, NULL),
                          -EFAULT);
         assert_int_equal(pool[1], 7);
-        assert_int_equal(vr_dynmem_pool_iov(&dm, buf, 2, 0, len, iov), 0);
+        memcpy(chain.buf, buf, sizeof(buf));
+        assert_false(vr_dynmem_in_pool(&dm, &chain));
+        assert_memory_equal(chain.buf, buf, sizeof(buf));
         /* what there is of it is fine */
         assert_int_equal(vr_dynmem_fetch(&dm, buf, 2, 0, 4, out, NULL), 0);
         memset(out, 1, sizeof(out));
@@ -291,20 +293,25 @@ static void pool_payload(void **state)
 {
     const struct vr_buf buf[] = {
         {POOL + 10, 1000}, {POOL + 0x3000, 0x5000}, {BASE, 0x1000}};
+    struct vr_chain chain = {.nread = 1, .nwrite = 1};
     unsigned int niov = 0, pages = 0;
     struct iovec iov[3];
     void *p;
 
     (void)state;
     add_pool();
-    assert_int_equal(vr_dynmem_pool_iov(&dm, buf, 3, 16, 984 + 512, iov), 2);
-    assert_ptr_equal(iov[0].iov_base, pool + 26);
-    assert_int_equal(iov[0].iov_len, 984);
-    assert_ptr_equal(iov[1].iov_base, pool + 0x3000);
-    assert_int_equal(iov[1].iov_len, 512);
-    assert_int_equal(vr_dynmem_pool_iov(&dm, buf, 3, 0, 0x6000, iov), 0);
-    assert_int_equal(vr_dynmem_pool_iov(&dm, buf + 2, 1, 0, 16, iov), 0);
-    assert_int_equal(vr_dynmem_pool_iov(&dm, buf, 1, 0, 1001, iov), 0);
+    memcpy(chain.buf, buf, sizeof(buf));
+    assert_true(vr_dynmem_in_pool(&dm, &chain));
+    assert_ptr_equal(chain.iov[0].iov_base, pool + 10);
+    assert_int_equal(chain.iov[0].iov_len, 1000);
+    assert_ptr_equal(chain.iov[1].iov_base, pool + 0x3000);
+    assert_int_equal(chain.iov[1].iov_len, 0x5000);
+    assert_int_equal(vr_vq_addr(&dm.window, chain.iov[1].iov_base),
+                     POOL + 0x3000);
+    chain.nwrite = 2;
+    memcpy(chain.buf, buf, sizeof(buf));
+    assert_false(vr_dynmem_in_pool(&dm, &chain));
+    assert_memory_equal(chain.buf, buf, sizeof(buf));
     /* the pool is nothing to be mapped */
     assert_null(
         vr_dynmem_map(&dm, buf, 3, 0, 0x6000, false, iov, &niov, &pages));

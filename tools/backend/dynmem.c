@@ -187,13 +187,19 @@ void vr_dynmem_run(struct vr_dynmem *dm)
     dm->counters->copied_bytes += bytes;
 }
 
-unsigned int vr_dynmem_pool_iov(const struct vr_dynmem *dm,
-                                const struct vr_buf *buf, unsigned int n,
-                                uint64_t skip, uint64_t len, struct iovec *iov)
+bool vr_dynmem_in_pool(const struct vr_dynmem *dm, struct vr_chain *chain)
 {
-    int r = vr_gpool_iov(&dm->window, buf, n, skip, len, iov);
+    unsigned int i, n = chain->nread + chain->nwrite;
 
-    return r > 0 ? r : 0;
+    for (i = 0; i < n; i++) {
+        if (!vr_window_pool_ptr(&dm->window, chain->buf[i].addr,
+                                chain->buf[i].len))
+            return false;
+    }
+    for (i = 0; i < n; i++)
+        chain->iov[i].iov_base =
+            dm->window.pool.va + (chain->buf[i].addr - dm->window.pool.base);
+    return true;
 }
 
 void *vr_dynmem_map(struct vr_dynmem *dm, const struct vr_buf *buf,

@@ -103,13 +103,11 @@ int vr_dynmem_store(struct vr_dynmem *dm, const struct vr_buf *buf,
 void vr_dynmem_run(struct vr_dynmem *dm);
 
 /**
- * vr_dynmem_pool_iov() - where payload is that lies in the pool, @len bytes
- * from byte @skip of the buffers @buf on.
- * @iov: room for @n. Returns how many were filled; 0: not all of it is there.
+ * vr_dynmem_in_pool() - does all of @chain lie in the pool?
+ * True: its buffers are memory now, as those of a local window are. False: it
+ * is as it was.
  */
-unsigned int vr_dynmem_pool_iov(const struct vr_dynmem *dm,
-                                const struct vr_buf *buf, unsigned int n,
-                                uint64_t skip, uint64_t len, struct iovec *iov);
+bool vr_dynmem_in_pool(const struct vr_dynmem *dm, struct vr_chain *chain);
 
 /**
  * vr_dynmem_map() - map payload: @len (at most VR_DYNMEM_CHUNK) bytes from

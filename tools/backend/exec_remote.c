@@ -2,16 +2,18 @@
 /*
  * Requests of a remote window (docs/data-path.md). The way of one:
  *
- *   start   room for the payload is found: it lies in the pool (mixed mode)
- *           and stays there, it gets a piece of the bounce memory, or its own
- *           pages are mapped. The copy of the head, and of
- *           the payload of a write, is gathered.
+ *   start   room for the payload is found: a piece of the bounce memory, or
+ *           its own pages are mapped. The copy of the head, and of the payload
+ *           of a write, is gathered.
  *   settle  the copies of all requests are carried out, in one call. What a
  *           request asks for is known now; its I/O starts.
  *   done    its pages are unmapped, or the copy of the payload of a read is
  *           gathered; so is that of the status.
  *   settle  they are carried out, together with what other requests have in
  *           the first step; the request is put into the used ring.
+ *
+ * A request that lies in the pool altogether (mixed mode) goes the way of those
+ * of a local window.
  *
  * Payload that is larger than VR_DYNMEM_CHUNK takes the steps from the second
  * on several times over. A request that waits for room holds nothing, and the
@@ -220,6 +222,10 @@ static bool remote_start(struct vr_loop *l, struct slot *s)
         put_slot(s->q, s);
         return true;
     }
+    r->pooled =
+        !l->remote->bounce_pool && vr_dynmem_in_pool(l->remote->mem, &s->chain);
+    if (r->pooled)
+        return exec_local.start(l, s);
     fits = payload_measure(l, r);
     if (r->payload && !payload_room(l, r))
         return false;
@@ -241,7 +247,7 @@ static bool remote_start(struct vr_loop *l, struct slot *s)
 static void remote_done(struct vr_loop *l, struct slot *s)
 {
     struct rslot *r = (struct rslot *)(void *)s;
-    uint8_t status = io_status(l, s);
+    uint8_t status;
 
     /* Direct I/O failed where the page cache did not: the target's driver
      * cannot take the guest's pages. It can take those of this process. */
@@ -250,6 +256,11 @@ static void remote_done(struct vr_loop *l, struct slot *s)
         l->cfg.map_threshold = VR_NEVER_MAP;
         l->remote->bounce_pool = true;
     }
+    if (r->pooled) {
+        exec_local.done(l, s);
+        return;
+    }
+    status = io_status(l, s);
     /* Before anybody is told that the request is done. */
     payload_unmap(l, r);
     if (status != VR_BLK_S_OK) {

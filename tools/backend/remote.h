@@ -22,7 +22,7 @@ struct rslot {
     bool amended;  /* ... once more, as the payload was refused */
     bool refused;  /* a copy was */
     bool mute;     /* that of the status was */
-    bool pooled;   /* the payload is used where it is, in the pool */
+    bool pooled;   /* all of it is in the pool: carried out by exec_local */
     uint8_t status;
     uint8_t head[VR_BLK_HEAD_MAX];
     uint32_t head_len;

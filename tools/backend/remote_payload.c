@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Payload of a request in a remote window: where it is, and the room that it
- * takes here. Up to VR_DYNMEM_CHUNK of it are worked on at a time, or all of it
- * when it can stay where it is, in the pool.
+ * takes here. Up to VR_DYNMEM_CHUNK of it are worked on at a time.
  */
 #include "remote.h"
 
@@ -27,20 +26,6 @@ static void set_chunk(struct rslot *r)
     r->chunk = r->payload - r->moved;
     if (r->chunk > VR_DYNMEM_CHUNK)
         r->chunk = VR_DYNMEM_CHUNK;
-}
-
-static bool use_pool(struct vr_loop *l, struct rslot *r)
-{
-    struct run p = payload_run(r);
-
-    if (l->remote->bounce_pool)
-        return false;
-    r->niov = vr_dynmem_pool_iov(l->remote->mem, p.buf, p.n, p.skip, r->payload,
-                                 r->iov);
-    r->pooled = r->niov != 0;
-    if (r->pooled)
-        r->chunk = r->payload;
-    return r->pooled;
 }
 
 static bool map_chunk(struct vr_loop *l, struct rslot *r)
@@ -88,8 +73,6 @@ bool payload_room(struct vr_loop *l, struct rslot *r)
 {
     const struct vr_dynmem *mem = l->remote->mem;
 
-    if (use_pool(l, r))
-        return true;
     if (r->payload >= l->cfg.map_threshold && mappable(l, r)) {
         if (mem->mapped >= mem->budget)
             return false;
@@ -115,7 +98,6 @@ void payload_release(struct vr_loop *l, struct rslot *r)
     if (r->bounce)
         vr_bounce_put(&l->remote->bounce, r->bounce, r->pages);
     r->bounce = NULL;
-    r->pooled = false;
 }
 
 void payload_fetch(struct vr_loop *l, struct rslot *r)
@@ -191,7 +173,6 @@ bool payload_measure(const struct vr_loop *l, struct rslot *r)
     r->in_len = c->write_len - 1;
     r->head_len = vr_blk_head_len(r->out_len);
     r->decoded = r->answered = r->amended = r->refused = r->mute = false;
-    r->pooled = false;
     r->dir = DIR_NONE;
     r->payload = r->moved = 0;
     out = r->out_len - r->head_len;

@@ -119,19 +119,3 @@ unsigned int vr_gmap_iov(const struct vr_buf *buf, unsigned int n,
     }
     return niov;
 }
-
-int vr_gpool_iov(const struct vr_window *w, const struct vr_buf *buf,
-                 unsigned int n, uint64_t skip, uint64_t len, struct iovec *iov)
-{
-    struct vr_walk walk = {buf, n, skip, len};
-    struct vr_buf part;
-    int niov = 0;
-
-    while (vr_walk_next(&walk, &part)) {
-        iov[niov].iov_base = vr_window_pool_ptr(w, part.addr, part.len);
-        if (!iov[niov].iov_base)
-            return -EFAULT;
-        iov[niov++].iov_len = part.len;
-    }
-    return walk.left ? -EFAULT : niov;
-}

@@ -85,13 +85,4 @@ unsigned int vr_gmap_iov(const struct vr_buf *buf, unsigned int n,
                          uint64_t skip, uint64_t len, void *va,
                          struct iovec *iov);
 
-/**
- * vr_gpool_iov() - where the bytes are when all of them lie in the pool of the
- * remote window @w.
- * @iov: room for @n. Returns how many were filled, or -EFAULT: not all do.
- */
-int vr_gpool_iov(const struct vr_window *w, const struct vr_buf *buf,
-                 unsigned int n, uint64_t skip, uint64_t len,
-                 struct iovec *iov);
-
 #endif /* VR_GCOPY_H */

@@ -280,10 +280,13 @@ bool vr_vq_enable_kicks(struct vr_vq *vq);
 void vr_vq_disable_kicks(struct vr_vq *vq);
 
 /**
- * vr_vq_addr() - device address of memory @p of a local window, for reports.
+ * vr_vq_addr() - device address of memory @p of a local window, or of a remote
+ * one's pool, for reports.
  */
 static inline uint64_t vr_vq_addr(const struct vr_window *w, const void *p)
 {
+    if (vr_window_remote(w))
+        return w->pool.base + (uint64_t)((const uint8_t *)p - w->pool.va);
     return w->base + (uint64_t)((const uint8_t *)p - w->va);
 }
 
