@@ -350,7 +350,7 @@ static void await_connected(void)
 
 static int setup(void **state)
 {
-    const struct vr_worker_opts opts = {.cache = VR_CACHE_AUTO};
+    const struct vr_worker_opts opts = {.cache = VR_CACHE_AUTO, .haste = 10};
     pthread_mutexattr_t attr;
     struct vr_err err;
 

@@ -80,6 +80,12 @@ struct devices {
     int64_t now;
 };
 
+/* The time in @ms milliseconds, or sooner for those in haste. */
+static int64_t in(const struct devices *ds, int ms)
+{
+    return ds->now + ms / ds->opts->haste;
+}
+
 static void node_path(const struct device *d, const char *leaf, char *buf)
 {
     snprintf(buf, VR_XS_PATH, ROOT "/%u/%s/%s", d->guest, d->id, leaf);
@@ -176,6 +182,7 @@ static void start(struct devices *ds, struct device *d)
     d->stable = d->killed = d->late = false;
     d->report = 0;
     d->started = ds->now;
+    d->when = in(ds, HELLO_LIMIT);
     d->starts++;
 }
 
@@ -595,7 +602,7 @@ static void scan(struct devices *ds, bool closely)
         ds->fails = 0;
         connect_anew(ds);
     }
-    ds->look_at = ds->now + (ds->unread ? AGAIN_STEP : LOOK_STEP);
+    ds->look_at = in(ds, ds->unread ? AGAIN_STEP : LOOK_STEP);
 }
 
 /*
@@ -631,7 +638,7 @@ static int64_t next_deed(const struct device *d)
     case DEV_LEAVING:
         return d->when;
     case DEV_RUNNING:
-        return d->stable || d->late ? INT64_MAX : d->started + HELLO_LIMIT;
+        return d->stable || d->late ? INT64_MAX : d->when;
     case DEV_FAILED:
         break;
     }
@@ -646,7 +653,7 @@ static void late(struct devices *ds, struct device *d)
     d->late = true;
     snprintf(why, sizeof(why),
              "worker %d is not ready after %d s: does target %.200s hang?",
-             d->pid, HELLO_LIMIT / 1000, d->dev.cfg.target);
+             d->pid, (int)(ds->now - d->started) / 1000, d->dev.cfg.target);
     vr_log(d->guest, d->id, "%s", why);
     say_why(ds, d, why);
 }
@@ -688,8 +695,8 @@ static int due(struct devices *ds)
         p = &d->next;
     }
     /* What failed is not left until the next look by the clock. */
-    if (ds->unread && ds->look_at > ds->now + AGAIN_STEP)
-        ds->look_at = ds->now + AGAIN_STEP;
+    if (ds->unread && ds->look_at > in(ds, AGAIN_STEP))
+        ds->look_at = in(ds, AGAIN_STEP);
     if (!ds->quit && ds->look_at < next)
         next = ds->look_at;
     if (next == INT64_MAX)
@@ -767,7 +774,7 @@ int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
     }
     vr_log(0, NULL, "watching %s", ROOT);
     ds.now = vr_now_ms();
-    ds.look_at = ds.now + LOOK_STEP;
+    ds.look_at = in(&ds, LOOK_STEP);
     while (!ds.quit || ds.list) {
         if (ds.quit) {
             for (d = ds.list; d; d = d->next)

@@ -43,7 +43,7 @@ static int parse_cache(const char *s, enum vr_cache *out)
 
 int main(int argc, char **argv)
 {
-    struct vr_worker_opts opts = {.cache = VR_CACHE_AUTO};
+    struct vr_worker_opts opts = {.cache = VR_CACHE_AUTO, .haste = 1};
     const char *user = NULL;
     bool patient = false;
     struct vr_err err = {""};

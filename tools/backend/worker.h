@@ -18,8 +18,10 @@
 
 struct vr_worker_opts {
     enum vr_cache cache;
-    bool threads;    /* no io_uring */
-    bool no_sandbox; /* for debuggers */
+    bool threads;       /* no io_uring */
+    bool no_sandbox;    /* for debuggers */
+    unsigned int haste; /* 1; in tests, by which vr_devices_serve() looks
+                         * sooner for what no event tells of */
 };
 
 /**
