@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "bounds.h"
-#include "cfg.h"
+#include "cfg_int.h"
 
 /* A person's config line is far shorter; bounds the copy below. */
 #define TEXT_MAX 4096
@@ -16,197 +10,12 @@
  * else under way its longest request, 1280 KiB, has to fit.
  */
 #define SIZE_MIN (UINT64_C(2) << 20)
-/* More than any grant table covers; also keeps sums far from overflow. */
-#define SIZE_LIMIT (UINT64_C(1) << 30)
-/* Arm guests' RAM ends below 2^40 (Xen's GUEST_RAM1), x86's below 2^48. */
-#define ADDR_LIMIT (UINT64_C(1) << 48)
 
 #define QUEUE_SIZE_MIN     8
 #define QUEUE_SIZE_DEFAULT 128
 #define TIMEOUT_DEFAULT    60
 #define TIMEOUT_MAX        3600
 #define POLL_MAX           100000
-
-enum key {
-    KEY_ID,
-    KEY_TYPE,
-    KEY_MODE,
-    KEY_SIZE,
-    KEY_BASE,
-    KEY_POOL_IN,
-    KEY_APERTURE,
-    KEY_MAP_THRESHOLD,
-    KEY_REVOKE_TIMEOUT,
-    KEY_DRIVER,
-    KEY_BACKEND,
-    KEY_TARGET,
-    KEY_ACCESS,
-    KEY_QUEUES,
-    KEY_QUEUE_SIZE,
-    KEY_SERIAL,
-    KEY_DISCARD,
-    KEY_TIMEOUT,
-    KEY_POLL,
-    KEY_COUNT
-};
-
-static const char *const key_name[KEY_COUNT] = {
-    [KEY_ID] = "id",
-    [KEY_TYPE] = "type",
-    [KEY_MODE] = "mode",
-    [KEY_SIZE] = "size",
-    [KEY_BASE] = "base",
-    [KEY_POOL_IN] = "pool_in",
-    [KEY_APERTURE] = "aperture",
-    [KEY_MAP_THRESHOLD] = "map_threshold",
-    [KEY_REVOKE_TIMEOUT] = "revoke_timeout",
-    [KEY_DRIVER] = "driver",
-    [KEY_BACKEND] = "backend",
-    [KEY_TARGET] = "target",
-    [KEY_ACCESS] = "access",
-    [KEY_QUEUES] = "queues",
-    [KEY_QUEUE_SIZE] = "queue_size",
-    [KEY_SERIAL] = "serial",
-    [KEY_DISCARD] = "discard",
-    [KEY_TIMEOUT] = "timeout",
-    [KEY_POLL] = "poll",
-};
-
-struct parser {
-    struct vr_dev_cfg *cfg;
-    unsigned int seen; /* bit per key */
-    struct vr_err *err;
-    unsigned int index;
-};
-
-const char *vr_type_name(enum vr_type type)
-{
-    return type == VR_TYPE_BLOCK ? "block" : NULL;
-}
-
-static const char *const mode_name[] = {
-    [VR_MODE_STATIC] = "static",
-    [VR_MODE_DYNAMIC] = "dynamic",
-    [VR_MODE_MIXED] = "mixed",
-};
-
-const char *vr_mode_name(enum vr_mode mode)
-{
-    return (unsigned int)mode < VR_ARRAY_SIZE(mode_name) ? mode_name[mode]
-                                                         : NULL;
-}
-
-static const char *const pool_in_name[] = {
-    [VR_POOL_IN_FIRMWARE] = "firmware",
-    [VR_POOL_IN_PROBE] = "probe",
-    [VR_POOL_IN_BOTH] = "both",
-};
-
-const char *vr_pool_in_name(enum vr_pool_in where)
-{
-    return (unsigned int)where < VR_ARRAY_SIZE(pool_in_name)
-               ? pool_in_name[where]
-               : NULL;
-}
-
-const char *vr_window_name(enum vr_window_kind kind)
-{
-    return mode_name[kind == VR_WINDOW_POOL ? VR_MODE_STATIC : VR_MODE_DYNAMIC];
-}
-
-int vr_type_parse(const char *s, enum vr_type *out)
-{
-    if (strcmp(s, "block"))
-        return -EINVAL;
-    *out = VR_TYPE_BLOCK;
-    return 0;
-}
-
-int vr_mode_parse(const char *s, enum vr_mode *out)
-{
-    unsigned int i;
-
-    for (i = 0; i < VR_ARRAY_SIZE(mode_name); i++) {
-        if (!strcmp(s, mode_name[i])) {
-            *out = (enum vr_mode)i;
-            return 0;
-        }
-    }
-    return -EINVAL;
-}
-
-int vr_pool_in_parse(const char *s, enum vr_pool_in *out)
-{
-    unsigned int i;
-
-    for (i = 0; i < VR_ARRAY_SIZE(pool_in_name); i++) {
-        if (!strcmp(s, pool_in_name[i])) {
-            *out = (enum vr_pool_in)i;
-            return 0;
-        }
-    }
-    return -EINVAL;
-}
-
-char *vr_threshold_text(uint64_t threshold, char *buf)
-{
-    if (threshold == VR_NEVER_MAP)
-        strcpy(buf, "never");
-    else if (!threshold)
-        strcpy(buf, "always");
-    else
-        vr_format_size(threshold, buf);
-    return buf;
-}
-
-int vr_threshold_parse(const char *s, uint64_t *out)
-{
-    uint64_t v = VR_NEVER_MAP;
-    int rc;
-
-    if (!strcmp(s, "always")) {
-        v = 0;
-    } else if (strcmp(s, "never")) {
-        rc = vr_parse_size(s, &v);
-        if (rc)
-            return rc;
-        if (v > SIZE_LIMIT)
-            return -ERANGE;
-    }
-    *out = v;
-    return 0;
-}
-
-static int fail(struct parser *p, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int fail(struct parser *p, const char *fmt, ...)
-{
-    char text[sizeof(p->err->text)];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    vr_err_set(p->err, "virtio_restricted[%u]: %s", p->index, text);
-    return -EINVAL;
-}
-
-/* What the user wrote, fit for one line: printable and not too long. */
-struct shown {
-    char text[52];
-};
-
-static struct shown show(const char *s)
-{
-    struct shown out;
-    size_t i;
-
-    for (i = 0; s[i] && i < sizeof(out.text) - 4; i++)
-        out.text[i] = s[i] >= 0x20 && s[i] < 0x7f ? s[i] : '?';
-    strcpy(out.text + i, s[i] ? "..." : "");
-    return out;
-}
 
 static bool is_blank(char c)
 {
@@ -269,7 +78,7 @@ static int parse_bytes(struct parser *p, const char *value)
     return 0;
 }
 
-/* How small is too small depends on the queues: check_aperture(). */
+/* How small is too small depends on the queues: cfgcheck.c. */
 static int parse_aperture(struct parser *p, const char *value)
 {
     int rc = vr_parse_size(value, &p->cfg->aperture);
@@ -333,17 +142,17 @@ static int parse_path(struct parser *p, enum key key, const char *value,
 {
     if (value[0] != '/')
         return fail(p, "%s=%s is not an absolute path: begin it with /",
-                    key_name[key], show(value).text);
+                    cfg_key_name[key], show(value).text);
     if (strlen(value) > VR_PATH_LEN)
         return fail(p,
                     "%s=%s is too long: use a path of at most %d "
                     "characters",
-                    key_name[key], show(value).text, VR_PATH_LEN);
+                    cfg_key_name[key], show(value).text, VR_PATH_LEN);
     if (!printable(value))
         return fail(p,
                     "%s=%s has characters that cannot be passed on: use a "
                     "path of printable ASCII characters",
-                    key_name[key], show(value).text);
+                    cfg_key_name[key], show(value).text);
     strcpy(out, value);
     return 0;
 }
@@ -377,7 +186,7 @@ static int parse_count(struct parser *p, enum key key, const char *value,
 
     if (vr_parse_u64(value, max, &v) || v < min)
         return fail(p, "%s=%s is out of range: use a number from %u to %u",
-                    key_name[key], show(value).text, min, max);
+                    cfg_key_name[key], show(value).text, min, max);
     *out = v;
     return 0;
 }
@@ -485,7 +294,7 @@ static int parse_item(struct parser *p, char *item)
     *eq = '\0';
     name = trim(item);
     value = trim(eq + 1);
-    for (key = 0; key < KEY_COUNT && strcmp(name, key_name[key]); key++)
+    for (key = 0; key < KEY_COUNT && strcmp(name, cfg_key_name[key]); key++)
         ;
     if (key == KEY_COUNT)
         return fail(p,
@@ -503,154 +312,6 @@ static int parse_item(struct parser *p, char *item)
     if (!*value)
         return fail(p, "%s= is empty: give a value or leave the key out", name);
     return parse_value(p, key, value);
-}
-
-static bool seen(const struct parser *p, enum key key)
-{
-    return p->seen & (1u << key);
-}
-
-static int check_pool(struct parser *p)
-{
-    if (!seen(p, KEY_SIZE))
-        return fail(p, "size= is missing: add it, such as size=64M");
-    if (p->cfg->has_base && p->cfg->base > ADDR_LIMIT - p->cfg->size)
-        return fail(p,
-                    "base=0x%" PRIx64 " and size= reach beyond any guest's "
-                    "memory: use an address inside its RAM, or leave base= "
-                    "out",
-                    p->cfg->base);
-    return 0;
-}
-
-static int check_aperture(struct parser *p)
-{
-    const struct vr_dev_cfg *c = p->cfg;
-    bool mixed = c->mode == VR_MODE_MIXED;
-    char size[24], min[24];
-
-    if (!seen(p, KEY_APERTURE))
-        return fail(p,
-                    "aperture= is missing: mode=%s needs it, such as "
-                    "aperture=32M",
-                    vr_mode_name(c->mode));
-    if (!vr_size_max(c->aperture, c->queues, c->queue_size, mixed))
-        return fail(p,
-                    "aperture=%s is too small for queues=%u and "
-                    "queue_size=%u, requests could wait for address space for "
-                    "ever: use at least %s, or smaller or fewer queues",
-                    vr_format_size(c->aperture, size), c->queues, c->queue_size,
-                    vr_format_size(
-                        vr_aperture_min(c->queues, c->queue_size, mixed), min));
-    return 0;
-}
-
-static int check_static(struct parser *p)
-{
-    static const enum key foreign[] = {KEY_MAP_THRESHOLD, KEY_REVOKE_TIMEOUT};
-    char size[24];
-    unsigned int i;
-
-    if (seen(p, KEY_APERTURE))
-        return fail(p,
-                    "aperture=%s is for mode=dynamic (instead of size=) and "
-                    "mode=mixed (beside it): add one of them, or write size= "
-                    "alone for the pool of mode=static",
-                    vr_format_size(p->cfg->aperture, size));
-    for (i = 0; i < VR_ARRAY_SIZE(foreign); i++) {
-        if (seen(p, foreign[i]))
-            return fail(p,
-                        "%s= is for mode=dynamic and mode=mixed: in "
-                        "mode=static the pool is mapped once and as a whole; "
-                        "take the key out, or add one of them",
-                        key_name[foreign[i]]);
-    }
-    if (p->cfg->pool_in != VR_POOL_IN_FIRMWARE)
-        return fail(p,
-                    "pool_in=%s is for mode=mixed: PROBE is a request to a "
-                    "virtio-iommu, and a device with mode=static is behind "
-                    "none; take the key out, or add mode=mixed and aperture=",
-                    vr_pool_in_name(p->cfg->pool_in));
-    return check_pool(p);
-}
-
-static int check_dynamic(struct parser *p)
-{
-    char size[24];
-
-    if (seen(p, KEY_SIZE))
-        return fail(p,
-                    "size=%s is the pool of mode=static or mode=mixed: with "
-                    "mode=dynamic write aperture= instead, or mode=mixed for "
-                    "both",
-                    vr_format_size(p->cfg->size, size));
-    if (seen(p, KEY_BASE))
-        return fail(p,
-                    "base=0x%" PRIx64 " is the address of a pool, and "
-                    "mode=dynamic has none: take it out",
-                    p->cfg->base);
-    if (seen(p, KEY_POOL_IN))
-        return fail(p,
-                    "pool_in=%s says how the guest finds a pool, and "
-                    "mode=dynamic has none: take it out, or write mode=mixed "
-                    "and size=",
-                    vr_pool_in_name(p->cfg->pool_in));
-    return check_aperture(p);
-}
-
-static int check_mode(struct parser *p)
-{
-    int rc;
-
-    switch (p->cfg->mode) {
-    case VR_MODE_STATIC:
-        return check_static(p);
-    case VR_MODE_DYNAMIC:
-        return check_dynamic(p);
-    case VR_MODE_MIXED:
-        rc = check_pool(p);
-        return rc ? rc : check_aperture(p);
-    }
-    return fail(p, "unknown mode");
-}
-
-static int check_required(struct parser *p)
-{
-    static const struct {
-        enum key key;
-        const char *example;
-    } required[] = {
-        {KEY_ID, "id=disk0"},
-        {KEY_TYPE, "type=block"},
-        {KEY_TARGET, "target=/dev/xvdb"},
-    };
-    unsigned int i;
-    int rc;
-
-    for (i = 0; i < VR_ARRAY_SIZE(required); i++) {
-        if (!seen(p, required[i].key))
-            return fail(p, "%s= is missing: add it, such as %s",
-                        key_name[required[i].key], required[i].example);
-    }
-    rc = check_mode(p);
-    if (rc)
-        return rc;
-    if (seen(p, KEY_DRIVER) && seen(p, KEY_BACKEND))
-        return fail(p,
-                    "driver=%s and backend=%s are both given: keep driver= "
-                    "for a domain to create, or backend= for one that runs",
-                    show(p->cfg->driver).text, show(p->cfg->backend).text);
-    if (!seen(p, KEY_DRIVER) && !seen(p, KEY_BACKEND))
-        return fail(p,
-                    "neither driver= nor backend= is given: add "
-                    "driver=FILE (a driver domain to create) or backend=NAME "
-                    "(one that runs)");
-    if (p->cfg->readonly && seen(p, KEY_DISCARD) && p->cfg->discard)
-        return fail(p, "discard=on contradicts access=ro: take one of them "
-                       "out");
-    if (p->cfg->readonly)
-        p->cfg->discard = false;
-    return 0;
 }
 
 int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
@@ -686,55 +347,7 @@ int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
         if (rc)
             return rc;
         if (!comma)
-            return check_required(&p);
+            return cfg_check_device(&p);
         item = comma + 1;
     }
-}
-
-static bool same_driver(const struct vr_dev_cfg *a, const struct vr_dev_cfg *b)
-{
-    return !strcmp(a->driver, b->driver) && !strcmp(a->backend, b->backend);
-}
-
-static int check_pair(const struct vr_dev_cfg *cfg, unsigned int i,
-                      unsigned int j, struct vr_err *err)
-{
-    const struct vr_dev_cfg *a = &cfg[i], *b = &cfg[j];
-    struct parser p = {.err = err, .index = j};
-
-    if (!strcmp(a->id, b->id))
-        return fail(&p,
-                    "id=%s is used by virtio_restricted[%u] as well: give "
-                    "each device its own id",
-                    b->id, i);
-    if (same_driver(a, b) && !strcmp(a->target, b->target) &&
-        !(a->readonly && b->readonly))
-        return fail(&p,
-                    "target=%s is used by virtio_restricted[%u] as well: "
-                    "give each device its own, or all access=ro",
-                    show(b->target).text, i);
-    if (a->has_base && b->has_base && a->base < b->base + b->size &&
-        b->base < a->base + a->size)
-        return fail(&p,
-                    "base=0x%" PRIx64 " overlaps the window of "
-                    "virtio_restricted[%u], 0x%" PRIx64 "-0x%" PRIx64 ": move "
-                    "it, or leave base= out",
-                    b->base, i, a->base, a->base + a->size - 1);
-    return 0;
-}
-
-int vr_cfg_check_all(const struct vr_dev_cfg *cfg, unsigned int n,
-                     struct vr_err *err)
-{
-    unsigned int i, j;
-    int rc;
-
-    for (j = 1; j < n; j++) {
-        for (i = 0; i < j; i++) {
-            rc = check_pair(cfg, i, j, err);
-            if (rc)
-                return rc;
-        }
-    }
-    return 0;
 }

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cfg_int.h"
+
+const char *const cfg_key_name[KEY_COUNT] = {
+    [KEY_ID] = "id",
+    [KEY_TYPE] = "type",
+    [KEY_MODE] = "mode",
+    [KEY_SIZE] = "size",
+    [KEY_BASE] = "base",
+    [KEY_POOL_IN] = "pool_in",
+    [KEY_APERTURE] = "aperture",
+    [KEY_MAP_THRESHOLD] = "map_threshold",
+    [KEY_REVOKE_TIMEOUT] = "revoke_timeout",
+    [KEY_DRIVER] = "driver",
+    [KEY_BACKEND] = "backend",
+    [KEY_TARGET] = "target",
+    [KEY_ACCESS] = "access",
+    [KEY_QUEUES] = "queues",
+    [KEY_QUEUE_SIZE] = "queue_size",
+    [KEY_SERIAL] = "serial",
+    [KEY_DISCARD] = "discard",
+    [KEY_TIMEOUT] = "timeout",
+    [KEY_POLL] = "poll",
+};
+
+const char *vr_type_name(enum vr_type type)
+{
+    return type == VR_TYPE_BLOCK ? "block" : NULL;
+}
+
+static const char *const mode_name[] = {
+    [VR_MODE_STATIC] = "static",
+    [VR_MODE_DYNAMIC] = "dynamic",
+    [VR_MODE_MIXED] = "mixed",
+};
+
+const char *vr_mode_name(enum vr_mode mode)
+{
+    return (unsigned int)mode < VR_ARRAY_SIZE(mode_name) ? mode_name[mode]
+                                                         : NULL;
+}
+
+static const char *const pool_in_name[] = {
+    [VR_POOL_IN_FIRMWARE] = "firmware",
+    [VR_POOL_IN_PROBE] = "probe",
+    [VR_POOL_IN_BOTH] = "both",
+};
+
+const char *vr_pool_in_name(enum vr_pool_in where)
+{
+    return (unsigned int)where < VR_ARRAY_SIZE(pool_in_name)
+               ? pool_in_name[where]
+               : NULL;
+}
+
+const char *vr_window_name(enum vr_window_kind kind)
+{
+    return mode_name[kind == VR_WINDOW_POOL ? VR_MODE_STATIC : VR_MODE_DYNAMIC];
+}
+
+int vr_type_parse(const char *s, enum vr_type *out)
+{
+    if (strcmp(s, "block"))
+        return -EINVAL;
+    *out = VR_TYPE_BLOCK;
+    return 0;
+}
+
+int vr_mode_parse(const char *s, enum vr_mode *out)
+{
+    unsigned int i;
+
+    for (i = 0; i < VR_ARRAY_SIZE(mode_name); i++) {
+        if (!strcmp(s, mode_name[i])) {
+            *out = (enum vr_mode)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+int vr_pool_in_parse(const char *s, enum vr_pool_in *out)
+{
+    unsigned int i;
+
+    for (i = 0; i < VR_ARRAY_SIZE(pool_in_name); i++) {
+        if (!strcmp(s, pool_in_name[i])) {
+            *out = (enum vr_pool_in)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+char *vr_threshold_text(uint64_t threshold, char *buf)
+{
+    if (threshold == VR_NEVER_MAP)
+        strcpy(buf, "never");
+    else if (!threshold)
+        strcpy(buf, "always");
+    else
+        vr_format_size(threshold, buf);
+    return buf;
+}
+
+int vr_threshold_parse(const char *s, uint64_t *out)
+{
+    uint64_t v = VR_NEVER_MAP;
+    int rc;
+
+    if (!strcmp(s, "always")) {
+        v = 0;
+    } else if (strcmp(s, "never")) {
+        rc = vr_parse_size(s, &v);
+        if (rc)
+            return rc;
+        if (v > SIZE_LIMIT)
+            return -ERANGE;
+    }
+    *out = v;
+    return 0;
+}
