@@ -143,7 +143,7 @@ struct vr_mmio_queue {
 };
 
 struct vr_mmio {
-    /* private to mmio.c */
+    /* private to mmio*.c */
     struct vr_mmio_desc desc;
     const struct vr_mmio_ops *ops;
     void *ctx;

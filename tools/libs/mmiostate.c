@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "mmio_int.h"
+
+/* Status bits that the driver may set (virtio 1.2, 2.1). */
+#define DRIVER_STATUS                                                          \
+    (VR_STATUS_ACKNOWLEDGE | VR_STATUS_DRIVER | VR_STATUS_FEATURES_OK |        \
+     VR_STATUS_DRIVER_OK | VR_STATUS_FAILED)
+
+void mmio_show(struct vr_mmio *m)
+{
+    struct vr_stats_dev *s = m->stats;
+    unsigned int i;
+
+    s->status = status_read(m);
+    s->failed = vr_mmio_failed(m);
+    s->features = m->status & VR_STATUS_FEATURES_OK ? m->drv_features : 0;
+    s->nqueues = m->desc.nqueues;
+    for (i = 0; i < m->desc.nqueues; i++) {
+        s->q[i].desc = m->q[i].desc;
+        s->q[i].driver = m->q[i].driver;
+        s->q[i].device = m->q[i].device;
+        s->q[i].size = m->q[i].size;
+        s->q[i].enabled = m->q[i].ready;
+    }
+}
+
+static void irq_raise(struct vr_mmio *m, uint32_t cause)
+{
+    if (m->isr & cause)
+        return;
+    m->isr |= cause;
+    m->stats->interrupts++;
+    m->ops->irq(m->ctx, true);
+}
+
+void mmio_irq_lower(struct vr_mmio *m, uint32_t causes)
+{
+    if (!m->isr)
+        return;
+    m->isr &= ~causes;
+    if (!m->isr)
+        m->ops->irq(m->ctx, false);
+}
+
+/* 2.1.2: nothing is sent to a driver that has not said DRIVER_OK. */
+static void config_changed(struct vr_mmio *m)
+{
+    m->config_generation++;
+    if (m->status & VR_STATUS_DRIVER_OK && !m->resetting) {
+        m->stats->config_changes++;
+        irq_raise(m, VR_MMIO_INT_CONFIG);
+    }
+}
+
+uint32_t vr_mmio_queues(const struct vr_mmio *m)
+{
+    uint32_t queues = 0;
+    unsigned int i;
+
+    if (!served(m))
+        return 0;
+    for (i = 0; i < m->desc.nqueues; i++)
+        if (m->q[i].ready && !m->q[i].stopping)
+            queues |= UINT32_C(1) << i;
+    return queues;
+}
+
+void mmio_publish(struct vr_mmio *m)
+{
+    uint32_t queues = vr_mmio_queues(m);
+    struct vr_ctrl_request req;
+    unsigned int i;
+
+    if (!served(m) && !m->running)
+        return;
+    memset(&req, 0, sizeof(req));
+    req.run = served(m);
+    req.nqueues = m->desc.nqueues;
+    req.features = m->drv_features;
+    for (i = 0; i < m->desc.nqueues; i++) {
+        const struct vr_mmio_queue *q = &m->q[i];
+
+        if (!(queues & UINT32_C(1) << i))
+            continue;
+        req.q[i].desc = q->desc;
+        req.q[i].driver = q->driver;
+        req.q[i].device = q->device;
+        req.q[i].size = q->size;
+        req.q[i].epoch = q->epoch;
+    }
+    m->running = req.run;
+    m->owed = true;
+    m->live |= queues;
+    m->ops->publish(m->ctx, &req);
+}
+
+/* The driver was refused, the device is all right. */
+static bool refused(const struct vr_mmio *m)
+{
+    return m->fail == VR_FAIL_FEATURES || m->fail == VR_FAIL_UNATTACHED;
+}
+
+void mmio_give_up(struct vr_mmio *m, enum vr_fail why)
+{
+    if (m->fail == VR_FAIL_NONE || refused(m))
+        m->fail = why;
+    if (m->needs_reset)
+        return;
+    m->needs_reset = true;
+    m->blind = !(m->status & VR_STATUS_DRIVER_OK);
+    config_changed(m);
+    mmio_publish(m);
+}
+
+static void queue_clear(struct vr_mmio *m, struct vr_mmio_queue *q)
+{
+    memset(q, 0, sizeof(*q));
+    q->size = m->desc.queue_size_max;
+}
+
+/* The state that 2.4.1 asks for. What the backend still owes (stale) and
+ * whether it exists (gone) are no state of the driver's. */
+static void reset_done(struct vr_mmio *m)
+{
+    unsigned int i;
+
+    m->resetting = false;
+    m->status = 0;
+    m->dev_sel = 0;
+    m->drv_sel = 0;
+    m->queue_sel = 0;
+    m->drv_features = 0;
+    m->drv_excess = false;
+    if (m->blind)
+        m->config_generation++;
+    m->blind = false;
+    m->needs_reset = false;
+    m->fail = m->gone    ? VR_FAIL_GONE
+              : m->stale ? VR_FAIL_TIMEOUT
+                         : VR_FAIL_NONE;
+    for (i = 0; i < m->desc.nqueues; i++)
+        queue_clear(m, &m->q[i]);
+    mmio_irq_lower(m, UINT32_MAX);
+    m->stats->resets++;
+}
+
+/* Completes every write that waits. */
+static void complete(struct vr_mmio *m)
+{
+    unsigned int i;
+
+    if (m->resetting) {
+        reset_done(m);
+        return;
+    }
+    for (i = 0; i < m->desc.nqueues; i++) {
+        struct vr_mmio_queue *q = &m->q[i];
+
+        if (!q->stopping)
+            continue;
+        /* 2.6.1: QueueReset puts the queue back to its default; a driver that
+         * wrote QueueReady = 0 finds its addresses again. */
+        if (q->by_reset)
+            queue_clear(m, q);
+        q->stopping = false;
+        q->by_reset = false;
+        q->ready = false;
+    }
+}
+
+bool vr_mmio_waiting(const struct vr_mmio *m)
+{
+    unsigned int i;
+
+    if (m->resetting)
+        return true;
+    for (i = 0; i < m->desc.nqueues; i++)
+        if (m->q[i].stopping)
+            return true;
+    return false;
+}
+
+bool vr_mmio_unquiet(const struct vr_mmio *m)
+{
+    return m->stale || vr_mmio_waiting(m);
+}
+
+void vr_mmio_quiesced(struct vr_mmio *m)
+{
+    m->live = vr_mmio_queues(m);
+    m->owed = false;
+    m->stale = false;
+    if (m->fail == VR_FAIL_TIMEOUT && !m->needs_reset)
+        m->fail = VR_FAIL_NONE;
+    complete(m);
+    mmio_show(m);
+}
+
+void vr_mmio_timeout(struct vr_mmio *m)
+{
+    if (!vr_mmio_waiting(m))
+        return;
+    m->stale = true;
+    if (!m->resetting)
+        mmio_give_up(m, VR_FAIL_TIMEOUT);
+    complete(m);
+    mmio_show(m);
+}
+
+void vr_mmio_fail(struct vr_mmio *m, enum vr_fail why)
+{
+    if (why == VR_FAIL_GONE) {
+        m->gone = true;
+        m->stale = false;
+        m->live = 0;
+        m->fail = why;
+    }
+    /* A device that no driver uses need not ask for a reset. FEATURES_OK
+     * without DRIVER, from a driver that skipped a step, counts as use. */
+    if (m->status & (VR_STATUS_DRIVER | VR_STATUS_FEATURES_OK) && !m->resetting)
+        mmio_give_up(m, why);
+    if (m->gone) {
+        m->live = 0;
+        complete(m);
+    }
+    mmio_show(m);
+}
+
+enum vr_fail vr_mmio_failed(const struct vr_mmio *m)
+{
+    return m->fail;
+}
+
+enum vr_mmio_result mmio_quiesce(struct vr_mmio *m, uint32_t queues)
+{
+    bool kept;
+
+    mmio_publish(m);
+    kept = m->resetting && m->desc.keeps && m->owed;
+    if ((m->live & queues || kept) && !m->gone)
+        return VR_MMIO_PENDING;
+    /* None of these was in use. Others may be waiting and go on doing so. */
+    if (m->resetting) {
+        complete(m);
+    } else {
+        unsigned int i;
+
+        for (i = 0; i < m->desc.nqueues; i++) {
+            struct vr_mmio_queue *q = &m->q[i];
+
+            if (!(queues & UINT32_C(1) << i))
+                continue;
+            if (q->by_reset)
+                queue_clear(m, q);
+            q->stopping = false;
+            q->ready = false;
+        }
+    }
+    return VR_MMIO_DONE;
+}
+
+static enum vr_mmio_result reset_start(struct vr_mmio *m)
+{
+    m->resetting = true;
+    return mmio_quiesce(m, UINT32_MAX);
+}
+
+/* 3.1.1 step 5 and 2.2.2: may FEATURES_OK be set? */
+static void features_ok(struct vr_mmio *m)
+{
+    if (m->status & VR_STATUS_FEATURES_OK)
+        return;
+    if (m->needs_reset || m->stale || m->gone || !m->described)
+        return;
+    if (m->drv_excess || m->drv_features & ~offered(m) ||
+        (m->drv_features & m->desc.mandatory) != m->desc.mandatory) {
+        m->fail = VR_FAIL_FEATURES;
+        return;
+    }
+    if (m->desc.endpoint && !m->attached) {
+        m->fail = VR_FAIL_UNATTACHED;
+        return;
+    }
+    if (refused(m))
+        m->fail = VR_FAIL_NONE;
+    m->status |= VR_STATUS_FEATURES_OK;
+}
+
+enum vr_mmio_result mmio_status_write(struct vr_mmio *m, uint32_t value)
+{
+    uint32_t set;
+
+    if (!(value & 0xff))
+        return reset_start(m);
+    if (m->resetting) {
+        m->stats->bad_accesses++;
+        return VR_MMIO_DONE;
+    }
+    /* 2.1.1: the driver does not clear a bit, and NEEDS_RESET is ours. */
+    set = value & DRIVER_STATUS & ~m->status;
+    m->status |= set & (VR_STATUS_ACKNOWLEDGE | VR_STATUS_DRIVER);
+    if (set & VR_STATUS_FEATURES_OK)
+        features_ok(m);
+    if (set & VR_STATUS_DRIVER_OK && m->status & VR_STATUS_FEATURES_OK &&
+        !m->needs_reset) {
+        m->status |= VR_STATUS_DRIVER_OK;
+        mmio_publish(m);
+    }
+    if (set & VR_STATUS_FAILED) {
+        m->status |= VR_STATUS_FAILED;
+        mmio_publish(m);
+    }
+    return VR_MMIO_DONE;
+}
+
+void vr_mmio_attach(struct vr_mmio *m, bool attached)
+{
+    m->attached = attached;
+}
+
+void vr_mmio_interrupt(struct vr_mmio *m)
+{
+    if (m->status & VR_STATUS_DRIVER_OK && !m->resetting)
+        irq_raise(m, VR_MMIO_INT_USED);
+}
+
+uint32_t vr_mmio_isr(const struct vr_mmio *m)
+{
+    return m->isr;
+}
+
+int vr_mmio_set_device(struct vr_mmio *m, uint64_t features, const void *config,
+                       uint32_t len)
+{
+    uint8_t fresh[VR_CONFIG_LEN] = {0};
+    bool changed;
+    int rc = 0;
+
+    if (len > sizeof(fresh))
+        len = sizeof(fresh);
+    memcpy(fresh, config, len);
+    changed = memcmp(fresh, m->config, sizeof(fresh)) != 0;
+    memcpy(m->config, fresh, sizeof(fresh));
+    m->dev_features = features & VR_F_DEVICE_TYPE;
+    m->described = true;
+    if (m->gone) {
+        m->gone = false;
+        if (!m->needs_reset)
+            m->fail = VR_FAIL_NONE;
+    }
+    if (m->status & VR_STATUS_FEATURES_OK && !m->resetting &&
+        m->drv_features & ~offered(m)) {
+        mmio_give_up(m, VR_FAIL_BACKEND);
+        rc = -EPROTO;
+    } else if (changed) {
+        config_changed(m);
+    }
+    mmio_show(m);
+    return rc;
+}
+
+void vr_mmio_init(struct vr_mmio *m, const struct vr_mmio_desc *desc,
+                  const struct vr_mmio_ops *ops, void *ctx,
+                  struct vr_stats_dev *stats)
+{
+    unsigned int i;
+
+    memset(m, 0, sizeof(*m));
+    m->desc = *desc;
+    m->ops = ops;
+    m->ctx = ctx;
+    m->stats = stats;
+    for (i = 0; i < m->desc.nqueues; i++)
+        queue_clear(m, &m->q[i]);
+    mmio_show(m);
+}
