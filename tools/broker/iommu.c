@@ -1,158 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "iommu.h"
+#include "iommu_int.h"
 
-/* A grant copy that is under way ends in so much time, or never by itself. */
-#define GRACE_MS 20
 /* So often is looked whether memory is free at last: each time after another
  * sixteenth of the time waited. It may be for ever, and our processor's time is
  * not the guest's. */
 #define RETRY_PART   16
 #define RETRY_MS_MAX 50
-/* A killed process is gone in so much time, or its kernel does not answer. */
-#define DESTROY_MS 1500
-/* The supervisor may have missed what it was told: it is told again. */
-#define AGAIN_MS 5000
+
 /* A guest may break its queues as often as it likes, not fill our log. */
 #define LOG_MS 10000
 /* Fault events to the guest, per device. */
 #define FAULT_PERIOD_MS 1000
 #define FAULTS_MAX      10
 
-#define QUEUE_SIZE 256
-#define TRANSPORT                                                              \
-    (VR_F_VERSION_1 | VR_F_INDIRECT_DESC | VR_F_EVENT_IDX | VR_F_RING_RESET)
-
-/* ---- the page table ---- */
-
-/*
- * A domain that is being destroyed: Xen releases its grants first and takes its
- * hardware away later. The bits say nothing until all of it is gone.
- */
-static bool dying(const struct iommu *io, unsigned int ep)
-{
-    return io->ep[ep].step == STEP_DESTROY && !io->w->dev[ep].dead;
-}
-
-static struct vr_gntent *entries(struct iommu *io, unsigned int ep,
-                                 uint32_t first)
-{
-    return vr_gtable_entry(&io->gt,
-                           io->w->rec->devs[ep].iova.gref_base + first);
-}
-
-static uint64_t *map_bits(struct iommu *io, unsigned int ep)
-{
-    return io->maps->bits + vr_maps_offset(io->w->rec, ep);
-}
-
-static int on_map(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
-                  uint64_t gfn, bool readonly)
-{
-    struct iommu *io = ctx;
-    const struct vr_record *rec = io->w->rec;
-    uint32_t domid = rec->drivers[rec->devs[ep].driver].domid;
-    struct vr_gntent *e = entries(io, ep, first);
-    uint64_t *bits = map_bits(io, ep);
-    uint32_t i;
-
-    if (!gmem_is_ram(&io->mem, gfn, npages))
-        return -EINVAL;
-    for (i = 0; i < npages; i++) {
-        if (vr_gntent_grant(&e[i], domid, gfn + i, readonly)) {
-            /* The guest has written to its own table. */
-            io->stats->no_space++;
-            return i ? (int)i : -EBUSY;
-        }
-        vr_maps_set(bits, first + i);
-    }
-    return 0;
-}
-
-static uint64_t on_unmap(void *ctx, unsigned int ep, uint32_t first,
-                         uint32_t npages, bool now)
-{
-    struct iommu *io = ctx;
-    struct vr_gntent *e = entries(io, ep, first);
-    uint64_t *bits = map_bits(io, ep), busy = 0;
-    bool wait = dying(io, ep);
-    uint32_t i;
-
-    for (i = 0; i < npages; i++) {
-        if (wait || vr_gntent_revoke(&e[i]))
-            busy |= UINT64_C(1) << i;
-        else
-            vr_maps_clear(bits, first + i);
-    }
-    if (busy) {
-        io->ep[ep].busy = true;
-        io->ep[ep].now |= now;
-    }
-    return busy;
-}
-
-static const struct vr_viommu_ops table_ops = {
-    .map = on_map,
-    .unmap = on_unmap,
-};
-
-/* ---- the register model ---- */
-
-static void on_notify(void *ctx, unsigned int queue)
-{
-    struct iommu *io = ctx;
-
-    io->kicked |= queue == VR_VIOMMU_REQUESTQ;
-}
-
-static void on_publish(void *ctx, const struct vr_ctrl_request *req)
-{
-    struct iommu *io = ctx;
-
-    io->req = *req;
-    io->changed = true;
-}
-
-static void on_irq(void *ctx, bool level)
-{
-    struct iommu *io = ctx;
-
-    worker_irq(io->w, io->irq, level, "virtio-iommu");
-}
-
-static const struct vr_mmio_ops mmio_ops = {
-    .notify = on_notify,
-    .publish = on_publish,
-    .irq = on_irq,
-};
-
 /* ---- queues ---- */
-
-static void *ring_map(void *ctx, uint64_t addr, uint64_t len, bool write)
-{
-    struct iommu *io = ctx;
-
-    (void)write;
-    return gmem_map(&io->mem, addr, len);
-}
-
-static void ring_unmap(void *ctx, void *p, uint64_t len)
-{
-    struct iommu *io = ctx;
-
-    gmem_unmap(&io->mem, p, len);
-}
-
-static const void *table_fetch(void *ctx, uint64_t addr, uint64_t len)
-{
-    struct iommu *io = ctx;
-
-    return gmem_read(&io->mem, addr, io->table, len) ? NULL : io->table;
-}
 
 static void broken(struct iommu *io, unsigned int i)
 {
@@ -329,12 +192,6 @@ static void serve_requests(struct iommu *io)
 
 /* ---- what the driver has set up ---- */
 
-static void step_down(struct iommu *io, unsigned int ep)
-{
-    if (!dying(io, ep))
-        io->ep[ep].step = STEP_NONE;
-}
-
 static void stop_queue(struct iommu *io, unsigned int i)
 {
     unsigned int ep;
@@ -348,7 +205,7 @@ static void stop_queue(struct iommu *io, unsigned int i)
     end_wait(io);
     /* The next one to wait begins at the ladder's foot. */
     for (ep = 0; ep < io->w->ndevs; ep++)
-        step_down(io, ep);
+        iommu_step_down(io, ep);
 }
 
 static void start_queue(struct iommu *io, unsigned int i)
@@ -443,66 +300,6 @@ bool iommu_waiting(const struct iommu *io)
     return io->pending || io->resetting || vr_mmio_waiting(&io->mmio);
 }
 
-/* ---- a backend in the way ---- */
-
-static void take_step(struct iommu *io, unsigned int i, enum iommu_step step)
-{
-    io->ep[i].step = step;
-    io->ep[i].since = io->w->now;
-}
-
-static void climb(struct iommu *io, unsigned int i)
-{
-    const struct vr_record_dev *rd = &io->w->rec->devs[i];
-    const struct vr_record_driver *drv = &io->w->rec->drivers[rd->driver];
-    const struct vr_dev_cfg *cfg = &rd->cfg;
-    struct device *d = &io->w->dev[i];
-    struct iommu_ep *ep = &io->ep[i];
-    int64_t past = io->w->now - ep->since;
-
-    switch (ep->step) {
-    case STEP_NONE:
-        take_step(io, i, STEP_WAIT);
-        if (!ep->now)
-            return;
-        /* fall through */
-    case STEP_WAIT:
-        if (!ep->now && past < GRACE_MS)
-            return;
-        io->stats->stops++;
-        take_step(io, i, STEP_STOP);
-        vr_mmio_attach(&d->mmio, false);
-        vr_mmio_fail(&d->mmio, VR_FAIL_REVOKED);
-        vcpu_release(d);
-        return;
-    case STEP_STOP:
-        if (past < cfg->revoke_ms)
-            return;
-        io->stats->kills++;
-        broker_log("device %s: its backend holds memory that the guest has "
-                   "taken away: killing it",
-                   cfg->id);
-        device_tell(d, VR_MSG_KILL);
-        take_step(io, i, STEP_KILL);
-        return;
-    case STEP_KILL:
-        if (past < DESTROY_MS)
-            return;
-        io->stats->destroys += drv->owned;
-        broker_log("device %s: its backend holds on", cfg->id);
-        device_tell(d, VR_MSG_DESTROY);
-        take_step(io, i, drv->owned ? STEP_DESTROY : STEP_STUCK);
-        return;
-    case STEP_STUCK:
-    case STEP_DESTROY:
-        if (past < AGAIN_MS)
-            return;
-        device_tell(d, VR_MSG_DESTROY);
-        take_step(io, i, ep->step);
-        return;
-    }
-}
-
 /* Looks again whether what is wanted back has become free. */
 static void retry(struct iommu *io)
 {
@@ -519,9 +316,9 @@ static void retry(struct iommu *io)
     }
     for (i = 0; i < io->w->ndevs; i++) {
         if (io->ep[i].busy)
-            climb(io, i);
+            iommu_climb(io, i);
         else
-            step_down(io, i);
+            iommu_step_down(io, i);
     }
     follow_endpoints(io);
 }
@@ -602,147 +399,4 @@ void iommu_backend_fault(struct iommu *io, const struct device *d)
         io->stats->faults_dropped++;
     while (io->changed)
         follow_driver(io);
-}
-
-/* ---- start ---- */
-
-/* The dynamic windows of all devices, as one range of references. */
-static int map_table(struct iommu *io, xenforeignmemory_handle *fm,
-                     struct vr_err *err)
-{
-    const struct vr_record *rec = io->w->rec;
-    uint32_t first = UINT32_MAX, end = 0;
-    unsigned int i;
-
-    for (i = 0; i < rec->ndevs; i++) {
-        const struct vr_gwin *win =
-            vr_record_window(&rec->devs[i], VR_WINDOW_IOVA);
-        uint32_t last;
-
-        if (!win)
-            continue;
-        last = win->gref_base + vr_gwin_pages(win) - 1;
-        if (win->gref_base / VR_GNTENT_PER_FRAME < first)
-            first = win->gref_base / VR_GNTENT_PER_FRAME;
-        if (last / VR_GNTENT_PER_FRAME >= end)
-            end = last / VR_GNTENT_PER_FRAME + 1;
-    }
-    return vr_gtable_map(&io->gt, fm, rec->domid, first, end - first, true,
-                         err);
-}
-
-static void describe(const struct vr_record *rec, struct vr_viommu_desc *desc)
-{
-    unsigned int i;
-
-    memset(desc, 0, sizeof(*desc));
-    desc->domain_end = UINT32_MAX;
-    desc->input_start = UINT64_MAX;
-    desc->neps = rec->ndevs;
-    for (i = 0; i < rec->ndevs; i++) {
-        const struct vr_gwin *win =
-            vr_record_window(&rec->devs[i], VR_WINDOW_IOVA);
-
-        if (!win)
-            continue;
-        desc->ep[i].present = true;
-        desc->ep[i].base = win->base;
-        desc->ep[i].npages = vr_gwin_pages(win);
-        if (vr_cfg_pool_in_probe(&rec->devs[i].cfg)) {
-            desc->ep[i].pool_base = rec->devs[i].pool.base;
-            desc->ep[i].pool_size = rec->devs[i].pool.size;
-        }
-        if (win->base < desc->input_start)
-            desc->input_start = win->base;
-        if (win->base + win->size - 1 > desc->input_end)
-            desc->input_end = win->base + win->size - 1;
-    }
-}
-
-static int start_processor(struct iommu *io, struct vr_err *err)
-{
-    struct vr_viommu_desc desc;
-    size_t size;
-    int rc;
-
-    describe(io->w->rec, &desc);
-    size = vr_viommu_memory(&desc);
-    io->book = calloc(1, size);
-    if (!io->book) {
-        vr_err_set(err, "broker: out of memory");
-        return -ENOMEM;
-    }
-    rc = vr_viommu_init(&io->v, &desc, &table_ops, io, io->book, size);
-    if (rc)
-        vr_err_set(err, "broker: the record's windows make no sense");
-    return rc;
-}
-
-static void start_registers(struct iommu *io)
-{
-    const struct vr_record *rec = io->w->rec;
-    struct vr_mmio_desc desc = {
-        .device_id = VR_VIOMMU_DEVICE_ID,
-        .nqueues = VR_VIOMMU_NQUEUES,
-        .queue_size_max = QUEUE_SIZE,
-        .nwindows = rec->nram,
-        /* It speaks of physical addresses itself: no ACCESS_PLATFORM. */
-        .transport = TRANSPORT,
-        .mandatory = VR_F_VERSION_1,
-        .keeps = true, /* mappings outlive their request's queue */
-    };
-    uint8_t config[VR_VIOMMU_CONFIG_LEN];
-    unsigned int i;
-
-    for (i = 0; i < rec->nram; i++) {
-        desc.window[i].base = rec->ram[i].start << VR_PAGE_SHIFT;
-        desc.window[i].size = (rec->ram[i].end - rec->ram[i].start)
-                              << VR_PAGE_SHIFT;
-    }
-    vr_mmio_init(&io->mmio, &desc, &mmio_ops, io, &io->stats->mmio);
-    vr_viommu_config(&io->v, config);
-    vr_mmio_set_device(&io->mmio, VR_VIOMMU_FEATURES, config, sizeof(config));
-}
-
-int iommu_start(struct worker *w, xenforeignmemory_handle *fm,
-                struct iommu **out, struct vr_err *err)
-{
-    struct iommu *io = calloc(1, sizeof(*io));
-    int rc;
-
-    if (!io) {
-        vr_err_set(err, "broker: out of memory");
-        return -ENOMEM;
-    }
-    io->w = w;
-    io->irq = w->rec->iommu.irq;
-    io->stats = &w->stats->iommu;
-    io->ram = (struct vr_window){
-        .size = UINT64_MAX,
-        .map = ring_map,
-        .unmap = ring_unmap,
-        .fetch = table_fetch,
-        .ctx = io,
-    };
-    gmem_init(&io->mem, fm, w->rec);
-    io->maps = vr_maps_open(w->rec, true);
-    if (!io->maps) {
-        rc = errno ? -errno : -EIO;
-        vr_err_set(err, "broker: cannot make %s/%s.maps: %s", VR_RUN_DIR,
-                   w->rec->uuid, strerror(-rc));
-        goto out;
-    }
-    rc = map_table(io, fm, err);
-    if (!rc)
-        rc = start_processor(io, err);
-    if (rc)
-        goto out;
-    start_registers(io);
-    *out = io;
-    return 0;
-out:
-    /* The process ends. */
-    free(io->book);
-    free(io);
-    return rc;
 }

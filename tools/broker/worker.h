@@ -7,7 +7,7 @@
  *   watch.c   looks on for a moment before the loop sleeps
  *   vcpu.c    a vCPU's trapped access: takes it, answers it
  *   device.c  a device: its register model, its backend's control page
- *   iommu.c   the virtio-iommu, dynamic windows
+ *   iommu.c   the virtio-iommu, dynamic windows (iommu_int.h: its parts)
  */
 #ifndef VR_BROKER_WORKER_H
 #define VR_BROKER_WORKER_H

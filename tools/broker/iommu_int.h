@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of the virtio-iommu share:
+ *
+ *   iommu.c         its queues, the requests in them, faults; timers
+ *   iommu_table.c   the page table: entries in the guest's grant table
+ *   iommu_revoke.c  a backend that holds memory which is wanted back
+ *   iommu_start.c   puts it together, before the sandbox
+ *
+ * The table asks iommu_revoke.c, and neither of them knows of the queues.
+ */
+#ifndef VR_BROKER_IOMMU_INT_H
+#define VR_BROKER_IOMMU_INT_H
+
+#include "iommu.h"
+
+#define QUEUE_SIZE 256
+
+/* What vr_viommu does to the page table; the context is the struct iommu. */
+extern const struct vr_viommu_ops iommu_table_ops;
+
+/** iommu_table_map() - the dynamic windows of all devices, as one range of
+ * references. Returns 0 or -errno with @err. */
+int iommu_table_map(struct iommu *io, xenforeignmemory_handle *fm,
+                    struct vr_err *err);
+
+/** iommu_dying() - is the domain of endpoint @ep's backend being destroyed? */
+bool iommu_dying(const struct iommu *io, unsigned int ep);
+
+/** iommu_climb() - memory of endpoint @i is still in use: takes the next step
+ * against its backend, if that is due. */
+void iommu_climb(struct iommu *io, unsigned int i);
+
+/** iommu_step_down() - none is in use any more, or nobody waits for it. */
+void iommu_step_down(struct iommu *io, unsigned int ep);
+
+#endif /* VR_BROKER_IOMMU_INT_H */
