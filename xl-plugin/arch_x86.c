@@ -273,8 +273,8 @@ int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
     for (i = 0; i < rec->ndrivers; i++)
         if (rec->drivers[i].owned)
             drivers += max_kb(&plan->driver_config[i].b_info) + OVERHEAD_KB;
-    /* A host that does not tell, or a guest that begins with less than its
-     * maximum: libxl is the one to find out. */
+    /* Left to libxl: hosts that do not say what is free, and guests without
+     * pools, which may start with less than their maximum. */
     if (!pools || libxl_get_free_memory(ctx, &free_kb) ||
         guest + pools + drivers <= free_kb)
         return 0;

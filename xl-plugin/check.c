@@ -113,8 +113,8 @@ static int check_frames(struct vr_plan *plan, const struct vr_dev_cfg *cfg,
                    frames, frames);
         return -ENOSPC;
     }
-    /* Said aloud even when it is the default: the windows' references count
-     * from the end of this table. */
+    /* Set explicitly even when it equals the default: the windows' references
+     * are counted from the end of the table, so its size has to be certain. */
     b_info->max_grant_frames = frames;
     plan->rec.grant_frames = frames;
     return 0;

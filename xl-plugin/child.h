@@ -6,7 +6,7 @@
 #include "vr.h"
 
 /**
- * vr_child_capture() - run @path and collect what it says.
+ * vr_child_capture() - run @path and collect its output.
  * @argv: argv[0] and so on, NULL-terminated.
  * @out, @out_size: its standard output, terminated; more is an error.
  * @say, @say_size: the beginning of its standard error, terminated.

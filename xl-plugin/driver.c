@@ -264,9 +264,11 @@ static bool find_known(const struct vr_record *rec, unsigned int index,
 }
 
 /*
- * A domain that runs has a name and a number, and an earlier device may have
- * used the other of the two. Then the entry beyond the last, which describes
- * it, is not needed; what the configuration's text could not show is checked.
+ * backend= names a running domain by name or by domid, so an earlier device may
+ * have named the same domain in the other way. Then its entry is used, and the
+ * one that find_running() has just filled, drivers[ndrivers], is dropped. That
+ * both devices may have the same target could not be seen by comparing the
+ * texts (vr_cfg_check_all()), so it is checked here.
  */
 static int find_running_again(struct vr_record *rec, unsigned int index,
                               unsigned int *driver, struct vr_err *err)

@@ -30,7 +30,8 @@ struct vr_libxl_uuid {
     uint8_t uuid[16];
 };
 
-/* What xl calls (or libxl, from xc_domain_create on) and where it goes on. */
+/* The functions that xl calls and we replace; from xc_create on, libxl is their
+ * caller. */
 struct vr_calls {
     int (*cfg_readdata)(struct XLU_Config *cfg, const char *data, int length);
     int (*create_new)(struct libxl__ctx *ctx, struct libxl_domain_config *cfg,

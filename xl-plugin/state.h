@@ -39,7 +39,7 @@ struct vr_plugin {
     /* Devices of the config that was parsed last; they stay for reboots. */
     unsigned int ndevs;
     struct vr_dev_cfg devs[VR_MAX_DEVICES];
-    bool created; /* a guest with them was: the next one is a reboot */
+    bool created; /* one guest with them was made: another is a reboot */
     struct vr_build *build; /* only during the guest's own creation */
     struct vr_pending pending;
 };

@@ -46,7 +46,7 @@ struct vr_aio;
 
 struct vr_aio_ops {
     const char *name;
-    /* Returns 0, or -errno with @err (-ENOSYS, -EPERM: not to be had here). */
+    /* Returns 0, or -errno with @err (-ENOSYS, -EPERM: not available here). */
     int (*open)(struct vr_aio **aio, const struct vr_aio_cfg *cfg,
                 struct vr_err *err);
     /* Takes @req over; it starts with the next run() at the latest. */

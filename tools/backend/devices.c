@@ -333,9 +333,10 @@ static void reap(struct devices *ds)
             died(ds, d);
             continue;
         }
-        /* Its io_uring holds the socket until the last request is done. A
-         * new worker must not execute those again, nor declare the queues
-         * quiet, before that. The end of the socket tells. */
+        /* The kernel may still be at work on the dead worker's requests. Until
+         * the last one is done, its io_uring keeps the worker's end of the
+         * socket open, and a new worker must neither execute them again nor
+         * declare the queues quiet. So wait for the socket to end. */
         d->state = DEV_LEAVING;
         d->when = ds->now + LEAVE_LIMIT;
     }

@@ -33,7 +33,7 @@
  * each buffer. */
 #define VR_DYNMEM_CHUNK     (1280u << 10)
 #define VR_DYNMEM_MAP_PAGES (VR_DYNMEM_CHUNK / 4096 + 2 * VR_CHAIN_MAX)
-/* With so many payload pages mapped, no further request should start. */
+/* Once this many payload pages are mapped, no further request should start. */
 #define VR_DYNMEM_BUDGET 4096u
 
 /* The hypervisor's side; the tests have one of plain memory. */
@@ -45,7 +45,7 @@ struct vr_dynmem_ops {
     /* Carries out @n pieces and fills in each status. A negative errno: it is
      * not known what was copied. */
     int (*copy)(void *ctx, struct vr_gseg *seg, unsigned int n);
-    unsigned int per_call; /* so many pieces take one hypercall */
+    unsigned int per_call; /* pieces that one hypercall carries out */
 };
 
 struct vr_dynmem {
@@ -54,8 +54,8 @@ struct vr_dynmem {
     const struct vr_dynmem_ops *ops;
     void *ctx;
     struct vr_ctrl_counters *counters;
-    /* A piece was refused; called while a batch is gone through: it must not
-     * gather anything itself. */
+    /* A piece was refused. Called while the batch is being evaluated, so it
+     * must not gather anything itself. */
     void (*refused)(void *ctx, const struct vr_gseg *seg, uint64_t addr);
     void *refused_ctx;
     unsigned int mapped; /* payload pages */
@@ -115,8 +115,8 @@ bool vr_dynmem_in_pool(const struct vr_dynmem *dm, struct vr_chain *chain);
  * @write: the guest's pages are to be written.
  * @iov: room for @n; *@niov: how many were filled.
  * @pages: how many were mapped, for vr_dynmem_unmap().
- * Returns what to unmap; NULL when a page is not to be had, or not so,
- * or not in the window.
+ * Returns what to unmap; NULL when a page is not granted, or not for this kind
+ * of access, or not in the window.
  */
 void *vr_dynmem_map(struct vr_dynmem *dm, const struct vr_buf *buf,
                     unsigned int n, uint64_t skip, uint64_t len, bool write,

@@ -102,8 +102,8 @@ static unsigned int pop_queue(struct vr_loop *l, struct queue *q)
     return n;
 }
 
-/* Another try for the request that had no room. True: it was in the way and
- * is not any more. */
+/* Tries again to start the request for which there was no room. Returns
+ * whether there was one and it has started; others can follow it then. */
 static bool start_waiting(struct vr_loop *l)
 {
     struct slot *s = l->waiting;

@@ -90,7 +90,7 @@ struct vr_loop {
     struct vr_ctrl_request req;
     uint32_t generation; /* of req; acked or about to be */
     bool acked;
-    bool senseless; /* it could not be understood */
+    bool senseless; /* the request makes no sense */
     bool retry;     /* the request could not be read this time */
     bool stopping;
     bool armed;           /* kicks are asked for */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What exec_remote.c, which leads requests of a remote window through, and
- * remote_payload.c, which knows where their payload is, share.
+ * What two files share: exec_remote.c, which carries out the requests of a
+ * remote window, and remote_payload.c, which knows where their payload is.
  */
 #ifndef VR_REMOTE_H
 #define VR_REMOTE_H
@@ -20,8 +20,8 @@ struct rslot {
     bool decoded;
     bool answered; /* the copy of the status is gathered */
     bool amended;  /* ... once more, as the payload was refused */
-    bool refused;  /* a copy was */
-    bool mute;     /* that of the status was */
+    bool refused;  /* a copy was refused */
+    bool mute;     /* ... that of the status */
     bool pooled;   /* all of it is in the pool: carried out by exec_local */
     uint8_t status;
     uint8_t head[VR_BLK_HEAD_MAX];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a block device stands on: a regular file or a block device of the
+ * What is behind a block device: a regular file or a block device of the
  * driver domain.
  *
  * Direct I/O is used wherever target and request allow it: no second cache in

@@ -6,10 +6,10 @@
  *
  * A mapping refers to the memory that a guest frame had when it was mapped. A
  * guest that gives a frame back and gets other memory for it (ballooning)
- * would be misunderstood through an old mapping; so none but the rings' is
- * kept for longer than gmem_flush() is called apart (GMEM_KEEP_MS), and Linux
- * frees no ring in service. Nobody but that guest is concerned: Xen keeps the
- * page until it is unmapped.
+ * would be misunderstood through an old mapping. So gmem_flush() drops all
+ * mappings but the rings' after GMEM_KEEP_MS, and Linux frees no ring in
+ * service. Only that guest is concerned: Xen keeps the page until it is
+ * unmapped.
  */
 #ifndef VR_BROKER_GMEM_H
 #define VR_BROKER_GMEM_H

@@ -68,7 +68,7 @@ struct iommu {
     size_t in_len;
 
     int64_t wait_since; /* 0: nothing waits */
-    int64_t logged;     /* when a broken queue was last; 0: never */
+    int64_t logged;     /* when a broken queue was last logged; 0: never */
     int64_t flush_at;   /* 0: no page of the guest's is kept */
     struct iommu_ep ep[VR_MAX_DEVICES];
 };
@@ -87,7 +87,7 @@ int iommu_start(struct worker *w, xenforeignmemory_handle *fm,
  */
 void iommu_work(struct iommu *io);
 
-/** iommu_has_news() - are there requests that nobody has told of? */
+/** iommu_has_news() - are there requests without a kick? */
 bool iommu_has_news(const struct iommu *io);
 
 /** iommu_serve_news() - process them, without a kick. */
@@ -111,8 +111,8 @@ int64_t iommu_next(const struct iommu *io);
 
 /**
  * iommu_backend_fault() - device @d's backend has counted an access that was
- * refused: the guest hears of it. The backend's word: only the endpoint is
- * certain.
+ * refused: the guest is told. Address and kind of access are the backend's
+ * word; only the endpoint is certain.
  */
 void iommu_backend_fault(struct iommu *io, const struct device *d);
 

@@ -51,7 +51,7 @@ struct super {
     bool published;
     int64_t deadline; /* STEP_STARTING */
     int64_t tick;
-    /* A driver domain is, and a guest's UNMAP may wait for its end. */
+    /* A driver domain is dying, and a guest's UNMAP may wait for its end. */
     bool dying;
     int64_t dying_at; /* when to look again */
     bool look;        /* at the backends' nodes, not before look_at */

@@ -59,15 +59,16 @@ static void device_access(struct device *d, unsigned int v)
     if (!done && !d->hold_until)
         d->hold_until = w->now + VR_QUIESCE_MS;
     answer(w, v, d->index, done);
-    /* The interrupt is acknowledged, or an answer is awaited: from now on the
-     * backend is to be heard. It may have answered before. */
+    /* Now that the guest has acknowledged the interrupt, or waits for the
+     * backend, the backend's port will be unmasked (device_rearm()). What the
+     * backend wrote while it was masked is looked at here. */
     if (isr & ~vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED || !done)
         device_look(d);
     /* Another vCPU's write may have completed by this one's. */
     vcpu_release(d);
 }
 
-/* Only who asked for memory to be taken away waits until it is. */
+/* Only the vCPU that asked for memory to be taken away waits until it is. */
 static void iommu_access(struct worker *w, unsigned int v)
 {
     struct iommu *io = w->iommu;

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Looking on before sleeping: a guest's accesses come in groups, and to be
- * woken costs more than to answer. An interrupt is followed by two accesses,
- * a read of the status and its acknowledgement: these are waited for even
- * without poll=.
+ * Looks on for a moment before the worker sleeps: a guest's accesses come in
+ * groups, and being woken costs more than answering. An interrupt is followed
+ * by two accesses, a read of InterruptStatus and its acknowledgement. The
+ * worker waits for these even without poll=.
  */
 #include <time.h>
 
 #include "iommu.h"
 
-/* So long for the accesses that an interrupt brings. They come as fast as the
- * guest's processor can take the interrupt, if it has a processor at all. */
+/* How long to wait for the accesses that follow an interrupt. They come as soon
+ * as the guest's vCPU takes it, which is at once unless no processor is free
+ * for that vCPU. */
 #define IRQ_LOOK_NS 500000
 
 static int64_t clock_ns(void)

@@ -28,8 +28,8 @@
 /* Ports read or unmasked by one system call. */
 #define BATCH 32
 
-/* Looking on before sleeping: however long that pays, and whatever poll= says,
- * the descriptors and timers have their turn so often. */
+/* The descriptors and timers have their turn at least this often, however long
+ * it pays to look on before sleeping, and whatever poll= says. */
 #define LOOK_MS 5
 
 struct worker;

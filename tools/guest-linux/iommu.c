@@ -49,14 +49,15 @@
 /* More addresses than a guest's windows have; bounds the records. */
 #define VR_IOVA_MAX	SZ_1G
 
-/* A run begins so far behind the last one, if there is room, so that it can
- * grow: pages of the longest request that Linux makes unless told otherwise. */
+/* If there is room, a run begins at least so many pages after the start of the
+ * last one, so that the last one can grow: to 2 MiB, the longest request that
+ * Linux makes by default. */
 #define VR_RUN_STEP	(SZ_2M >> PAGE_SHIFT)
 
 /* Pieces of memory in a run. */
 #define VR_RUN_MAPS	32
 
-/* For so long nothing new is mapped after a request could not be. */
+/* After a request could not be mapped, nothing new is mapped for so long. */
 #define VR_PAUSE	HZ
 
 /**
@@ -66,9 +67,9 @@
  * @run_pages: of a run that begins here
  * @left: of these, how many the driver has not unmapped
  * @mapped: whether the IOMMU was told
- * @lost: whether the IOMMU was told of some of it, and maybe not that it is over
+ * @lost: whether some of it may still be mapped, after mapping it had failed
  *
- * Belongs to who mapped it, so that no lock is needed to read it.
+ * Belongs to whoever mapped it, so that no lock is needed to read it.
  */
 struct vr_segment {
 	u32 pages;

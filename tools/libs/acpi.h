@@ -2,16 +2,16 @@
 /*
  * What an ACPI guest is told of its devices, as tables for hvmloader:
  *
- *   SSDT  \_SB.VR00...  a virtio-mmio device each (LNRO0005), in the order and
- *                       with the numbers of the devices, in hexadecimal; one
- *                       that has a pool names it in _DSD: memory-region
- *                       (unless it is to be unnamed)
+ *   SSDT  \_SB.VR00...  the devices, one virtio-mmio device (LNRO0005) each, in
+ *                       order and numbered in hexadecimal; a device that has a
+ *                       pool names it in _DSD: memory-region (not with
+ *                       pool_unnamed)
  *         \_SB.VP00...  the pool of the device with the same number
  *         \_SB.VRIO     the virtio-iommu, a virtio-mmio device as well
- *   VIOT  the virtio-iommu by the base of its registers, and an endpoint for
- *         each device behind it by its own; only when there is an IOMMU
+ *   VIOT  the virtio-iommu and, as endpoints, the devices behind it, all by
+ *         the base of their registers; only when there is an IOMMU
  *
- * docs/bindings/acpi.md has them as source. The device terms are compiled from
+ * docs/bindings/acpi.md shows their source. The device terms are compiled from
  * tools/libs/acpi/ by iasl when the project is built (aml.sh), and get their
  * addresses and names here.
  *
@@ -30,7 +30,7 @@
  * FADT and DSDT (tools/libacpi/build.c, ACPI_MAX_SECONDARY_TABLES and a
  * terminator; the same from Xen 4.17 to 4.20), makes up to 11 itself before it
  * looks at the file (MADT, HPET, WAET, SSDTs for battery, S3, S4 and slate
- * mode, two for a TPM, SRAT, SLIT), and drops what is left over without a word.
+ * mode, two for a TPM, SRAT, SLIT), and silently drops those that do not fit.
  */
 #define VR_ACPI_MAX_TABLES 4
 
@@ -39,11 +39,11 @@
  * when it is used up the guest dies before its first instruction. */
 #define VR_ACPI_MAX_SIZE (UINT32_C(512) << 10)
 
-/* What vr_acpi_check() says begins with this. */
+/* Every message of vr_acpi_check() begins with this. */
 #define VR_ACPI_USER "virtio_restricted: acpi_firmware: "
 
 /**
- * vr_acpi_check() - can a user's tables stand in one file with ours?
+ * vr_acpi_check() - can a user's tables share a file with ours?
  * @user: the file of acpi_firmware=, tables one behind the other; may be NULL.
  * @size: its length in bytes.
  * @need_viot: a virtio-iommu will be described.
@@ -61,8 +61,8 @@ int vr_acpi_check(const void *user, size_t size, bool need_viot,
 
 /**
  * vr_acpi_build() - the user's tables, then our SSDT, then VIOT.
- * @devs: mmio_base below 4 GiB; irq: a GSI, described as a PCI interrupt's
- *        (level, active low, shared), since such a pin may be shared with one.
+ * @devs: mmio_base below 4 GiB; irq: a GSI, described like a PCI interrupt
+ *        (level, active low, shared), since a PCI device may share its pin.
  *        Endpoints are the devices that are dynamic.
  * @n: 1 to VR_MAX_DEVICES.
  * @iommu: NULL when no device is dynamic; then there is no VIOT.

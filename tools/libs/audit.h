@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Who can reach which pages of a guest: read from a copy of its grant table
- * and held against the windows that were declared. Pure.
+ * and compared with the windows that were declared. Pure.
  *
  * In a static window a page counts as declared only where entry, frame, domain
- * and access are just what the window says. In a dynamic one an entry may be
- * there or not, for any frame of the guest's RAM, read-only or not; where it is
- * known what the guest has mapped at that instant (maps.h), there has to be an
- * entry for just these pages. Whatever else a device's driver domain can reach
- * is excess, even when the guest itself granted it: the claim is about what
- * that domain can reach, not about who allowed it. So is whatever a dynamic
- * window lets any other domain reach.
+ * and access are exactly what the window says. In a dynamic one an entry may be
+ * there or not, for any frame of the guest's RAM, read-only or not. If it is
+ * known which pages the guest had mapped at that instant (maps.h), exactly
+ * these must have an entry. Whatever else a device's driver domain can reach is
+ * excess, even when the guest itself granted it: the claim is about what that
+ * domain can reach, not about who allowed it. An entry of a dynamic window that
+ * grants to another domain is excess as well.
  */
 #ifndef VR_AUDIT_H
 #define VR_AUDIT_H
@@ -32,8 +32,8 @@ struct vr_audit_window {
 
 enum vr_audit_kind {
     VR_AUDIT_WINDOW,  /* declared and there */
-    VR_AUDIT_MISSING, /* declared (dynamic: mapped), but not (or not so) in the
-                       * table */
+    VR_AUDIT_MISSING, /* declared (dynamic: mapped), but the table has no such
+                       * entry */
     VR_AUDIT_EXCESS,  /* reachable by a driver domain or through a dynamic
                        * window, and not declared */
     VR_AUDIT_OTHER,   /* for a domain that serves no device of ours */
@@ -47,7 +47,7 @@ struct vr_audit_range {
      * and the window dynamic */
     uint32_t first, last;
     uint32_t entries;    /* entries that grant them, >= frames */
-    uint32_t in_use;     /* of which are mapped or being copied now */
+    uint32_t in_use;     /* of these: mapped or being copied now */
     uint32_t gref;       /* of the first */
     unsigned int window; /* index, for WINDOW, MISSING, and EXCESS through a
                           * dynamic window; else the number of windows */
@@ -69,7 +69,7 @@ struct vr_audit {
     unsigned int ndoms;
     /* right entries of each window */
     uint32_t live[VR_AUDIT_WINDOWS];
-    uint32_t odd; /* entries of a type that grants no access as such */
+    uint32_t odd; /* entries of types other than a plain grant */
     bool ok;      /* nothing missing, nothing in excess */
 };
 

@@ -15,13 +15,13 @@
 struct vr_bounce {
     uint8_t *mem;
     unsigned int pages;
-    uint64_t used[VR_BOUNCE_MAX / 64]; /* a bit each; set behind the end */
+    uint64_t used[VR_BOUNCE_MAX / 64]; /* bit per page; set beyond the last */
 };
 
-/** vr_bounce_init() - @mem: @pages of them, 1 to VR_BOUNCE_MAX. */
+/** vr_bounce_init() - @mem: @pages (1 to VR_BOUNCE_MAX) pages. */
 void vr_bounce_init(struct vr_bounce *b, void *mem, unsigned int pages);
 
-/** vr_bounce_get() - a run of @pages (not 0), or NULL: not now. */
+/** vr_bounce_get() - a run of @pages (not 0), NULL if there is none now. */
 void *vr_bounce_get(struct vr_bounce *b, unsigned int pages);
 
 /** vr_bounce_put() - give back exactly what vr_bounce_get() returned. */

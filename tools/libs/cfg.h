@@ -67,20 +67,20 @@ struct vr_dev_cfg {
     unsigned int poll_us; /* how long the backend polls before it sleeps */
 };
 
-/** vr_cfg_has_pool() - has it a window in the guest's memory, of @size? */
+/** vr_cfg_has_pool() - does it have a window in the guest's memory (@size)? */
 static inline bool vr_cfg_has_pool(const struct vr_dev_cfg *cfg)
 {
     return cfg->mode != VR_MODE_DYNAMIC;
 }
 
-/** vr_cfg_has_iova() - has it one behind the virtio-iommu, of @aperture? */
+/** vr_cfg_has_iova() - does it have one behind the virtio-iommu (@aperture)? */
 static inline bool vr_cfg_has_iova(const struct vr_dev_cfg *cfg)
 {
     return cfg->mode != VR_MODE_STATIC;
 }
 
-/** vr_cfg_pool_in_firmware(), vr_cfg_pool_in_probe() - has it a pool that the
- * device's node names? One that PROBE tells of? */
+/** vr_cfg_pool_in_firmware(), vr_cfg_pool_in_probe() - does it have a pool that
+ * its node names? One that the PROBE answer names? */
 static inline bool vr_cfg_pool_in_firmware(const struct vr_dev_cfg *cfg)
 {
     return vr_cfg_has_pool(cfg) && cfg->pool_in != VR_POOL_IN_PROBE;

@@ -30,8 +30,8 @@
 #define VR_CTRL_MAGIC   0x43525256u /* "VRRC" in memory */
 #define VR_CTRL_VERSION 1u
 
-/* In the kick word, beside the queues' bits: "are you there?". A backend that
- * takes the word answers by that alone. */
+/* In the kick word, beside the queues' bits: "are you there?". The backend
+ * answers just by taking the word. */
 #define VR_CTRL_PING (UINT64_C(1) << 63)
 
 struct vr_ctrl_queue {

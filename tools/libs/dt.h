@@ -13,8 +13,8 @@
  *
  *   /iommu@...                 "virtio,mmio" with #iommu-cells = <1>
  *
- * before the others: a driver probes in any order (Linux defers what waits for
- * an IOMMU), but this way need not wait.
+ * before the others. Any order works (Linux defers the probe of a device that
+ * waits for its IOMMU), but with this one no device has to wait.
  *
  * The tree comes from libxl (and, with device_tree=, partly from a file), so
  * it is checked before use. Pure: plain memory in and out.

@@ -58,7 +58,7 @@ void vr_hvm_split(uint64_t bytes, uint64_t hole, uint64_t *low_end,
  * @ram: VR_HVM_BANKS results, lowest first: what lies between 640 KiB and
  *       1 MiB (the video hole, the BIOS) is left out.
  *
- * More than there is above 4 GiB: where there is no page, Xen refuses.
+ * Above 4 GiB that is more than there is; where there is no page, Xen refuses.
  * Returns the number of banks.
  */
 unsigned int vr_hvm_ram(uint64_t low_end, uint64_t high_end,

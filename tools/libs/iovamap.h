@@ -5,9 +5,9 @@
  *
  * A mapping is what one MAP request made: it is unmapped as a whole or not at
  * all. It begins at a page whose `first` bit is set and goes on over the
- * mapped pages behind it whose bit is not. Therefore whether a range cuts a
- * mapping in two is to be seen at the range's two ends alone, whatever lies
- * between them, and no operation's cost depends on the number of mappings.
+ * mapped pages behind it whose bit is not. So a look at the two ends of a range
+ * shows whether it cuts a mapping in two, whatever lies between them, and the
+ * cost of no operation depends on the number of mappings.
  * Operations on a range cost one step for each 64 pages of it.
  */
 #ifndef VR_IOVAMAP_H
@@ -15,7 +15,7 @@
 
 #include "vr.h"
 
-/* 4 TiB of addresses: page numbers can be added without a thought. */
+/* 4 TiB of addresses: the sum of two page numbers does not overflow. */
 #define VR_IOVAMAP_MAX_PAGES (UINT32_C(1) << 30)
 
 /* 64 pages, bit 0 is the lowest; the two words share a cache line. */

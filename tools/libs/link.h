@@ -4,8 +4,9 @@
  * as fd 3. Each message is one byte and, behind it, text:
  *
  *   plug-in -> broker   'P' uuid     prepare: the record names the domains
- *                                    to come. From now on, when the plug-in's
- *                                    end closes before 'C', all is undone.
+ *                                    to come. If the plug-in's end closes
+ *                                    after this and before 'C', everything is
+ *                                    undone.
  *                       'S' uuid     start: all domains exist, the paused
  *                                    guest is built, grants are seeded. Serve;
  *                                    answer when every backend is connected.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whether it pays to look on for a moment before going to sleep.
+ * Whether it pays to keep looking for a moment before going to sleep.
  *
  * A guest's accesses come in groups: the status of an interrupt is read, then
  * it is acknowledged. What was served last says a good deal about how soon the
@@ -19,8 +19,8 @@ enum vr_look_kind {
     VR_LOOK_KINDS
 };
 
-/* After looking in vain so many occasions are let pass at the most. Looking in
- * vain costs something only where there is no processor to spare, and there it
+/* The most occasions that are skipped after looking in vain. Looking in vain
+ * costs something only where there is no processor to spare, and there it
  * should cost little. */
 #define VR_LOOK_SKIP_MAX 1023
 

@@ -2,18 +2,17 @@
 /*
  * Which pages of the dynamic windows are mapped, by the broker's own account:
  * VR_RUN_DIR/<guest uuid>.maps, a file in shared memory that the broker's
- * worker writes and `vrctl audit` holds against the guest's grant table. One
+ * worker writes and `vrctl audit` compares with the guest's grant table. One
  * bit per page of each dynamic window, behind a header.
  *
  * A bit is set from the moment the broker writes the page's grant entry until
- * it has taken it away for certain. Both, entry and bit, change only between
- * vr_maps_begin() and vr_maps_end(): whoever finds the same even generation
- * before and after he has read the bits and the table has seen both of one
- * instant. That holds while the guest runs, too.
+ * it has taken it away for certain. Entry and bit change only between
+ * vr_maps_begin() and vr_maps_end(): a reader that finds the same even
+ * generation before and after reading bits and table has seen both as of one
+ * instant, even while the guest runs.
  *
- * No lock and no system call for the writer, of whom there is one. The layout
- * follows from the record, so a reader takes nothing from the file on trust
- * but the bits.
+ * The only writer takes no lock and makes no system call. The layout follows
+ * from the record, so a reader has to trust nothing in the file but the bits.
  */
 #ifndef VR_MAPS_H
 #define VR_MAPS_H

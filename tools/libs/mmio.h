@@ -14,7 +14,7 @@
  * vCPUs may go on reading and writing.
  *
  * A device that failed says DEVICE_NEEDS_RESET (2.1) and does not take part in
- * feature negotiation; why, stands in the statistics. When it failed before
+ * feature negotiation; the statistics say why. When it failed before
  * DRIVER_OK, its config space turns unusable as well, see the comment above
  * blind_config() in mmio.c.
  */
@@ -107,11 +107,12 @@ struct vr_mmio_desc {
      * does not work. */
     uint64_t transport;
     uint64_t mandatory;
-    /* It works only while vr_mmio_attach() says so: its guest's virtio-iommu
-     * driver has to take it on before its own driver does. */
+    /* It works only while vr_mmio_attach() says so: the guest's virtio-iommu
+     * driver has to attach it before its own driver starts it. */
     bool endpoint;
-    /* It keeps things for its driver that no queue is needed for, once made: a
-     * reset is complete when it is acknowledged, queues or not. */
+    /* It keeps state for its driver that outlives the queues, as the
+     * virtio-iommu keeps mappings: a reset has to be acknowledged even when no
+     * queue was in use. */
     bool keeps;
 };
 

@@ -161,8 +161,8 @@ static void complete(struct vr_mmio *m)
 
         if (!q->stopping)
             continue;
-        /* 2.6.1: QueueReset puts the queue back to its default; a driver that
-         * wrote QueueReady = 0 finds its addresses again. */
+        /* QueueReset returns the queue to its defaults (2.6.1). After
+         * QueueReady = 0 it keeps its size and addresses. */
         if (q->by_reset)
             queue_clear(m, q);
         q->stopping = false;

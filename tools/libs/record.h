@@ -2,7 +2,7 @@
 /*
  * The record: everything that the plug-in decided for one guest, as JSON. The
  * plug-in makes it, the broker works from it, vrctl shows it and cleans up by
- * it. It stands in two places: VR_RUN_DIR/<guest uuid>.json from before the
+ * it. It is kept in two places: VR_RUN_DIR/<guest uuid>.json from before the
  * first domain exists until everything is gone (so that an interrupted
  * `xl create` can be undone), and as libxl userdata of the guest.
  *
@@ -16,7 +16,7 @@
 #include "cfg.h"
 
 /* 1: static devices alone. 2: one window per device. 3: no pool_in. All are
- * still read: what they do not say has one value only. */
+ * still read: what they do not say has only one possible value. */
 #define VR_RECORD_VERSION 4
 #define VR_RUN_DIR        "/run/virtio-restricted"
 #define VR_RECORD_MAX     (256 * 1024)     /* bytes of JSON */
@@ -104,7 +104,7 @@ static inline const struct vr_gwin *vr_record_window(
     return win && win->size ? win : NULL;
 }
 
-/** vr_record_placed() - have all windows of its mode their addresses and
+/** vr_record_placed() - do all windows of its mode have their addresses and
  * references? */
 bool vr_record_placed(const struct vr_record_dev *dev);
 

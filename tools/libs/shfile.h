@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Files by which the broker shows what it does at the moment: it has them
- * mapped and writes, whoever wants to know maps them and reads.
+ * Files in which the broker shows what it is doing: it maps them and writes,
+ * others map them and read.
  */
 #ifndef VR_SHFILE_H
 #define VR_SHFILE_H
@@ -11,7 +11,7 @@
 /**
  * vr_shfile_create() - make @path anew, of @size zero bytes, mode 0600.
  *
- * A reader may still have the last one's mapped: that one is left to it.
+ * A reader may still have an earlier file mapped; it keeps that one.
  * Returns the writable mapping, or NULL with errno set. Undo with munmap().
  */
 void *vr_shfile_create(const char *path, size_t size);

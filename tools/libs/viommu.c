@@ -251,8 +251,9 @@ static int map(struct vr_viommu *v, const uint8_t *in)
         return VR_VIOMMU_S_NOENT;
     if ((start | phys | (end + 1)) & PAGE_MASK)
         return VR_VIOMMU_S_RANGE;
-    /* No range at all: the driver MUST NOT (5.13.6.5.1); no status is laid
-     * down, and nothing is out of any limit that the device has told. */
+    /* The driver MUST NOT end a range before its start (5.13.6.5.1), but the
+     * standard names no status for that. Not RANGE: no limit that the device
+     * has announced is exceeded. */
     if (end < start)
         return VR_VIOMMU_S_INVAL;
     /* Which flags may be combined depends on the page table (5.13.6.5). No
@@ -262,8 +263,8 @@ static int map(struct vr_viommu *v, const uint8_t *in)
         return VR_VIOMMU_S_INVAL;
     /* Outside of the input range such a request fails (5.13.6), and one that
      * overlaps a RESV_MEM region, which is all between input range and window,
-     * should be rejected (5.13.6.8.1.2). No status is laid down: both are
-     * addresses out of the range that the endpoint was told. */
+     * should be rejected (5.13.6.8.1.2). The standard names no status; RANGE,
+     * because both are outside of the range that the endpoint was told. */
     if (start < ep->base || end > ep->last)
         return VR_VIOMMU_S_RANGE;
     first = page_of(ep, start);
@@ -274,7 +275,8 @@ static int map(struct vr_viommu *v, const uint8_t *in)
      * Beyond 64 bits it is as bad an address as one that is no RAM. */
     if (end - start > UINT64_MAX - phys)
         return VR_VIOMMU_S_FAULT;
-    /* WRITE alone may be read as well where the page table knows no better. */
+    /* Grants know no write-only access: with WRITE alone the backend can read
+     * as well. */
     r = v->ops->map(v->ctx, ep - v->ep, first, last - first + 1,
                     phys >> VR_PAGE_SHIFT, !(flags & VR_VIOMMU_MAP_WRITE));
     if (r > 0) {
@@ -312,8 +314,8 @@ static int unmap(struct vr_viommu *v, const uint8_t *in)
     ep = ep_by_domain(v, get32(in + UNMAP_DOMAIN));
     if (!ep)
         return VR_VIOMMU_S_NOENT;
-    /* No range at all. OK would let a driver believe that what it meant has
-     * been unmapped. */
+    /* The range ends before its start. After OK the driver would believe that
+     * what it meant is unmapped. */
     if (end < start)
         return VR_VIOMMU_S_INVAL;
     /* Nothing can be mapped outside of the window. */

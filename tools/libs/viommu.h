@@ -13,15 +13,14 @@
  * answered UNSUPP. A domain exists from that ATTACH to the endpoint's DETACH.
  * There is no bypass: an endpoint that is not attached reaches nothing.
  *
- * Access that was given away cannot always be taken back at once, for another
- * domain may be in the middle of it. An answer to UNMAP, DETACH or ATTACH
- * promises that it was; so vr_viommu_request() says PENDING until that is so,
- * and the caller brings the same request again later. Meanwhile:
+ * Access cannot always be taken back at once, because another domain may be
+ * in the middle of using it. But the answer to UNMAP, DETACH or ATTACH promises
+ * that it has been. So vr_viommu_request() returns PENDING until it has, and
+ * the caller brings the same request again later. Meanwhile:
  *
- * - All that could be taken back already has been and counts as mapped no
- *   more; what is not yet taken back does. So the books agree with the page
- *   table at any time.
- * - No later request is begun. (Nothing would get out of hand if one were.)
+ * - Pages already taken back do not count as mapped any more; the others do. So
+ *   the bookkeeping agrees with the page table at any time.
+ * - No later request is begun. (It would do no harm if one were.)
  * - A device reset may come: then the caller drops the request without an
  *   answer and calls vr_viommu_reset(), which takes back everything.
  *
@@ -88,8 +87,8 @@
 #define VR_VIOMMU_CONFIG_LEN 40u
 #define VR_VIOMMU_PROBE_SIZE 512u
 #define VR_VIOMMU_FAULT_LEN  24u
-/* The device-readable part of a request counts up to here (PROBE), the
- * device-writable one is written up to there (PROBE, with the tail). */
+/* The longest request, PROBE: no more of a device-readable part is looked at,
+ * and no more of a device-writable part, with its tail, is written. */
 #define VR_VIOMMU_IN_MAX  72u
 #define VR_VIOMMU_OUT_MAX (VR_VIOMMU_PROBE_SIZE + 4u)
 
@@ -116,11 +115,11 @@ struct vr_viommu_ops {
     int (*map)(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
                uint64_t gfn, bool readonly);
     /*
-     * Take back @npages (1 to 64) pages from @first on, all that is possible
-     * of them. Only pages that map() has opened and that have not been taken
+     * Take back as many as possible of @npages (1 to 64) pages from @first on.
+     * Called only for pages that map() has opened and that have not been taken
      * back yet.
-     * @now: the endpoint is being detached, its device has nothing to expect
-     * any more; otherwise an access under way may end first.
+     * @now: the endpoint is being detached, so no access of its device has to
+     * be completed; otherwise an access under way may end first.
      *
      * Returns the pages that may still be reached, bit 0 being @first; the
      * processor will ask for these again. 0: none can be reached any more, for

@@ -55,8 +55,8 @@ struct vr_window {
     void (*unmap)(void *ctx, void *p, uint64_t len);
     /*
      * Remote, optional: the @len bytes (at most 16 * VR_INDIRECT_MAX) at
-     * @addr, wholly in window or pool, good until the next call; NULL when the
-     * guest does not give them. Each is looked at once: it need not be a copy.
+     * @addr, wholly in window or pool, valid until the next call; NULL when the
+     * guest does not grant them. Each is read once, so it need not be a copy.
      * Without it there are no indirect tables.
      */
     const void *(*fetch)(void *ctx, uint64_t addr, uint64_t len);

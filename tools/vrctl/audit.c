@@ -99,7 +99,8 @@ static int open_maps(struct job *job, struct vr_err *err)
     return 0;
 }
 
-/* Copies table and account. False: they are not of one instant. */
+/* Copies the grant table and the broker's account of what is mapped. False:
+ * the broker changed them meanwhile, so the copies do not belong together. */
 static bool copy_once(struct job *job, const struct vr_gtable *gt)
 {
     uint32_t i, before = job->maps ? vr_maps_generation(job->maps) : 0;
@@ -113,8 +114,9 @@ static bool copy_once(struct job *job, const struct vr_gtable *gt)
            (!(before & 1) && vr_maps_generation(job->maps) == before);
 }
 
-/* The broker changes both many times a second; but a while without that comes
- * soon, at the latest when the guest is paused. */
+/* The broker may change both many times a second, so this tries again until it
+ * finds a moment without a change. That comes soon, and for certain once the
+ * guest is paused. */
 static void copy_both(struct job *job, const struct vr_gtable *gt)
 {
     const struct timespec nap = {.tv_nsec = 1000 * 1000};

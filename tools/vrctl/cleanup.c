@@ -44,8 +44,9 @@ static bool same_life(const struct vr_record *a, const struct vr_record *b)
 }
 
 /*
- * The number that stands for a domain in xenstore paths: its own while it
- * lives; the recorded one while nobody else has it; else none.
+ * The domid by which xenstore paths name a domain: its own while it lives.
+ * When it is gone, the recorded one, unless another domain has that by now:
+ * then VR_DOMID_NONE.
  */
 static uint32_t resolve(xc_interface *xch, const char *uuid, uint32_t domid)
 {
@@ -224,7 +225,8 @@ static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
             strerror(-lock));
         return EX_FAILED;
     }
-    /* Half a teardown is worse than a late answer to ^C: it is bounded. */
+    /* A ^C has to wait: a teardown that stops half-way would be worse, and it
+     * takes a bounded time. */
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
@@ -232,9 +234,9 @@ static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
     sigprocmask(SIG_BLOCK, &set, NULL);
     rc = guest_load(xch, uuid, &g, &err);
     if (rc == -ENOENT || (!rc && !same_life(&before.rec, &g.rec))) {
-        /* Whoever held the lock did our work; and what stands there now, if
-         * anything, belongs to a guest that began afterwards, perhaps just
-         * now: it is not ours to remove. */
+        /* Whoever held the lock before has done the work. If there is a record
+         * again, it belongs to a guest that was started since, and must
+         * stay. */
         status = EX_OK;
     } else if (rc) {
         say("%s", err.text);
@@ -301,7 +303,8 @@ static bool owns_driver(const struct vr_record *rec, const char *name)
     return false;
 }
 
-/* A driver domain alone: it keeps what it must not, the guest lives on. */
+/* Destroys one driver domain, which holds memory that the guest has taken
+ * back. The guest goes on. */
 static int cleanup_driver(xc_interface *xch, const char *uuid, const char *name)
 {
     struct vr_record *rec = malloc(sizeof(*rec));
