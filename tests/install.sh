@@ -63,6 +63,7 @@ ends 64 "$sbin/vrctl"
 ends 64 "$sbin/vrctl" list --nosuch
 ends 0 "$sbin/vrctl" --help
 ends 0 "$sbin/vr-mkdriver" -h
+ends 0 "$sbin/vr-mkdriver" --help
 ends 2 "$sbin/vr-mkdriver"
 ends 2 "$lib/vr-backend" -c nosuch
 ends 2 "$lib/vr-broker"

@@ -16,7 +16,8 @@ static const struct {
     {"audit", cmd_audit,
      "[--json] [--pause] GUEST  who can reach which of its pages"},
     {"cleanup", cmd_cleanup,
-     "--stale | [--abort] UUID  take devices down, undo leftovers"},
+     "--stale | [--abort] UUID  take devices down, undo leftovers\n"
+     "  cleanup  --driver NAME UUID        destroy one of its driver domains"},
 };
 
 void say(const char *fmt, ...)
