@@ -102,6 +102,6 @@ def guest_cfg(kernel, paths, opt):
                   ", ".join(f'"{a}"' for a in args) + " ]\n")
     return vhost.guest_cfg(
         GUEST, [device(p, opt) for p in paths if p in OURS] or None,
-        memory=384, kernel=kernel.kernel, ramdisk=kernel.ramdisk, lines=lines,
+        memory=448, kernel=kernel.kernel, ramdisk=kernel.ramdisk, lines=lines,
         extra=f"iommu.strict={opt.strict} {kernel.extra} {opt.guest_args} " +
         (f"hugepages={HUGE_PAGES}" if kernel.huge else ""))
