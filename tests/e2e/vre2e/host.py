@@ -292,12 +292,13 @@ def guest_cfg(name, devices=(), memory=96, extra="", kernel=None,
     return text + lines + "\n"
 
 
-def driver_cfg(name, disks=("/dev/vda",), extra="", memory=96, lines=""):
+def driver_cfg(name, disks=("/dev/vda",), extra="", memory=96, lines="",
+               kind=None):
     """An xl.cfg for a driver domain; disks become xvdb, xvdc, ..."""
     usual = arch.now.driver
     items = ", ".join(f"'{d},raw,xvd{chr(ord('b') + i)},rw'"
                       for i, d in enumerate(disks))
-    return (f'name = "{name}"\ntype = "{usual["type"]}"\n'
+    return (f'name = "{name}"\ntype = "{kind or usual["type"]}"\n'
             f'memory = {max(memory, usual["least"])}\nvcpus = 1\n'
             f'kernel = "/host/img/{usual["kernel"]}"\n'
             'ramdisk = "/host/img/driver.cpio"\n'
