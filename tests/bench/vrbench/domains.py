@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The driver domain and the guests, on a host that is up."""
 
+import contextlib
+
 from vre2e.report import require
 
 from . import paths
@@ -23,10 +25,14 @@ for d; do
 done"""
 
 
-def start_driver(host):
-    """Create the driver domain and wait for its agent."""
+@contextlib.contextmanager
+def driver(host):
+    """A driver domain. Each guest has a new one: where Linux puts the pages of a
+    window depends on the windows that there were before."""
     host.ok("xl create " + host.put(DRIVER + ".cfg", paths.driver_cfg()), 90)
     host.gx_ok(DRIVER, "test -b /dev/nullb0", up=120)
+    yield
+    destroy(host, DRIVER)
 
 
 def null_blk(host):
