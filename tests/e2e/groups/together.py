@@ -26,8 +26,10 @@ group = Group("together")
 
 @group.on_setup
 def setup(h):
+    # PVH on both hosts: what documents recommend, and what can map by the bare
+    # hypercall. (The other groups' driver domains on x86 are PV.)
     h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb", "/dev/vdc"),
-                               memory=128))
+                               memory=128, kind="pvh"))
     lines = ""
     if arch.now.node == "firmware_node":
         with open(f"{h.share}/cfg/own.aml", "wb") as file:
@@ -142,7 +144,7 @@ def isolation(h, _made):
     pools = sum(w["gref_count"] for d in h.show(G)["devices"]
                 for w in d["windows"] if w["kind"] == "static")
     mapped = sum(e["pages"] for e in iommu(h, G)["endpoints"])
-    arrived(result, pools + mapped)
+    arrived(result, pools + mapped, True)
     audit(h, G)
     return judge(result, memory)
 
