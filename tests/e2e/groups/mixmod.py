@@ -76,8 +76,14 @@ def counted(h, args):
     before = figures()
     out = h.gx_ok(G, f"ioload -f /dev/vda {args} -t 1 -s 32", 60)
     require('"errors":0,' in out and '"mismatches":0' in out, out)
-    after = figures()
-    return {k: after[k] - before[k] for k in after}
+    ios = int(re.search(r'"ios":(\d+)', out)[1])
+
+    def all_counted():
+        """The backend tells its counters now and then."""
+        after = figures()
+        n = {k: after[k] - before[k] for k in after}
+        return n if n["requests"] >= ios else None
+    return h.wait("requests are counted", all_counted)
 
 
 # Bytes, what else, and what is expected of a request: UNMAPs.
