@@ -73,13 +73,22 @@ PROGRAMS := $(O)/vr-broker $(O)/vr-backend $(O)/vrctl \
 .DELETE_ON_ERROR:
 all: $(PROGRAMS)
 
-$(O)/%.o: %.c
+$(O)/%.o: %.c $(O)/how
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<)
 
-$(O)/%.pic.o: %.c
+$(O)/%.pic.o: %.c $(O)/how
 	@mkdir -p $(@D)
 	$(call run,CC,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<)
+
+# What was made with another compiler or other flags is made again: a file with
+# warnings is not up to date for WERROR=1. The installed files' places are left
+# to the next rule.
+HOW = $(CC) $(filter-out $(PATHS),$(ALL_CPPFLAGS)) $(ALL_CFLAGS) $(ALL_LDFLAGS)
+stamp = @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' > $@
+
+$(O)/how: FORCE
+	$(call stamp,$(HOW))
 
 # What names an installed file is compiled again when that is to be elsewhere:
 # make; make install PREFIX=/usr.
@@ -88,9 +97,7 @@ NAMING := $(shell grep -lE 'VR_(SBIN|LIBEXEC)DIR' $(BROKER_SRC) $(BACKEND_SRC) \
 
 $(call obj,$(NAMING)) $(call pic,$(NAMING)): $(O)/paths
 $(O)/paths: FORCE
-	@mkdir -p $(@D)
-	@echo "$(SBINDIR) $(LIBEXECDIR)" | cmp -s - $@ || \
-	    echo "$(SBINDIR) $(LIBEXECDIR)" > $@
+	$(call stamp,$(SBINDIR) $(LIBEXECDIR))
 
 # What ACPI guests are told, compiled on the machine that builds.
 IASL ?= iasl

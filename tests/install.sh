@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What make install lays down at another prefix than the programs were built
-# for, what make uninstall leaves, and how programs end that cannot work:
-# install.sh BUILD-FOLDER
+# What is compiled again when flags change, what make install lays down at
+# another prefix than the programs were built for, what make uninstall leaves,
+# and how programs end that cannot work: install.sh BUILD-FOLDER
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
@@ -14,9 +14,11 @@ fail() {
     exit 1
 }
 
-# goal GOAL: of a package that lives in /usr
+# goal GOAL: of a package that lives in /usr. Flags as the build has them, or
+# all of it would be made again.
 goal() {
-    make --no-print-directory O="$build" DESTDIR="$dest" PREFIX=/usr "$@"
+    make --no-print-directory O="$build" WERROR=1 DESTDIR="$dest" PREFIX=/usr \
+        "$@"
 }
 
 files() {
@@ -31,6 +33,17 @@ ends() {
     [ $got = "$want" ] || fail "$* ended with $got: $(cat "$dest/said")"
     rm "$dest/said"
 }
+
+# compiled CFLAGS: whether one object is made for these flags
+compiled() {
+    make --no-print-directory O="$dest/build" CFLAGS="$1" \
+        "$dest/build/tools/libs/link.o" | grep -q CC
+}
+
+compiled -O0 || fail "nothing was compiled"
+! compiled -O0 || fail "compiled again without need"
+compiled -O1 || fail "not compiled again for other flags"
+rm -r "$dest/build"
 
 goal install
 expected="644 usr/lib/virtio-restricted/vr-plugin.so
