@@ -980,8 +980,12 @@ static void driver_domain_gone(void **state)
     /* nobody to wait for */
     wr_done(f, VR_MMIO_QUEUE_READY, 0);
     wr_done(f, VR_MMIO_STATUS, 0);
-    assert_int_equal(rd(f, VR_MMIO_STATUS), VR_STATUS_NEEDS_RESET);
+    /* 2.4.1: drivers wait for that ... */
+    assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
     assert_int_equal(f->stats.failed, VR_FAIL_GONE);
+    /* ... and the next one is told */
+    wr_done(f, VR_MMIO_STATUS, VR_STATUS_ACKNOWLEDGE);
+    assert_int_equal(rd(f, VR_MMIO_STATUS), 1 | VR_STATUS_NEEDS_RESET);
     to_features_ok(f, VR_F_TRANSPORT);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 3 | VR_STATUS_NEEDS_RESET);
 }
@@ -994,7 +998,7 @@ static void driver_domain_gone_during_reset(void **state)
     assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
     vr_mmio_fail(&f->m, VR_FAIL_GONE);
     assert_false(vr_mmio_waiting(&f->m));
-    assert_int_equal(rd(f, VR_MMIO_STATUS), VR_STATUS_NEEDS_RESET);
+    assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
 
     f = running();
     assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_MMIO_PENDING);
@@ -1025,7 +1029,7 @@ static void gone_and_described_again(void **state)
 
     (void)state;
     vr_mmio_fail(&f->m, VR_FAIL_GONE); /* no driver: nothing to reset */
-    assert_int_equal(rd(f, VR_MMIO_STATUS), VR_STATUS_NEEDS_RESET);
+    assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
     vr_mmio_set_device(&f->m, BLK_F_BLK_SIZE, disk, sizeof(disk));
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
     assert_int_equal(f->stats.failed, VR_FAIL_NONE);

@@ -14,9 +14,16 @@
 
 #include "mmio.h"
 
+/*
+ * 2.4.1: after a reset the status is 0, and drivers wait for that. A device
+ * whose backend has ended is quiet, so it says that it cannot be driven only
+ * to a driver that begins with it. While the backend owes its answer (stale)
+ * the reset is not complete.
+ */
 static inline uint32_t status_read(const struct vr_mmio *m)
 {
-    bool bad = m->needs_reset || m->stale || m->gone;
+    bool bad = m->needs_reset || m->stale ||
+               (m->gone && m->status & VR_STATUS_ACKNOWLEDGE);
 
     return m->status | (bad ? VR_STATUS_NEEDS_RESET : 0);
 }
