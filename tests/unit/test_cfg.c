@@ -51,6 +51,31 @@ static void test_defaults(void **state)
     assert_int_equal(vr_cfg_window(&c), 64 << 20);
 }
 
+/* The words of xl's disk=, too; and what looks like a slip and is none. */
+static void test_access_and_paths(void **state)
+{
+    static const struct {
+        const char *text;
+        bool readonly;
+    } word[] = {{"ro", true}, {"r", true}, {"rw", false}, {"w", false}};
+    char text[256];
+    struct vr_dev_cfg c;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(word); i++) {
+        snprintf(text, sizeof(text), GOOD ",access=%s", word[i].text);
+        assert_int_equal(vr_cfg_parse(0, text, &c, NULL), 0);
+        assert_int_equal(c.readonly, word[i].readonly);
+    }
+    assert_int_equal(vr_cfg_parse(0,
+                                  "id=a,type=block,size=2M,backend=b c,"
+                                  "target=/my disk#1; it's id/x=1",
+                                  &c, NULL),
+                     0);
+    assert_string_equal(c.target, "/my disk#1; it's id/x=1");
+}
+
 static void test_dynamic(void **state)
 {
     struct vr_dev_cfg c;
@@ -277,7 +302,20 @@ static const struct {
     {"id=a,,type=block", P "empty item: take the extra comma out"},
     {"disk0", P "\"disk0\" has no value: write KEY=VALUE"},
     {"id=a,readonly", P "\"readonly\" has no value: write KEY=VALUE"},
-    {"=a", P "unknown key \"\"" KEYS},
+    {"=a", P "\"=a\" has no key: write KEY=VALUE"},
+    {"target=/a,b.img", P "\"b.img\" has no value: write KEY=VALUE; if it "
+                          "belongs to target=, rename that file: a comma ends "
+                          "a value"},
+    {"target=\"/dev/xvdb\"", P "target=\"/dev/xvdb\": quotes are not taken "
+                               "off: leave them out"},
+    {"id=disk0'", P "id=disk0': quotes are not taken off: leave them out"},
+    {"target=/dev/xvdb #root", P "target=/dev/xvdb #root: no comment can stand "
+                                 "in a device string: put it behind the "
+                                 "string"},
+    {"target=/dev/xvdb;access=ro", P "target=/dev/xvdb;access=ro: there is no "
+                                     "comma before access=: add it"},
+    {"id=a type = block", P "id=a type = block: there is no comma before "
+                            "type=: add it"},
     {"sise=64M", P "unknown key \"sise\"" KEYS},
     {"ID=a", P "unknown key \"ID\"" KEYS},
     {"id a=b", P "unknown key \"id a\"" KEYS},
@@ -389,10 +427,12 @@ static const struct {
                  "0x1000"},
     {"base=0x1000000000000",
      P "base=0x1000000000000 is beyond any guest's memory: use an address "
-       "inside its RAM, or leave base= out"},
+       "inside its RAM on Arm, from 0x2000000000 up on x86, or leave base= "
+       "out"},
     {GOOD ",base=0xfffffffff000",
      P "base=0xfffffffff000 and size= reach beyond any guest's memory: use an "
-       "address inside its RAM, or leave base= out"},
+       "address inside its RAM on Arm, from 0x2000000000 up on x86, or leave "
+       "base= out"},
     {"driver=d.cfg", P "driver=d.cfg is not an absolute path: begin it with "
                        "/"},
     {"driver=/" X1024, P "driver=/" X16 X16 "xxxxxxxxxxxxxxx... is too long: "
@@ -407,16 +447,16 @@ static const struct {
     {"backend=" X128, P "backend=" X16 X16 X16 "... is not a domain name: use "
                         "the name that xl list shows, at most 127 characters "
                         "without /"},
-    {"access=w", P "access=w is neither rw nor ro: use one of them"},
+    {"access=x", P "access=x is neither rw nor ro: use one of them"},
     {"queues=0", P "queues=0 is out of range: use a number from 1 to 16"},
     {"queues=17", P "queues=17 is out of range: use a number from 1 to 16"},
     {"queues=two", P "queues=two is out of range: use a number from 1 to 16"},
-    {"queue_size=4", P "queue_size=4 is out of range: use a number from 8 to "
-                       "256"},
-    {"queue_size=512", P "queue_size=512 is out of range: use a number from 8 "
-                         "to 256"},
-    {"queue_size=100", P "queue_size=100 is not a power of two: use 64, 128 "
-                         "or 256"},
+    {"queue_size=4", P "queue_size=4 is not a power of two from 8 to 256: use "
+                       "64, 128 or 256"},
+    {"queue_size=512", P "queue_size=512 is not a power of two from 8 to 256: "
+                         "use 64, 128 or 256"},
+    {"queue_size=100", P "queue_size=100 is not a power of two from 8 to 256: "
+                         "use 64, 128 or 256"},
     {"serial=012345678901234567890",
      P "serial=012345678901234567890 is not a serial number: use 1 to 20 "
        "printable ASCII characters"},
@@ -551,6 +591,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_all_keys),
+        cmocka_unit_test(test_access_and_paths),
         cmocka_unit_test(test_dynamic),
         cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_pool_in),

@@ -124,9 +124,7 @@ static int parse_base(struct parser *p, const char *value)
                     "0x7c000000",
                     show(value).text);
     if (rc)
-        return fail(p,
-                    "base=%s is beyond any guest's memory: use an address "
-                    "inside its RAM, or leave base= out",
+        return fail(p, "base=%s is beyond any guest's memory: " BASE_REMEDY,
                     show(value).text);
     if (!p->cfg->base || p->cfg->base % VR_PAGE_SIZE)
         return fail(p,
@@ -193,18 +191,25 @@ static int parse_count(struct parser *p, enum key key, const char *value,
 
 static int parse_queue_size(struct parser *p, const char *value)
 {
-    unsigned int v;
-    int rc = parse_count(p, KEY_QUEUE_SIZE, value, QUEUE_SIZE_MIN,
-                         VR_MAX_QUEUE_SIZE, &v);
+    uint64_t v;
 
-    if (rc)
-        return rc;
-    if (v & (v - 1))
+    if (vr_parse_u64(value, VR_MAX_QUEUE_SIZE, &v) || v < QUEUE_SIZE_MIN ||
+        v & (v - 1))
         return fail(p,
-                    "queue_size=%s is not a power of two: use 64, 128 or "
-                    "256",
-                    show(value).text);
+                    "queue_size=%s is not a power of two from %u to %u: use "
+                    "64, 128 or 256",
+                    show(value).text, QUEUE_SIZE_MIN, VR_MAX_QUEUE_SIZE);
     p->cfg->queue_size = v;
+    return 0;
+}
+
+/* Both our words and those of xl's disk=. */
+static int parse_access(struct parser *p, const char *value)
+{
+    p->cfg->readonly = !strcmp(value, "ro") || !strcmp(value, "r");
+    if (!p->cfg->readonly && strcmp(value, "rw") && strcmp(value, "w"))
+        return fail(p, "access=%s is neither rw nor ro: use one of them",
+                    show(value).text);
     return 0;
 }
 
@@ -251,11 +256,7 @@ static int parse_value(struct parser *p, enum key key, const char *value)
     case KEY_TARGET:
         return parse_path(p, key, value, cfg->target);
     case KEY_ACCESS:
-        if (strcmp(value, "rw") && strcmp(value, "ro"))
-            return fail(p, "access=%s is neither rw nor ro: use one of them",
-                        show(value).text);
-        cfg->readonly = !strcmp(value, "ro");
-        return 0;
+        return parse_access(p, value);
     case KEY_QUEUES:
         return parse_count(p, key, value, 1, VR_MAX_QUEUES, &cfg->queues);
     case KEY_QUEUE_SIZE:
@@ -280,20 +281,72 @@ static int parse_value(struct parser *p, enum key key, const char *value)
     return fail(p, "unknown key");
 }
 
+/* The key that @s begins with, as "key="; KEY_COUNT: none. */
+static unsigned int starts_key(const char *s)
+{
+    unsigned int key;
+    size_t len;
+
+    for (key = 0; key < KEY_COUNT; key++) {
+        len = strlen(cfg_key_name[key]);
+        if (!strncmp(s, cfg_key_name[key], len) &&
+            s[len + strspn(s + len, " \t")] == '=')
+            break;
+    }
+    return key;
+}
+
+/* What is no part of any value, but easily written into one. */
+static int check_slips(struct parser *p, enum key key, const char *value)
+{
+    const char *name = cfg_key_name[key], *s;
+    size_t len = strlen(value);
+    unsigned int next;
+
+    if (strchr("'\"", value[0]) || strchr("'\"", value[len - 1]))
+        return fail(p, "%s=%s: quotes are not taken off: leave them out", name,
+                    show(value).text);
+    for (s = value; (s = strpbrk(s, " \t;#")); s++) {
+        if (*s == '#' && (s == value || is_blank(s[-1])))
+            return fail(p,
+                        "%s=%s: no comment can stand in a device string: put "
+                        "it behind the string",
+                        name, show(value).text);
+        next = *s == '#' ? KEY_COUNT : starts_key(s + 1);
+        if (next != KEY_COUNT)
+            return fail(p, "%s=%s: there is no comma before %s=: add it", name,
+                        show(value).text, cfg_key_name[next]);
+    }
+    return 0;
+}
+
+static int no_value(struct parser *p, const char *item)
+{
+    if (p->last == KEY_DRIVER || p->last == KEY_TARGET)
+        return fail(p,
+                    "\"%s\" has no value: write KEY=VALUE; if it belongs to "
+                    "%s=, rename that file: a comma ends a value",
+                    show(item).text, cfg_key_name[p->last]);
+    return fail(p, "\"%s\" has no value: write KEY=VALUE", show(item).text);
+}
+
 static int parse_item(struct parser *p, char *item)
 {
     char *eq, *name, *value;
     unsigned int key;
+    int rc;
 
     item = trim(item);
     if (!*item)
         return fail(p, "empty item: take the extra comma out");
     eq = strchr(item, '=');
     if (!eq)
-        return fail(p, "\"%s\" has no value: write KEY=VALUE", show(item).text);
+        return no_value(p, item);
     *eq = '\0';
     name = trim(item);
     value = trim(eq + 1);
+    if (!*name)
+        return fail(p, "\"=%s\" has no key: write KEY=VALUE", show(value).text);
     for (key = 0; key < KEY_COUNT && strcmp(name, cfg_key_name[key]); key++)
         ;
     if (key == KEY_COUNT)
@@ -309,15 +362,18 @@ static int parse_item(struct parser *p, char *item)
                     "it once",
                     name, show(value).text);
     p->seen |= 1u << key;
+    p->last = key;
     if (!*value)
         return fail(p, "%s= is empty: give a value or leave the key out", name);
-    return parse_value(p, key, value);
+    rc = check_slips(p, key, value);
+    return rc ? rc : parse_value(p, key, value);
 }
 
 int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
                  struct vr_err *err)
 {
-    struct parser p = {.cfg = cfg, .err = err, .index = index};
+    struct parser p = {
+        .cfg = cfg, .last = KEY_COUNT, .err = err, .index = index};
     char buf[TEXT_MAX + 1];
     char *item = buf, *comma;
     size_t len = strnlen(text, TEXT_MAX + 1);

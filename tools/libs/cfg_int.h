@@ -21,6 +21,9 @@
 #define SIZE_LIMIT (UINT64_C(1) << 30)
 /* Arm guests' RAM ends below 2^40 (Xen's GUEST_RAM1), x86's below 2^48. */
 #define ADDR_LIMIT (UINT64_C(1) << 48)
+#define BASE_REMEDY                                                            \
+    "use an address inside its RAM on Arm, from 0x2000000000 up on x86, or "   \
+    "leave base= out"
 
 enum key {
     KEY_ID,
@@ -50,6 +53,7 @@ extern const char *const cfg_key_name[KEY_COUNT];
 struct parser {
     struct vr_dev_cfg *cfg;
     unsigned int seen; /* bit per key */
+    unsigned int last; /* enum key, or KEY_COUNT */
     struct vr_err *err;
     unsigned int index;
 };

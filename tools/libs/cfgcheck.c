@@ -11,8 +11,7 @@ static int check_pool(struct parser *p)
     if (p->cfg->has_base && p->cfg->base > ADDR_LIMIT - p->cfg->size)
         return fail(p,
                     "base=0x%" PRIx64 " and size= reach beyond any guest's "
-                    "memory: use an address inside its RAM, or leave base= "
-                    "out",
+                    "memory: " BASE_REMEDY,
                     p->cfg->base);
     return 0;
 }
