@@ -8,6 +8,7 @@
 
 #include "place.h"
 #include "state.h"
+#include "text.h"
 
 /* What a hypervisor starts with when nothing tells. */
 #define DEFAULT_FRAMES          64
@@ -30,6 +31,33 @@ static int check_file(const char *key, const char *path, struct vr_err *err)
     return -ENOENT;
 }
 
+/* libxl writes a domain's configuration as JSON, and cannot read it again when
+ * something in it is not UTF-8: such a guest would not even reboot. */
+int vr_check_name(const char *key, const char *name, struct vr_err *err)
+{
+    char shown[VR_NAME_LEN + 1];
+
+    if (name && vr_name_valid(name))
+        return 0;
+    if (!name || !name[0]) {
+        vr_err_set(err, "virtio_restricted: %s= is empty: give a name", key);
+        return -EINVAL;
+    }
+    vr_name_clean(shown, sizeof(shown), name, strlen(name));
+    if (strlen(name) > VR_NAME_LEN)
+        vr_err_set(err,
+                   "virtio_restricted: %s=%s is longer than %d bytes: shorten "
+                   "it",
+                   key, shown, VR_NAME_LEN);
+    else
+        vr_err_set(err,
+                   "virtio_restricted: %s=%s has bytes that are not UTF-8 "
+                   "text, which libxl could not read back: save the file as "
+                   "UTF-8, or use ASCII characters",
+                   key, shown);
+    return -EINVAL;
+}
+
 int vr_check_guest(const struct vr_plugin *p,
                    const libxl_domain_config *d_config, struct vr_err *err)
 {
@@ -38,13 +66,9 @@ int vr_check_guest(const struct vr_plugin *p,
     unsigned int i;
     int rc;
 
-    if (!d_config->c_info.name || strlen(d_config->c_info.name) > VR_NAME_LEN) {
-        vr_err_set(err,
-                   "virtio_restricted: name= is longer than %d characters: "
-                   "shorten it",
-                   VR_NAME_LEN);
-        return -EINVAL;
-    }
+    rc = vr_check_name("name", d_config->c_info.name, err);
+    if (rc)
+        return rc;
     if (!b_info->bootloader) {
         rc = check_file("kernel", b_info->kernel, err);
         if (!rc)

@@ -26,6 +26,7 @@
 #include "child.h"
 #include "link.h"
 #include "state.h"
+#include "text.h"
 #include "xen/gtable.h"
 
 #define PREPARE_MS 10000 /* the broker opens its handles */
@@ -175,7 +176,7 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
 static int verdict(const struct vr_record *rec, int fd, int rc,
                    unsigned int timeout_ms, struct vr_err *err)
 {
-    char text[VR_LINK_MAX + 1], answer = 0;
+    char text[VR_LINK_MAX + 1], log[VR_LOG_PATH], answer = 0;
 
     if (!rc || rc == -EPIPE)
         rc = vr_link_recv(fd, timeout_ms, &answer, text);
@@ -188,13 +189,11 @@ static int verdict(const struct vr_record *rec, int fd, int rc,
     if (rc == -ETIMEDOUT)
         vr_err_set(err,
                    "virtio_restricted: no answer from the broker within %u s: "
-                   "look at /var/log/xen/vr-broker-%s.log",
-                   timeout_ms / 1000, rec->name);
+                   "look at %s",
+                   timeout_ms / 1000, vr_log_path(log, rec->name));
     else if (rc == -EPIPE)
-        vr_err_set(err,
-                   "virtio_restricted: the broker ended: look at "
-                   "/var/log/xen/vr-broker-%s.log",
-                   rec->name);
+        vr_err_set(err, "virtio_restricted: the broker ended: look at %s",
+                   vr_log_path(log, rec->name));
     else
         vr_err_set(err,
                    "virtio_restricted: the broker cannot be understood (%s): "

@@ -17,6 +17,7 @@
 
 #include "child.h"
 #include "state.h"
+#include "text.h"
 
 #define JSON_MAX   (1 << 20)
 #define SAY_MAX    4096
@@ -117,10 +118,19 @@ static int read_config(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
         rc = read_json(path, index, json, err);
     if (rc)
         goto out;
-    if (json[0] != '{' || libxl_domain_config_from_json(ctx, config, json)) {
+    if (json[0] != '{') {
         vr_err_set(err,
                    "virtio_restricted[%u]: driver=%s: xl prints no JSON for "
                    "it: take output_format= out of xl.conf",
+                   index, path);
+        rc = -EINVAL;
+        goto out;
+    }
+    if (libxl_domain_config_from_json(ctx, config, json)) {
+        vr_err_set(err,
+                   "virtio_restricted[%u]: driver=%s: libxl cannot read its "
+                   "own JSON of it (see the lines above): if the file has "
+                   "text that is not ASCII, save it as UTF-8",
                    index, path);
         rc = -EINVAL;
         goto out;
@@ -202,7 +212,7 @@ static int find_running(struct vr_plan *plan, libxl_ctx *ctx,
                         unsigned int index, struct vr_record_driver *d,
                         struct vr_err *err)
 {
-    const char *wanted = plan->rec.devs[index].cfg.backend;
+    const char *wanted = plan->rec.devs[index].cfg.backend, *shown;
     libxl_dominfo info;
     char *name = NULL;
     int rc = 0;
@@ -237,7 +247,9 @@ static int find_running(struct vr_plan *plan, libxl_ctx *ctx,
         goto out;
     }
     name = libxl_domid_to_name(ctx, d->domid);
-    snprintf(d->name, sizeof(d->name), "%s", name ? name : wanted);
+    /* It may be anything: the stock xl made it. */
+    shown = name ? name : wanted;
+    vr_name_clean(d->name, sizeof(d->name), shown, strlen(shown));
     vr_uuid_text(&info.uuid, d->uuid);
 out:
     free(name);

@@ -75,6 +75,7 @@ int vr_create_serve(struct vr_build *b, struct vr_err *err);
 void vr_commit(struct vr_plugin *p);
 
 /* check.c */
+int vr_check_name(const char *key, const char *name, struct vr_err *err);
 int vr_check_guest(const struct vr_plugin *p,
                    const libxl_domain_config *d_config, struct vr_err *err);
 /* Chooses max_grant_frames, the windows' references, and the addresses of

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bounds.h"
+#include "text.h"
 #include "xsnode.h"
 
 static bool bad_window(const struct vr_gwin *w, bool wanted)
@@ -34,6 +35,24 @@ struct store {
     struct value value[VR_XS_MAX_KV];
     unsigned int n;
 };
+
+/* Text that is anything, in what is shown. */
+static void show(const char *data, size_t size)
+{
+    char name[VR_NAME_LEN + 1], quote[VR_QUOTE_LEN], text[256];
+    size_t i, len;
+
+    vr_xs_sanitise(text, sizeof(text), data, size);
+    len = strlen(vr_quote(quote, text));
+    if (len < 2 || strchr(quote + 1, '"') != quote + len - 1)
+        abort();
+    for (i = 0; i < len; i++)
+        if (quote[i] < 0x20 || quote[i] > 0x7e)
+            abort();
+    vr_name_clean(name, sizeof(name), data, size);
+    if (name[0] && !vr_name_valid(name))
+        abort();
+}
 
 static char *get(void *ctx, const char *key, size_t *len)
 {
@@ -77,7 +96,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct store s;
     struct vr_xs_dev base = good, dev;
     struct vr_err err = {""};
-    char text[64];
 
     if (size && (data[0] & 1)) {
         base.cfg.mode = VR_MODE_DYNAMIC;
@@ -95,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     memset(&s.value, 0, sizeof(s.value));
     s.n = vr_xs_dev_format(&base, s.kv);
-    vr_xs_sanitise(text, sizeof(text), (const char *)data, size);
+    show((const char *)data, size);
     vr_xbstate_parse((const char *)data, size);
     while (size >= 2) {
         struct value *v = &s.value[data[0] % s.n];

@@ -234,18 +234,19 @@ static void test_all_keys(void **state)
 
     (void)state;
     assert_int_equal(
-        vr_cfg_parse(3,
-                     "\t id = a-B_9 , type= block,mode =static, size=0x200000,"
-                     " base=0x7c000000, backend= disk dom ,target=/a = b,"
-                     "access=ro,queues=16,queue_size=256,serial= S N-1 ,"
-                     "discard=off,timeout=3600,poll=50 \n",
-                     &c, &err),
+        vr_cfg_parse(
+            3,
+            "\t id = a-B_9 , type= block,mode =static, size=0x200000,"
+            " base=0x7c000000, backend= disk d\xc3\xb6m ,target=/a = b,"
+            "access=ro,queues=16,queue_size=256,serial= S N-1 ,"
+            "discard=off,timeout=3600,poll=50 \n",
+            &c, &err),
         0);
     assert_string_equal(c.id, "a-B_9");
     assert_int_equal(c.size, 2 << 20);
     assert_true(c.has_base);
     assert_int_equal(c.base, 0x7c000000);
-    assert_string_equal(c.backend, "disk dom");
+    assert_string_equal(c.backend, "disk d\xc3\xb6m");
     assert_string_equal(c.driver, "");
     assert_string_equal(c.target, "/a = b");
     assert_true(c.readonly);
@@ -443,10 +444,14 @@ static const struct {
     {"target=/\xc3\xa4", P "target=/?? has characters that cannot be passed "
                            "on: use a path of printable ASCII characters"},
     {"backend=a/b", P "backend=a/b is not a domain name: use the name that xl "
-                      "list shows, at most 127 characters without /"},
+                      "list shows, at most 127 bytes of UTF-8 without /, or "
+                      "the domid"},
+    {"backend=gr\xfc", P "backend=gr? is not a domain name: use the name that "
+                         "xl list shows, at most 127 bytes of UTF-8 without /, "
+                         "or the domid"},
     {"backend=" X128, P "backend=" X16 X16 X16 "... is not a domain name: use "
-                        "the name that xl list shows, at most 127 characters "
-                        "without /"},
+                        "the name that xl list shows, at most 127 bytes of "
+                        "UTF-8 without /, or the domid"},
     {"access=x", P "access=x is neither rw nor ro: use one of them"},
     {"queues=0", P "queues=0 is out of range: use a number from 1 to 16"},
     {"queues=17", P "queues=17 is out of range: use a number from 1 to 16"},

@@ -437,6 +437,10 @@ static void test_state_and_counters(void **state)
     assert_int_equal(store.perm_calls, 0);
     expect(TRUTH, "state", "failed");
     expect(TRUTH, "error", "a?b");
+    strcpy(rec.drivers[0].name, "renamed");
+    vr_store_driver_name(&store, &rec, 0);
+    expect(TRUTH, "driver-name", "renamed");
+    expect(TRUTH, "state", "failed");
     expect(TRUTH, "counters/kicks", "7");
     assert_null(find(TRUTH "/counters/last-fault"));
     s.faults = 1;

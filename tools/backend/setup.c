@@ -23,7 +23,7 @@ static int open_aio(struct vr_loop *l, struct vr_err *err)
     l->ops = l->cfg.aio ? l->cfg.aio : &vr_aio_uring;
     rc = l->ops->open(&l->aio, &cfg, &why);
     if (rc && !l->cfg.aio) {
-        char text[480];
+        char text[sizeof(why.text) + 64];
 
         snprintf(text, sizeof(text), "no io_uring here (%s), using threads",
                  why.text);

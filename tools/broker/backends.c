@@ -12,19 +12,100 @@
 #include "link.h"
 #include "supervisor.h"
 
-static bool backend_refused(struct super *s, unsigned int i, const char *why)
-{
-    struct vr_err err;
+/* A backend decides how often its words change, not how often we write them. */
+#define SHOW_MS 500
 
-    if (s->dev[i].backend != VR_XB_CLOSING && s->dev[i].backend != VR_XB_CLOSED)
-        return false;
-    vr_err_set(&err, "device %s: driver domain %s: %s", dev_id(s, i),
-               dev_driver(s, i)->name,
-               why[0] ? why
-                      : "the backend closed without giving a reason; "
-                        "see the domain's console");
-    super_refuse(s, err.text);
-    return true;
+static bool answered(const struct super *s, unsigned int i)
+{
+    return s->dev[i].backend == VR_XB_CONNECTED && s->dev[i].connected;
+}
+
+struct vr_devfacts backends_facts(const struct super *s, unsigned int i)
+{
+    const struct vr_record_driver *drv = dev_driver(s, i);
+    const struct sdev *d = &s->dev[i];
+
+    return (struct vr_devfacts){
+        .phase = s->rec.phase,
+        .lost = s->lost ? broker_log_path() : NULL,
+        .name = drv->name,
+        .domid = drv->domid,
+        .dom = s->driver[s->rec.devs[i].driver],
+        .owned = drv->owned,
+        .holds = d->holds,
+        .backend = d->backend,
+        .says = d->says,
+        .fail = d->fail,
+    };
+}
+
+void backends_show(struct super *s, unsigned int i)
+{
+    const struct vr_devfacts facts = backends_facts(s, i);
+    struct sdev *d = &s->dev[i];
+    int64_t now = vr_now_ms();
+    struct vr_devstate new;
+    bool same;
+
+    if (!s->published)
+        return;
+    vr_devstate(&facts, &new);
+    same = d->told.state && !strcmp(new.state, d->told.state);
+    if (same &&
+        (!strcmp(new.reason, d->told.reason) || now - d->told_at < SHOW_MS))
+        return;
+    broker_log("device %s: %s%s%s", dev_id(s, i), new.state,
+               new.reason[0] ? ": " : "", new.reason);
+    vr_store_state(s->xs, &s->rec, i, new.state, new.reason);
+    d->told = new;
+    d->told_at = now;
+}
+
+static bool has_closed(const struct super *s, unsigned int i)
+{
+    return s->dev[i].backend == VR_XB_CLOSING ||
+           s->dev[i].backend == VR_XB_CLOSED;
+}
+
+/*
+ * Tells the plug-in of every device that has not connected, not of the first
+ * alone: whoever mends one should not have to try again to learn of the next.
+ * @seconds: they had so much time; 0: one has closed, and those count that say
+ * what is wrong with them.
+ */
+static void refuse_missing(struct super *s, unsigned int seconds)
+{
+    char text[VR_LINK_MAX - 256] = "", one[512];
+    unsigned int i, more = 0;
+    struct vr_err err;
+    size_t len = 0;
+
+    for (i = 0; i < s->rec.ndevs; i++) {
+        const struct vr_devfacts facts = backends_facts(s, i);
+        int n;
+
+        if (answered(s, i) ||
+            (!seconds && !has_closed(s, i) && !s->dev[i].says[0]))
+            continue;
+        vr_devstate_missing(&facts, s->dev[i].connected, one, sizeof(one));
+        broker_log("device %s: %s", dev_id(s, i), one);
+        n = snprintf(text + len, sizeof(text) - len, "%sdevice %s: %s",
+                     len ? "; " : "", dev_id(s, i), one);
+        if (!more && len + (size_t)n < sizeof(text))
+            len += n;
+        else
+            more++;
+        text[len] = '\0';
+    }
+    if (more)
+        snprintf(text + len, sizeof(text) - len, "; and %u more, see %s", more,
+                 broker_log_path());
+    if (seconds)
+        vr_err_set(&err,
+                   "not connected within %u s: %s; mend that, or raise "
+                   "timeout=",
+                   seconds, text);
+    super_refuse(s, seconds ? err.text : text);
 }
 
 void backends_complete(struct super *s)
@@ -33,7 +114,7 @@ void backends_complete(struct super *s)
     unsigned int i;
 
     for (i = 0; i < s->rec.ndevs; i++)
-        if (s->dev[i].backend != VR_XB_CONNECTED || !s->dev[i].connected)
+        if (!answered(s, i))
             return;
     s->rec.phase = VR_PHASE_READY;
     s->rec.broker = getpid();
@@ -43,40 +124,29 @@ void backends_complete(struct super *s)
         return;
     }
     for (i = 0; i < s->rec.ndevs; i++)
-        vr_store_state(s->xs, &s->rec, i, "connected", "");
+        backends_show(s, i);
     s->step = STEP_READY;
     broker_log("all %u devices are connected", s->rec.ndevs);
     vr_link_send(s->link, 'O', NULL);
 }
 
-/* A backend's state node has changed, perhaps. */
+/* A backend's state or error node has changed, perhaps. */
 static void check_backend(struct super *s, unsigned int i)
 {
     struct sdev *d = &s->dev[i];
     enum vr_xbstate last = d->backend;
-    char why[256];
 
     if (!s->published || d->gone)
         return;
-    d->backend = vr_store_backend_state(s->xs, &s->rec, i, why, sizeof(why));
-    if (d->backend == last)
-        return;
-    broker_log("device %s: backend's state %d -> %d%s%s", dev_id(s, i), last,
-               d->backend, why[0] ? ": " : "", why);
-    if (s->step == STEP_STARTING) {
-        if (!backend_refused(s, i, why))
-            backends_complete(s);
-        return;
+    d->backend =
+        vr_store_backend_state(s->xs, &s->rec, i, d->says, sizeof(d->says));
+    if (d->backend != last) {
+        broker_log("device %s: backend %s -> %s", dev_id(s, i),
+                   vr_xbstate_name(last), vr_xbstate_name(d->backend));
+        /* Another process of it begins anew. */
+        d->holds = d->holds && d->backend != VR_XB_CONNECTED;
     }
-    if (s->step != STEP_READY && s->step != STEP_RUNNING)
-        return;
-    if (d->backend == VR_XB_CONNECTED && d->shown == VR_FAIL_NONE)
-        vr_store_state(s->xs, &s->rec, i, "connected", "");
-    else if (d->backend != VR_XB_CONNECTED)
-        vr_store_state(s->xs, &s->rec, i, "waiting",
-                       why[0] ? why
-                              : "the backend is not connected: the guest's "
-                                "requests wait for it");
+    backends_show(s, i);
 }
 
 void backends_check(struct super *s)
@@ -86,6 +156,11 @@ void backends_check(struct super *s)
     /* There are few backends; which one's watch it was does not matter. */
     for (i = 0; i < s->rec.ndevs; i++)
         check_backend(s, i);
+    for (i = 0; i < s->rec.ndevs && s->step == STEP_STARTING; i++)
+        if (has_closed(s, i))
+            refuse_missing(s, 0);
+    if (s->step == STEP_STARTING)
+        backends_complete(s);
 }
 
 int backends_publish(struct super *s, struct vr_err *err)
@@ -102,7 +177,8 @@ int backends_publish(struct super *s, struct vr_err *err)
         if (rc)
             return rc;
         snprintf(token, sizeof(token), "b%u", i);
-        vr_xs_backend(path, drv->domid, s->rec.domid, dev_id(s, i), "state");
+        /* All of it: the words may change without the state. */
+        vr_xs_backend(path, drv->domid, s->rec.domid, dev_id(s, i), NULL);
         if (!xs_watch(s->xs, path, token)) {
             vr_err_set(err, "device %s: xenstore: cannot watch %s: %s",
                        dev_id(s, i), path, strerror(errno));
@@ -110,63 +186,27 @@ int backends_publish(struct super *s, struct vr_err *err)
         }
     }
     s->published = true;
+    for (i = 0; i < s->rec.ndevs; i++) {
+        const struct vr_devfacts facts = backends_facts(s, i);
+
+        /* "starting" is there already; vrctl finds the usual reason itself. */
+        vr_devstate(&facts, &s->dev[i].told);
+    }
     return 0;
-}
-
-/* Whose answer is still missing, for the person who waits for it. */
-static void refuse_late(struct super *s, unsigned int i)
-{
-    const struct vr_record_driver *drv = dev_driver(s, i);
-    const unsigned int seconds = s->rec.devs[i].cfg.timeout;
-    const struct sdev *d = &s->dev[i];
-    char why[160] = "";
-    struct vr_err err;
-
-    if (s->published)
-        vr_store_backend_state(s->xs, &s->rec, i, why, sizeof(why));
-    if (why[0])
-        vr_err_set(&err,
-                   "device %s: driver domain %s (%" PRIu32 ") did not connect "
-                   "within %u s: %s; mend that, or raise timeout=",
-                   dev_id(s, i), drv->name, drv->domid, seconds, why);
-    else
-        vr_err_set(&err,
-                   "device %s: driver domain %s (%" PRIu32 ") did not connect "
-                   "within %u s (backend state %d, control page %s): see "
-                   "whether vr-backend runs there "
-                   "(/var/log/xen/console/guest-%s.log), or raise timeout=",
-                   dev_id(s, i), drv->name, drv->domid, seconds, d->backend,
-                   d->connected ? "ready" : "not ready", drv->name);
-    super_refuse(s, err.text);
 }
 
 void backends_timeout(struct super *s)
 {
-    unsigned int i;
+    unsigned int i, seconds = 0;
 
     /* The last answer may just have come. */
     backends_check(s);
-    for (i = 0; i < s->rec.ndevs && s->step == STEP_STARTING; i++) {
-        if (s->dev[i].backend != VR_XB_CONNECTED || !s->dev[i].connected)
-            refuse_late(s, i);
-    }
-}
-
-static void show_failure(struct super *s, unsigned int i, enum vr_fail fail)
-{
-    struct sdev *d = &s->dev[i];
-
-    if (fail == d->shown)
+    if (s->step != STEP_STARTING)
         return;
-    d->shown = fail;
-    broker_log("device %s: %s", dev_id(s, i), vr_fail_text(fail));
-    if (d->gone) /* said already, and better */
-        return;
-    vr_store_state(s->xs, &s->rec, i,
-                   fail == VR_FAIL_NONE     ? "connected"
-                   : fail == VR_FAIL_SILENT ? "waiting"
-                                            : "failed",
-                   fail == VR_FAIL_NONE ? "" : vr_fail_text(fail));
+    for (i = 0; i < s->rec.ndevs; i++)
+        if (!answered(s, i) && s->rec.devs[i].cfg.timeout > seconds)
+            seconds = s->rec.devs[i].cfg.timeout;
+    refuse_missing(s, seconds);
 }
 
 void backends_stats(struct super *s, unsigned int i)
@@ -177,7 +217,8 @@ void backends_stats(struct super *s, unsigned int i)
         return;
     /* One copy: the worker may be writing, or lying. */
     memcpy(&now, &s->stats->dev[i], sizeof(now));
-    show_failure(s, i, vr_stats_why(&now));
+    s->dev[i].fail = vr_stats_why(&now);
+    backends_show(s, i);
     if (!memcmp(&now, &s->dev[i].last, sizeof(now)))
         return;
     s->dev[i].last = now;

@@ -55,6 +55,12 @@ struct vr_msg {
 /** broker_log() - one line with the time, to standard error (the log). */
 void broker_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/** broker_log_path() - where that goes to. */
+const char *broker_log_path(void);
+
+/** broker_log_move() - the guest has a new name, and so has its log. */
+void broker_log_move(const char *name);
+
 /** broker_title() - what ps shows of this process. */
 void broker_title(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -5,13 +5,12 @@
 #include <string.h>
 
 #include "supervisor.h"
+#include "xen/domstate.h"
 
-#define GONE  "gone" /* the hypervisor knows it no more */
-#define DYING "dying"
-
-static void guest_gone(struct super *s, const char *how)
+static void guest_gone(struct super *s, enum vr_domstate how)
 {
-    broker_log("guest %s (%" PRIu32 ") is %s", s->rec.name, s->rec.domid, how);
+    broker_log("guest %s (%" PRIu32 ") is %s", s->rec.name, s->rec.domid,
+               vr_domstate_name(how));
     if (s->step == STEP_RUNNING)
         super_cleanup(s, false);
     else if (s->step == STEP_STARTING)
@@ -32,67 +31,50 @@ static bool same_uuid(const char *text, const xen_domain_handle_t handle)
     return !strcmp(text, buf);
 }
 
-/*
- * NULL when domain @domid exists, is @uuid and lives. @shutdown: false when a
- * domain that has shut down, but was not destroyed, counts as alive.
- */
-static const char *domain_lost(struct super *s, uint32_t domid,
-                               const char *uuid, bool shutdown)
+/* How domain @domid is, which is to be @uuid; @now where that cannot be told,
+ * and while it is paused: the broker does not hear of that's end. */
+static enum vr_domstate domain_state(struct super *s, uint32_t domid,
+                                     const char *uuid, enum vr_domstate now)
 {
+    enum vr_domstate state;
     xc_domaininfo_t info;
     int rc = vr_domain_info(s->xch, domid, &info);
 
     if (rc == -ESRCH)
-        return GONE;
+        return VR_DOM_GONE;
     if (rc) {
         broker_log("domain %" PRIu32 ": %s", domid, strerror(-rc));
-        return NULL;
+        return now;
     }
     if (!same_uuid(uuid, info.handle))
-        return GONE;
-    if (info.flags & XEN_DOMINF_dying)
-        return DYING;
-    if (shutdown && info.flags & XEN_DOMINF_shutdown) {
-        unsigned int why =
-            (info.flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask;
-
-        return why == SHUTDOWN_crash ? "crashed" : "shut down";
-    }
-    return NULL;
+        return VR_DOM_GONE;
+    state = vr_domain_state(&info);
+    return state == VR_DOM_PAUSED ? VR_DOM_RUNNING : state;
 }
 
-static void driver_gone(struct super *s, unsigned int j, const char *how)
+static void driver_gone(struct super *s, unsigned int j)
 {
     struct vr_msg msg = {.type = VR_MSG_GONE};
     struct vr_err err;
     unsigned int i;
 
-    vr_err_set(&err,
-               "driver domain %s (%" PRIu32 ") is %s: the guest's requests "
-               "wait; see its console's log, destroy the guest and create it "
-               "again",
-               s->rec.drivers[j].name, s->rec.drivers[j].domid, how);
     for (i = 0; i < s->rec.ndevs; i++) {
         if (s->rec.devs[i].driver != j || s->dev[i].gone)
             continue;
         s->dev[i].gone = true;
-        broker_log("device %s: %s", dev_id(s, i), err.text);
         if (s->step == STEP_STARTING) {
-            struct vr_err why;
-
-            vr_err_set(&why,
+            vr_err_set(&err,
                        "device %s: driver domain %s (%" PRIu32 ") is %s; see "
                        "its console's log in /var/log/xen/console",
                        dev_id(s, i), s->rec.drivers[j].name,
-                       s->rec.drivers[j].domid, how);
-            super_refuse(s, why.text);
+                       s->rec.drivers[j].domid, vr_domstate_name(s->driver[j]));
+            super_refuse(s, err.text);
             return;
         }
         msg.dev = i;
         if (s->sock >= 0)
             broker_msg_send(s->sock, &msg);
-        if (s->published)
-            vr_store_state(s->xs, &s->rec, i, "failed", err.text);
+        backends_show(s, i);
     }
 }
 
@@ -122,14 +104,14 @@ static void driver_dead(struct super *s, unsigned int j)
 
 void domains_check(struct super *s)
 {
-    const char *how;
+    enum vr_domstate how;
     unsigned int j;
 
     if (!s->xch)
         return;
     /* xl decides what becomes of a guest that has shut down. */
-    how = domain_lost(s, s->rec.domid, s->rec.uuid, false);
-    if (how) {
+    how = domain_state(s, s->rec.domid, s->rec.uuid, VR_DOM_RUNNING);
+    if (how == VR_DOM_DYING || how == VR_DOM_GONE) {
         guest_gone(s, how);
         return;
     }
@@ -137,15 +119,15 @@ void domains_check(struct super *s)
     for (j = 0; j < s->rec.ndrivers; j++) {
         const struct vr_record_driver *d = &s->rec.drivers[j];
 
-        how = domain_lost(s, d->domid, d->uuid, true);
-        if (how)
-            driver_gone(s, j, how);
-        if (how && (!strcmp(how, DYING) || !strcmp(how, GONE)))
+        how = s->driver[j] = domain_state(s, d->domid, d->uuid, s->driver[j]);
+        if (how != VR_DOM_RUNNING)
+            driver_gone(s, j);
+        if (how == VR_DOM_DYING || how == VR_DOM_GONE)
             driver_ending(s, j);
         /* Xenstore tells of a domain's death, but not of its end. */
-        if (how && !strcmp(how, DYING))
+        if (how == VR_DOM_DYING)
             s->dying = true;
-        if (how && !strcmp(how, GONE) && s->step != STEP_FAILED)
+        if (how == VR_DOM_GONE && s->step != STEP_FAILED)
             driver_dead(s, j);
     }
 }

@@ -13,8 +13,8 @@
 
 #include "broker.h"
 #include "link.h"
+#include "text.h"
 
-#define LOG_DIR "/var/log/xen"
 /* Of one process. Guest and driver domain decide how much there is to tell;
  * the toolstack domain's disk is not theirs to fill. */
 #define LOG_MAX (4u << 20)
@@ -25,11 +25,13 @@ static struct {
     size_t size;
 } title;
 
+static char log_file[VR_LOG_PATH];
+
 void broker_log(const char *fmt, ...)
 {
     static const char full[] = "the log is full: nothing more is written\n";
     static size_t logged;
-    char line[1024];
+    char line[1280];
     struct timespec ts;
     struct tm tm;
     va_list ap;
@@ -55,6 +57,23 @@ void broker_log(const char *fmt, ...)
         return;
     if (logged > LOG_MAX && write(STDERR_FILENO, full, sizeof(full) - 1) < 0)
         return;
+}
+
+const char *broker_log_path(void)
+{
+    return log_file;
+}
+
+void broker_log_move(const char *name)
+{
+    char path[VR_LOG_PATH];
+
+    vr_log_path(path, name);
+    if (rename(log_file, path))
+        broker_log("%s: cannot be renamed to %s: %s", log_file, path,
+                   strerror(errno));
+    else
+        strcpy(log_file, path);
 }
 
 void broker_title(const char *fmt, ...)
@@ -109,32 +128,16 @@ static void title_init(int argc, char **argv)
     title.size = end - argv[0];
 }
 
-/* A guest's name as a file name. */
-static void log_path(char *path, size_t size, const char *name)
-{
-    int n = snprintf(path, size, LOG_DIR "/vr-broker-%s.log", name);
-    char *p;
-
-    if (n < 0 || (size_t)n >= size)
-        return;
-    for (p = path + sizeof(LOG_DIR); *p; p++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                    "0123456789._-",
-                    *p))
-            *p = '_';
-}
-
 /* Every start begins a new log: it tells of one guest's life. */
 static void open_log(const char *name)
 {
-    char path[sizeof(LOG_DIR) + 32 + VR_NAME_LEN];
     int null, fd;
 
-    log_path(path, sizeof(path), name);
+    vr_log_path(log_file, name);
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0)
         return;
-    fd = open(path,
+    fd = open(log_file,
               O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
               0640);
     dup2(null, STDIN_FILENO);

@@ -89,24 +89,21 @@ int process_start(struct super *s, struct vr_err *err)
 /* Without its worker the guest hangs at its next access to a device. */
 static void worker_lost(struct super *s)
 {
+    struct vr_err err;
     unsigned int i;
 
     process_reap(s, WNOHANG);
     close(s->sock);
     s->sock = -1;
     if (s->step == STEP_STARTING) {
-        super_refuse(s,
-                     "the broker's worker ended unexpectedly; see its log in "
-                     "/var/log/xen");
+        vr_err_set(&err, "the broker's worker ended unexpectedly; see %s",
+                   broker_log_path());
+        super_refuse(s, err.text);
         return;
     }
-    if (!s->published) /* nor is xenstore open, perhaps */
-        return;
-    broker_log("the worker is gone: the guest's devices are dead, destroy it");
+    s->lost = true;
     for (i = 0; i < s->rec.ndevs; i++)
-        vr_store_state(s->xs, &s->rec, i, "failed",
-                       "the broker's worker died: destroy the guest and "
-                       "create it again; see /var/log/xen/vr-broker-*.log");
+        backends_show(s, i);
 }
 
 static void worker_serving(struct super *s)
@@ -152,7 +149,8 @@ static void kill_backend(struct super *s, unsigned int i)
     vr_store_kill(s->xs, &s->rec, i);
 }
 
-/* libxl may take seconds: in a process of its own, which is nobody's child. */
+/* libxl may take seconds: in a process of its own, which is nobody's child.
+ * @driver: a uuid; the domain may have been renamed. */
 static void run_cleanup(struct super *s, const char *driver)
 {
     pid_t pid = fork();
@@ -181,7 +179,6 @@ static void destroy_backend(struct super *s, unsigned int i)
 {
     const struct vr_record_driver *drv = dev_driver(s, i);
     int64_t now = vr_now_ms();
-    struct vr_err err;
 
     /* First the gentler way, whatever the worker says; a domain that has shut
      * down cannot go it. */
@@ -194,16 +191,10 @@ static void destroy_backend(struct super *s, unsigned int i)
     if (s->dev[i].destroyed_at && now - s->dev[i].destroyed_at < DESTROY_MS)
         return;
     s->dev[i].destroyed_at = now;
-    vr_err_set(&err,
-               "driver domain %s (%" PRIu32 ") keeps memory that the guest has "
-               "taken away, and does not end its process%s",
-               drv->name, drv->domid,
-               drv->owned ? ": it is destroyed"
-                          : ": the guest waits for it; destroy one of them");
-    broker_log("device %s: %s", dev_id(s, i), err.text);
-    vr_store_state(s->xs, &s->rec, i, "failed", err.text);
+    s->dev[i].holds = true;
+    backends_show(s, i);
     if (drv->owned)
-        run_cleanup(s, drv->name);
+        run_cleanup(s, drv->uuid);
 }
 
 static void worker_message(struct super *s, const struct vr_msg *msg)
@@ -264,8 +255,10 @@ static void worker_message(struct super *s, const struct vr_msg *msg)
         return;
     case VR_MSG_CHANGED:
         now = vr_now_ms();
-        if (now - d->changed_at < CHANGED_MS) /* the next tick's */
+        if (now - d->changed_at < CHANGED_MS) {
+            s->stats_at = d->changed_at + CHANGED_MS;
             return;
+        }
         d->changed_at = now;
         backends_stats(s, msg->dev);
         return;

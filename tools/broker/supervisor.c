@@ -109,10 +109,17 @@ static void check_creator(struct super *s)
     super_cleanup(s, true);
 }
 
-static void tick(struct super *s)
+static void look_stats(struct super *s)
 {
     unsigned int i;
 
+    s->stats_at = 0;
+    for (i = 0; i < s->rec.ndevs; i++)
+        backends_stats(s, i);
+}
+
+static void tick(struct super *s)
+{
     s->tick = vr_now_ms() + TICK_MS;
     check_creator(s);
     /* An answer that could not be read when its event came. */
@@ -122,8 +129,7 @@ static void tick(struct super *s)
         return;
     if (s->stats && s->worker)
         s->stats->worker_rss_kib = rss_kib(s->worker);
-    for (i = 0; i < s->rec.ndevs; i++)
-        backends_stats(s, i);
+    look_stats(s);
     domains_check(s);
 }
 
@@ -217,6 +223,7 @@ static int start(struct super *s, struct vr_err *err)
         if (s->rec.devs[i].cfg.timeout > timeout)
             timeout = s->rec.devs[i].cfg.timeout;
     s->deadline = vr_now_ms() + (int64_t)timeout * 1000;
+    names_watch(s);
     return 0;
 }
 
@@ -258,6 +265,7 @@ static void on_commit(struct super *s)
     vr_link_send(s->link, 'O', NULL);
     close(s->link);
     s->link = -1;
+    names_check(s);
     domains_check(s);
 }
 
@@ -360,7 +368,7 @@ static void look_domains(struct super *s)
 
 static void on_xenstore(struct super *s)
 {
-    bool domains = false;
+    bool domains = false, names = false;
     unsigned int n;
     char **w;
 
@@ -368,10 +376,14 @@ static void on_xenstore(struct super *s)
     for (n = 0; n < 256 && (w = xs_check_watch(s->xs)); n++) {
         if (w[XS_WATCH_TOKEN][0] == 'd')
             domains = true;
+        else if (w[XS_WATCH_TOKEN][0] == 'n')
+            names = true;
         else
             s->look = true;
         free(w);
     }
+    if (names)
+        names_check(s);
     /* While xl waits, each answer counts at once. */
     if (s->look && s->step == STEP_STARTING)
         look(s);
@@ -405,6 +417,8 @@ static int time_left(const struct super *s)
         next = s->look_at;
     if (s->dying && s->dying_at < next)
         next = s->dying_at;
+    if (s->stats_at && s->stats_at < next)
+        next = s->stats_at;
     if (s->step == STEP_IDLE)
         return -1;
     return next > now ? (int)(next - now) : 0;
@@ -443,6 +457,8 @@ static void serve(struct super *s)
         look(s);
     if (!s->done && s->dying && s->dying_at <= now)
         look_domains(s);
+    if (!s->done && s->stats_at && s->stats_at <= now)
+        look_stats(s);
     if (!s->done && s->tick <= now)
         tick(s);
 }

@@ -7,11 +7,13 @@
  *   process.c     the worker: its process and its messages
  *   domains.c     do the guest and its driver domains still live?
  *   backends.c    what backends say in xenstore; what operators see there
+ *   names.c       what the domains are called
  */
 #ifndef VR_BROKER_SUPERVISOR_H
 #define VR_BROKER_SUPERVISOR_H
 
 #include "broker.h"
+#include "devstate.h"
 #include "xen/compat.h"
 #include "xen/store.h"
 
@@ -31,12 +33,16 @@ struct sdev {
     bool gone;      /* the driver domain is, or about to be */
     bool ending;    /* ... not just shut down: its memory comes back */
     bool dead;      /* ... and the worker knows that nothing is left */
+    bool holds;     /* ... keeps memory that the guest has taken back */
     enum vr_xbstate backend;
-    enum vr_fail shown;
+    char says[256]; /* the backend's words, sanitised */
+    enum vr_fail fail;
     struct vr_stats_dev last; /* as published */
-    int64_t changed_at;       /* when the worker was last listened to */
-    int64_t killed_at;        /* when its backend was to be killed; 0: never */
-    int64_t destroyed_at;     /* ... when its domain was; 0: never */
+    struct vr_devstate told;  /* as published; state NULL: not yet */
+    int64_t told_at;
+    int64_t changed_at;   /* when the worker was last listened to */
+    int64_t killed_at;    /* when its backend was to be killed; 0: never */
+    int64_t destroyed_at; /* ... when its domain was; 0: never */
 };
 
 struct super {
@@ -49,6 +55,8 @@ struct super {
     struct xs_handle *xs;
     xc_interface *xch;
     bool published;
+    bool lost; /* the worker, while the guest needs it */
+    enum vr_domstate driver[VR_MAX_DEVICES];
     int64_t deadline; /* STEP_STARTING */
     int64_t tick;
     /* A driver domain is dying, and a guest's UNMAP may wait for its end. */
@@ -56,6 +64,8 @@ struct super {
     int64_t dying_at; /* when to look again */
     bool look;        /* at the backends' nodes, not before look_at */
     int64_t look_at;
+    int64_t stats_at; /* when to look at the statistics, before the next tick;
+                       * 0: no need */
     struct sdev dev[VR_MAX_DEVICES];
     /* Set when the program is to end. */
     bool done;
@@ -111,10 +121,24 @@ void backends_check(struct super *s);
 /** backends_complete() - once all are connected, tell the plug-in. */
 void backends_complete(struct super *s);
 
-/** backends_timeout() - say whose answer is missing. */
+/** backends_timeout() - say whose answers are missing. */
 void backends_timeout(struct super *s);
+
+/** backends_facts() - what is known of device @i. */
+struct vr_devfacts backends_facts(const struct super *s, unsigned int i);
+
+/** backends_show() - publish and log device @i's state, if it has changed. */
+void backends_show(struct super *s, unsigned int i);
 
 /** backends_stats() - publish device @i's counters and failures. */
 void backends_stats(struct super *s, unsigned int i);
+
+/* ---- names.c ---- */
+
+/** names_watch() - notice when the guest or a driver domain is renamed. */
+void names_watch(struct super *s);
+
+/** names_check() - take over their names of now. */
+void names_check(struct super *s);
 
 #endif /* VR_BROKER_SUPERVISOR_H */

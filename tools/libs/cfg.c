@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cfg_int.h"
+#include "text.h"
 
 /* A person's config line is far shorter; bounds the copy below. */
 #define TEXT_MAX 4096
@@ -157,10 +158,11 @@ static int parse_path(struct parser *p, enum key key, const char *value,
 
 static int parse_backend(struct parser *p, const char *value)
 {
-    if (strlen(value) > VR_NAME_LEN || !printable(value) || strchr(value, '/'))
+    if (!vr_name_valid(value) || strchr(value, '/'))
         return fail(p,
                     "backend=%s is not a domain name: use the name that "
-                    "xl list shows, at most %d characters without /",
+                    "xl list shows, at most %d bytes of UTF-8 without /, or "
+                    "the domid",
                     show(value).text, VR_NAME_LEN);
     strcpy(p->cfg->backend, value);
     return 0;

@@ -90,7 +90,8 @@ struct vr_stats {
 /** vr_stats_why() - why device @s does not work at present. */
 enum vr_fail vr_stats_why(const struct vr_stats_dev *s);
 
-/** vr_fail_text() - one line: why, and what to do. Never NULL. */
+/** vr_fail_text() - one line: why, and what to do. Never NULL; "" when nothing
+ * failed. */
 const char *vr_fail_text(enum vr_fail fail);
 
 /**

@@ -71,7 +71,7 @@ uint64_t vr_now_ms(void);
 
 /* One line for a person: no newline, always terminated. */
 struct vr_err {
-    char text[384];
+    char text[1024];
 };
 
 /**

@@ -203,19 +203,45 @@ static void declare(struct job *job)
     }
 }
 
+/* The driver domain in the record that @domid was; -1: none. */
+static int driver_of(const struct job *job, uint16_t domid)
+{
+    unsigned int i;
+
+    for (i = 0; job->has_rec && i < job->g.rec.ndrivers; i++)
+        if (job->g.rec.drivers[i].domid == domid)
+            return i;
+    return -1;
+}
+
 /* The name of a domain in the answer; the record knows those that are gone. */
 static void name_of(const struct job *job, uint16_t domid, char *buf,
                     size_t size)
 {
-    unsigned int i;
+    int i = driver_of(job, domid);
 
-    for (i = 0; job->has_rec && i < job->g.rec.ndrivers; i++) {
-        if (job->g.rec.drivers[i].domid == domid) {
-            snprintf(buf, size, "%s", job->g.rec.drivers[i].name);
-            return;
-        }
-    }
-    dom_name(job->xs, domid, buf, size);
+    if (i >= 0)
+        snprintf(buf, size, "%s", job->g.rec.drivers[i].name);
+    else
+        dom_name(job->xs, domid, buf, size);
+}
+
+/* NULL: not a driver domain of this guest. */
+static const char *state_of(const struct job *job, uint16_t domid)
+{
+    int i = driver_of(job, domid);
+
+    return i < 0 ? NULL
+                 : vr_domstate_name(guest_driver_state(job->xch, &job->g, i));
+}
+
+/* What is granted to a domain that is gone stays granted, and reaches nobody.
+ */
+static bool is_gone(const struct job *job, uint16_t domid)
+{
+    int i = driver_of(job, domid);
+
+    return i >= 0 && guest_driver_state(job->xch, &job->g, i) == VR_DOM_GONE;
 }
 
 static const char *window_id(const struct job *job, unsigned int w)
@@ -325,7 +351,11 @@ static void print_verdict(const struct job *job, const struct vr_audit_dom *d)
     char name[VR_NAME_LEN + 1];
 
     name_of(job, d->domid, name, sizeof(name));
-    if (d->driver && !d->missing && !d->excess)
+    if (d->driver && is_gone(job, d->domid))
+        printf("audit: domain %u (%s) is gone: nobody can reach the %" PRIu32
+               " pages that are granted to it\n",
+               d->domid, name, d->pages);
+    else if (d->driver && !d->missing && !d->excess)
         printf("audit: OK, %" PRIu32 " pages reachable by domain %u (%s), "
                "%s\n",
                d->pages, d->domid, name, as_what(job));
@@ -353,8 +383,9 @@ static void print_result(const struct job *job)
         const struct vr_audit_dom *d = &job->result.doms[i];
 
         name_of(job, d->domid, name, sizeof(name));
-        printf("domain %u (%s): %" PRIu32 " pages, %" PRIu32 " in use\n",
-               d->domid, name, d->pages, d->in_use);
+        printf("domain %u (%s%s): %" PRIu32 " pages, %" PRIu32 " in use\n",
+               d->domid, name, is_gone(job, d->domid) ? ", gone" : "", d->pages,
+               d->in_use);
         print_dynamic(job, d->domid);
         print_ranges(job, d->domid);
     }
@@ -368,7 +399,10 @@ static void print_result(const struct job *job)
                "mapped: %s\n",
                job->name, job->why_not);
     if (!job->nwin)
-        printf("audit: no restricted devices are declared for this domain\n");
+        printf("audit: %s\n",
+               job->has_rec
+                   ? "the guest is being created: no window has its place yet"
+                   : "no restricted devices are declared for this domain");
 }
 
 /* ---- as JSON ---- */
@@ -451,6 +485,8 @@ static void json_result(const struct job *job)
         json_u64(j, "domid", d->domid);
         json_str(j, "name", name);
         json_bool(j, "driver", d->driver);
+        if (state_of(job, d->domid))
+            json_str(j, "state", state_of(job, d->domid));
         json_u64(j, "pages", d->pages);
         json_u64(j, "declared", d->declared);
         json_u64(j, "missing", d->missing);
@@ -486,6 +522,8 @@ static int find_domain(struct job *job, const char *what, struct vr_err *err)
         return rc;
     /* The record of another domain with this uuid declares nothing here. */
     job->has_rec = !rc && job->g.rec.domid == job->domid;
+    if (job->has_rec)
+        strcpy(job->name, job->g.rec.name);
     return 0;
 }
 

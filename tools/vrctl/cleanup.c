@@ -121,8 +121,14 @@ static int withdraw(const struct vr_record *rec, bool all)
     return rc;
 }
 
+/* @which: its name, or its uuid, which no `xl rename` changes. */
+static bool is_driver(const struct vr_record_driver *d, const char *which)
+{
+    return d->owned && (!strcmp(which, d->name) || !strcmp(which, d->uuid));
+}
+
 /*
- * Those that were made for the guest, or the one called @only.
+ * Those that were made for the guest, or the one that @only means.
  * Returns 0, or the first error: then some driver domain is left.
  */
 static int destroy_drivers(xc_interface *xch, const struct vr_record *rec,
@@ -134,7 +140,7 @@ static int destroy_drivers(xc_interface *xch, const struct vr_record *rec,
     for (i = 0; i < rec->ndrivers; i++) {
         const struct vr_record_driver *d = &rec->drivers[i];
 
-        if (!d->owned || (only && strcmp(only, d->name)))
+        if (only ? !is_driver(d, only) : !d->owned)
             continue;
         rc2 = destroy_domain(xch, d->uuid, d->domid);
         if (rc2) {
@@ -288,7 +294,7 @@ static int cleanup_stale(xc_interface *xch)
 static int usage(void)
 {
     fprintf(stderr, "usage: vrctl cleanup [--abort] UUID\n"
-                    "       vrctl cleanup --driver NAME UUID\n"
+                    "       vrctl cleanup --driver DRIVER UUID\n"
                     "       vrctl cleanup --stale\n");
     return EX_USAGE;
 }
@@ -298,7 +304,7 @@ static bool owns_driver(const struct vr_record *rec, const char *name)
     unsigned int i;
 
     for (i = 0; i < rec->ndrivers; i++)
-        if (rec->drivers[i].owned && !strcmp(rec->drivers[i].name, name))
+        if (is_driver(&rec->drivers[i], name))
             return true;
     return false;
 }

@@ -99,8 +99,8 @@ void stats_print(const struct vr_stats_dev *s)
 {
     unsigned int q, nq = s->nqueues;
 
-    printf("  status        0x%02" PRIx32 ", features 0x%" PRIx64 ", %s\n",
-           s->status, s->features, vr_fail_text(vr_stats_why(s)));
+    printf("  status        0x%02" PRIx32 ", features 0x%" PRIx64 "\n",
+           s->status, s->features);
     if (nq > VR_MAX_QUEUES)
         nq = VR_MAX_QUEUES;
     for (q = 0; q < nq; q++) {

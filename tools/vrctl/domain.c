@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
 #include "vrctl.h"
-#include "xsnode.h"
 #include "xen/compat.h"
+#include "xen/domstate.h"
 
 char *dom_uuid(const xc_domaininfo_t *info, char *buf)
 {
@@ -97,24 +98,13 @@ void dom_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t size)
     snprintf(path, sizeof(path), "/local/domain/%" PRIu32 "/name", domid);
     if (xs)
         v = xs_read(xs, XBT_NULL, path, &len);
-    vr_xs_sanitise(buf, size, v ? v : "?", v ? len : 1);
+    vr_name_clean(buf, size, v ? v : "?", v ? len : 1);
     free(v);
 }
 
 const char *dom_state(const xc_domaininfo_t *info)
 {
-    static const char *const reason[] = {"shut down", "rebooting", "suspended",
-                                         "crashed"};
-    unsigned int r =
-        (info->flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask;
-
-    if (info->flags & XEN_DOMINF_dying)
-        return "dying";
-    if (info->flags & XEN_DOMINF_shutdown)
-        return r < VR_ARRAY_SIZE(reason) ? reason[r] : "shut down";
-    if (info->flags & XEN_DOMINF_paused)
-        return "paused";
-    return "running";
+    return vr_domstate_name(vr_domain_state(info));
 }
 
 const char *dom_number(uint32_t domid, char *buf, size_t size)

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
 #include "vrctl.h"
+#include "xen/domstate.h"
 #include "xen/store.h"
 
 int guest_load(xc_interface *xch, const char *uuid, struct guest *g,
@@ -89,40 +91,73 @@ const char *guest_stale(const struct guest *g)
     return NULL;
 }
 
-void guest_dev_state(struct xs_handle *xs, const struct guest *g,
-                     unsigned int i, const struct vr_stats *stats, char *state,
-                     size_t ssize, char *why, size_t wsize)
+enum vr_domstate guest_driver_state(xc_interface *xch, const struct guest *g,
+                                    unsigned int j)
 {
-    const char *id = g->rec.devs[i].cfg.id, *stale = guest_stale(g);
-    char path[VR_XS_PATH], *v = NULL;
-    unsigned int len = 0;
+    const struct vr_record_driver *d = &g->rec.drivers[j];
+    xc_domaininfo_t info;
 
-    why[0] = '\0';
-    snprintf(state, ssize, "%s", vr_phase_name(g->rec.phase));
-    if (stale) {
-        snprintf(state, ssize, "stale");
-        snprintf(why, wsize, "%s: run vrctl cleanup --stale", stale);
+    if (xch && !dom_identify(xch, d->uuid, d->domid, &info))
+        return vr_domain_state(&info);
+    return d->domid == VR_DOMID_NONE ? VR_DOM_UNMADE : VR_DOM_GONE;
+}
+
+/* What the broker has published of the device; @out->state NULL: nothing. */
+static void read_told(struct xs_handle *xs, const struct guest *g,
+                      unsigned int i, struct vr_devstate *out)
+{
+    /* The words that mean something to vrctl's readers. */
+    static const char *const known[] = {"starting", "connected", "waiting",
+                                        "failed"};
+    const char *id = g->rec.devs[i].cfg.id;
+    char path[VR_XS_PATH], *v;
+    unsigned int k, len = 0;
+
+    out->state = NULL;
+    out->reason[0] = '\0';
+    if (!xs || g->rec.domid == VR_DOMID_NONE)
         return;
-    }
-    if (xs && g->rec.domid != VR_DOMID_NONE) {
-        v = xs_read(xs, XBT_NULL, vr_xs_truth(path, g->rec.domid, id, "state"),
-                    &len);
-        if (v)
-            vr_xs_sanitise(state, ssize, v, len);
-        free(v);
-        v = xs_read(xs, XBT_NULL, vr_xs_truth(path, g->rec.domid, id, "error"),
-                    &len);
-        if (v)
-            vr_xs_sanitise(why, wsize, v, len);
-        free(v);
-    }
-    if (g->rec.phase == VR_PHASE_RUNNING && !g->broker) {
-        snprintf(state, ssize, "failed");
-        snprintf(why, wsize,
-                 "the broker is gone: the guest hangs at its next "
-                 "access to a device; destroy it");
+    v = xs_read(xs, XBT_NULL, vr_xs_truth(path, g->rec.domid, id, "state"),
+                &len);
+    for (k = 0; v && k < VR_ARRAY_SIZE(known); k++)
+        if (!strcmp(v, known[k]))
+            out->state = known[k];
+    free(v);
+    v = xs_read(xs, XBT_NULL, vr_xs_truth(path, g->rec.domid, id, "error"),
+                &len);
+    if (v)
+        vr_name_clean(out->reason, sizeof(out->reason), v, len);
+    free(v);
+}
+
+/*
+ * Who is alive is seen here first, the rest by the broker: where nothing that
+ * is seen here keeps the device from its work, the broker's word counts.
+ */
+void guest_dev_state(xc_interface *xch, struct xs_handle *xs,
+                     const struct guest *g, unsigned int i,
+                     const struct vr_stats *stats, struct vr_devstate *out)
+{
+    unsigned int j = g->rec.devs[i].driver;
+    const struct vr_record_driver *d = &g->rec.drivers[j];
+    struct vr_devfacts f = {
+        .phase = g->rec.phase,
+        .stale = guest_stale(g),
+        .broker_gone = !g->broker,
+        .name = d->name,
+        .domid = d->domid,
+        .dom = guest_driver_state(xch, g, j),
+        .owned = d->owned,
+        .backend = VR_XB_CONNECTED,
+        .fail = stats && i < stats->ndevs ? vr_stats_why(&stats->dev[i])
+                                          : VR_FAIL_NONE,
+    };
+    struct vr_devstate told;
+
+    vr_devstate(&f, out);
+    if (strcmp(out->state, "connected") && strcmp(out->state, "starting"))
         return;
-    }
-    if (stats && i < stats->ndevs && vr_stats_why(&stats->dev[i]) && !why[0])
-        snprintf(why, wsize, "%s", vr_fail_text(vr_stats_why(&stats->dev[i])));
+    read_told(xs, g, i, &told);
+    if (told.state && (told.reason[0] || !strcmp(told.state, "connected")))
+        *out = told;
 }

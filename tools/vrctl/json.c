@@ -5,6 +5,9 @@
 
 #include "vrctl.h"
 
+/* The last of the whole numbers that a double can tell from its neighbours. */
+#define EXACT_MAX ((UINT64_C(1) << 53) - 1)
+
 yajl_gen json_begin(void)
 {
     yajl_gen g = yajl_gen_alloc(NULL);
@@ -43,8 +46,14 @@ void json_str(yajl_gen g, const char *key, const char *value)
 void json_u64(yajl_gen g, const char *key, uint64_t value)
 {
     char buf[24];
-    int len = snprintf(buf, sizeof(buf), "%" PRIu64, value);
+    int len;
 
+    if (value > EXACT_MAX) {
+        snprintf(buf, sizeof(buf), "0x%" PRIx64, value);
+        json_str(g, key, buf);
+        return;
+    }
+    len = snprintf(buf, sizeof(buf), "%" PRIu64, value);
     json_key(g, key);
     yajl_gen_number(g, buf, len);
 }

@@ -21,8 +21,8 @@ static const char *window_text(const struct vr_dev_cfg *cfg, char *buf,
     return buf;
 }
 
-static void print_row(const struct guest *g, unsigned int i, const char *state,
-                      const char *why)
+static void print_row(const struct guest *g, unsigned int i,
+                      const struct vr_devstate *s)
 {
     const struct vr_record_dev *d = &g->rec.devs[i];
     const struct vr_record_driver *drv = &g->rec.drivers[d->driver];
@@ -33,11 +33,12 @@ static void print_row(const struct guest *g, unsigned int i, const char *state,
     printf("%-20s %5s %-12s %-6s %-7s %9s %-24s %-10s %s\n", g->rec.name,
            dom_number(g->rec.domid, domid, sizeof(domid)), d->cfg.id,
            vr_type_name(d->cfg.type), vr_mode_name(d->cfg.mode),
-           window_text(&d->cfg, size, sizeof(size)), driver, state, why);
+           window_text(&d->cfg, size, sizeof(size)), driver, s->state,
+           s->reason);
 }
 
 static void json_row(yajl_gen j, const struct guest *g, unsigned int i,
-                     const char *state, const char *why)
+                     const struct vr_devstate *s)
 {
     const struct vr_record_dev *d = &g->rec.devs[i];
     const struct vr_record_driver *drv = &g->rec.drivers[d->driver];
@@ -58,24 +59,24 @@ static void json_row(yajl_gen j, const struct guest *g, unsigned int i,
     if (drv->domid != VR_DOMID_NONE)
         json_u64(j, "driver_domid", drv->domid);
     json_bool(j, "driver_owned", drv->owned);
-    json_str(j, "state", state);
-    json_str(j, "error", why);
+    json_str(j, "state", s->state);
+    json_str(j, "error", s->reason);
     yajl_gen_map_close(j);
 }
 
-static void list_guest(struct xs_handle *xs, const struct guest *g, yajl_gen j)
+static void list_guest(xc_interface *xch, struct xs_handle *xs,
+                       const struct guest *g, yajl_gen j)
 {
     struct vr_stats *stats = vr_stats_open(g->rec.uuid, false);
-    char state[32], why[384];
+    struct vr_devstate state;
     unsigned int i;
 
     for (i = 0; i < g->rec.ndevs; i++) {
-        guest_dev_state(xs, g, i, stats, state, sizeof(state), why,
-                        sizeof(why));
+        guest_dev_state(xch, xs, g, i, stats, &state);
         if (j)
-            json_row(j, g, i, state, why);
+            json_row(j, g, i, &state);
         else
-            print_row(g, i, state, why);
+            print_row(g, i, &state);
     }
     if (stats)
         vr_stats_close(stats);
@@ -127,7 +128,7 @@ int cmd_list(int argc, char **argv)
     }
     for (i = 0; i < n; i++) {
         if (!guest_load(xch, uuids[i], &g, &err)) {
-            list_guest(xs, &g, j);
+            list_guest(xch, xs, &g, j);
         } else {
             say("%s", err.text);
             status = EX_FAILED;

@@ -17,7 +17,7 @@ static const struct {
      "[--json] [--pause] GUEST  who can reach which of its pages"},
     {"cleanup", cmd_cleanup,
      "--stale | [--abort] UUID  take devices down, undo leftovers\n"
-     "  cleanup  --driver NAME UUID        destroy one of its driver domains"},
+     "  cleanup  --driver DRIVER UUID      destroy one of its driver domains"},
 };
 
 void say(const char *fmt, ...)

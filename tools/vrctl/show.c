@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "maps.h"
+#include "text.h"
 #include "vrctl.h"
 #include "xen/compat.h"
 #include "xen/store.h"
@@ -15,7 +16,7 @@
 #define MAX_PROCS 8
 
 struct dev_view {
-    char state[32], why[384];
+    struct vr_devstate is;
     enum vr_xbstate backend;
     char backend_error[256];
     const struct vr_stats_dev *s; /* NULL: no figures */
@@ -24,28 +25,18 @@ struct dev_view {
 struct view {
     struct guest g;
     struct vr_stats *stats;
-    struct vr_maps *maps; /* NULL: no dynamic device, or not published */
-    uint64_t rss_kib;     /* of the broker's processes */
-    unsigned int procs;   /* how many those are */
+    struct vr_maps *maps;  /* NULL: no dynamic device, or not published */
+    uint64_t rss_kib;      /* of the broker's processes */
+    unsigned int procs;    /* how many those are */
+    char log[VR_LOG_PATH]; /* the broker's */
     struct dev_view dev[VR_MAX_DEVICES];
-    char driver_state[VR_MAX_DEVICES][16];
+    enum vr_domstate driver[VR_MAX_DEVICES];
 };
-
-static const char *xb_name(enum vr_xbstate state)
-{
-    static const char *const names[] = {
-        "unknown",   "initialising", "init-wait", "initialised",
-        "connected", "closing",      "closed"};
-
-    return (unsigned int)state < VR_ARRAY_SIZE(names) ? names[state]
-                                                      : "unknown";
-}
 
 static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
 {
     const struct vr_record *rec = &v->g.rec;
     pid_t procs[MAX_PROCS];
-    xc_domaininfo_t info;
     unsigned int i, n;
 
     v->stats = vr_stats_open(rec->uuid, false);
@@ -58,26 +49,27 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
             v->rss_kib += proc_rss_kib(procs[i]);
         v->procs = n + 1;
     }
-    for (i = 0; i < rec->ndrivers; i++) {
-        const struct vr_record_driver *drv = &rec->drivers[i];
-        const char *state =
-            drv->domid == VR_DOMID_NONE ? "not made yet" : "gone";
-
-        if (!dom_identify(xch, drv->uuid, drv->domid, &info))
-            state = dom_state(&info);
-        snprintf(v->driver_state[i], sizeof(v->driver_state[i]), "%s", state);
-    }
+    vr_log_path(v->log, rec->name);
+    for (i = 0; i < rec->ndrivers; i++)
+        v->driver[i] = guest_driver_state(xch, &v->g, i);
     for (i = 0; i < rec->ndevs; i++) {
         struct dev_view *d = &v->dev[i];
 
-        guest_dev_state(xs, &v->g, i, v->stats, d->state, sizeof(d->state),
-                        d->why, sizeof(d->why));
+        guest_dev_state(xch, xs, &v->g, i, v->stats, &d->is);
         if (xs && rec->domid != VR_DOMID_NONE)
             d->backend = vr_store_backend_state(xs, rec, i, d->backend_error,
                                                 sizeof(d->backend_error));
         if (v->stats && i < v->stats->ndevs)
             d->s = &v->stats->dev[i];
     }
+}
+
+static const char *guest_state(const struct guest *g)
+{
+    if (g->exists)
+        return dom_state(&g->info);
+    return vr_domstate_name(g->rec.domid == VR_DOMID_NONE ? VR_DOM_UNMADE
+                                                          : VR_DOM_GONE);
 }
 
 /* Does the guest make use of a mixed device's pool? Its rings tell. */
@@ -137,24 +129,28 @@ static void print_dev(const struct view *v, unsigned int i)
     const struct vr_record_dev *d = &rec->devs[i];
     const struct vr_record_driver *drv = &rec->drivers[d->driver];
     const struct dev_view *dv = &v->dev[i];
+    char domid[12], quote[VR_QUOTE_LEN];
     unsigned int kind;
-    char domid[12];
 
     printf("\ndevice %s: %s, %s\n", d->cfg.id, vr_type_name(d->cfg.type),
-           dv->state);
-    if (dv->why[0])
-        printf("  reason        %s\n", dv->why);
+           dv->is.state);
+    if (dv->is.reason[0])
+        printf("  reason        %s\n", dv->is.reason);
     printf("  driver domain %s, domid %s, %s, %s\n", drv->name,
            dom_number(drv->domid, domid, sizeof(domid)),
            drv->owned ? "ends with the guest" : "shared",
-           v->driver_state[d->driver]);
-    printf("  backend       %s%s%s\n", xb_name(dv->backend),
-           dv->backend_error[0] ? ": " : "", dv->backend_error);
+           vr_domstate_name(v->driver[d->driver]));
+    printf("  backend       %s%s%s\n", vr_xbstate_name(dv->backend),
+           dv->backend_error[0] ? ", says " : "",
+           dv->backend_error[0] ? vr_quote(quote, dv->backend_error) : "");
     printf("  target        %s, %s%s\n", d->cfg.target,
            d->cfg.readonly ? "read-only" : "read-write",
            d->cfg.discard ? ", discard" : "");
-    printf("  registers     0x%" PRIx64 ", interrupt %" PRIu32 "\n",
-           d->mmio_base, d->irq);
+    if (d->mmio_base)
+        printf("  registers     0x%" PRIx64 ", interrupt %" PRIu32 "\n",
+               d->mmio_base, d->irq);
+    else
+        printf("  registers     not placed yet\n");
     for (kind = 0; kind < VR_WINDOWS; kind++)
         print_window(vr_record_window(d, kind), kind);
     if (!vr_record_placed(d))
@@ -187,9 +183,9 @@ static void print_view(const struct view *v, const char *only)
     printf("  uuid          %s\n", rec->uuid);
     if (rec->domid != VR_DOMID_NONE)
         printf("  domain        %" PRIu32 ", %s\n", rec->domid,
-               v->g.exists ? dom_state(&v->g.info) : "gone");
+               guest_state(&v->g));
     else
-        printf("  domain        not made yet\n");
+        printf("  domain        %s\n", guest_state(&v->g));
     printf("  phase         %s\n", vr_phase_name(rec->phase));
     printf("  grant frames  %" PRIu32 " at the most\n", rec->grant_frames);
     if (v->g.broker)
@@ -199,6 +195,8 @@ static void print_view(const struct view *v, const char *only)
     else
         printf("  broker        %s\n",
                rec->broker ? "gone" : "not started yet");
+    if (rec->broker)
+        printf("  log           %s\n", v->log);
     for (i = 0; i < rec->ndevs; i++)
         if (!only || !strcmp(only, rec->devs[i].cfg.id))
             print_dev(v, i);
@@ -217,8 +215,10 @@ static void json_dynamic(yajl_gen j, const struct view *v, unsigned int i)
     json_u64(j, "aperture", c->aperture);
     json_str(j, "map_threshold", vr_threshold_text(c->map_threshold, text));
     json_u64(j, "revoke_timeout", c->revoke_ms);
-    json_u64(j, "iommu_base", rec->iommu.mmio_base);
-    json_u64(j, "iommu_irq", rec->iommu.irq);
+    if (rec->iommu.present) {
+        json_u64(j, "iommu_base", rec->iommu.mmio_base);
+        json_u64(j, "iommu_irq", rec->iommu.irq);
+    }
     json_u64(j, "endpoint", i);
     if (v->maps)
         json_u64(j, "mapped_pages", vr_maps_count(v->maps, rec, i));
@@ -231,10 +231,12 @@ static void json_windows(yajl_gen j, const struct vr_record_dev *d)
     unsigned int kind;
 
     /* For those who know of one window a device only. */
-    json_u64(j, "window_base", first->base);
-    json_u64(j, "window_size", first->size);
-    json_u64(j, "gref_base", first->gref_base);
-    json_u64(j, "gref_count", vr_gwin_pages(first));
+    if (first->size) {
+        json_u64(j, "window_base", first->base);
+        json_u64(j, "window_size", first->size);
+        json_u64(j, "gref_base", first->gref_base);
+        json_u64(j, "gref_count", vr_gwin_pages(first));
+    }
     json_key(j, "windows");
     yajl_gen_array_open(j);
     for (kind = 0; kind < VR_WINDOWS; kind++) {
@@ -263,15 +265,15 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     json_str(j, "id", d->cfg.id);
     json_str(j, "type", vr_type_name(d->cfg.type));
     json_str(j, "mode", vr_mode_name(d->cfg.mode));
-    json_str(j, "state", dv->state);
-    json_str(j, "error", dv->why);
+    json_str(j, "state", dv->is.state);
+    json_str(j, "error", dv->is.reason);
     json_str(j, "driver", drv->name);
     json_str(j, "driver_uuid", drv->uuid);
     if (drv->domid != VR_DOMID_NONE)
         json_u64(j, "driver_domid", drv->domid);
     json_bool(j, "driver_owned", drv->owned);
-    json_str(j, "driver_state", v->driver_state[d->driver]);
-    json_str(j, "backend", xb_name(dv->backend));
+    json_str(j, "driver_state", vr_domstate_name(v->driver[d->driver]));
+    json_str(j, "backend", vr_xbstate_name(dv->backend));
     json_str(j, "backend_error", dv->backend_error);
     json_str(j, "target", d->cfg.target);
     json_bool(j, "readonly", d->cfg.readonly);
@@ -279,8 +281,10 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     json_str(j, "serial", d->cfg.serial);
     json_u64(j, "queues", d->cfg.queues);
     json_u64(j, "queue_size", d->cfg.queue_size);
-    json_u64(j, "mmio_base", d->mmio_base);
-    json_u64(j, "irq", d->irq);
+    if (d->mmio_base) { /* else it is not placed yet */
+        json_u64(j, "mmio_base", d->mmio_base);
+        json_u64(j, "irq", d->irq);
+    }
     json_windows(j, d);
     if (vr_cfg_has_pool(&d->cfg))
         json_str(j, "pool_in", vr_pool_in_name(d->cfg.pool_in));
@@ -305,13 +309,14 @@ static void json_view(const struct view *v, const char *only)
     json_str(j, "uuid", rec->uuid);
     if (rec->domid != VR_DOMID_NONE)
         json_u64(j, "domid", rec->domid);
-    json_str(j, "domain_state", v->g.exists ? dom_state(&v->g.info) : "gone");
+    json_str(j, "domain_state", guest_state(&v->g));
     json_str(j, "phase", vr_phase_name(rec->phase));
     json_u64(j, "vcpus", rec->vcpus);
     json_u64(j, "grant_frames", rec->grant_frames);
     json_u64(j, "broker", v->g.broker ? rec->broker : 0);
     json_u64(j, "broker_processes", v->procs);
     json_u64(j, "broker_rss_kib", v->rss_kib);
+    json_str(j, "log", v->log);
     json_key(j, "devices");
     yajl_gen_array_open(j);
     for (i = 0; i < rec->ndevs; i++)

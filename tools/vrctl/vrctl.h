@@ -14,6 +14,7 @@
 #include <xenstore.h>
 #include <yajl/yajl_gen.h>
 
+#include "devstate.h"
 #include "record.h"
 #include "stats.h"
 
@@ -39,6 +40,8 @@ yajl_gen json_begin(void);
 void json_end(yajl_gen g);
 void json_key(yajl_gen g, const char *key);
 void json_str(yajl_gen g, const char *key, const char *value);
+/** json_u64() - a number; above 2^53 - 1, where most readers would lose its
+ * last digits, a string in hexadecimal. */
 void json_u64(yajl_gen g, const char *key, uint64_t value);
 void json_bool(yajl_gen g, const char *key, bool value);
 
@@ -57,9 +60,10 @@ int dom_identify(xc_interface *xch, const char *uuid, uint32_t domid,
                  xc_domaininfo_t *info);
 /** dom_uuid() - text of a domain's handle; @buf of VR_UUID_LEN + 1. */
 char *dom_uuid(const xc_domaininfo_t *info, char *buf);
-/** dom_name() - name of a domain by xenstore, sanitised; "?" if unknown. */
+/** dom_name() - name of a domain by xenstore, fit to be shown; "?" if unknown.
+ */
 void dom_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t size);
-/** dom_state() - "running", "paused", "shutdown", "dying", ... */
+/** dom_state() - "running", "paused", "shut down", "dying", ... */
 const char *dom_state(const xc_domaininfo_t *info);
 /** dom_number() - "-" for one that does not exist yet, or no more. */
 const char *dom_number(uint32_t domid, char *buf, size_t size);
@@ -91,10 +95,13 @@ int guest_lookup(xc_interface *xch, const char *what, struct guest *g,
                  struct vr_err *err);
 /** guest_stale() - why this record is nobody's any more; NULL if it is not. */
 const char *guest_stale(const struct guest *g);
-/** guest_dev_state() - state and, when there is one, the reason of trouble. */
-void guest_dev_state(struct xs_handle *xs, const struct guest *g,
-                     unsigned int i, const struct vr_stats *stats, char *state,
-                     size_t ssize, char *why, size_t wsize);
+/** guest_driver_state() - how driver domain @j is. */
+enum vr_domstate guest_driver_state(xc_interface *xch, const struct guest *g,
+                                    unsigned int j);
+/** guest_dev_state() - state of device @i, and why it does not work. */
+void guest_dev_state(xc_interface *xch, struct xs_handle *xs,
+                     const struct guest *g, unsigned int i,
+                     const struct vr_stats *stats, struct vr_devstate *out);
 
 /* ---- proc.c ---- */
 

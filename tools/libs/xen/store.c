@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../devstate.h"
+#include "../text.h"
 #include "store.h"
 
 /* Another domain can make a transaction fail by writing to what it touches;
@@ -354,7 +356,7 @@ int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
 
 struct truth {
     const struct vr_record *rec;
-    const char *id;
+    const char *id, *driver;
     const char *state, *error;
     const struct vr_stats_dev *stats;
 };
@@ -371,17 +373,20 @@ static bool truth_exists(struct batch *b, const struct truth *t)
 static void fill_state(struct batch *b, const void *ctx)
 {
     const struct truth *t = ctx;
-    char path[VR_XS_PATH], text[384];
+    char path[VR_XS_PATH], text[VR_REASON_LEN];
 
     if (!truth_exists(b, t))
         return;
     if (t->error) {
-        vr_xs_sanitise(text, sizeof(text), t->error, strlen(t->error));
+        vr_name_clean(text, sizeof(text), t->error, strlen(t->error));
         batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "error"), text);
     }
     if (t->state)
         batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "state"),
                     t->state);
+    if (t->driver)
+        batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "driver-name"),
+                    t->driver);
 }
 
 void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
@@ -396,6 +401,20 @@ void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
     };
 
     run_batch(&b, fill_state, &t);
+}
+
+void vr_store_driver_name(struct xs_handle *xs, const struct vr_record *rec,
+                          unsigned int j)
+{
+    struct truth t = {.rec = rec, .driver = rec->drivers[j].name};
+    struct batch b = {.xs = xs};
+    unsigned int i;
+
+    for (i = 0; i < rec->ndevs; i++) {
+        t.id = rec->devs[i].cfg.id;
+        if (rec->devs[i].driver == j)
+            run_batch(&b, fill_state, &t);
+    }
 }
 
 static void fill_counters(struct batch *b, const void *ctx)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What an operator reads of a device: one word for its state, and the reason
+ * when it does not work. There is one table of these. The broker writes its
+ * words to xenstore, and vrctl shows them; vrctl(8) lists them. Pure: facts
+ * in, words out.
+ *
+ * The words and the reason belong together: only "connected" has no reason.
+ */
+#ifndef VR_DEVSTATE_H
+#define VR_DEVSTATE_H
+
+#include "stats.h"
+#include "xsnode.h"
+
+/* A domain, as the hypervisor knows it. */
+enum vr_domstate {
+    VR_DOM_RUNNING = 0,
+    VR_DOM_PAUSED,
+    VR_DOM_SHUTDOWN,
+    VR_DOM_REBOOTING,
+    VR_DOM_SUSPENDED,
+    VR_DOM_CRASHED,
+    VR_DOM_DYING,
+    VR_DOM_GONE,
+    VR_DOM_UNMADE, /* it is still to be created */
+};
+
+/** vr_domstate_name() - "running", "shut down", ... Never NULL. */
+const char *vr_domstate_name(enum vr_domstate state);
+
+/** vr_xbstate_name() - "connected", ... Never NULL. */
+const char *vr_xbstate_name(enum vr_xbstate state);
+
+struct vr_devfacts {
+    enum vr_phase phase;
+    const char *stale;    /* why the record is nobody's; NULL: it is not */
+    bool broker_gone;     /* its process ... */
+    const char *lost;     /* ... or only its worker: the log; NULL: no */
+    const char *name;     /* the driver domain */
+    uint32_t domid;       /* VR_DOMID_NONE: not known */
+    enum vr_domstate dom; /* how it is */
+    bool owned;           /* made for the guest */
+    bool holds; /* keeps memory that the guest has taken back, and does not
+                 * end the process that has it */
+    enum vr_xbstate backend; /* what it says in xenstore: its state ... */
+    const char *says;        /* ... and its own words; "" or NULL: none */
+    enum vr_fail fail;       /* what the broker's worker has found */
+};
+
+/* Room for the longest reason: a name and a quotation beside our own words. */
+#define VR_REASON_LEN 512
+
+struct vr_devstate {
+    const char *state;          /* "starting", "connected", "waiting", "failed",
+                                 * "closing" or "stale" */
+    char reason[VR_REASON_LEN]; /* one line; "" for "connected" alone */
+};
+
+/** vr_devstate() - the state of a device of which @f is known. */
+void vr_devstate(const struct vr_devfacts *f, struct vr_devstate *out);
+
+/**
+ * vr_devstate_missing() - what is missing of a device that should have
+ * connected. @described: its control page has a valid description.
+ * @buf, @size: for the text, without the device's name. Returns @buf.
+ */
+const char *vr_devstate_missing(const struct vr_devfacts *f, bool described,
+                                char *buf, size_t size);
+
+#endif /* VR_DEVSTATE_H */
