@@ -160,8 +160,11 @@ install: all
 	        "PREFIX, or first move it aside: make install-divert" >&2; exit 1; }
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) \
 	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 \
-	    $(DESTDIR)$(SHAREDIR)/examples
-	$(INSTALL) -m 0755 $(O)/vrctl $(DESTDIR)$(SBINDIR)
+	    $(DESTDIR)$(SHAREDIR)/examples $(DESTDIR)$(SHAREDIR)/guest
+	$(INSTALL) -m 0755 $(O)/vrctl tools/bootfiles/vr-bootfiles \
+	    $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -m 0755 tools/bootfiles/vr-bootfiles-hook \
+	    $(DESTDIR)$(SHAREDIR)/guest
 	$(INSTALL) -m 0755 $(O)/vr-broker $(O)/vr-backend $(DESTDIR)$(LIBEXECDIR)
 	$(INSTALL) -m 0644 $(O)/xl-virtio-restricted.so $(O)/vr-plugin.so \
 	    $(DESTDIR)$(LIBEXECDIR)
@@ -188,14 +191,15 @@ uninstall:
 	    [ -e /usr/sbin/xl.distrib ]; then \
 	    rm -f /usr/sbin/xl; \
 	    dpkg-divert --local --rename --remove /usr/sbin/xl; fi
-	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,vrctl vr-mkdriver) \
+	rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,vrctl vr-mkdriver vr-bootfiles) \
+	    $(DESTDIR)$(SHAREDIR)/guest/vr-bootfiles-hook \
 	    $(addprefix $(DESTDIR)$(LIBEXECDIR)/,vr-broker vr-backend \
 	    vr-plugin.so xl-virtio-restricted.so) \
 	    $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
 	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%) \
 	    $(EXAMPLES:config/%=$(DESTDIR)$(SHAREDIR)/examples/%)
 	rmdir $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SHAREDIR)/examples \
-	    $(DESTDIR)$(SHAREDIR) 2>/dev/null || :
+	    $(DESTDIR)$(SHAREDIR)/guest $(DESTDIR)$(SHAREDIR) 2>/dev/null || :
 
 format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i

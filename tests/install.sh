@@ -50,6 +50,7 @@ expected="644 usr/lib/virtio-restricted/vr-plugin.so
 644 usr/lib/virtio-restricted/xl-virtio-restricted.so
 644 usr/share/man/man5/xl-virtio-restricted.cfg.5
 644 usr/share/man/man8/vr-backend.8
+644 usr/share/man/man8/vr-bootfiles.8
 644 usr/share/man/man8/vr-broker.8
 644 usr/share/man/man8/vr-mkdriver.8
 644 usr/share/man/man8/vrctl.8
@@ -57,9 +58,11 @@ expected="644 usr/lib/virtio-restricted/vr-plugin.so
 644 usr/share/virtio-restricted/examples/guest.cfg
 755 usr/lib/virtio-restricted/vr-backend
 755 usr/lib/virtio-restricted/vr-broker
+755 usr/sbin/vr-bootfiles
 755 usr/sbin/vr-mkdriver
 755 usr/sbin/vrctl
-755 usr/sbin/xl"
+755 usr/sbin/xl
+755 usr/share/virtio-restricted/guest/vr-bootfiles-hook"
 [ "$(files)" = "$expected" ] || fail "other files: $(files)"
 lib=$dest/usr/lib/virtio-restricted sbin=$dest/usr/sbin
 
@@ -78,6 +81,7 @@ ends 0 "$sbin/vrctl" --help
 ends 0 "$sbin/vr-mkdriver" -h
 ends 0 "$sbin/vr-mkdriver" --help
 ends 2 "$sbin/vr-mkdriver"
+ends 2 "$sbin/vr-bootfiles"
 ends 2 "$lib/vr-backend" -c nosuch
 ends 2 "$lib/vr-broker"
 
