@@ -12,6 +12,8 @@ TEST_LIBS := -lyajl -lfdt -lxendevicemodel -lxenforeignmemory -lxenevtchn \
 $(O)/libvrtest.a: $(call obj,$(filter-out %/main.c,$(BACKEND_SRC)))
 	$(archive)
 
+$(O)/tests/unit/test_json: $(call obj,tools/vrctl/json.c)
+
 $(UNIT): $(O)/%: $(O)/%.o $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a
 	$(call link,-pie,-lcmocka $(TEST_LIBS))
 
