@@ -32,7 +32,8 @@ static int check_file(const char *key, const char *path, struct vr_err *err)
 }
 
 /* libxl writes a domain's configuration as JSON, and cannot read it again when
- * something in it is not UTF-8: such a guest would not even reboot. */
+ * something in it is not UTF-8: nothing could be plugged into such a guest, and
+ * our own record is JSON as well. */
 int vr_check_name(const char *key, const char *name, struct vr_err *err)
 {
     char shown[VR_NAME_LEN + 1];
