@@ -54,10 +54,32 @@ static bool renamed(struct super *s, uint32_t domid, const char *what,
     return true;
 }
 
+/* Nothing but the names: what others have written meanwhile stays, and once a
+ * clean-up is at work it is too late. */
+static void save(const struct super *s)
+{
+    static struct vr_record rec; /* too large for the stack */
+    struct vr_err err;
+    unsigned int j;
+    int rc;
+
+    rc = vr_record_load(s->uuid, &rec, &err);
+    if (!rc && (rec.phase != VR_PHASE_RUNNING || rec.domid != s->rec.domid ||
+                rec.ndrivers != s->rec.ndrivers))
+        return;
+    if (!rc) {
+        strcpy(rec.name, s->rec.name);
+        for (j = 0; j < rec.ndrivers; j++)
+            strcpy(rec.drivers[j].name, s->rec.drivers[j].name);
+        rc = vr_record_save(&rec, &err);
+    }
+    if (rc)
+        broker_log("%s", err.text);
+}
+
 void names_check(struct super *s)
 {
     bool guest, any;
-    struct vr_err err;
     unsigned int j;
 
     /* Until then the record is the plug-in's to write. */
@@ -77,6 +99,6 @@ void names_check(struct super *s)
         broker_log_move(s->rec.name);
         broker_title("vr-broker %s", s->rec.name);
     }
-    if (any && vr_record_save(&s->rec, &err))
-        broker_log("%s", err.text);
+    if (any)
+        save(s);
 }
