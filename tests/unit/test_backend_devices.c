@@ -40,6 +40,7 @@ struct store {
     struct node node[NODES]; /* free: empty path */
     char event[EVENTS][128];
     unsigned int put, got;
+    unsigned int asked;  /* reads and lists of nodes so far */
     unsigned int starts; /* of workers */
     pid_t worker;        /* the last one */
     bool hang;           /* how the next ones behave */
@@ -114,6 +115,7 @@ struct xs_handle *xs_open(unsigned long flags)
 /* Sets errno when nothing is to be had on this connection. */
 static bool fails(const struct xs_handle *xs)
 {
+    s->asked++;
     errno = (uintptr_t)xs <= s->dead ? EBADF : s->error;
     return errno != 0;
 }
@@ -613,6 +615,74 @@ static void too_many(void **state)
     assert_non_null(strstr(find(ROOT "/5/disk0/error")->value, "another"));
 }
 
+/* Guests whose devices nobody can serve. */
+static void add_others(unsigned int n)
+{
+    char path[64];
+    unsigned int i;
+
+    for (i = 0; i < n; i++) {
+        snprintf(path, sizeof(path), ROOT "/%u/disk0", 6 + i);
+        put(path, "");
+    }
+    snprintf(path, sizeof(path), ROOT "/%u/disk0/state", 5 + n);
+    await_node(path, "6", LIMIT_MS);
+    quiet();
+}
+
+/* Beside a hundred others a device costs no more requests than alone. Half of
+ * each limit is for looks by the clock that come in between. */
+static void asks_for_what_changed(void **state)
+{
+    unsigned int before, alone, beside;
+
+    (void)state;
+    quiet();
+    before = s->asked;
+    publish();
+    await_connected();
+    quiet();
+    alone = s->asked - before;
+    drop(DEV);
+    add_others(100);
+    before = s->asked;
+    publish();
+    await_start(2);
+    quiet();
+    beside = s->asked - before;
+    print_message("requests for a new device: %u, beside 100 others %u\n",
+                  alone, beside);
+    assert_true(beside < 100);
+    before = s->asked;
+    drop(ROOT "/6");
+    quiet();
+    assert_true(s->asked - before < 100);
+    put(DEV "/" VR_XS_KILL, "1");
+    await_start(3);
+    assert_true(s->asked - before < 100);
+    /* Two or three looks by the clock. */
+    before = s->asked;
+    usleep(1200000);
+    assert_true(s->asked - before < 150);
+}
+
+/* Without events every guest has its turn. */
+static void takes_turns(void **state)
+{
+    pid_t old;
+
+    (void)state;
+    add_others(20);
+    publish();
+    await_start(1);
+    await_connected();
+    old = s->worker;
+    s->mute = true;
+    put(DEV "/" VR_XS_KILL, "1");
+    await_start(2);
+    assert_int_equal(kill(old, 0), -1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -623,6 +693,7 @@ int main(void)
         T(kill_stopping),        T(lost_events),
         T(store_fails),          T(dead_connection),
         T(slow_start),           T(too_many),
+        T(takes_turns),          T(asks_for_what_changed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

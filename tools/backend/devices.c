@@ -80,6 +80,9 @@ static int due(struct devices *ds)
         ds->look_at = in(ds, AGAIN_STEP);
     if (!ds->quit && ds->look_at < next)
         next = ds->look_at;
+    /* Events that came during the last look. */
+    if (!ds->quit && !ds->unread && (ds->root || ds->ntold))
+        next = ds->now;
     if (next == INT64_MAX)
         return -1;
     return next > ds->now ? (int)(next - ds->now) : 0;
@@ -90,7 +93,7 @@ static void wait_for_work(struct devices *ds, int timeout)
     struct pollfd pfd[2 + MAX_DEVICES];
     struct device *owner[2 + MAX_DEVICES], *d;
     unsigned int n = 2, i;
-    bool changed = false;
+    bool clock;
 
     pfd[0].fd = ds->sigfd;
     pfd[1].fd = xs_fileno(ds->xs);
@@ -113,16 +116,11 @@ static void wait_for_work(struct devices *ds, int timeout)
     }
     if (pfd[0].revents)
         devices_worker_reap(ds);
-    if (pfd[1].revents) {
-        char **ev;
-
-        while ((ev = xs_check_watch(ds->xs))) {
-            changed |= devices_store_event(ds, ev[XS_WATCH_PATH]);
-            free(ev);
-        }
-    }
-    if (!ds->quit && (changed || ds->now >= ds->look_at))
-        devices_store_scan(ds, changed);
+    if (pfd[1].revents)
+        devices_store_events(ds);
+    clock = ds->now >= ds->look_at;
+    if (!ds->quit && (clock || ds->root || ds->ntold))
+        devices_store_look(ds, clock);
 }
 
 int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)

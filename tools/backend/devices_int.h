@@ -27,6 +27,9 @@
 #define LOOK_STEP  5000  /* between two looks for what no event told of */
 #define AGAIN_STEP 1000  /* after one that failed */
 
+/* How many guests a look by the clock reads that no event told of. */
+#define LOOK_GUESTS 8
+
 enum dev_state {
     DEV_IDLE, /* to be started at @when */
     DEV_RUNNING,
@@ -42,8 +45,8 @@ struct device {
     uint32_t guest; /* and id: as in the path */
     char id[VR_ID_LEN + 1];
     enum dev_state state;
-    bool present; /* its nodes exist */
-    bool was_present;
+    bool present;   /* its nodes exist */
+    bool listed;    /* for looks: it was found this time */
     bool connected; /* once, at least */
     bool stable;    /* this worker connected */
     bool killed;    /* this worker was, because the toolstack wants it gone */
@@ -70,6 +73,12 @@ struct devices {
     struct device *list;
     unsigned int count;
     bool quit;
+    /* What is to be looked at, because an event told of it, or because it could
+     * not be read the last time: the list of guests, the devices of some. */
+    bool root;
+    uint32_t told[MAX_DEVICES];
+    unsigned int ntold;
+    uint32_t turn;      /* the guest last looked at without that */
     bool unread;        /* a node could not be read this time */
     int64_t look_at;    /* when to look without an event */
     unsigned int fails; /* looks in a row that failed */
@@ -130,19 +139,21 @@ bool devices_worker_message(struct devices *ds, struct device *d);
 void devices_worker_reap(struct devices *ds);
 
 /**
- * devices_store_scan() - looks at all there is, which is not much; at each
- * device's nodes when @closely. Events alone would do if none were ever lost:
- * but xenstored drops those that a domain has not taken for 20 s, and what
- * could not be read, or written, when an event came has to be tried again.
+ * devices_store_events() - takes the watch events that there are. A device's
+ * folder comes and goes in one transaction, whole; what changes in it later is
+ * our own answer, or `kill`, which is obeyed at once. So only what happens to a
+ * folder calls for a look at its guest, by devices_store_look().
  */
-void devices_store_scan(struct devices *ds, bool closely);
+void devices_store_events(struct devices *ds);
 
 /**
- * devices_store_event() - a watch fired. A device's folder comes and goes in
- * one transaction, whole; what changes in it later is our own answer, or
- * `kill`. So only what happens to a folder needs a look at all of it (true),
- * and a new device is read once, not once for each of its nodes.
+ * devices_store_look() - looks at what events told of: as many requests as the
+ * guests concerned have devices, however many others there are.
+ * @clock: no event is the reason. They would do if none were ever lost, but
+ * xenstored drops those that a domain has not taken for 20 s, and what could
+ * not be read, or written, when an event came has to be tried again. So this
+ * reads which guests there are, and looks at LOOK_GUESTS of them.
  */
-bool devices_store_event(struct devices *ds, const char *path);
+void devices_store_look(struct devices *ds, bool clock);
 
 #endif /* VR_DEVICES_INT_H */
