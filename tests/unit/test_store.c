@@ -454,6 +454,22 @@ static void test_state_and_counters(void **state)
     expect_all_perms();
 }
 
+/* An idle device is asked every few seconds whether its backend is there. */
+static void test_same_counters(void **state)
+{
+    struct vr_stats_dev a = {.kicks = 7, .mmio_reads = 2}, b = a;
+
+    (void)state;
+    b.kick_events = b.intr_events = 9;
+    b.silent = 1;
+    assert_true(vr_store_same_counters(&a, &b));
+    b.b.requests = 1;
+    assert_false(vr_store_same_counters(&a, &b));
+    b = a;
+    b.mmio_writes = 1;
+    assert_false(vr_store_same_counters(&a, &b));
+}
+
 static void test_kill(void **state)
 {
     struct vr_record rec;
@@ -516,6 +532,7 @@ int main(void)
         cmocka_unit_test_setup(test_mixed, setup),
         cmocka_unit_test_setup(test_prepared_by_b, setup),
         cmocka_unit_test_setup(test_state_and_counters, setup),
+        cmocka_unit_test(test_same_counters),
         cmocka_unit_test_setup(test_kill, setup),
         cmocka_unit_test_setup(test_conflicts, setup),
         cmocka_unit_test_setup(test_domain_gone, setup),

@@ -163,28 +163,38 @@ void backends_check(struct super *s)
         backends_complete(s);
 }
 
+int backends_watch(struct super *s, struct vr_err *err)
+{
+    char path[VR_XS_PATH];
+    unsigned int i;
+
+    for (i = 0; i < s->rec.ndevs; i++) {
+        /* All of it: the words may change without the state. */
+        vr_xs_backend(path, dev_driver(s, i)->domid, s->rec.domid, dev_id(s, i),
+                      NULL);
+        if (xs_watch(s->xs, path, "b"))
+            continue;
+        vr_err_set(err, "device %s: xenstore: cannot watch %s: %s",
+                   dev_id(s, i), path, strerror(errno));
+        return -EIO;
+    }
+    return 0;
+}
+
 int backends_publish(struct super *s, struct vr_err *err)
 {
     unsigned int i;
     int rc;
 
     for (i = 0; i < s->rec.ndevs; i++) {
-        const struct vr_record_driver *drv = dev_driver(s, i);
-        char path[VR_XS_PATH], token[16];
-
         rc = vr_store_publish(s->xs, &s->rec, i, s->dev[i].gref, s->dev[i].port,
                               err);
         if (rc)
             return rc;
-        snprintf(token, sizeof(token), "b%u", i);
-        /* All of it: the words may change without the state. */
-        vr_xs_backend(path, drv->domid, s->rec.domid, dev_id(s, i), NULL);
-        if (!xs_watch(s->xs, path, token)) {
-            vr_err_set(err, "device %s: xenstore: cannot watch %s: %s",
-                       dev_id(s, i), path, strerror(errno));
-            return -EIO;
-        }
     }
+    rc = backends_watch(s, err);
+    if (rc)
+        return rc;
     s->published = true;
     for (i = 0; i < s->rec.ndevs; i++) {
         const struct vr_devfacts facts = backends_facts(s, i);
@@ -219,8 +229,9 @@ void backends_stats(struct super *s, unsigned int i)
     memcpy(&now, &s->stats->dev[i], sizeof(now));
     s->dev[i].fail = vr_stats_why(&now);
     backends_show(s, i);
-    if (!memcmp(&now, &s->dev[i].last, sizeof(now)))
+    if (s->dev[i].counted && vr_store_same_counters(&now, &s->dev[i].last))
         return;
+    s->dev[i].counted = true;
     s->dev[i].last = now;
     vr_store_counters(s->xs, &s->rec, i, &now);
 }

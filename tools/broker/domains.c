@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Do the guest and its driver domains still live? xenstore's @releaseDomain
+ * tells of the end of any domain, and would wake the brokers of all guests for
+ * it. libxl removes a domain's nodes just before it destroys the domain, which
+ * the watches of its name (names.c) and of its backends (backends.c) tell of.
+ * What ends in another way, and what has shut down and is kept, shows at the
+ * next tick.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,6 +14,11 @@
 
 #include "supervisor.h"
 #include "xen/domstate.h"
+
+/* A domain that is ending is looked at so often, and for so long after the
+ * last sign of its end. */
+#define ENDING_MS     100
+#define ENDING_FOR_MS 2000
 
 static void guest_gone(struct super *s, enum vr_domstate how)
 {
@@ -102,20 +115,30 @@ static void driver_dead(struct super *s, unsigned int j)
     }
 }
 
+void domains_soon(struct super *s)
+{
+    int64_t now = vr_now_ms();
+
+    s->ending_until = now + ENDING_FOR_MS;
+    if (!s->ending_at)
+        s->ending_at = now;
+}
+
 void domains_check(struct super *s)
 {
+    int64_t now = vr_now_ms();
     enum vr_domstate how;
     unsigned int j;
 
     if (!s->xch)
         return;
+    s->ending_at = s->ending_until > now ? now + ENDING_MS : 0;
     /* xl decides what becomes of a guest that has shut down. */
     how = domain_state(s, s->rec.domid, s->rec.uuid, VR_DOM_RUNNING);
     if (how == VR_DOM_DYING || how == VR_DOM_GONE) {
         guest_gone(s, how);
         return;
     }
-    s->dying = false;
     for (j = 0; j < s->rec.ndrivers; j++) {
         const struct vr_record_driver *d = &s->rec.drivers[j];
 
@@ -124,9 +147,8 @@ void domains_check(struct super *s)
             driver_gone(s, j);
         if (how == VR_DOM_DYING || how == VR_DOM_GONE)
             driver_ending(s, j);
-        /* Xenstore tells of a domain's death, but not of its end. */
         if (how == VR_DOM_DYING)
-            s->dying = true;
+            domains_soon(s);
         if (how == VR_DOM_GONE && s->step != STEP_FAILED)
             driver_dead(s, j);
     }

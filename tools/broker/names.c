@@ -37,7 +37,8 @@ void names_watch(struct super *s)
         watch(s, s->rec.drivers[j].domid);
 }
 
-/* Has @domid another name than @name by now? Then that is in @name. */
+/* Has @domid another name than @name by now? Then that is in @name, except
+ * while the record is the plug-in's to write. */
 static bool renamed(struct super *s, uint32_t domid, const char *what,
                     char name[VR_NAME_LEN + 1])
 {
@@ -45,9 +46,12 @@ static bool renamed(struct super *s, uint32_t domid, const char *what,
     unsigned int len = 0;
     char *v = xs_read(s->xs, XBT_NULL, name_path(path, domid), &len);
 
+    /* The domain's nodes are gone, and the domain will be. */
+    if (!v)
+        domains_soon(s);
     vr_name_clean(now, sizeof(now), v ? v : "", v ? len : 0);
     free(v);
-    if (!now[0] || !strcmp(now, name))
+    if (!now[0] || !strcmp(now, name) || s->step != STEP_RUNNING)
         return false;
     broker_log("%s %s (%" PRIu32 ") is called %s now", what, name, domid, now);
     strcpy(name, now);
@@ -82,9 +86,6 @@ void names_check(struct super *s)
     bool guest, any;
     unsigned int j;
 
-    /* Until then the record is the plug-in's to write. */
-    if (s->step != STEP_RUNNING)
-        return;
     guest = any = renamed(s, s->rec.domid, "guest", s->rec.name);
     for (j = 0; j < s->rec.ndrivers; j++) {
         struct vr_record_driver *d = &s->rec.drivers[j];

@@ -246,12 +246,15 @@ static void worker_message(struct super *s, const struct vr_msg *msg)
             broker_log("%s", err.text);
         return;
     case VR_MSG_KILL:
-        if (s->published)
-            kill_backend(s, msg->dev);
-        return;
     case VR_MSG_DESTROY:
-        if (s->published)
+        if (!s->published)
+            return;
+        if (msg->type == VR_MSG_KILL)
+            kill_backend(s, msg->dev);
+        else
             destroy_backend(s, msg->dev);
+        /* The guest waits: the reason may be that its domain is gone. */
+        domains_soon(s);
         return;
     case VR_MSG_CHANGED:
         now = vr_now_ms();

@@ -29,8 +29,6 @@
 #include "supervisor.h"
 
 #define TICK_MS 5000
-/* A dying driver domain is gone soon, and the guest may wait for that. */
-#define DYING_MS 100
 /* A backend may change its nodes as fast as it likes: so often do we look. */
 #define LOOK_MS 100
 
@@ -183,12 +181,36 @@ static int open_xen(struct super *s, struct vr_err *err)
                    s->xch ? "xenstore" : "the hypervisor", strerror(errno));
         return -EIO;
     }
-    if (!xs_watch(s->xs, "@releaseDomain", "domains")) {
-        vr_err_set(err, "broker: xenstore: cannot watch @releaseDomain: %s",
-                   strerror(errno));
-        return -EIO;
-    }
     return 0;
+}
+
+/*
+ * xenstored looks at each of its sockets for every request of anybody's: that
+ * is what a guest that merely runs would cost the others. So its broker goes on
+ * by way of the kernel, whose one connection all programs share. While xl
+ * waits, the socket is faster.
+ */
+static void share_connection(struct super *s)
+{
+    static const char name[] = "XENSTORED_PATH"; /* libxenstore's */
+    struct xs_handle *old = s->xs, *xs;
+    struct vr_err err;
+
+    if (getenv(name) || setenv(name, "/dev/xen/xenbus", 0))
+        return;
+    xs = xs_open(0);
+    unsetenv(name);
+    if (!xs)
+        return;
+    s->xs = xs;
+    if (!backends_watch(s, &err)) {
+        names_watch(s);
+        xs_close(old);
+        return;
+    }
+    broker_log("%s", err.text);
+    xs_close(xs);
+    s->xs = old;
 }
 
 static int start(struct super *s, struct vr_err *err)
@@ -265,6 +287,7 @@ static void on_commit(struct super *s)
     vr_link_send(s->link, 'O', NULL);
     close(s->link);
     s->link = -1;
+    share_connection(s);
     names_check(s);
     domains_check(s);
 }
@@ -360,23 +383,15 @@ static void look(struct super *s)
     backends_check(s);
 }
 
-static void look_domains(struct super *s)
-{
-    s->dying_at = vr_now_ms() + DYING_MS;
-    domains_check(s);
-}
-
 static void on_xenstore(struct super *s)
 {
-    bool domains = false, names = false;
+    bool names = false;
     unsigned int n;
     char **w;
 
     /* Bounded: see process_messages(). */
     for (n = 0; n < 256 && (w = xs_check_watch(s->xs)); n++) {
-        if (w[XS_WATCH_TOKEN][0] == 'd')
-            domains = true;
-        else if (w[XS_WATCH_TOKEN][0] == 'n')
+        if (w[XS_WATCH_TOKEN][0] == 'n')
             names = true;
         else
             s->look = true;
@@ -387,8 +402,6 @@ static void on_xenstore(struct super *s)
     /* While xl waits, each answer counts at once. */
     if (s->look && s->step == STEP_STARTING)
         look(s);
-    if (domains)
-        look_domains(s);
 }
 
 static int open_signals(struct super *s)
@@ -415,8 +428,8 @@ static int time_left(const struct super *s)
         next = s->deadline;
     if (s->look && s->look_at < next)
         next = s->look_at;
-    if (s->dying && s->dying_at < next)
-        next = s->dying_at;
+    if (s->ending_at && s->ending_at < next)
+        next = s->ending_at;
     if (s->stats_at && s->stats_at < next)
         next = s->stats_at;
     if (s->step == STEP_IDLE)
@@ -455,8 +468,8 @@ static void serve(struct super *s)
         backends_timeout(s);
     if (!s->done && s->look && s->look_at <= now)
         look(s);
-    if (!s->done && s->dying && s->dying_at <= now)
-        look_domains(s);
+    if (!s->done && s->ending_at && s->ending_at <= now)
+        domains_check(s);
     if (!s->done && s->stats_at && s->stats_at <= now)
         look_stats(s);
     if (!s->done && s->tick <= now)

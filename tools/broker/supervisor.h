@@ -37,8 +37,9 @@ struct sdev {
     enum vr_xbstate backend;
     char says[256]; /* the backend's words, sanitised */
     enum vr_fail fail;
-    struct vr_stats_dev last; /* as published */
-    struct vr_devstate told;  /* as published; state NULL: not yet */
+    bool counted; /* the counters were published, as of @last */
+    struct vr_stats_dev last;
+    struct vr_devstate told; /* as published; state NULL: not yet */
     int64_t told_at;
     int64_t changed_at;   /* when the worker was last listened to */
     int64_t killed_at;    /* when its backend was to be killed; 0: never */
@@ -59,10 +60,10 @@ struct super {
     enum vr_domstate driver[VR_MAX_DEVICES];
     int64_t deadline; /* STEP_STARTING */
     int64_t tick;
-    /* A driver domain is dying, and a guest's UNMAP may wait for its end. */
-    bool dying;
-    int64_t dying_at; /* when to look again */
-    bool look;        /* at the backends' nodes, not before look_at */
+    /* A domain may be about to end, and a guest's UNMAP may wait for that. */
+    int64_t ending_at; /* when to look again; 0: at the next tick */
+    int64_t ending_until;
+    bool look; /* at the backends' nodes, not before look_at */
     int64_t look_at;
     int64_t stats_at; /* when to look at the statistics, before the next tick;
                        * 0: no need */
@@ -107,6 +108,9 @@ void process_messages(struct super *s);
 
 /* ---- domains.c ---- */
 
+/** domains_soon() - look often for a while: one of them may be ending. */
+void domains_soon(struct super *s);
+
 /** domains_check() - act upon the end of the guest or of a driver domain. */
 void domains_check(struct super *s);
 
@@ -114,6 +118,9 @@ void domains_check(struct super *s);
 
 /** backends_publish() - write the nodes of all devices and watch them. */
 int backends_publish(struct super *s, struct vr_err *err);
+
+/** backends_watch() - watch the nodes. Returns 0 or -errno with @err. */
+int backends_watch(struct super *s, struct vr_err *err);
 
 /** backends_check() - have their states changed? */
 void backends_check(struct super *s);

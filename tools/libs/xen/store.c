@@ -417,14 +417,17 @@ void vr_store_driver_name(struct xs_handle *xs, const struct vr_record *rec,
     }
 }
 
-static void fill_counters(struct batch *b, const void *ctx)
+/* Some of the figures. Most of the others change whenever the backend is asked
+ * whether it is there, and are not worth a transaction. */
+struct counter {
+    const char *leaf;
+    uint64_t value;
+};
+#define COUNTERS 11
+
+static void counters_of(const struct vr_stats_dev *s, struct counter *c)
 {
-    const struct truth *t = ctx;
-    const struct vr_stats_dev *s = t->stats;
-    const struct {
-        const char *leaf;
-        uint64_t value;
-    } c[] = {
+    const struct counter all[COUNTERS] = {
         {"counters/kicks", s->kicks},
         {"counters/interrupts", s->interrupts},
         {"counters/exits", s->mmio_reads + s->mmio_writes},
@@ -437,18 +440,38 @@ static void fill_counters(struct batch *b, const void *ctx)
         {"counters/backend-faults", s->b.faults},
         {"counters/restarts", s->b.restarts},
     };
+
+    memcpy(c, all, sizeof(all));
+}
+
+static void fill_counters(struct batch *b, const void *ctx)
+{
+    const struct truth *t = ctx;
+    const struct vr_stats_dev *s = t->stats;
+    struct counter c[COUNTERS];
     char path[VR_XS_PATH];
     unsigned int i;
 
     if (!truth_exists(b, t))
         return;
-    for (i = 0; i < VR_ARRAY_SIZE(c); i++)
+    counters_of(s, c);
+    for (i = 0; i < COUNTERS; i++)
         batch_printf(b, vr_xs_truth(path, t->rec->domid, t->id, c[i].leaf),
                      "%" PRIu64, c[i].value);
     if (s->b.faults || s->faults)
         batch_printf(
             b, vr_xs_truth(path, t->rec->domid, t->id, "counters/last-fault"),
             "0x%" PRIx64, s->b.faults ? s->b.fault_addr : s->fault_addr);
+}
+
+bool vr_store_same_counters(const struct vr_stats_dev *s,
+                            const struct vr_stats_dev *t)
+{
+    struct counter c[COUNTERS], d[COUNTERS];
+
+    counters_of(s, c);
+    counters_of(t, d);
+    return !memcmp(c, d, sizeof(c));
 }
 
 void vr_store_counters(struct xs_handle *xs, const struct vr_record *rec,

@@ -37,6 +37,10 @@ void vr_store_driver_name(struct xs_handle *xs, const struct vr_record *rec,
 int vr_store_kill(struct xs_handle *xs, const struct vr_record *rec,
                   unsigned int i);
 
+/** vr_store_same_counters() - would vr_store_counters() write the same? */
+bool vr_store_same_counters(const struct vr_stats_dev *s,
+                            const struct vr_stats_dev *t);
+
 /** vr_store_counters() - publish counters worth a look. */
 void vr_store_counters(struct xs_handle *xs, const struct vr_record *rec,
                        unsigned int i, const struct vr_stats_dev *s);
