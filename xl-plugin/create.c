@@ -34,12 +34,12 @@
 #define UNDO_MS    120000
 #define CLEANUP_MS 120000 /* vrctl's own limits add up to about 90 s */
 
-static bool alive(pid_t pid, uint64_t start)
+bool vr_alive(pid_t pid, uint64_t start)
 {
     return pid && start && vr_proc_start(pid) == start;
 }
 
-static bool domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid)
+bool vr_domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid)
 {
     char text[VR_UUID_LEN + 1];
     libxl_dominfo info;
@@ -52,33 +52,6 @@ static bool domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid)
              !strcmp(vr_uuid_text(&info.uuid, text), uuid);
     libxl_dominfo_dispose(&info);
     return exists;
-}
-
-/* What an xl that was killed left behind, when its broker died as well. */
-static void reap_stale(libxl_ctx *ctx)
-{
-    char(*uuids)[VR_UUID_LEN + 1] = NULL;
-    struct vr_record *rec = malloc(sizeof(*rec));
-    int i, n = vr_record_list(&uuids);
-    struct vr_err err;
-
-    for (i = 0; rec && i < n; i++) {
-        bool begun;
-
-        if (vr_record_load(uuids[i], rec, NULL))
-            continue;
-        begun = rec->phase == VR_PHASE_CREATING || rec->phase == VR_PHASE_READY;
-        if (alive(rec->broker, rec->broker_start) ||
-            (begun && alive(rec->creator, rec->creator_start)))
-            continue;
-        if (!begun && domain_exists(ctx, rec->domid, rec->uuid))
-            continue;
-        vr_say("virtio_restricted: cleaning up after guest %s", rec->name);
-        if (vr_child_cleanup(rec->uuid, begun, CLEANUP_MS, &err))
-            vr_say("virtio_restricted: %s", err.text);
-    }
-    free(uuids);
-    free(rec);
 }
 
 static void init_record(const struct vr_plugin *p, struct vr_record *rec,
@@ -127,13 +100,29 @@ static int check_uuid(libxl_ctx *ctx, const char *uuid, struct vr_err *err)
     return rc;
 }
 
-/* Step 1. */
+int vr_check_unused(libxl_ctx *ctx, const char *name, struct vr_err *err)
+{
+    uint32_t other;
+
+    if (libxl_name_to_domid(ctx, name, &other))
+        return 0;
+    vr_err_set(err,
+               "virtio_restricted: a domain named %s exists already (domid "
+               "%" PRIu32 "): destroy it, or change name=",
+               name, other);
+    return -EEXIST;
+}
+
+/*
+ * Step 1. Whether the guest's name is taken is not looked up, which takes a
+ * question to xenstore for each domain there is: libxl looks before it makes
+ * the domain, and all that it would be in vain for is the broker.
+ */
 static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                      libxl_domain_config *d_config, struct vr_err *err)
 {
     struct vr_record *rec = &plan->rec;
     struct vr_err why;
-    uint32_t other;
     int rc;
 
     rc = vr_check_guest(p, d_config, err);
@@ -148,14 +137,9 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     }
     init_record(p, rec, d_config);
     /* First: what is left of an earlier attempt has this name and uuid. */
-    reap_stale(ctx);
-    if (!libxl_name_to_domid(ctx, rec->name, &other)) {
-        vr_err_set(err,
-                   "virtio_restricted: a domain named %s exists already "
-                   "(domid %" PRIu32 "): destroy it, or change name=",
-                   rec->name, other);
-        return -EEXIST;
-    }
+    rc = vr_others_read(plan, ctx, err);
+    if (rc)
+        return rc;
     rc = check_uuid(ctx, rec->uuid, err);
     if (rc)
         return rc;
@@ -165,7 +149,7 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     if (!rc)
         rc = vr_arch_memory(plan, ctx, d_config, err);
     if (!rc)
-        rc = vr_check_others(rec, err);
+        rc = vr_others_check(plan, err);
     return rc;
 }
 
@@ -337,7 +321,7 @@ static int build_guest(struct vr_plugin *p, struct vr_record *rec,
         .link = link,
     };
     unsigned int i;
-    int r;
+    int r, rc;
 
     p->build = &build;
     r = p->real->create_new(ctx, d_config, domid, NULL, console_how);
@@ -348,6 +332,9 @@ static int build_guest(struct vr_plugin *p, struct vr_record *rec,
         return -EINVAL;
     }
     if (r) {
+        rc = vr_check_unused(ctx, rec->name, err);
+        if (rc)
+            return rc;
         vr_err_set(err,
                    "virtio_restricted: guest %s cannot be created: see the "
                    "lines above",
@@ -413,7 +400,7 @@ static bool undone_by_broker(const char *uuid, struct vr_record *rec)
         if (access(path, F_OK) && errno == ENOENT)
             return true;
         if (!vr_record_load(uuid, rec, NULL) &&
-            !alive(rec->broker, rec->broker_start))
+            !vr_alive(rec->broker, rec->broker_start))
             return access(path, F_OK) && errno == ENOENT;
         nanosleep(&nap, NULL);
     }
@@ -439,10 +426,10 @@ static void undo(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     for (i = 0; i < rec->ndrivers; i++) {
         const struct vr_record_driver *d = &rec->drivers[i];
 
-        if (d->owned && domain_exists(ctx, d->domid, d->uuid))
+        if (d->owned && vr_domain_exists(ctx, d->domid, d->uuid))
             p->real->destroy(ctx, d->domid, NULL);
     }
-    if (domain_exists(ctx, rec->domid, rec->uuid))
+    if (vr_domain_exists(ctx, rec->domid, rec->uuid))
         p->real->destroy(ctx, rec->domid, NULL);
 }
 
@@ -462,6 +449,8 @@ static void free_plan(struct vr_plan *plan)
 
     for (i = 0; plan && i < VR_MAX_DEVICES; i++)
         libxl_domain_config_dispose(&plan->driver_config[i]);
+    if (plan)
+        free(plan->others.dev);
     free(plan);
 }
 

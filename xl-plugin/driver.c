@@ -158,6 +158,10 @@ static int name_owned(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
     char *name;
     int r;
 
+    /* A driver domain that is made for a guest that cannot be takes long. */
+    r = vr_check_unused(ctx, plan->rec.name, err);
+    if (r)
+        return r;
     if (!strcmp(config->c_info.name, plan->rec.name)) {
         vr_err_set(err,
                    "virtio_restricted[%u]: driver=%s has the guest's own "

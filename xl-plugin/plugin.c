@@ -41,29 +41,18 @@ char *vr_uuid_text(const libxl_uuid *uuid, char *buf)
 
 int vr_find_record(libxl_ctx *ctx, uint32_t domid, struct vr_record *rec)
 {
-    char(*uuids)[VR_UUID_LEN + 1] = NULL;
     char uuid[VR_UUID_LEN + 1];
     libxl_dominfo info;
-    int i, n, rc = -ENOENT;
+    int rc = -ENOENT;
 
-    n = vr_record_list(&uuids);
-    if (n <= 0)
-        goto out;
     libxl_dominfo_init(&info);
-    if (!libxl_domain_info(ctx, &info, domid)) {
-        vr_uuid_text(&info.uuid, uuid);
-        for (i = 0; rc && i < n; i++) {
-            if (!strcmp(uuids[i], uuid))
-                rc = vr_record_load(uuid, rec, NULL);
-        }
-        /* Some other domain with this uuid: nothing keeps it from that. */
-        if (!rc && rec->domid != VR_DOMID_NONE && rec->domid != domid)
-            rc = -ENOENT;
-    }
+    if (!libxl_domain_info(ctx, &info, domid))
+        rc = vr_record_load(vr_uuid_text(&info.uuid, uuid), rec, NULL);
+    /* Some other domain with this uuid: nothing keeps it from that. */
+    if (!rc && rec->domid != VR_DOMID_NONE && rec->domid != domid)
+        rc = -ENOENT;
     libxl_dominfo_dispose(&info);
-out:
-    free(uuids);
-    return n < 0 ? n : rc;
+    return rc;
 }
 
 static int parse_devices(XLU_Config *cfg, XLU_ConfigList *list, int count,

@@ -44,9 +44,26 @@ struct vr_plugin {
     struct vr_pending pending;
 };
 
+/* A device that another guest has. */
+struct vr_other_dev {
+    char guest[VR_NAME_LEN + 1];
+    char target[VR_PATH_LEN + 1];
+    bool readonly;
+    char driver[VR_UUID_LEN + 1]; /* the domain that serves it */
+    uint32_t domid;
+    bool owned;
+};
+
+struct vr_others {
+    struct vr_other_dev *dev;
+    unsigned int ndevs;
+    char same_uuid[VR_NAME_LEN + 1]; /* the guest that has ours; or "" */
+};
+
 /* Everything about one creation; far too big for the stack. */
 struct vr_plan {
     struct vr_record rec;
+    struct vr_others others;
     struct vr_hostinfo host;
     libxl_domain_config driver_config[VR_MAX_DEVICES]; /* of owned drivers */
 };
@@ -73,6 +90,10 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
 int vr_create_serve(struct vr_build *b, struct vr_err *err);
 /* Tells the broker that the guest is accepted. */
 void vr_commit(struct vr_plugin *p);
+bool vr_alive(pid_t pid, uint64_t start);
+/* Is there no domain of this name? */
+int vr_check_unused(libxl_ctx *ctx, const char *name, struct vr_err *err);
+bool vr_domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid);
 
 /* check.c */
 int vr_check_name(const char *key, const char *name, struct vr_err *err);
@@ -82,8 +103,11 @@ int vr_check_guest(const struct vr_plugin *p,
  * dynamic windows; @d_config's limits are raised when they are too low. */
 int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
                     struct vr_err *err);
+
+/* others.c: takes down what is stale, fills plan->others with the rest. */
+int vr_others_read(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
 /* No other guest with this uuid, no target served twice. */
-int vr_check_others(const struct vr_record *rec, struct vr_err *err);
+int vr_others_check(const struct vr_plan *plan, struct vr_err *err);
 
 /* driver.c: fills plan->rec.drivers and driver_config, creates nothing. */
 int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);

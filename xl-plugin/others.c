@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The guests that have records already: each record is read once in a
+ * creation, for what it takes to clean up after an xl that was killed, and to
+ * see that no target is served twice.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "child.h"
+#include "state.h"
+
+#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 90 s */
+
+/* The devices in driver domains that another guest may name, too. */
+static int note(struct vr_others *o, const struct vr_record *rec)
+{
+    unsigned int i;
+    void *p;
+
+    p = realloc(o->dev, (o->ndevs + rec->ndevs) * sizeof(*o->dev));
+    if (!p)
+        return -ENOMEM;
+    o->dev = p;
+    for (i = 0; i < rec->ndevs; i++) {
+        const struct vr_record_dev *d = &rec->devs[i];
+        const struct vr_record_driver *drv = &rec->drivers[d->driver];
+        struct vr_other_dev *n = &o->dev[o->ndevs++];
+
+        strcpy(n->guest, rec->name);
+        strcpy(n->target, d->cfg.target);
+        n->readonly = d->cfg.readonly;
+        strcpy(n->driver, drv->uuid);
+        n->domid = drv->domid;
+        n->owned = drv->owned;
+    }
+    return 0;
+}
+
+/* What an xl that was killed left behind, when its broker died as well, is
+ * taken down. */
+static int look_at(struct vr_plan *plan, libxl_ctx *ctx,
+                   const struct vr_record *rec)
+{
+    bool begun =
+        rec->phase == VR_PHASE_CREATING || rec->phase == VR_PHASE_READY;
+    struct vr_err err;
+
+    if (vr_alive(rec->broker, rec->broker_start) ||
+        (begun && vr_alive(rec->creator, rec->creator_start)) ||
+        (!begun && vr_domain_exists(ctx, rec->domid, rec->uuid))) {
+        if (strcmp(rec->uuid, plan->rec.uuid))
+            return note(&plan->others, rec);
+        strcpy(plan->others.same_uuid, rec->name);
+        return 0;
+    }
+    vr_say("virtio_restricted: cleaning up after guest %s", rec->name);
+    if (vr_child_cleanup(rec->uuid, begun, CLEANUP_MS, &err))
+        vr_say("virtio_restricted: %s", err.text);
+    return 0;
+}
+
+int vr_others_read(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err)
+{
+    char(*uuids)[VR_UUID_LEN + 1] = NULL;
+    struct vr_record *rec = malloc(sizeof(*rec));
+    int i, n = vr_record_list(&uuids), rc = 0;
+
+    if (n < 0)
+        rc = n;
+    else if (!rec)
+        rc = -ENOMEM;
+    for (i = 0; !rc && i < n; i++) {
+        /* Gone meanwhile, or broken: vrctl's to judge. */
+        if (!vr_record_load(uuids[i], rec, NULL))
+            rc = look_at(plan, ctx, rec);
+    }
+    if (rc)
+        vr_err_set(err, "virtio_restricted: cannot read %s: %s", VR_RUN_DIR,
+                   strerror(-rc));
+    free(uuids);
+    free(rec);
+    return rc;
+}
+
+/* May device @i of @rec be served beside @other? */
+static int check_device(const struct vr_record *rec, unsigned int i,
+                        const struct vr_other_dev *other, struct vr_err *err)
+{
+    const struct vr_dev_cfg *cfg = &rec->devs[i].cfg;
+    const struct vr_record_driver *drv = &rec->drivers[rec->devs[i].driver];
+
+    if (strcmp(drv->uuid, other->driver) || drv->domid != other->domid)
+        return 0;
+    if (other->owned) {
+        vr_err_set(err,
+                   "virtio_restricted[%u]: backend=%s belongs to guest %s and "
+                   "ends with it: create a driver domain by itself and name "
+                   "that",
+                   i, drv->name, other->guest);
+        return -EBUSY;
+    }
+    if (strcmp(cfg->target, other->target) ||
+        (cfg->readonly && other->readonly))
+        return 0;
+    vr_err_set(err,
+               "virtio_restricted[%u]: target=%s of %s is in use by guest %s: "
+               "choose another, or access=ro for both",
+               i, cfg->target, drv->name, other->guest);
+    return -EBUSY;
+}
+
+int vr_others_check(const struct vr_plan *plan, struct vr_err *err)
+{
+    const struct vr_record *rec = &plan->rec;
+    const struct vr_others *o = &plan->others;
+    unsigned int i, j;
+    int rc = 0;
+
+    if (o->same_uuid[0]) {
+        vr_err_set(err,
+                   "virtio_restricted: uuid %s belongs to guest %s, which has "
+                   "not ended: run `vrctl cleanup %s` if it has, or change "
+                   "uuid=",
+                   rec->uuid, o->same_uuid, rec->uuid);
+        return -EEXIST;
+    }
+    for (i = 0; !rc && i < rec->ndevs; i++) {
+        /* A new driver domain: nobody else can be in it. */
+        if (rec->drivers[rec->devs[i].driver].owned)
+            continue;
+        for (j = 0; !rc && j < o->ndevs; j++)
+            rc = check_device(rec, i, &o->dev[j], err);
+    }
+    return rc;
+}
