@@ -13,7 +13,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 # pylint: disable=wrong-import-position
 from vre2e import arch, build
 from vre2e.report import Fail
-from vrbench import (counters, domains, floors, measure, paths, table,
+from vrbench import (counters, domains, floors, guests, measure, paths, table,
                      workloads)
 
 
@@ -206,6 +206,24 @@ class Reports(unittest.TestCase):
         del guest["io"]["r1m-4"]["qemu"], guest["sweep"]
         text = "\n".join(table.guest_report(guest, 1))
         self.assertNotIn("reached", text)
+
+    def test_guests(self):
+        """With and without guests; what each adds."""
+        def row(count):
+            times = {verb: {"median": 100 + 2 * count}
+                     for verb in guests.VERBS}
+            found = {"guests": count, "plain": times, "restricted": times,
+                     "list": {"median": 4.0}, "idle": [0.5, 0.1]}
+            if count:
+                found["broker"] = {"sum_kib": 700 * count}
+            return found
+        rows = [row(0), row(50)]
+        self.assertEqual(guests.slope(rows, "plain", "destroy"), 2)
+        lines = list(table.many_report({"kernel": "small", "rows": rows}))
+        self.assertIn(" - ", lines[2] + " ")
+        self.assertIn("200.0", lines[3])
+        self.assertEqual(lines[3].split()[-1], "700")
+        self.assertEqual(lines[-1].split()[-1], "2.00")
 
     def test_configurations(self):
         """A guest of each kernel has a disk for each path."""

@@ -24,8 +24,9 @@ def tool(name, libraries=()):
               os.path.join(HERE, name + ".c"),
               *(os.path.join(build.ROOT, arch.now.out, library)
                 for library in libraries),
-              "-Wl,--start-group", "-lxenforeignmemory", "-lxengnttab",
-              "-lxencall", "-lxentoolcore", "-lxentoollog",
+              "-Wl,--start-group", "-lxenctrl", "-lxendevicemodel",
+              "-lxenforeignmemory", "-lxengnttab", "-lxencall",
+              "-lxentoolcore", "-lxentoollog",
               "-Wl,--end-group", "-lpthread")
 
 
@@ -49,6 +50,7 @@ def everything(share, kernels, say):
     build.programs()
     tool("seedtime", ("libvrxen.a", "libvr.a"))
     tool("mapwindow")
+    tool("domclock")
     for name in os.listdir(os.path.join(build.OUT, "bin")):
         target = os.path.join(share, "bin", name)
         if os.path.exists(target):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The report, for people."""
 
-from . import counters, floors
+from . import counters, floors, guests
 from .measure import PROCESSORS
 from .paths import OURS
 from .workloads import Point
@@ -209,13 +209,35 @@ def size_report(found):
                f"{row['sum_kib']} KiB")
 
 
+def many_report(found):
+    """Lines about what the guests that are there cost."""
+    rows = found["rows"]
+    columns = [(kind, verb) for verb in guests.VERBS for kind in guests.KINDS]
+    yield (f"one more guest, beside so many ({found['kernel']}, paused, one "
+           "static device each); ms, medians; xl waits 2 s in a reboot")
+    yield (f"{'guests':>8}" + "".join(f"{kind + ' ' + verb:>20}"
+                                      for kind, verb in columns) +
+           f"{'vrctl list':>12}{'dom0 idle':>11}{'driver':>9}{'KiB each':>10}")
+    for row in rows:
+        idle = "".join(f"{percent:{width}.2f} %" for percent, width in
+                       zip(row["idle"], (9, 7)))
+        each = (f"{row['broker']['sum_kib'] / row['guests']:10.0f}"
+                if "broker" in row else f"{'-':>10}")
+        yield (f"{row['guests']:8}" + "".join(
+            f"{row[kind][verb]['median']:20.1f}" for kind, verb in columns) +
+            f"{row['list']['median']:12.1f}{idle}{each}")
+    yield f"{'for each':>8}" + "".join(
+        f"{guests.slope(rows, kind, verb):20.2f}" for kind, verb in columns)
+
+
 def report(out):
     """All lines."""
     yield f"host: {out['host']}; {out['store']}"
     for one in out["guests"]:
         yield ""
         yield from guest_report(one, out["processors"])
-    for key, lines in (("create", create_report), ("sizes", size_report)):
+    for key, lines in (("create", create_report), ("sizes", size_report),
+                       ("many", many_report)):
         if key in out:
             yield ""
             yield from lines(out[key])
