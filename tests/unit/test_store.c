@@ -310,7 +310,7 @@ static void test_static(void **state)
     expect(BACKEND, "window/0/gref", "24576");
     expect(BACKEND, "ctrl-gref", "77");
     expect(BACKEND, "event-channel", "12");
-    expect(BACKEND, "state", "1");
+    expect(BACKEND, "state", "2");
     expect(BACKEND, "error", "");
     expect(BACKEND, "kill", "0");
     assert_null(find(BACKEND "/map-threshold"));
@@ -414,7 +414,7 @@ static void test_prepared_by_b(void **state)
     fill(&rec, VR_MODE_DYNAMIC);
     assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, &err), 0);
     expect_all_perms();
-    expect(BACKEND, "state", "1");
+    expect(BACKEND, "state", "2");
     expect(BACKEND, "window/0/gref", "16384");
     assert_null(find(BACKEND "/mine"));
 }

@@ -187,7 +187,9 @@ static void fill_backend(struct batch *b, const struct publish *p)
     batch_write(b, vr_xs_backend(path, be, g, id, VR_XS_KILL), "0");
     batch_write(b, vr_xs_backend(path, be, g, id, "error"), "");
     batch_perms(b, path, be, XS_PERM_READ | XS_PERM_WRITE);
-    batch_write(b, vr_xs_backend(path, be, g, id, "state"), "1");
+    /* Linux's xenbus takes the folder for one of its devices, and with 1 it
+     * would try to probe it at each node. */
+    batch_write(b, vr_xs_backend(path, be, g, id, "state"), "2");
     batch_perms(b, path, be, XS_PERM_READ | XS_PERM_WRITE);
 }
 
