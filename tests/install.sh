@@ -56,6 +56,7 @@ expected="644 usr/lib/virtio-restricted/vr-plugin.so
 644 usr/share/man/man8/vrctl.8
 644 usr/share/virtio-restricted/examples/disk-driver.cfg
 644 usr/share/virtio-restricted/examples/guest.cfg
+644 usr/share/virtio-restricted/examples/vr-backend.service
 755 usr/lib/virtio-restricted/vr-backend
 755 usr/lib/virtio-restricted/vr-broker
 755 usr/sbin/vr-bootfiles

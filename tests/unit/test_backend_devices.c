@@ -350,13 +350,13 @@ static void await_connected(void)
     } while (!connected);
 }
 
-static int setup(void **state)
+static int start(unsigned int wait)
 {
-    const struct vr_worker_opts opts = {.cache = VR_CACHE_AUTO, .haste = 10};
+    const struct vr_worker_opts opts = {
+        .cache = VR_CACHE_AUTO, .wait = wait, .haste = 10};
     pthread_mutexattr_t attr;
     struct vr_err err;
 
-    (void)state;
     s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pthread_mutexattr_init(&attr);
@@ -372,6 +372,25 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup(void **state)
+{
+    (void)state;
+    return start(0);
+}
+
+/* SIGTERM is to wait, for longer than any test, or only for a moment. */
+static int setup_patient(void **state)
+{
+    (void)state;
+    return start(10 * LIMIT_MS);
+}
+
+static int setup_brief(void **state)
+{
+    (void)state;
+    return start(300);
+}
+
 static int teardown(void **state)
 {
     int status;
@@ -382,7 +401,7 @@ static int teardown(void **state)
     if (s->worker && !kill(s->worker, 0))
         put(DEV "/" VR_XS_KILL, "999");
     quiet();
-    kill(main_pid, SIGTERM);
+    kill(main_pid, SIGINT);
     assert_int_equal(waitpid(main_pid, &status, 0), main_pid);
     assert_int_equal(status, 0);
     munmap(s, sizeof(*s));
@@ -683,17 +702,111 @@ static void takes_turns(void **state)
     assert_int_equal(kill(old, 0), -1);
 }
 
+static bool ended(void)
+{
+    siginfo_t info = {0};
+
+    return !waitid(P_PID, main_pid, &info, WEXITED | WNOHANG | WNOWAIT) &&
+           info.si_pid;
+}
+
+static void await_end(void)
+{
+    int64_t begin = now_ms();
+
+    while (!ended()) {
+        assert_true(now_ms() - begin < LIMIT_MS);
+        usleep(1000);
+    }
+}
+
+/* The guest's last writes come after the domain was told to go down. */
+static void term_waits(void **state)
+{
+    pid_t old;
+
+    (void)state;
+    publish();
+    await_start(1);
+    await_connected();
+    kill(main_pid, SIGTERM);
+    quiet();
+    kill(main_pid, SIGTERM); /* killall5 */
+    quiet();
+    assert_false(ended());
+    assert_int_equal(kill(s->worker, 0), 0);
+    /* It is still looked after. */
+    old = s->worker;
+    kill(old, SIGKILL);
+    await_start(2);
+    /* Others come too late. */
+    put(ROOT "/6/late/frontend-id", "6");
+    await_node(ROOT "/6/late/state", "6", LIMIT_MS);
+    assert_non_null(strstr(find(ROOT "/6/late/error")->value, "shuts down"));
+    assert_false(ended());
+    drop(DEV);
+    await_end();
+    assert_int_equal(s->starts, 2);
+}
+
+static void term_without_guests(void **state)
+{
+    (void)state;
+    publish();
+    await_start(1);
+    drop(DEV);
+    await_gone(s->worker, SOON_MS);
+    kill(main_pid, SIGTERM);
+    await_end();
+}
+
+static void term_limit(void **state)
+{
+    (void)state;
+    publish();
+    await_start(1);
+    await_connected();
+    kill(main_pid, SIGTERM);
+    await_end();
+    assert_int_equal(kill(s->worker, 0), -1);
+}
+
+static void int_does_not_wait(void **state)
+{
+    (void)state;
+    publish();
+    await_start(1);
+    await_connected();
+    kill(main_pid, SIGTERM);
+    quiet();
+    kill(main_pid, SIGINT);
+    await_end();
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define PATIENT(name)                                                          \
+    cmocka_unit_test_setup_teardown(name, setup_patient, teardown)
+#define BRIEF(name) cmocka_unit_test_setup_teardown(name, setup_brief, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(appears_and_vanishes), T(kills),
-        T(first_kill),           T(no_kill),
-        T(kill_stopping),        T(lost_events),
-        T(store_fails),          T(dead_connection),
-        T(slow_start),           T(too_many),
-        T(takes_turns),          T(asks_for_what_changed),
+        T(appears_and_vanishes),
+        T(kills),
+        T(first_kill),
+        T(no_kill),
+        T(kill_stopping),
+        T(lost_events),
+        T(store_fails),
+        T(dead_connection),
+        T(slow_start),
+        T(too_many),
+        T(takes_turns),
+        T(asks_for_what_changed),
+        PATIENT(term_waits),
+        PATIENT(term_without_guests),
+        PATIENT(int_does_not_wait),
+        BRIEF(term_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

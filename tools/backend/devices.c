@@ -39,6 +39,40 @@ static void late(struct devices *ds, struct device *d)
     devices_say_why(ds, d, why);
 }
 
+/*
+ * The domain is shut down, which its guests may be as well, a little later:
+ * they still have data to write. While they do, they are served; new ones are
+ * not.
+ */
+void devices_leave(struct devices *ds, bool now)
+{
+    if (now || !ds->opts->wait) {
+        ds->quit = true;
+    } else if (!ds->leaving) {
+        ds->leaving = true;
+        ds->leave_at = ds->now + ds->opts->wait;
+        if (ds->list)
+            vr_log(0, NULL,
+                   "to end: waiting for the guests of %u devices to end, at "
+                   "most %u s (SIGINT: at once)",
+                   ds->count, ds->opts->wait / 1000);
+    }
+}
+
+/* Is there nobody to wait for, or no time? */
+static bool left(const struct devices *ds)
+{
+    const struct device *d;
+
+    for (d = ds->list; d && ds->now < ds->leave_at; d = d->next) {
+        if (d->pid || (d->present && d->state != DEV_FAILED))
+            return false;
+    }
+    if (d)
+        vr_log(0, NULL, "guests have not ended: not waiting any longer");
+    return true;
+}
+
 /* Does what is due; forgets who is gone. Returns the time to the next deed. */
 static int due(struct devices *ds)
 {
@@ -83,6 +117,8 @@ static int due(struct devices *ds)
     /* Events that came during the last look. */
     if (!ds->quit && !ds->unread && (ds->root || ds->ntold))
         next = ds->now;
+    if (!ds->quit && ds->leaving && ds->leave_at < next)
+        next = ds->leave_at;
     if (next == INT64_MAX)
         return -1;
     return next > ds->now ? (int)(next - ds->now) : 0;
@@ -155,6 +191,8 @@ int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
     ds.now = vr_now_ms();
     ds.look_at = in(&ds, LOOK_STEP);
     while (!ds.quit || ds.list) {
+        if (ds.leaving && !ds.quit)
+            ds.quit = left(&ds);
         if (ds.quit) {
             for (d = ds.list; d; d = d->next)
                 devices_worker_stop(&ds, d);

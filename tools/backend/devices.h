@@ -10,7 +10,8 @@
 #include "worker.h"
 
 /**
- * vr_devices_serve() - until SIGTERM or SIGINT; then every worker is ended.
+ * vr_devices_serve() - until SIGTERM, and then until no guest is left or for
+ * @opts->wait, or until SIGINT; then every worker is ended.
  * Returns 0, or -errno with @err when xenstore cannot be reached.
  */
 int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err);

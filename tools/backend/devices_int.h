@@ -78,7 +78,9 @@ struct devices {
     bool root;
     uint32_t told[MAX_DEVICES];
     unsigned int ntold;
-    uint32_t turn;      /* the guest last looked at without that */
+    uint32_t turn; /* the guest last looked at without that */
+    bool leaving;  /* to quit when no guest is left, or at @leave_at */
+    int64_t leave_at;
     bool unread;        /* a node could not be read this time */
     int64_t look_at;    /* when to look without an event */
     unsigned int fails; /* looks in a row that failed */
@@ -137,6 +139,9 @@ bool devices_worker_message(struct devices *ds, struct device *d);
 /** devices_worker_reap() - takes the signals that came, and the processes that
  * ended. */
 void devices_worker_reap(struct devices *ds);
+
+/** devices_leave() - we are to end: @now, or after the guests. */
+void devices_leave(struct devices *ds, bool now);
 
 /**
  * devices_store_events() - takes the watch events that there are. A device's

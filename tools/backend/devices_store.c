@@ -116,14 +116,13 @@ static struct device *find(struct devices *ds, uint32_t guest, const char *id)
 }
 
 /* Not even a slot for it: the toolstack is not to wait in vain. */
-static void refuse(struct devices *ds, uint32_t guest, const char *id)
+static void refuse(struct devices *ds, uint32_t guest, const char *id,
+                   const char *why)
 {
     struct device d = {.guest = guest, .present = true};
 
     snprintf(d.id, sizeof(d.id), "%s", id);
-    devices_say(ds, &d, VR_XB_CLOSED,
-                "the backend serves as many devices as it can: use another "
-                "driver domain");
+    devices_say(ds, &d, VR_XB_CLOSED, why);
 }
 
 static bool node_is(struct node_ctx *ctx, const char *key, uint64_t expected)
@@ -160,9 +159,17 @@ static void look_at(struct devices *ds, uint32_t guest, const char *id)
 
     if (!vr_id_valid(id))
         return;
+    if (ds->leaving && !known(ds, guest, id)) {
+        refuse(ds, guest, id,
+               "the driver domain shuts down when its present guests have: "
+               "start it again first");
+        return;
+    }
     d = find(ds, guest, id);
     if (!d) {
-        refuse(ds, guest, id);
+        refuse(ds, guest, id,
+               "the backend serves as many devices as it can: use another "
+               "driver domain");
         return;
     }
     known_before = unchanged(ds, d);

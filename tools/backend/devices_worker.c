@@ -180,7 +180,7 @@ void devices_worker_reap(struct devices *ds)
 
     while (read(ds->sigfd, &si, sizeof(si)) == sizeof(si)) {
         if (si.ssi_signo != SIGCHLD)
-            ds->quit = true;
+            devices_leave(ds, si.ssi_signo == SIGINT);
     }
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         for (d = ds->list; d && d->pid != pid; d = d->next)

@@ -9,10 +9,14 @@
 #include "devices.h"
 #include "sandbox.h"
 
+#define WAIT_DEFAULT 180 /* seconds */
+#define WAIT_MAX     3600
+
 static void usage(FILE *f)
 {
     fprintf(f,
-            "usage: vr-backend [-dhSt] [-c auto|direct|buffered] [-u user]\n"
+            "usage: vr-backend [-dhSt] [-c auto|direct|buffered] [-u user] "
+            "[-w seconds]\n"
             "Serves the virtio_restricted devices that xenstore lists for "
             "this domain.\n"
             "  -c  how to do I/O: direct where it works (auto, the default),\n"
@@ -20,7 +24,10 @@ static void usage(FILE *f)
             "  -d  no system call filter, for a debugger\n"
             "  -S  wait for xenstore instead of failing\n"
             "  -t  threads instead of io_uring\n"
-            "  -u  the user to become\n");
+            "  -u  the user to become\n"
+            "  -w  how long SIGTERM waits for guests to end (%u); SIGINT does "
+            "not\n",
+            WAIT_DEFAULT);
 }
 
 static int parse_cache(const char *s, enum vr_cache *out)
@@ -43,13 +50,18 @@ static int parse_cache(const char *s, enum vr_cache *out)
 
 int main(int argc, char **argv)
 {
-    struct vr_worker_opts opts = {.cache = VR_CACHE_AUTO, .haste = 1};
+    struct vr_worker_opts opts = {
+        .cache = VR_CACHE_AUTO,
+        .wait = WAIT_DEFAULT * 1000,
+        .haste = 1,
+    };
     const char *user = NULL;
     bool patient = false;
     struct vr_err err = {""};
+    uint64_t seconds;
     int rc, o;
 
-    while ((o = getopt(argc, argv, "c:dhStu:")) != -1) {
+    while ((o = getopt(argc, argv, "c:dhStu:w:")) != -1) {
         switch (o) {
         case 'c':
             if (parse_cache(optarg, &opts.cache)) {
@@ -74,6 +86,14 @@ int main(int argc, char **argv)
             break;
         case 'u':
             user = optarg;
+            break;
+        case 'w':
+            if (vr_parse_u64(optarg, WAIT_MAX, &seconds)) {
+                fprintf(stderr, "vr-backend: -w %s: not 0 to %u seconds\n",
+                        optarg, WAIT_MAX);
+                return 2;
+            }
+            opts.wait = seconds * 1000;
             break;
         default:
             usage(stderr);

@@ -20,6 +20,7 @@ struct vr_worker_opts {
     enum vr_cache cache;
     bool threads;       /* no io_uring */
     bool no_sandbox;    /* for debuggers */
+    unsigned int wait;  /* for guests' ends after SIGTERM, in milliseconds */
     unsigned int haste; /* 1; in tests, by which vr_devices_serve() looks
                          * sooner for what no event tells of */
 };
