@@ -59,6 +59,8 @@ static void the_table(void **state)
     f = works();
     f.dom = VR_DOM_PAUSED;
     is(f, "waiting", "driver domain b1 (3) is paused");
+    f.dom = VR_DOM_SUSPENDED; /* by `xl save -c`, or one that fails */
+    is(f, "waiting", "driver domain b1 (3) is suspended");
     f = works();
     f.backend = VR_XB_INITIALISING;
     is(f, "waiting", "the backend in driver domain b1 (3) is not connected");

@@ -31,25 +31,12 @@ static void guest_gone(struct super *s, enum vr_domstate how)
     /* Else the plug-in is there and says what is to be done. */
 }
 
-static bool same_uuid(const char *text, const xen_domain_handle_t handle)
-{
-    char buf[VR_UUID_LEN + 1];
-    const uint8_t *u = handle;
-
-    snprintf(buf, sizeof(buf),
-             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-             "%02x%02x%02x%02x%02x%02x",
-             u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10],
-             u[11], u[12], u[13], u[14], u[15]);
-    return !strcmp(text, buf);
-}
-
-/* How domain @domid is, which is to be @uuid; @now where that cannot be told,
- * and while it is paused: the broker does not hear of that's end. */
+/* How domain @domid is, which is to be @uuid; @now where that cannot be told.
+ * Nobody tells that it is paused, or runs again: the tick finds out. */
 static enum vr_domstate domain_state(struct super *s, uint32_t domid,
                                      const char *uuid, enum vr_domstate now)
 {
-    enum vr_domstate state;
+    char text[VR_UUID_LEN + 1];
     xc_domaininfo_t info;
     int rc = vr_domain_info(s->xch, domid, &info);
 
@@ -59,10 +46,9 @@ static enum vr_domstate domain_state(struct super *s, uint32_t domid,
         broker_log("domain %" PRIu32 ": %s", domid, strerror(-rc));
         return now;
     }
-    if (!same_uuid(uuid, info.handle))
+    if (strcmp(vr_uuid_format(info.handle, text), uuid))
         return VR_DOM_GONE;
-    state = vr_domain_state(&info);
-    return state == VR_DOM_PAUSED ? VR_DOM_RUNNING : state;
+    return vr_domain_state(&info);
 }
 
 static void driver_gone(struct super *s, unsigned int j)
@@ -89,6 +75,15 @@ static void driver_gone(struct super *s, unsigned int j)
             broker_msg_send(s->sock, &msg);
         backends_show(s, i);
     }
+}
+
+static void driver_changed(struct super *s, unsigned int j)
+{
+    unsigned int i;
+
+    for (i = 0; i < s->rec.ndevs; i++)
+        if (s->rec.devs[i].driver == j && s->step != STEP_STARTING)
+            backends_show(s, i);
 }
 
 /* A domain that has shut down keeps what it has mapped until somebody destroys
@@ -141,10 +136,13 @@ void domains_check(struct super *s)
     }
     for (j = 0; j < s->rec.ndrivers; j++) {
         const struct vr_record_driver *d = &s->rec.drivers[j];
+        const enum vr_domstate before = s->driver[j];
 
-        how = s->driver[j] = domain_state(s, d->domid, d->uuid, s->driver[j]);
-        if (how != VR_DOM_RUNNING)
+        how = s->driver[j] = domain_state(s, d->domid, d->uuid, before);
+        if (vr_domstate_ended(how))
             driver_gone(s, j);
+        else if (how != before)
+            driver_changed(s, j);
         if (how == VR_DOM_DYING || how == VR_DOM_GONE)
             driver_ending(s, j);
         if (how == VR_DOM_DYING)

@@ -73,7 +73,7 @@ static void starting(const struct vr_devfacts *f, struct vr_devstate *out)
 /* The driver domain has ended, or will never let go. */
 static bool driver_failed(const struct vr_devfacts *f, struct vr_devstate *out)
 {
-    if (f->dom >= VR_DOM_SHUTDOWN && f->dom <= VR_DOM_GONE)
+    if (vr_domstate_ended(f->dom))
         snprintf(out->reason, sizeof(out->reason),
                  "%s is %s: the guest's requests wait; see its console's log, "
                  "destroy the guest and create it again",
@@ -94,10 +94,10 @@ static bool driver_failed(const struct vr_devfacts *f, struct vr_devstate *out)
 /* Requests wait, and go on by themselves when this is over. */
 static bool waiting(const struct vr_devfacts *f, struct vr_devstate *out)
 {
-    if (f->dom == VR_DOM_PAUSED)
+    if (f->dom == VR_DOM_PAUSED || f->dom == VR_DOM_SUSPENDED)
         snprintf(out->reason, sizeof(out->reason),
-                 "%s is paused: the guest's requests wait until it is unpaused",
-                 driver(f).text);
+                 "%s is %s: the guest's requests wait until it runs again",
+                 driver(f).text, vr_domstate_name(f->dom));
     else if (f->backend != VR_XB_CONNECTED)
         snprintf(out->reason, sizeof(out->reason),
                  "the backend in %s is not connected: the guest's requests "

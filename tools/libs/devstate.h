@@ -17,14 +17,21 @@
 enum vr_domstate {
     VR_DOM_RUNNING = 0,
     VR_DOM_PAUSED,
+    VR_DOM_SUSPENDED, /* it goes on when it was only to be checkpointed, or
+                       * could not be saved */
     VR_DOM_SHUTDOWN,
     VR_DOM_REBOOTING,
-    VR_DOM_SUSPENDED,
     VR_DOM_CRASHED,
     VR_DOM_DYING,
     VR_DOM_GONE,
     VR_DOM_UNMADE, /* it is still to be created */
 };
+
+/** vr_domstate_ended() - has it ended, never to run again? */
+static inline bool vr_domstate_ended(enum vr_domstate state)
+{
+    return state >= VR_DOM_SHUTDOWN && state <= VR_DOM_GONE;
+}
 
 /** vr_domstate_name() - "running", "shut down", ... Never NULL. */
 const char *vr_domstate_name(enum vr_domstate state);

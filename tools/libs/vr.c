@@ -155,3 +155,14 @@ bool vr_uuid_valid(const char *uuid)
     }
     return i == VR_UUID_LEN;
 }
+
+char *vr_uuid_format(const uint8_t *uuid, char *buf)
+{
+    unsigned int i, len = 0;
+
+    for (i = 0; i < 16; i++)
+        len +=
+            sprintf(buf + len, "%s%02x",
+                    i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+    return buf;
+}

@@ -109,4 +109,8 @@ bool vr_id_valid(const char *id);
 /** vr_uuid_valid() - is @uuid 36 characters of lower-case UUID text? */
 bool vr_uuid_valid(const char *uuid);
 
+/** vr_uuid_format() - 16 bytes as such text; @buf: VR_UUID_LEN + 1. Returns
+ * @buf. */
+char *vr_uuid_format(const uint8_t *uuid, char *buf);
+
 #endif /* VR_H */

@@ -12,14 +12,7 @@
 
 char *dom_uuid(const xc_domaininfo_t *info, char *buf)
 {
-    const uint8_t *h = info->handle;
-    unsigned int i;
-    size_t len = 0;
-
-    for (i = 0; i < 16; i++)
-        len += snprintf(buf + len, VR_UUID_LEN + 1 - len, "%s%02x",
-                        i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", h[i]);
-    return buf;
+    return vr_uuid_format(info->handle, buf);
 }
 
 /* Calls @match for each domain until it says true. */
