@@ -32,7 +32,7 @@
 #define PREPARE_MS 10000 /* the broker opens its handles */
 #define MARGIN_MS  15000 /* beyond the backend's own timeout= */
 #define UNDO_MS    120000
-#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 90 s */
+#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 105 s */
 
 bool vr_alive(pid_t pid, uint64_t start)
 {
@@ -144,6 +144,9 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     if (rc)
         return rc;
     rc = vr_find_drivers(plan, ctx, err);
+    /* A guest that reboots is one of those that are waited for. */
+    if (!rc && !p->created)
+        rc = vr_order_check(rec, err);
     if (!rc)
         rc = vr_check_grants(plan, d_config, err);
     if (!rc)

@@ -2,12 +2,15 @@
 /* vr-plugin.so: what stands behind each function that preload.c intercepts. */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <libxl_utils.h>
 #include <libxlutil.h>
 #include <xenctrl.h>
 #include <xenguest.h>
@@ -16,7 +19,7 @@
 #include "link.h"
 #include "state.h"
 
-#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 90 s */
+#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 105 s */
 #define COMMIT_MS  5000
 
 static struct vr_plugin self = {.pending.fd = -1};
@@ -151,22 +154,53 @@ static int on_create_restore(libxl_ctx *ctx, libxl_domain_config *d_config,
     return ERROR_FAIL;
 }
 
-/* Has guest @domid restricted devices? Then says why it cannot be moved. */
+/* Says why @domid cannot be moved, when it has restricted devices or serves
+ * those of others. */
 static bool refused(libxl_ctx *ctx, uint32_t domid, const char *what)
 {
     struct vr_record *rec = malloc(sizeof(*rec));
     int rc = rec ? vr_find_record(ctx, domid, rec) : -ENOMEM;
+    char guests[VR_ORDER_NAMES], *name;
 
-    if (!rc)
+    if (!rc) {
         vr_say("virtio_restricted: guest %s cannot be %s: its driver domains "
                "hold its windows; use xl shutdown and xl create",
                rec->name, what);
-    else if (rc != -ENOENT)
+    } else if (rc != -ENOENT) {
         vr_say("virtio_restricted: cannot read the record of domain %" PRIu32
                " (%s): look at `vrctl list`",
                domid, strerror(-rc));
+    } else if (vr_order_guests(domid, guests, sizeof(guests)) > 0) {
+        name = libxl_domid_to_name(ctx, domid);
+        vr_say("virtio_restricted: driver domain %s cannot be %s: guests use "
+               "it: %s; shut them down first",
+               name ? name : "?", what, guests);
+        free(name);
+        rc = 0;
+    }
     free(rec);
     return rc != -ENOENT;
+}
+
+/*
+ * xl has opened the file and written its header before it asks us. Left there,
+ * it would pass for a saved domain: xendomains tries to restore it at the next
+ * boot and, when that fails, does not start the domain either.
+ */
+static void remove_file(int fd)
+{
+    char link[32], path[PATH_MAX];
+    struct stat a, b;
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, path, sizeof(path) - 1);
+    if (n < 0)
+        return;
+    path[n] = '\0';
+    if (!fstat(fd, &a) && S_ISREG(a.st_mode) && !lstat(path, &b) &&
+        a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        unlink(path);
 }
 
 static int on_soft_reset(libxl_ctx *ctx, libxl_domain_config *d_config,
@@ -181,9 +215,18 @@ static int on_soft_reset(libxl_ctx *ctx, libxl_domain_config *d_config,
 static int on_suspend(libxl_ctx *ctx, uint32_t domid, int fd, int flags,
                       const void *ao_how)
 {
-    if (refused(ctx, domid, "saved or migrated"))
+    if (refused(ctx, domid, "saved or migrated")) {
+        remove_file(fd);
         return ERROR_FAIL;
+    }
     return self.real->suspend(ctx, domid, fd, flags, ao_how);
+}
+
+static int on_suspend_only(libxl_ctx *ctx, uint32_t domid, const void *ao_how)
+{
+    if (refused(ctx, domid, "suspended"))
+        return ERROR_FAIL;
+    return self.real->suspend_only(ctx, domid, ao_how);
 }
 
 static int on_remus_start(libxl_ctx *ctx, libxl_domain_remus_info *info,
@@ -193,6 +236,37 @@ static int on_remus_start(libxl_ctx *ctx, libxl_domain_remus_info *info,
     if (refused(ctx, domid, "replicated"))
         return ERROR_FAIL;
     return self.real->remus_start(ctx, info, domid, send_fd, recv_fd, ao_how);
+}
+
+/* An error would end `xl shutdown -a` before it has come to the guests, and so
+ * would waiting for them: the caller is told that all is well. */
+static int on_shutdown(libxl_ctx *ctx, uint32_t domid, const void *ao_how)
+{
+    if (!ao_how && vr_order_down(ctx, domid, false))
+        return 0;
+    return self.real->shutdown(ctx, domid, ao_how);
+}
+
+static int on_reboot(libxl_ctx *ctx, uint32_t domid, const void *ao_how)
+{
+    if (!ao_how && vr_order_down(ctx, domid, true))
+        return 0;
+    return self.real->reboot(ctx, domid, ao_how);
+}
+
+/* Buttons of a machine: `xl trigger`, `xl button-press`. */
+static int on_trigger(libxl_ctx *ctx, uint32_t domid, int trigger,
+                      uint32_t vcpuid, const void *ao_how)
+{
+    bool done = false;
+
+    if (trigger == LIBXL_TRIGGER_POWER)
+        done = vr_order_down(ctx, domid, false);
+    else if (trigger == LIBXL_TRIGGER_RESET)
+        done = vr_order_down(ctx, domid, true);
+    else if (trigger == LIBXL_TRIGGER_SLEEP && refused(ctx, domid, "suspended"))
+        return ERROR_FAIL;
+    return done ? 0 : self.real->trigger(ctx, domid, trigger, vcpuid, ao_how);
 }
 
 /* xl create -p: the xl that was started and the one that stays to watch the
@@ -373,7 +447,11 @@ static const struct vr_calls calls = {
     .create_restore = on_create_restore,
     .soft_reset = on_soft_reset,
     .suspend = on_suspend,
+    .suspend_only = on_suspend_only,
     .remus_start = on_remus_start,
+    .shutdown = on_shutdown,
+    .reboot = on_reboot,
+    .trigger = on_trigger,
     .unpause = on_unpause,
     .destroy = on_destroy,
     .preserve = on_preserve,
@@ -390,7 +468,8 @@ const struct vr_calls *vr_plugin_init(const struct vr_calls *real)
 {
     self.real = real;
     if (!real->create_new || !real->create_restore || !real->soft_reset ||
-        !real->suspend || !real->remus_start || !real->unpause ||
+        !real->suspend || !real->suspend_only || !real->remus_start ||
+        !real->shutdown || !real->reboot || !real->trigger || !real->unpause ||
         !real->destroy || !real->preserve || !real->await_death ||
         !real->xc_create || !real->dom_devicetree || !real->dom_mem_init ||
         !real->dom_build || on_exit(on_process_exit, NULL))

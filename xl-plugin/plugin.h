@@ -46,9 +46,15 @@ struct vr_calls {
                       const void *console_how);
     int (*suspend)(struct libxl__ctx *ctx, uint32_t domid, int fd, int flags,
                    const void *ao_how);
+    int (*suspend_only)(struct libxl__ctx *ctx, uint32_t domid,
+                        const void *ao_how);
     int (*remus_start)(struct libxl__ctx *ctx,
                        struct libxl_domain_remus_info *info, uint32_t domid,
                        int send_fd, int recv_fd, const void *ao_how);
+    int (*shutdown)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
+    int (*reboot)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
+    int (*trigger)(struct libxl__ctx *ctx, uint32_t domid, int trigger,
+                   uint32_t vcpuid, const void *ao_how);
     int (*unpause)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
     int (*destroy)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
     int (*preserve)(struct libxl__ctx *ctx, uint32_t domid,

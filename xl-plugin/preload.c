@@ -80,7 +80,11 @@ __attribute__((constructor)) static void start(void)
     find(&real.create_restore, "libxl_domain_create_restore");
     find(&real.soft_reset, "libxl_domain_soft_reset");
     find(&real.suspend, "libxl_domain_suspend");
+    find(&real.suspend_only, "libxl_domain_suspend_only");
     find(&real.remus_start, "libxl_domain_remus_start");
+    find(&real.shutdown, "libxl_domain_shutdown");
+    find(&real.reboot, "libxl_domain_reboot");
+    find(&real.trigger, "libxl_send_trigger");
     find(&real.unpause, "libxl_domain_unpause");
     find(&real.destroy, "libxl_domain_destroy");
     find(&real.preserve, "libxl_domain_preserve");
@@ -165,10 +169,18 @@ EXPORT int libxl_domain_soft_reset(struct libxl__ctx *ctx,
                                    const void *console_how);
 EXPORT int libxl_domain_suspend(struct libxl__ctx *ctx, uint32_t domid, int fd,
                                 int flags, const void *ao_how);
+EXPORT int libxl_domain_suspend_only(struct libxl__ctx *ctx, uint32_t domid,
+                                     const void *ao_how);
 EXPORT int libxl_domain_remus_start(struct libxl__ctx *ctx,
                                     struct libxl_domain_remus_info *info,
                                     uint32_t domid, int send_fd, int recv_fd,
                                     const void *ao_how);
+EXPORT int libxl_domain_shutdown(struct libxl__ctx *ctx, uint32_t domid,
+                                 const void *ao_how);
+EXPORT int libxl_domain_reboot(struct libxl__ctx *ctx, uint32_t domid,
+                               const void *ao_how);
+EXPORT int libxl_send_trigger(struct libxl__ctx *ctx, uint32_t domid,
+                              int trigger, uint32_t vcpuid, const void *ao_how);
 EXPORT int libxl_domain_unpause(struct libxl__ctx *ctx, uint32_t domid,
                                 const void *ao_how);
 EXPORT int libxl_domain_destroy(struct libxl__ctx *ctx, uint32_t domid,
@@ -225,7 +237,7 @@ int libxl_domain_create_restore(struct libxl__ctx *ctx,
                          ao_how, console_how);
 }
 
-/* These three would leave a guest and its driver domain at odds: without the
+/* These four would leave a guest and its driver domain at odds: without the
  * plug-in they are refused. */
 int libxl_domain_soft_reset(struct libxl__ctx *ctx,
                             struct libxl_domain_config *cfg, uint32_t domid,
@@ -248,6 +260,16 @@ int libxl_domain_suspend(struct libxl__ctx *ctx, uint32_t domid, int fd,
     return plugin->suspend(ctx, domid, fd, flags, ao_how);
 }
 
+int libxl_domain_suspend_only(struct libxl__ctx *ctx, uint32_t domid,
+                              const void *ao_how)
+{
+    if (!concerned())
+        return real.suspend_only(ctx, domid, ao_how);
+    if (!load())
+        return XL_ERROR_FAIL;
+    return plugin->suspend_only(ctx, domid, ao_how);
+}
+
 /* `xl remus` suspends the guest again and again, inside libxl. */
 int libxl_domain_remus_start(struct libxl__ctx *ctx,
                              struct libxl_domain_remus_info *info,
@@ -259,6 +281,31 @@ int libxl_domain_remus_start(struct libxl__ctx *ctx,
     if (!load())
         return XL_ERROR_FAIL;
     return plugin->remus_start(ctx, info, domid, send_fd, recv_fd, ao_how);
+}
+
+/* Asked too early, a driver domain still waits by itself, if it can. */
+int libxl_domain_shutdown(struct libxl__ctx *ctx, uint32_t domid,
+                          const void *ao_how)
+{
+    if (!concerned() || !load())
+        return real.shutdown(ctx, domid, ao_how);
+    return plugin->shutdown(ctx, domid, ao_how);
+}
+
+int libxl_domain_reboot(struct libxl__ctx *ctx, uint32_t domid,
+                        const void *ao_how)
+{
+    if (!concerned() || !load())
+        return real.reboot(ctx, domid, ao_how);
+    return plugin->reboot(ctx, domid, ao_how);
+}
+
+int libxl_send_trigger(struct libxl__ctx *ctx, uint32_t domid, int trigger,
+                       uint32_t vcpuid, const void *ao_how)
+{
+    if (!concerned() || !load())
+        return real.trigger(ctx, domid, trigger, vcpuid, ao_how);
+    return plugin->trigger(ctx, domid, trigger, vcpuid, ao_how);
 }
 
 int libxl_domain_unpause(struct libxl__ctx *ctx, uint32_t domid,

@@ -115,6 +115,16 @@ int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
 int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                       struct vr_err *err);
 
+/* order.c */
+#define VR_ORDER_NAMES 200
+/* The guests that use driver domain @domid: see vr_down_guests(). */
+int vr_order_guests(uint32_t domid, char *names, size_t size);
+/* Domain @domid is asked to go down, or to reboot. True: guests use it, so that
+ * it has to wait for them, which has been noted and said. */
+bool vr_order_down(libxl_ctx *ctx, uint32_t domid, bool reboot);
+/* Is none of the shared driver domains about to go down? */
+int vr_order_check(const struct vr_record *rec, struct vr_err *err);
+
 /* layout.c: what the arch hooks have in common. */
 bool vr_any_iova(const struct vr_dev_cfg *devs, unsigned int n);
 bool vr_any_pool(const struct vr_dev_cfg *devs, unsigned int n);

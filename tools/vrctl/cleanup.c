@@ -10,10 +10,12 @@
  *  4. withdraw the backend nodes: a sound backend lets go of the windows
  *  5. wait, bounded, until Xen shows the windows unused
  *  6. destroy the driver domains that were made for this guest: what they
- *     still hold goes with them
+ *     still hold goes with them. One that was asked to go down, and had to
+ *     wait for the guest, gets the time for it first
  *  7. look again, revoke every entry
  *  8. with --abort: destroy the guest
  *  9. remove what is left in xenstore, the record and the files beside it
+ * 10. other driver domains that waited for the guest may go down
  *
  * Each step is bounded and finds its work done already when it runs again.
  */
@@ -24,16 +26,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vrctl.h"
 #include "xen/compat.h"
+#include "xen/domstate.h"
+#include "xen/down.h"
 #include "xen/store.h"
 
 #define LOCK_MS       120000
 #define BROKER_MS     3000
 #define RELEASE_MS    2000
 #define STORE_SECONDS 15
+#define DOWN_MS       15000
 #define MAX_CHILDREN  16
 
 /* A later guest's record has the same uuid but other processes. */
@@ -121,6 +127,68 @@ static int withdraw(const struct vr_record *rec, bool all)
     return rc;
 }
 
+struct request {
+    uint32_t domid;
+    bool ask; /* or only see whether there is a note */
+};
+
+static int down_request(void *ctx)
+{
+    const struct request *r = ctx;
+    struct xs_handle *xs = xs_open(0);
+    int rc = 1;
+
+    if (!xs)
+        return 1;
+    if (r->ask)
+        rc = vr_down_ask(xs, r->domid) ? 1 : 0;
+    else if (vr_down_noted(xs, r->domid))
+        rc = 0;
+    xs_close(xs);
+    return rc;
+}
+
+/* Waits, until @end, for a domain that goes down. */
+static void await_down(xc_interface *xch, const struct vr_record_driver *d,
+                       uint64_t end)
+{
+    const struct timespec step = {.tv_nsec = 50 * 1000 * 1000};
+    xc_domaininfo_t info;
+
+    while (vr_now_ms() < end && !dom_identify(xch, d->uuid, d->domid, &info) &&
+           !(info.flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying)))
+        nanosleep(&step, NULL);
+}
+
+/*
+ * Driver domains that were asked to go down while they still were needed: those
+ * that end with this guest (@owned; they are waited for), or those that no
+ * other guest uses.
+ */
+static void down_drivers(xc_interface *xch, const struct vr_record *rec,
+                         bool owned)
+{
+    bool asked[VR_MAX_DEVICES] = {false};
+    unsigned int i;
+    uint64_t end;
+
+    for (i = 0; i < rec->ndrivers; i++) {
+        const struct vr_record_driver *d = &rec->drivers[i];
+        struct request r = {.domid = d->domid};
+
+        if (d->owned != owned || d->domid == VR_DOMID_NONE ||
+            proc_bounded(down_request, &r, STORE_SECONDS) ||
+            (!owned && vr_down_guests(xch, d->domid, rec->uuid, NULL, 0)))
+            continue;
+        r.ask = true;
+        asked[i] = !proc_bounded(down_request, &r, STORE_SECONDS);
+    }
+    end = vr_now_ms() + DOWN_MS;
+    for (i = 0; owned && i < rec->ndrivers; i++)
+        if (asked[i])
+            await_down(xch, &rec->drivers[i], end);
+}
+
 /* @which: its name, or its uuid, which no `xl rename` changes. */
 static bool is_driver(const struct vr_record_driver *d, const char *which)
 {
@@ -185,6 +253,7 @@ static int teardown(xc_interface *xch, struct guest *g, bool abort)
     stop_broker(&g->rec);
     withdraw(&g->rec, false);
     windows_busy(g, RELEASE_MS, NULL);
+    down_drivers(xch, &g->rec, true);
     rc = destroy_drivers(xch, &g->rec, NULL);
     if (rc)
         status = EX_LEFT;
@@ -206,6 +275,9 @@ static int teardown(xc_interface *xch, struct guest *g, bool abort)
     /* With something left, the record says what, and lets one try again. */
     if (status == EX_OK)
         vr_record_remove(g->rec.uuid);
+    /* A guest that reboots needs them again in a moment. */
+    if (!g->exists || vr_domain_state(&g->info) != VR_DOM_REBOOTING)
+        down_drivers(xch, &g->rec, false);
     return status;
 }
 

@@ -11,6 +11,7 @@
 #include "text.h"
 #include "vrctl.h"
 #include "xen/compat.h"
+#include "xen/down.h"
 #include "xen/store.h"
 
 #define MAX_PROCS 8
@@ -31,6 +32,7 @@ struct view {
     char log[VR_LOG_PATH]; /* the broker's */
     struct dev_view dev[VR_MAX_DEVICES];
     enum vr_domstate driver[VR_MAX_DEVICES];
+    enum vr_down down[VR_MAX_DEVICES]; /* a driver domain that waits */
 };
 
 static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
@@ -50,8 +52,11 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
         v->procs = n + 1;
     }
     vr_log_path(v->log, rec->name);
-    for (i = 0; i < rec->ndrivers; i++)
+    for (i = 0; i < rec->ndrivers; i++) {
         v->driver[i] = guest_driver_state(xch, &v->g, i);
+        if (xs && rec->drivers[i].domid != VR_DOMID_NONE)
+            v->down[i] = vr_down_noted(xs, rec->drivers[i].domid);
+    }
     for (i = 0; i < rec->ndevs; i++) {
         struct dev_view *d = &v->dev[i];
 
@@ -128,6 +133,7 @@ static void print_dev(const struct view *v, unsigned int i)
     const struct vr_record *rec = &v->g.rec;
     const struct vr_record_dev *d = &rec->devs[i];
     const struct vr_record_driver *drv = &rec->drivers[d->driver];
+    const char *down = vr_down_name(v->down[d->driver]);
     const struct dev_view *dv = &v->dev[i];
     char domid[12], quote[VR_QUOTE_LEN];
     unsigned int kind;
@@ -136,10 +142,11 @@ static void print_dev(const struct view *v, unsigned int i)
            dv->is.state);
     if (dv->is.reason[0])
         printf("  reason        %s\n", dv->is.reason);
-    printf("  driver domain %s, domid %s, %s, %s\n", drv->name,
+    printf("  driver domain %s, domid %s, %s, %s%s%s\n", drv->name,
            dom_number(drv->domid, domid, sizeof(domid)),
            drv->owned ? "ends with the guest" : "shared",
-           vr_domstate_name(v->driver[d->driver]));
+           vr_domstate_name(v->driver[d->driver]),
+           down ? ", waits for its guests to " : "", down ? down : "");
     printf("  backend       %s%s%s\n", vr_xbstate_name(dv->backend),
            dv->backend_error[0] ? ", says " : "",
            dv->backend_error[0] ? vr_quote(quote, dv->backend_error) : "");
@@ -259,6 +266,7 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
 {
     const struct vr_record_dev *d = &v->g.rec.devs[i];
     const struct vr_record_driver *drv = &v->g.rec.drivers[d->driver];
+    const char *down = vr_down_name(v->down[d->driver]);
     const struct dev_view *dv = &v->dev[i];
 
     yajl_gen_map_open(j);
@@ -273,6 +281,7 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
         json_u64(j, "driver_domid", drv->domid);
     json_bool(j, "driver_owned", drv->owned);
     json_str(j, "driver_state", vr_domstate_name(v->driver[d->driver]));
+    json_str(j, "driver_down", down ? down : "");
     json_str(j, "backend", vr_xbstate_name(dv->backend));
     json_str(j, "backend_error", dv->backend_error);
     json_str(j, "target", d->cfg.target);
