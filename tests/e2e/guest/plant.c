@@ -3,12 +3,14 @@
  * plant add|del|move GUEST DOMID REF GFN
  * plant fill GUEST DOMID REF GFN COUNT
  * plant crash GUEST
+ * plant suspend|resume DOMAIN
  *
  * In dom0: writes a grant entry for DOMID into GUEST's table behind everybody's
  * back (takes it away, or lets it name another frame), so that an audit has
  * something to find; or writes all from REF on that are not in use, so that
  * the guest cannot have them; or makes the guest end as one that crashed (Xen
- * on Arm hears nothing of a Linux panic).
+ * on Arm hears nothing of a Linux panic); or stops a domain as one that is
+ * being saved, and lets it go on, both without its help.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,6 +19,7 @@
 #include <sys/mman.h>
 
 #include <xenctrl.h>
+#include <xencall.h>
 #include <xenforeignmemory.h>
 #include <xen/grant_table.h>
 #include <xen/memory.h>
@@ -35,6 +38,28 @@ static bool add(grant_entry_v1_t *e, domid_t domid, uint32_t gfn)
     return true;
 }
 
+static int resume(domid_t domid)
+{
+    xencall_handle *call = xencall_open(NULL, 0);
+    struct xen_domctl *op;
+
+    op = call ? xencall_alloc_buffer(call, sizeof(*op)) : NULL;
+    if (!op)
+        return 1;
+    memset(op, 0, sizeof(*op));
+    op->cmd = XEN_DOMCTL_resumedomain;
+    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    op->domain = domid;
+    return xencall1(call, __HYPERVISOR_domctl, (uintptr_t)op) != 0;
+}
+
+static int stop(domid_t domid, int reason)
+{
+    xc_interface *xch = xc_interface_open(NULL, NULL, 0);
+
+    return !xch || xc_domain_shutdown(xch, domid, reason);
+}
+
 int main(int argc, char **argv)
 {
     xenforeignmemory_resource_handle *res;
@@ -43,11 +68,12 @@ int main(int argc, char **argv)
     grant_entry_v1_t *e;
     void *addr = NULL;
 
-    if (argc == 3 && !strcmp(argv[1], "crash")) {
-        xc_interface *xch = xc_interface_open(NULL, NULL, 0);
-
-        return !xch || xc_domain_shutdown(xch, atoi(argv[2]), SHUTDOWN_crash);
-    }
+    if (argc == 3 && !strcmp(argv[1], "crash"))
+        return stop(atoi(argv[2]), SHUTDOWN_crash);
+    if (argc == 3 && !strcmp(argv[1], "suspend"))
+        return stop(atoi(argv[2]), SHUTDOWN_suspend);
+    if (argc == 3 && !strcmp(argv[1], "resume"))
+        return resume(atoi(argv[2]));
     if (argc == 7 && !strcmp(argv[1], "fill"))
         count = strtoul(argv[6], NULL, 0);
     else if (argc != 6)

@@ -108,7 +108,7 @@ build() {
     for name in $whole; do
         unpack_into root "$debs/${name}"_*.deb
     done
-    rm -rf root/usr/share root/etc/init.d root/usr/lib/xen-4.17/lib \
+    rm -rf root/usr/share root/etc/init.d/xen root/usr/lib/xen-4.17/lib \
         root/usr/lib/xen-4.17/bin/oxenstored root/usr/bin/pygrub
     for name in $programs; do
         cp -L "full/$name" "root/$name"
@@ -122,6 +122,12 @@ build() {
     done
 
     cp "$HOST_DIR"/dom0/{passwd,group,profile} root/etc/
+    # xendomains is Debian's; what it calls is in Python or in other packages.
+    install -m 755 "$HOST_DIR"/dom0/xen-init-{list,name} \
+        root/usr/lib/xen-common/bin/
+    install -m 644 -D "$HOST_DIR/dom0/init-functions" \
+        root/usr/lib/lsb/init-functions
+    install -m 644 -D /dev/null root/usr/lib/init/vars.sh
     install -m 755 "$HOST_DIR/dom0/init" root/init
     install -m 755 -D "$HOST_DIR/dom0/agent" root/usr/lib/host/agent
     "$HOST_DIR/mkinitramfs" root out/initramfs
@@ -132,4 +138,5 @@ debian=$("$HOST_DIR/build/debian.sh" "$arch")
 component "dom0-image-$arch" build "$(basename "$debs")" \
     "$(basename "$debian")" "$HOST_DIR"/{mkinitramfs,build/arch.sh} \
     "$HOST_DIR"/dom0/{init,agent,passwd,group,profile} \
+    "$HOST_DIR"/dom0/{init-functions,xen-init-list,xen-init-name} \
     "$HOST_DIR"/hvmload/{hvmload.c,stub.S,stub.h}
