@@ -238,7 +238,7 @@ static void test_all_keys(void **state)
             3,
             "\t id = a-B_9 , type= block,mode =static, size=0x200000,"
             " base=0x7c000000, backend= disk d\xc3\xb6m ,target=/a = b,"
-            "access=ro,queues=16,queue_size=256,serial= S N-1 ,"
+            "access=ro,queues=16,queue_size=256,serial= S.N-1 ,"
             "discard=off,timeout=3600,poll=50 \n",
             &c, &err),
         0);
@@ -252,7 +252,7 @@ static void test_all_keys(void **state)
     assert_true(c.readonly);
     assert_int_equal(c.queues, 16);
     assert_int_equal(c.queue_size, 256);
-    assert_string_equal(c.serial, "S N-1");
+    assert_string_equal(c.serial, "S.N-1");
     assert_false(c.discard);
     assert_int_equal(c.timeout, 3600);
     assert_int_equal(c.poll_us, 50);
@@ -290,6 +290,10 @@ static void test_readonly_has_no_discard(void **state)
     "serial, discard, timeout or poll"
 
 /* What is wrong, its value and the remedy: the exact line. */
+#define BY_ID                                                                  \
+    " cannot name the disk in /dev/disk/by-id: use 1 to 20 letters, digits "   \
+    "or characters of #+-.:=@_, with no dot at the beginning"
+
 static const struct {
     const char *text;
     const char *line;
@@ -462,11 +466,15 @@ static const struct {
                          "use 64, 128 or 256"},
     {"queue_size=100", P "queue_size=100 is not a power of two from 8 to 256: "
                          "use 64, 128 or 256"},
-    {"serial=012345678901234567890",
-     P "serial=012345678901234567890 is not a serial number: use 1 to 20 "
-       "printable ASCII characters"},
-    {"serial=a\nb", P "serial=a?b is not a serial number: use 1 to 20 "
-                      "printable ASCII characters"},
+    {"serial=012345678901234567890", P "serial=012345678901234567890" BY_ID},
+    {"serial=a\nb", P "serial=a?b" BY_ID},
+    {"serial=a/b", P "serial=a/b" BY_ID},
+    {"serial=../x", P "serial=../x" BY_ID},
+    {"serial=.x", P "serial=.x" BY_ID},
+    {"serial=a b", P "serial=a b" BY_ID},
+    {"serial=a%b", P "serial=a%b" BY_ID},
+    {"serial=a\\b", P "serial=a\\b" BY_ID},
+    {"serial=\xc3\xa4", P "serial=??" BY_ID},
     {"discard=yes", P "discard=yes is neither on nor off: use one of them, or "
                       "1 or 0"},
     {"timeout=0", P "timeout=0 is out of range: use a number from 1 to 3600"},

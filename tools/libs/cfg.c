@@ -170,10 +170,18 @@ static int parse_backend(struct parser *p, const char *value)
 
 static int parse_serial(struct parser *p, const char *value)
 {
-    if (strlen(value) > VR_SERIAL_LEN || !printable(value))
+    /* What udev keeps as it is in the name of a link; a slash would make a
+     * folder, a blank a second link, and it replaces others. */
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "abcdefghijklmnopqrstuvwxyz"
+                                  "0123456789#+-.:=@_";
+
+    if (strlen(value) > VR_SERIAL_LEN || value[0] == '.' ||
+        value[strspn(value, allowed)])
         return fail(p,
-                    "serial=%s is not a serial number: use 1 to %d "
-                    "printable ASCII characters",
+                    "serial=%s cannot name the disk in /dev/disk/by-id: use 1 "
+                    "to %d letters, digits or characters of #+-.:=@_, with no "
+                    "dot at the beginning",
                     show(value).text, VR_SERIAL_LEN);
     strcpy(p->cfg->serial, value);
     return 0;
