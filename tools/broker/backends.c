@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -205,16 +206,31 @@ int backends_publish(struct super *s, struct vr_err *err)
     return 0;
 }
 
+int64_t backends_deadline(const struct super *s)
+{
+    int64_t end, next = INT64_MAX;
+    unsigned int i;
+
+    if (s->step != STEP_STARTING || !s->started)
+        return next;
+    for (i = 0; i < s->rec.ndevs; i++) {
+        end = s->started + s->rec.devs[i].cfg.timeout * INT64_C(1000);
+        if (!answered(s, i) && end < next)
+            next = end;
+    }
+    return next;
+}
+
 void backends_timeout(struct super *s)
 {
-    unsigned int i, seconds = 0;
+    unsigned int i, seconds = UINT_MAX;
 
     /* The last answer may just have come. */
     backends_check(s);
-    if (s->step != STEP_STARTING)
+    if (s->step != STEP_STARTING || backends_deadline(s) > (int64_t)vr_now_ms())
         return;
     for (i = 0; i < s->rec.ndevs; i++)
-        if (!answered(s, i) && s->rec.devs[i].cfg.timeout > seconds)
+        if (!answered(s, i) && s->rec.devs[i].cfg.timeout < seconds)
             seconds = s->rec.devs[i].cfg.timeout;
     refuse_missing(s, seconds);
 }

@@ -215,7 +215,6 @@ static void share_connection(struct super *s)
 
 static int start(struct super *s, struct vr_err *err)
 {
-    unsigned int i, timeout = 0;
     int rc;
 
     rc = load_record(s, err);
@@ -241,10 +240,7 @@ static int start(struct super *s, struct vr_err *err)
     rc = open_xen(s, err);
     if (rc)
         return rc;
-    for (i = 0; i < s->rec.ndevs; i++)
-        if (s->rec.devs[i].cfg.timeout > timeout)
-            timeout = s->rec.devs[i].cfg.timeout;
-    s->deadline = vr_now_ms() + (int64_t)timeout * 1000;
+    s->started = vr_now_ms();
     names_watch(s);
     return 0;
 }
@@ -424,8 +420,8 @@ static int time_left(const struct super *s)
 {
     int64_t next = s->tick, now = vr_now_ms();
 
-    if (s->step == STEP_STARTING && s->deadline && s->deadline < next)
-        next = s->deadline;
+    if (backends_deadline(s) < next)
+        next = backends_deadline(s);
     if (s->look && s->look_at < next)
         next = s->look_at;
     if (s->ending_at && s->ending_at < next)
@@ -463,8 +459,7 @@ static void serve(struct super *s)
     if (!s->done && p[XENSTORE].revents && s->xs)
         on_xenstore(s);
     now = vr_now_ms();
-    if (!s->done && s->step == STEP_STARTING && s->deadline &&
-        s->deadline <= now)
+    if (!s->done && backends_deadline(s) <= now)
         backends_timeout(s);
     if (!s->done && s->look && s->look_at <= now)
         look(s);

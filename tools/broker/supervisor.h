@@ -58,7 +58,7 @@ struct super {
     bool published;
     bool lost; /* the worker, while the guest needs it */
     enum vr_domstate driver[VR_MAX_DEVICES];
-    int64_t deadline; /* STEP_STARTING */
+    int64_t started; /* STEP_STARTING: since when; 0: not yet */
     int64_t tick;
     /* A domain may be about to end, and a guest's UNMAP may wait for that. */
     int64_t ending_at; /* when to look again; 0: at the next tick */
@@ -127,6 +127,10 @@ void backends_check(struct super *s);
 
 /** backends_complete() - once all are connected, tell the plug-in. */
 void backends_complete(struct super *s);
+
+/** backends_deadline() - when the patience with a backend ends (timeout=);
+ * INT64_MAX: never. */
+int64_t backends_deadline(const struct super *s);
 
 /** backends_timeout() - say whose answers are missing. */
 void backends_timeout(struct super *s);
