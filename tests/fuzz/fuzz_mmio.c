@@ -26,6 +26,7 @@ struct world {
     bool quiet;    /* the last request was acknowledged */
     uint32_t busy; /* queues that the backend works on */
     bool line;
+    uint64_t capacity; /* of the disk when its driver began; 0: none has */
 };
 
 static const struct vr_mmio_desc desc = {
@@ -99,9 +100,24 @@ static void acknowledge(struct world *w)
     REQUIRE(!vr_mmio_waiting(&w->m) && !vr_mmio_unquiet(&w->m));
 }
 
+/* A driver's disk does not shrink, whatever the backend says. */
+static void check_capacity(struct world *w, uint32_t status)
+{
+    uint64_t capacity = w->stats.capacity;
+
+    if (!(status & VR_STATUS_DRIVER)) {
+        w->capacity = 0;
+        return;
+    }
+    REQUIRE(capacity >= w->capacity);
+    w->capacity = capacity;
+}
+
 static void check(struct world *w)
 {
     uint32_t status = vr_mmio_read(&w->m, VR_MMIO_STATUS, 4);
+
+    check_capacity(w, status);
 
     REQUIRE(w->line == (vr_mmio_isr(&w->m) != 0));
     REQUIRE(!vr_mmio_isr(&w->m) || status & VR_STATUS_DRIVER_OK);

@@ -757,7 +757,7 @@ static void s2_1_2_no_interrupt_before_driver_ok(void **state)
 
 static void s2_5_config_generation(void **state)
 {
-    uint8_t bigger[sizeof(disk)] = {1};
+    const uint8_t bigger[sizeof(disk)] = {1, 16, [21] = 2, [34] = 4};
     struct fake *f = running();
     uint32_t generation = rd(f, VR_MMIO_CONFIG_GENERATION);
 
@@ -770,6 +770,38 @@ static void s2_5_config_generation(void **state)
     assert_int_not_equal(rd(f, VR_MMIO_CONFIG_GENERATION), generation);
     assert_int_equal(f->raised, 1);
     assert_int_equal(f->stats.config_changes, 1);
+}
+
+/* What a backend makes of a disk that is in use. */
+static void a_disk_in_use_only_grows(void **state)
+{
+    static const uint8_t smaller[60] = {1, 15, [21] = 2, [34] = 4};
+    static const uint8_t other[60] = {0, 17, [8] = 1, [21] = 16, [34] = 3};
+    static const uint8_t huge[60] = {[6] = 64, [21] = 2, [34] = 4};
+    const uint64_t features = BLK_F_BLK_SIZE | BLK_F_MQ;
+    struct fake *f = running();
+
+    (void)state;
+    assert_int_equal(f->stats.capacity, 4096);
+    assert_int_equal(f->stats.block_size, 512);
+    vr_mmio_set_device(&f->m, features, smaller, sizeof(smaller));
+    vr_mmio_set_device(&f->m, features, huge, sizeof(huge));
+    vr_mmio_set_device(&f->m, features, disk, 0);
+    assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG, 8), 4096);
+    assert_int_equal(f->raised, 0);
+    /* Of a description that is larger, the size counts and nothing else. */
+    vr_mmio_set_device(&f->m, features, other, sizeof(other));
+    assert_int_equal(f->raised, 1);
+    assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG, 8), 17 * 256);
+    assert_int_equal(f->stats.capacity, 17 * 256);
+    assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG + 8, 4), 0);
+    assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG + 20, 4), 512);
+    assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG + 34, 2), 4);
+    /* No driver, no promise. */
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
+    vr_mmio_quiesced(&f->m);
+    vr_mmio_set_device(&f->m, features, smaller, sizeof(smaller));
+    assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG, 8), 15 * 256 + 1);
 }
 
 /* ---- 2.4, reset ---- */
@@ -1215,6 +1247,7 @@ int main(void)
         cmocka_unit_test(s4_2_3_4_second_cause_is_an_edge_of_its_own),
         cmocka_unit_test(s2_1_2_no_interrupt_before_driver_ok),
         cmocka_unit_test(s2_5_config_generation),
+        cmocka_unit_test(a_disk_in_use_only_grows),
         cmocka_unit_test(s2_4_reset_of_an_idle_device),
         cmocka_unit_test(s2_4_reset_waits_for_what_is_kept),
         cmocka_unit_test(s2_1_driver_that_never_said_so_can_fail),

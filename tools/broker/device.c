@@ -10,6 +10,8 @@
 /* How often a backend that is not there yet (or again) is looked for; it may
  * come without an event, when the broker was not listening. */
 #define SEEK_MS 200
+/* At most so often does the guest's driver hear that its disk has grown. */
+#define GROW_MS 1000
 /* A backend in use is asked so often whether it is there (a driver domain that
  * was paused or has panicked causes no event on Arm), and has so long to
  * answer before the operator hears of it. */
@@ -130,6 +132,7 @@ static void kick_all(struct device *d)
 
 static bool take_description(struct device *d)
 {
+    const uint64_t changes = d->stats->config_changes;
     struct vr_ctrl_device dev;
     int rc = vr_ctrl_take_device(d->page, &dev);
 
@@ -148,7 +151,10 @@ static bool take_description(struct device *d)
     }
     d->invalid = false;
     d->described = dev.config_generation;
+    vr_ctrl_take_counters(d->page, &d->stats->b); /* the target's size */
     vr_mmio_set_device(&d->mmio, dev.features, dev.config, dev.config_len);
+    if (d->stats->config_changes != changes)
+        d->grown_at = d->w->now;
     if (d->backend != VR_CTRL_BACKEND_READY) {
         d->backend = VR_CTRL_BACKEND_READY;
         if (d->connected)
@@ -171,9 +177,13 @@ static bool take_status(struct device *d)
     d->seek = status != VR_CTRL_BACKEND_READY;
     d->stats->backend = status;
     if (status == VR_CTRL_BACKEND_READY) {
-        if (change || version != d->described)
-            return take_description(d);
-        return false;
+        if (!change && version == d->described)
+            return false;
+        if (d->grown_at && d->w->now - d->grown_at < GROW_MS) {
+            d->seek = true;
+            return false;
+        }
+        return take_description(d);
     }
     if (!change)
         return false;

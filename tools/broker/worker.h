@@ -48,11 +48,12 @@ struct device {
     bool acked;          /* it was acknowledged */
     uint32_t backend;    /* enum vr_ctrl_status, as last acted upon */
     uint32_t described;  /* config_generation taken */
-    bool seek;           /* look again at the page before long */
-    bool connected;      /* the supervisor knows */
-    bool invalid;        /* ... that the description is bad */
-    bool gone;           /* its driver domain has ended, or is about to */
-    bool dead;           /* ... and nothing is left of it */
+    int64_t grown_at; /* when the guest was told of a larger disk; 0: never */
+    bool seek;        /* look again at the page before long */
+    bool connected;   /* the supervisor knows */
+    bool invalid;     /* ... that the description is bad */
+    bool gone;        /* its driver domain has ended, or is about to */
+    bool dead;        /* ... and nothing is left of it */
 
     bool masked;
     bool excused;        /* watch() has seen what its next event is about */

@@ -14,6 +14,10 @@
 
 #define RANGE_F_UNMAP 1u
 
+/* Offsets in the config space (5.2.4) that are read, too. */
+#define CONFIG_CAPACITY 0
+#define CONFIG_BLK_SIZE 20
+
 struct blk_header {
     uint32_t type;
     uint32_t reserved;
@@ -62,13 +66,32 @@ static void put(uint8_t *buf, unsigned int off, unsigned int bytes, uint64_t v)
     }
 }
 
+static uint64_t get(const uint8_t *buf, unsigned int off, unsigned int bytes)
+{
+    uint64_t v = 0;
+
+    while (bytes--)
+        v = v << 8 | buf[off + bytes];
+    return v;
+}
+
+uint64_t vr_blk_capacity(const uint8_t *config)
+{
+    return get(config, CONFIG_CAPACITY, 8);
+}
+
+uint32_t vr_blk_block_size(const uint8_t *config)
+{
+    return get(config, CONFIG_BLK_SIZE, 4);
+}
+
 uint32_t vr_blk_config(const struct vr_blk_dev *dev, uint8_t *buf)
 {
     memset(buf, 0, VR_CONFIG_LEN);
-    put(buf, 0, 8, dev->capacity);
+    put(buf, CONFIG_CAPACITY, 8, dev->capacity);
     put(buf, 8, 4, dev->size_max);
     put(buf, 12, 4, vr_blk_seg_max(dev->queue_size));
-    put(buf, 20, 4, dev->blk_size);
+    put(buf, CONFIG_BLK_SIZE, 4, dev->blk_size);
     put(buf, 34, 2, dev->queues);
     if (dev->discard && !dev->readonly) {
         put(buf, 36, 4, VR_BLK_DISCARD_SECTORS);

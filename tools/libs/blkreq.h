@@ -28,6 +28,8 @@
 #define VR_BLK_S_UNSUPP 2
 
 #define VR_BLK_SECTOR 512u
+/* Beyond that Linux cannot count a disk's bytes. */
+#define VR_BLK_CAPACITY_MAX ((uint64_t)INT64_MAX / VR_BLK_SECTOR)
 /* Header, and the one range of DISCARD or WRITE_ZEROES behind it. */
 #define VR_BLK_HEADER   16u
 #define VR_BLK_HEAD_MAX 32u
@@ -123,5 +125,13 @@ void vr_blk_decode(const struct vr_blk_dev *dev, uint64_t features,
  */
 int vr_blk_parse(const struct vr_blk_dev *dev, uint64_t features,
                  struct vr_chain *chain, struct vr_blk_req *req);
+
+/* ---- what others want to know of a config space ---- */
+
+/** vr_blk_capacity() - sectors of 512 bytes. @config: VR_CONFIG_LEN bytes. */
+uint64_t vr_blk_capacity(const uint8_t *config);
+
+/** vr_blk_block_size() - the logical block size that it names. */
+uint32_t vr_blk_block_size(const uint8_t *config);
 
 #endif /* VR_BLKREQ_H */

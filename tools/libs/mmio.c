@@ -139,11 +139,11 @@ static uint32_t register_read(struct vr_mmio *m, uint32_t off)
  * A device that fails later keeps its config space: a capacity of zero would
  * be taken for a resize.
  */
-static uint8_t blind_config(uint32_t device_id, unsigned int off)
+static uint8_t blind_config(const struct vr_mmio *m, unsigned int off)
 {
     const unsigned int blk_size = 20; /* struct virtio_blk_config, 5.2.4 */
 
-    return device_id == 2 && off == blk_size;
+    return is_block(m) && off == blk_size;
 }
 
 /* 4.2.2.2: any width for config space; ours answers any alignment too. */
@@ -154,8 +154,7 @@ static uint64_t config_read(const struct vr_mmio *m, unsigned int off,
     unsigned int i;
 
     for (i = 0; i < size; i++) {
-        uint8_t byte = m->blind ? blind_config(m->desc.device_id, off + i)
-                                : m->config[off + i];
+        uint8_t byte = m->blind ? blind_config(m, off + i) : m->config[off + i];
 
         value |= (uint64_t)byte << (8 * i);
     }

@@ -189,9 +189,10 @@ void vr_mmio_init(struct vr_mmio *m, const struct vr_mmio_desc *desc,
  * @features: bits that are none of the device type's are ignored.
  * @len: at most VR_CONFIG_LEN.
  *
- * For the first time, after a backend's restart, or when the device was
- * resized: then the driver gets a config-change interrupt (4.2.3.4). Also ends
- * the state that vr_mmio_fail(VR_FAIL_GONE) began.
+ * For the first time, after a backend's restart, or when the device has grown:
+ * then the driver gets a config-change interrupt (4.2.3.4). Nothing but the
+ * capacity of a block device that has a driver changes, and that only upwards.
+ * Also ends the state that vr_mmio_fail(VR_FAIL_GONE) began.
  *
  * Returns 0, or -EPROTO when the driver works with features that are gone from
  * @features: then the device has failed (VR_FAIL_BACKEND).

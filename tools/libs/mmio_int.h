@@ -12,7 +12,13 @@
 #ifndef VR_MMIO_INT_H
 #define VR_MMIO_INT_H
 
+#include "blkreq.h"
 #include "mmio.h"
+
+static inline bool is_block(const struct vr_mmio *m)
+{
+    return m->desc.device_id == 2; /* virtio 1.2, 5.2.1 */
+}
 
 /*
  * 2.4.1: after a reset the status is 0, and drivers wait for that. A device

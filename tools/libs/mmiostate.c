@@ -18,6 +18,10 @@ void mmio_show(struct vr_mmio *m)
     s->failed = vr_mmio_failed(m);
     s->features = m->status & VR_STATUS_FEATURES_OK ? m->drv_features : 0;
     s->nqueues = m->desc.nqueues;
+    if (is_block(m)) {
+        s->capacity = vr_blk_capacity(m->config);
+        s->block_size = vr_blk_block_size(m->config);
+    }
     for (i = 0; i < m->desc.nqueues; i++) {
         s->q[i].desc = m->q[i].desc;
         s->q[i].driver = m->q[i].driver;
@@ -332,6 +336,29 @@ uint32_t vr_mmio_isr(const struct vr_mmio *m)
     return m->isr;
 }
 
+/*
+ * The backend is not trusted, and a driver takes what it has read for granted.
+ * While there is one, a block device can only grow: a driver that was told of a
+ * smaller disk would drop what it has of the rest. Returns whether @fresh has
+ * changed anything.
+ */
+static bool take_config(struct vr_mmio *m, const uint8_t *fresh)
+{
+    if (is_block(m) && m->described && m->status & VR_STATUS_DRIVER) {
+        uint64_t capacity = vr_blk_capacity(fresh);
+
+        if (capacity <= vr_blk_capacity(m->config) ||
+            capacity > VR_BLK_CAPACITY_MAX)
+            return false;
+        memcpy(m->config, fresh, sizeof(capacity)); /* its first field */
+        return true;
+    }
+    if (!memcmp(fresh, m->config, VR_CONFIG_LEN))
+        return false;
+    memcpy(m->config, fresh, VR_CONFIG_LEN);
+    return true;
+}
+
 int vr_mmio_set_device(struct vr_mmio *m, uint64_t features, const void *config,
                        uint32_t len)
 {
@@ -342,8 +369,7 @@ int vr_mmio_set_device(struct vr_mmio *m, uint64_t features, const void *config,
     if (len > sizeof(fresh))
         len = sizeof(fresh);
     memcpy(fresh, config, len);
-    changed = memcmp(fresh, m->config, sizeof(fresh)) != 0;
-    memcpy(m->config, fresh, sizeof(fresh));
+    changed = take_config(m, fresh);
     m->dev_features = features & VR_F_DEVICE_TYPE;
     m->described = true;
     if (m->gone) {
