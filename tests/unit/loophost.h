@@ -37,6 +37,7 @@
 #define ALL      (VR_F_VERSION_1 | VR_F_EVENT_IDX | VR_F_INDIRECT_DESC)
 #define BLK      (VR_BLK_F_FLUSH | VR_BLK_F_DISCARD | VR_BLK_F_WRITE_ZEROES)
 #define LIMIT_MS 10000
+#define NOTE_LEN 256
 
 /* How a group of tests runs. */
 struct variant {
@@ -60,7 +61,8 @@ struct host {
     int wake_fd, intr_fd, stop[2];
     struct vr_ctrl_request req;
     struct ring ring[QUEUES];
-    unsigned int *logs;      /* shared */
+    unsigned int *logs;      /* shared, as is: */
+    char *note;              /* the last one, NOTE_LEN bytes */
     struct vr_dynmem dynmem; /* the device's */
 };
 
@@ -94,8 +96,15 @@ static inline void op_log(void *ctx, const char *text)
     ++*host->logs;
 }
 
+static inline void op_note(void *ctx, const char *text)
+{
+    struct host *host = ctx;
+
+    strncpy(host->note, text, NOTE_LEN - 1);
+}
+
 static const struct vr_loop_ops loop_ops = {op_drain, op_unmask, op_notify,
-                                            op_log};
+                                            op_log, op_note};
 
 static inline bool in_valgrind(void)
 {
@@ -128,6 +137,7 @@ static inline void child(void)
         .queues = QUEUES,
         .queue_size = QSIZE,
         .poll_us = 20,
+        .look_ms = 1,
         .discard = true,
         .serial = "serial-0123456789abc",
     };
@@ -243,6 +253,7 @@ static inline int setup(void **state)
     h.page = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     h.logs = (void *)((uint8_t *)h.page + 4096);
+    h.note = (char *)h.page + 4096 + 256;
     vr_ctrl_init(h.page);
     h.wake_fd = eventfd(0, EFD_NONBLOCK);
     h.intr_fd = eventfd(0, EFD_NONBLOCK);

@@ -44,6 +44,8 @@ struct store {
     unsigned int starts; /* of workers */
     pid_t worker;        /* the last one */
     bool hang;           /* how the next ones behave */
+    bool absent;         /* ... they do not find their target */
+    const char *note;    /* ... they say this when they are connected */
     bool dumb;           /* ... they hang before they say anything */
     /* How xenstore behaves. */
     bool mute;         /* events are lost */
@@ -245,6 +247,7 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
                     const struct vr_worker_opts *opts)
 {
     static const char hello[] = "Cserves";
+    char note[32];
     sigset_t all;
     char c;
 
@@ -252,8 +255,18 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     while (s->dumb)
         usleep(1000);
+    if (s->absent) {
+        if (write(sock, "Wno target", 11) < 0)
+            _exit(2);
+        _exit(1);
+    }
     if (dev->guest != 5 || write(sock, hello, sizeof(hello)) < 0)
         _exit(1);
+    if (s->note) {
+        snprintf(note, sizeof(note), "N%s", s->note);
+        if (write(sock, note, strlen(note)) < 0)
+            _exit(2);
+    }
     __atomic_store_n(&s->worker, getpid(), __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&s->starts, 1, __ATOMIC_SEQ_CST);
     if (!s->hang && read(sock, &c, 1) <= 0)
@@ -616,6 +629,45 @@ static void slow_start(void **state)
     drop(DEV);
 }
 
+/* The target is not there; nobody but the toolstack gives up. */
+static void target_is_late(void **state)
+{
+    (void)state;
+    s->absent = true;
+    publish();
+    await_node(DEV "/error", "no target", LIMIT_MS);
+    assert_null(find(DEV "/state"));
+    s->absent = false;
+    await_start(1);
+    await_node(DEV "/error", "", LIMIT_MS);
+    await_connected();
+    /* It goes while the device is in use. */
+    s->absent = true;
+    kill(s->worker, SIGKILL);
+    await_node(DEV "/error", "no target", LIMIT_MS);
+    await_node(DEV "/state", "4", LIMIT_MS);
+    s->absent = false;
+    await_start(2);
+    await_node(DEV "/error", "", LIMIT_MS);
+}
+
+/* A connected worker has something to say. */
+static void notes(void **state)
+{
+    (void)state;
+    publish();
+    await_start(1);
+    await_connected();
+    s->note = "it shrank";
+    kill(s->worker, SIGKILL);
+    await_node(DEV "/error", "it shrank", LIMIT_MS);
+    await_node(DEV "/state", "4", LIMIT_MS);
+    s->note = "";
+    kill(s->worker, SIGKILL);
+    await_start(3);
+    await_node(DEV "/error", "", LIMIT_MS);
+}
+
 static void too_many(void **state)
 {
     char path[64];
@@ -801,6 +853,8 @@ int main(void)
         T(dead_connection),
         T(slow_start),
         T(too_many),
+        T(target_is_late),
+        T(notes),
         T(takes_turns),
         T(asks_for_what_changed),
         PATIENT(term_waits),

@@ -689,14 +689,14 @@ static unsigned int part_run(struct vr_aio *aio, int64_t timeout_ns,
     part.pooled[part.n] = part.pool && (size_t)((uint8_t *)req->iov->iov_base -
                                                 part.pool) < MEM_SIZE / 2;
     part.pins[part.n] = fake_pins(&h.gnt) - rings;
-    req->res = 0;
-    /* As aio_uring.c does it. */
-    req->again = req->direct && (part.pins[part.n] || part.pooled[part.n]);
-    part.n++;
-    if (req->again) {
-        req->direct = false;
-        h.target.direct = false;
+    /* As aio_exec.c does it. */
+    req->res = req->first = 0;
+    req->way = VR_WAY_DIRECT;
+    if (part.pins[part.n] || part.pooled[part.n]) {
+        req->first = -EIO;
+        req->way = VR_WAY_COPY;
     }
+    part.n++;
     return 0;
 }
 
@@ -745,6 +745,7 @@ static void not_taken(bool pool)
         vr_dynmem_pool(&h.dynmem, &low, part.pool);
     }
     h.page = calloc(1, VR_PAGE_SIZE);
+    h.logs = calloc(1, sizeof(*h.logs));
     h.wake_fd = eventfd(0, EFD_NONBLOCK);
     h.intr_fd = eventfd(0, EFD_NONBLOCK);
     vr_ctrl_init(h.page);
@@ -752,6 +753,7 @@ static void not_taken(bool pool)
         .fd = -1,
         .direct_fd = -1,
         .direct = true,
+        .foreign = true,
         .readonly = true,
         .size = FILE_SIZE,
         .blk_size = 512,
@@ -778,8 +780,12 @@ static void not_taken(bool pool)
     assert_true(part.direct[0] && part.direct[1] && part.direct[2]);
     assert_int_equal(counts()->requests, 3);
     assert_int_equal(counts()->errors, 0);
+    assert_int_equal(counts()->retries, 1);
+    assert_int_equal(counts()->target_io, VR_CTRL_IO_DIRECT | VR_CTRL_IO_OWN);
+    assert_int_equal(*h.logs, 1);
     assert_int_equal(fake_pins(&h.gnt), 0);
     free(h.page);
+    free(h.logs);
     fake_close(&h.gnt);
     close(h.wake_fd);
     close(h.intr_fd);

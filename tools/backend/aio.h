@@ -22,14 +22,16 @@ enum vr_aio_op {
 
 struct vr_aio_req {
     enum vr_aio_op op;
-    bool direct; /* READ, WRITE: through direct_fd */
-    bool again;  /* (io_uring) direct I/O failed, it is tried without */
-    bool dsync;  /* WRITE */
-    bool unmap;  /* ZEROES */
+    bool direct;             /* READ, WRITE: direct I/O */
+    bool foreign;            /* ... on pages that are not this process's own */
+    bool dsync;              /* what is written is to be on stable storage */
+    bool unmap;              /* ZEROES */
     const struct iovec *iov; /* stays as it is until the request is done */
     unsigned int niov;
     uint64_t offset, len; /* bytes */
     int res;              /* when done: 0 or -errno */
+    int first;            /* how direct I/O failed at first: -errno, or 0 */
+    enum vr_way way;      /* READ, WRITE: that was done, or tried last */
     struct vr_aio_req *next;
 };
 
@@ -65,7 +67,15 @@ struct vr_aio_ops {
 
 extern const struct vr_aio_ops vr_aio_uring, vr_aio_threads;
 
-/** vr_aio_exec() - carry @req out now; fills res. */
+/** vr_aio_exec() - carry @req out now, but for a first attempt that has failed;
+ * fills res, first and way. */
 void vr_aio_exec(struct vr_target *t, struct vr_aio_req *req);
+
+/**
+ * vr_aio_learn() - what a transfer that is done tells of @t. True when direct
+ * I/O is given up for that, on the guest's pages or altogether. For the thread
+ * that asks vr_target_direct_ok().
+ */
+bool vr_aio_learn(struct vr_target *t, const struct vr_aio_req *req);
 
 #endif /* VR_AIO_H */

@@ -41,6 +41,7 @@ static int threads_open(struct vr_aio **out, const struct vr_aio_cfg *cfg,
 static void threads_queue(struct vr_aio *aio, struct vr_aio_req *req)
 {
     req->next = NULL;
+    req->first = 0;
     *aio->tail = req;
     aio->tail = &req->next;
 }

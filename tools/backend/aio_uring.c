@@ -183,7 +183,7 @@ static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
     struct io_uring_sqe *sqe;
 
     aio->inflight++;
-    req->again = false;
+    req->first = 0;
     switch (req->op) {
     case VR_AIO_READ:
         sqe = get_sqe(aio);
@@ -202,8 +202,14 @@ static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
             io_uring_prep_writev(sqe, file, req->iov, req->niov, req->offset);
         if (req->dsync)
             sqe->rw_flags = RWF_DSYNC;
+        if (!req->direct)
+            vr_target_cached(aio->target);
         break;
     case VR_AIO_FLUSH:
+        if (vr_target_lost(aio->target)) {
+            to_pool(aio, req);
+            return;
+        }
         sqe = get_sqe(aio);
         io_uring_prep_fsync(sqe, FILE_TARGET, IORING_FSYNC_DATASYNC);
         break;
@@ -216,25 +222,19 @@ static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
     sqe->user_data = (uintptr_t)req;
 }
 
-/*
- * A transfer that ended early or failed is carried out once more, as a whole,
- * through the page cache: requests are idempotent. When that works although
- * direct I/O did not (and not for its alignment), direct I/O does not work on
- * these pages at all: some block drivers cannot pass on foreign memory.
- */
+/* A transfer that ended early or failed: aio_exec.c knows what then. */
 static void finish(struct vr_aio *aio, struct vr_aio_req *req, int res,
                    struct vr_aio_req **done)
 {
     bool transfer = req->op == VR_AIO_READ || req->op == VR_AIO_WRITE;
 
     if (transfer && res != (int64_t)req->len) {
-        req->again = req->direct && res < 0 && res != -EINVAL &&
-                     res != -EAGAIN && res != -EINTR;
-        req->direct = false;
+        req->first = res < 0 ? res : -EAGAIN;
         to_pool(aio, req);
         return;
     }
-    req->res = transfer ? 0 : res;
+    req->way = req->direct ? VR_WAY_DIRECT : VR_WAY_CACHE;
+    req->res = transfer ? 0 : vr_target_flushed(aio->target, res);
     req->next = *done;
     *done = req;
     aio->inflight--;
@@ -247,8 +247,6 @@ static void pool_done(struct vr_aio *aio, struct vr_aio_req **done)
     while (req) {
         struct vr_aio_req *next = req->next;
 
-        if (req->again && !req->res)
-            aio->target->direct = false;
         req->next = *done;
         *done = req;
         aio->inflight--;

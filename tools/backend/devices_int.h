@@ -62,7 +62,7 @@ struct device {
     char why[VR_WORKER_MSG_MAX];
     enum vr_xbstate said; /* VR_XB_UNKNOWN: nothing yet */
     char error[VR_WORKER_MSG_MAX];
-    int64_t when, started, waiting_since;
+    int64_t when, started;
     unsigned int backoff, starts;
 };
 

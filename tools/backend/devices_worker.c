@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -14,8 +15,7 @@
 #define BACKOFF_MAX 10000
 #define STABLE      60000 /* a worker that lived so long starts afresh */
 #define MAX_STARTS  5     /* deaths before it ever connected */
-#define WAIT_STEP   250   /* a target that is not there: look again ... */
-#define WAIT_LIMIT  15000 /* ... for so long */
+#define WAIT_STEP   250   /* a target that is not there: look again */
 #define LEAVE_LIMIT 2000  /* I/O of a dead worker: longer is worth a line */
 #define HELLO_LIMIT 10000 /* a start that takes longer is, too */
 
@@ -106,9 +106,14 @@ bool devices_worker_message(struct devices *ds, struct device *d)
     if (msg[0] == VR_WORKER_CONNECTED) {
         d->connected = d->stable = true;
         d->starts = 0;
-        d->waiting_since = 0;
         vr_log(d->guest, d->id, "%s", msg + 1);
         devices_say(ds, d, VR_XB_CONNECTED, "");
+        return true;
+    }
+    if (msg[0] == VR_WORKER_NOTE) {
+        if (msg[1])
+            vr_log(d->guest, d->id, "%s", msg + 1);
+        devices_say_why(ds, d, msg + 1);
         return true;
     }
     d->report = msg[0];
@@ -135,16 +140,15 @@ static void died(struct devices *ds, struct device *d)
                         "worker killed by the toolstack");
         return;
     }
+    /* For as long as the nodes are there: the toolstack knows when it has
+     * waited enough, and a guest that runs has nothing else to hope for. */
     if (d->report == VR_WORKER_WAIT) {
-        if (!d->waiting_since) {
-            d->waiting_since = ds->now;
+        if (strcmp(d->error, d->why)) {
             vr_log(d->guest, d->id, "%s; waiting for it", d->why);
             devices_say_why(ds, d, d->why);
         }
         d->starts = 0;
         d->when = ds->now + WAIT_STEP;
-        if (ds->now - d->waiting_since > WAIT_LIMIT)
-            devices_fail(ds, d, d->why);
         return;
     }
     if (WIFSIGNALED(status))

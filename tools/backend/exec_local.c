@@ -55,8 +55,9 @@ static bool local_start(struct vr_loop *l, struct slot *s)
     s->aio.iov = req.iov;
     s->aio.niov = req.niov;
     if (req.niov) {
-        s->aio.direct =
-            vr_target_direct_ok(l->cfg.target, req.iov, req.niov, req.offset);
+        s->aio.foreign = true;
+        s->aio.direct = vr_target_direct_ok(l->cfg.target, true, req.iov,
+                                            req.niov, req.offset);
         note_buffers(l, &req);
     }
     request_begin(l, s);

@@ -103,8 +103,9 @@ static void submit(struct vr_loop *l, struct rslot *r)
     aio->niov = r->niov;
     aio->offset = r->req.offset + r->moved;
     aio->len = r->chunk;
-    aio->direct =
-        vr_target_direct_ok(l->cfg.target, r->iov, r->niov, aio->offset);
+    aio->foreign = r->map;
+    aio->direct = vr_target_direct_ok(l->cfg.target, aio->foreign, r->iov,
+                                      r->niov, aio->offset);
     l->ops->queue(l->aio, aio);
 }
 
@@ -222,8 +223,8 @@ static bool remote_start(struct vr_loop *l, struct slot *s)
         put_slot(s->q, s);
         return true;
     }
-    r->pooled =
-        !l->remote->bounce_pool && vr_dynmem_in_pool(l->remote->mem, &s->chain);
+    r->pooled = !vr_target_own_only(l->cfg.target) &&
+                vr_dynmem_in_pool(l->remote->mem, &s->chain);
     if (r->pooled)
         return exec_local.start(l, s);
     fits = payload_measure(l, r);
@@ -249,13 +250,6 @@ static void remote_done(struct vr_loop *l, struct slot *s)
     struct rslot *r = (struct rslot *)(void *)s;
     uint8_t status;
 
-    /* Direct I/O failed where the page cache did not: the target's driver
-     * cannot take the guest's pages. It can take those of this process. */
-    if (s->aio.again && !s->aio.res && (r->map || r->pooled)) {
-        l->cfg.target->direct = true;
-        l->cfg.map_threshold = VR_NEVER_MAP;
-        l->remote->bounce_pool = true;
-    }
     if (r->pooled) {
         exec_local.done(l, s);
         return;

@@ -29,6 +29,7 @@ static void reap(struct vr_loop *l, struct vr_aio_req *done)
     while (done) {
         struct vr_aio_req *next = done->next;
 
+        io_learn(l, done);
         l->exec->done(l, (struct slot *)(void *)done);
         done = next;
     }
@@ -361,7 +362,9 @@ static void flush_and_leave(struct vr_loop *l)
     for (i = 0; i < VR_MAX_QUEUES; i++)
         vr_vq_stop(&l->q[i].vq);
     if (rc)
-        l->cfg.ops->log(l->cfg.ctx, "target: the last flush failed");
+        l->cfg.ops->log(l->cfg.ctx, "target: the last flush failed: what the "
+                                    "guest wrote since its own last one may be "
+                                    "lost");
     set_status(l, VR_CTRL_BACKEND_ABSENT);
     notify_broker(l);
 }
@@ -378,6 +381,10 @@ void vr_loop_run(struct vr_loop *l)
 
         read_request(l);
         follow_request(l);
+        /* No timer is needed: the broker asks a device in use every few
+         * seconds whether it is there. */
+        if (l->now - l->looked >= l->cfg.look_ms * INT64_C(1000000))
+            follow_size(l);
         if (!l->stopping && pop_all(l)) {
             l->last_progress = l->now;
             counters(l)->batches++;

@@ -41,6 +41,9 @@ struct vr_loop_ops {
     void (*notify)(void *ctx);
     /* One line for the log; not on the path of requests. */
     void (*log)(void *ctx, const char *text);
+    /* What the operator is to know of the device as long as it is so, for the
+     * log and xenstore. Empty: nothing any more. */
+    void (*note)(void *ctx, const char *text);
 };
 
 struct vr_dynmem;
@@ -59,7 +62,8 @@ struct vr_loop_cfg {
     int stop_fd;                  /* readable or closed: end */
     unsigned int queues, queue_size;
     unsigned int poll_us;
-    bool discard; /* offer DISCARD and WRITE_ZEROES */
+    unsigned int look_ms; /* between two looks at the target's size */
+    bool discard;         /* offer DISCARD and WRITE_ZEROES */
     char serial[VR_SERIAL_LEN + 1];
 };
 

@@ -3,7 +3,7 @@
  * What the files of the device loop share:
  *
  *   loop.c         the rounds: the broker's requests, popping, waiting
- *   setup.c        making and freeing a loop
+ *   setup.c        making and freeing a loop; what the device is
  *   tell.c         faults, publishing, interrupts
  *   exec_local.c   requests whose buffers are mapped with their window
  *   exec_remote.c  requests whose buffers have to be copied or mapped
@@ -86,7 +86,10 @@ struct vr_loop {
     struct remote *remote; /* of exec_remote */
     const struct vr_aio_ops *ops;
     struct vr_aio *aio;
-    struct vr_blk_dev dev;
+    struct vr_blk_dev dev; /* capacity: what there is to be had */
+    uint64_t offered;      /* ... and what the guest was told: never less */
+    bool cut;              /* it was said that there is less */
+    int64_t looked;        /* when the target's size was looked at */
     struct vr_ctrl_request req;
     uint32_t generation; /* of req; acked or about to be */
     bool acked;
@@ -103,7 +106,7 @@ struct vr_loop {
     int64_t now;
     int64_t last_progress;
     int64_t poll_ns; /* adaptive, up to cfg.poll_us */
-    int64_t last_log, last_access_log;
+    int64_t last_log, last_access_log, last_io_log;
     void *slots;
     size_t slots_len;
     struct queue q[VR_MAX_QUEUES];
@@ -204,11 +207,15 @@ static inline void request_push(struct vr_loop *l, struct slot *s,
         q->held_since = l->now;
 }
 
+/* The target failed the request: counted, logged, and what the guest is told
+ * of it. */
+uint8_t io_failed(struct vr_loop *l, const struct slot *s);
+
 /* The answer to the request whose I/O ended with aio.res; counts its bytes. */
 static inline uint8_t io_status(struct vr_loop *l, const struct slot *s)
 {
     if (s->aio.res)
-        return s->aio.res == -EOPNOTSUPP ? VR_BLK_S_UNSUPP : VR_BLK_S_IOERR;
+        return io_failed(l, s);
     if (s->aio.op == VR_AIO_READ)
         counters(l)->read_bytes += s->aio.len;
     else if (s->aio.op == VR_AIO_WRITE)
@@ -239,6 +246,15 @@ static inline void io_prepare(const struct vr_loop *l, struct slot *s,
     s->aio.dsync = !(l->req.features & VR_BLK_F_FLUSH);
     s->aio.unmap = req->unmap;
 }
+
+/* Takes in what the transfer @req tells of the target. */
+void io_learn(struct vr_loop *l, const struct vr_aio_req *req);
+
+/* What vrctl shows of the target. */
+void show_target(struct vr_loop *l);
+
+/* Looks whether the target's size has changed. */
+void follow_size(struct vr_loop *l);
 
 /* Publishes what is done, decides who is told, and tells them all at once. */
 void publish(struct vr_loop *l);

@@ -22,30 +22,6 @@ struct vr_pool {
     pthread_t thread[];
 };
 
-void vr_aio_exec(struct vr_target *t, struct vr_aio_req *req)
-{
-    switch (req->op) {
-    case VR_AIO_READ:
-        req->res =
-            vr_target_read(t, req->direct, req->iov, req->niov, req->offset);
-        return;
-    case VR_AIO_WRITE:
-        req->res = vr_target_write(t, req->direct, req->iov, req->niov,
-                                   req->offset, req->dsync);
-        return;
-    case VR_AIO_FLUSH:
-        req->res = vr_target_flush(t);
-        return;
-    case VR_AIO_DISCARD:
-        req->res = vr_target_discard(t, req->offset, req->len);
-        return;
-    case VR_AIO_ZEROES:
-        req->res = vr_target_zero(t, req->offset, req->len, req->unmap);
-        return;
-    }
-    req->res = -EINVAL;
-}
-
 static void *pool_thread(void *arg)
 {
     struct vr_pool *pool = arg;

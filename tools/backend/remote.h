@@ -46,7 +46,6 @@ struct remote {
     void *bounce_mem;
     struct list fetching, storing; /* their copies are gathered */
     bool ended;
-    bool bounce_pool; /* the target cannot take the pool's pages */
 };
 
 /*

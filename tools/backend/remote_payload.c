@@ -73,7 +73,8 @@ bool payload_room(struct vr_loop *l, struct rslot *r)
 {
     const struct vr_dynmem *mem = l->remote->mem;
 
-    if (r->payload >= l->cfg.map_threshold && mappable(l, r)) {
+    if (r->payload >= l->cfg.map_threshold &&
+        !vr_target_own_only(l->cfg.target) && mappable(l, r)) {
         if (mem->mapped >= mem->budget)
             return false;
         if (map_chunk(l, r))

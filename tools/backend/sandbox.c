@@ -85,6 +85,7 @@ static const int allowed[] = {
     SCMP_SYS(pwritev2),
     SCMP_SYS(fdatasync),
     SCMP_SYS(fallocate),
+    SCMP_SYS(lseek), /* the target's size */
     SCMP_SYS(futex),
     /* the end, by whatever way */
     SCMP_SYS(close),

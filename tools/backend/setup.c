@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,12 +39,78 @@ static int open_aio(struct vr_loop *l, struct vr_err *err)
 
 static void describe(struct vr_loop *l)
 {
-    const struct vr_target *t = l->cfg.target;
-    struct vr_blk_dev *d = &l->dev;
+    struct vr_blk_dev d = l->dev;
     uint8_t config[VR_CONFIG_LEN];
     uint32_t len;
 
-    d->capacity = t->size / VR_BLK_SECTOR;
+    d.capacity = l->offered;
+    len = vr_blk_config(&d, config);
+    vr_ctrl_set_device(l->cfg.page, vr_blk_features(&d), config, len);
+}
+
+/* A former process may have told the guest of more than there is now. */
+static uint64_t offered_before(const struct vr_loop *l)
+{
+    struct vr_ctrl_device dev;
+
+    if (vr_ctrl_take_device(l->cfg.page, &dev))
+        return 0;
+    return vr_blk_capacity(dev.config);
+}
+
+static void note_size(struct vr_loop *l)
+{
+    char text[160];
+
+    snprintf(text, sizeof(text),
+             "target has %" PRIu64 " sectors, the guest was told of %" PRIu64
+             ": its I/O beyond the end fails; let it grow again",
+             l->dev.capacity, l->offered);
+    l->cfg.ops->note(l->cfg.ctx, text);
+    notify_broker(l);
+}
+
+/* A disk grows with its target but does not shrink: the guest would be cut off
+ * from what it has there, without a word from whoever did it. */
+void follow_size(struct vr_loop *l)
+{
+    uint64_t before = l->dev.capacity;
+    char text[120];
+
+    l->looked = l->now;
+    if (vr_target_look(l->cfg.target))
+        return;
+    l->dev.capacity = vr_target_sectors(l->cfg.target);
+    show_target(l);
+    if (l->dev.capacity < l->offered) {
+        if (!l->cut || l->dev.capacity != before)
+            note_size(l);
+        l->cut = true;
+        return;
+    }
+    if (l->cut) {
+        l->cfg.ops->note(l->cfg.ctx, "");
+        notify_broker(l);
+    }
+    l->cut = false;
+    if (l->dev.capacity == l->offered)
+        return;
+    l->offered = l->dev.capacity;
+    snprintf(text, sizeof(text),
+             "the target has grown to %" PRIu64 " sectors of 512 bytes; the "
+             "guest is told",
+             l->offered);
+    l->cfg.ops->log(l->cfg.ctx, text);
+    describe(l);
+    notify_broker(l);
+}
+
+static void first_description(struct vr_loop *l)
+{
+    const struct vr_target *t = l->cfg.target;
+    struct vr_blk_dev *d = &l->dev;
+
+    d->capacity = l->offered = vr_target_sectors(t);
     d->blk_size = t->blk_size;
     d->queues = l->cfg.queues;
     d->queue_size = l->cfg.queue_size;
@@ -51,8 +118,10 @@ static void describe(struct vr_loop *l)
     d->discard = l->cfg.discard && t->can_discard;
     d->zeroes = l->cfg.discard;
     memcpy(d->serial, l->cfg.serial, sizeof(d->serial));
-    len = vr_blk_config(d, config);
-    vr_ctrl_set_device(l->cfg.page, vr_blk_features(d), config, len);
+    if (offered_before(l) > l->offered)
+        l->offered = offered_before(l);
+    show_target(l);
+    describe(l);
 }
 
 static int make_slots(struct vr_loop *l)
@@ -99,7 +168,7 @@ int vr_loop_new(struct vr_loop **out, const struct vr_loop_cfg *cfg,
     rc = open_aio(l, err);
     if (rc)
         goto out;
-    describe(l);
+    first_description(l);
     /* Even without a first request there is something to acknowledge. */
     set_status(l, VR_CTRL_BACKEND_READY);
     l->acked = true;

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -15,6 +17,9 @@
 #define SECTOR 512u
 /* Vectors handed to the kernel at once; far below IOV_MAX. */
 #define IOV_BATCH 32
+/* VR_WAY_COPY: so much at a time, and aligned for any target. */
+#define COPY_SIZE  131072u
+#define COPY_ALIGN 65536u
 
 void vr_target_close(struct vr_target *t)
 {
@@ -22,6 +27,8 @@ void vr_target_close(struct vr_target *t)
         close(t->direct_fd);
     if (t->fd >= 0)
         close(t->fd);
+    free(t->copy);
+    t->copy = NULL;
     t->fd = t->direct_fd = -1;
 }
 
@@ -56,6 +63,23 @@ static bool file_can_punch(const struct vr_target *t, uint64_t end)
         return false;
     return !fallocate(t->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                       (end + 0xfffff) & ~UINT64_C(0xfff), 4096);
+}
+
+uint64_t vr_target_sectors(const struct vr_target *t)
+{
+    return (t->size & ~(uint64_t)(t->blk_size - 1)) / SECTOR;
+}
+
+/* lseek() knows both files and block devices, and the position is of no
+ * use to any of our calls. */
+int vr_target_look(struct vr_target *t)
+{
+    off_t end = lseek(t->fd, 0, SEEK_END);
+
+    if (end < 0)
+        return -errno;
+    t->size = end;
+    return 0;
 }
 
 static void file_dio_align(struct vr_target *t)
@@ -120,9 +144,8 @@ int vr_target_open(struct vr_target *t, const char *path, bool readonly,
                    path);
         goto out;
     }
-    t->size &= ~(uint64_t)(t->blk_size - 1);
-    if (!t->size) {
-        rc = -EINVAL;
+    if (!vr_target_sectors(t)) {
+        rc = -ENOMEDIUM;
         vr_err_set(err, "target %s: is empty; it needs at least %u bytes", path,
                    t->blk_size);
         goto out;
@@ -136,11 +159,16 @@ int vr_target_open(struct vr_target *t, const char *path, bool readonly,
     }
     if (cache != VR_CACHE_BUFFERED) {
         t->direct_fd = open(path, flags | O_DIRECT);
-        t->direct = t->direct_fd >= 0;
+        t->direct = t->foreign = t->direct_fd >= 0;
     }
     if (cache == VR_CACHE_DIRECT && !t->direct) {
         rc = -ENOTSUP;
         vr_err_set(err, "target %s: no direct I/O there; use -c auto", path);
+        goto out;
+    }
+    if (t->direct && posix_memalign((void **)&t->copy, COPY_ALIGN, COPY_SIZE)) {
+        rc = -ENOMEM;
+        vr_err_set(err, "target %s: out of memory", path);
         goto out;
     }
     return 0;
@@ -149,13 +177,19 @@ out:
     return rc;
 }
 
-bool vr_target_direct_ok(const struct vr_target *t, const struct iovec *iov,
-                         unsigned int niov, uint64_t offset)
+bool vr_target_no_direct(int rc)
+{
+    return rc == -EINVAL || rc == -EFAULT || rc == -EOPNOTSUPP;
+}
+
+bool vr_target_direct_ok(const struct vr_target *t, bool foreign,
+                         const struct iovec *iov, unsigned int niov,
+                         uint64_t offset)
 {
     uint64_t mem = 0, off = offset;
     unsigned int i;
 
-    if (!t->direct)
+    if (!t->direct || (foreign && !t->foreign))
         return false;
     for (i = 0; i < niov; i++) {
         mem |= (uintptr_t)iov[i].iov_base;
@@ -198,27 +232,107 @@ static int transfer(int fd, const struct iovec *iov, unsigned int niov,
     return 0;
 }
 
-int vr_target_read(struct vr_target *t, bool direct, const struct iovec *iov,
-                   unsigned int niov, uint64_t offset)
+/* Up to COPY_SIZE bytes of @iov, from byte @skip of it on, to or from the
+ * memory for copies. */
+static void copy(const struct vr_target *t, const struct iovec *iov,
+                 unsigned int niov, uint64_t skip, bool write)
 {
-    if (direct && !transfer(t->direct_fd, iov, niov, offset, false, 0))
-        return 0;
-    return transfer(t->fd, iov, niov, offset, false, 0);
+    size_t done = 0;
+
+    for (; niov && done < COPY_SIZE; iov++, niov--) {
+        uint8_t *p = iov->iov_base;
+        size_t n = iov->iov_len;
+
+        if (skip >= n) {
+            skip -= n;
+            continue;
+        }
+        p += skip;
+        n -= skip;
+        skip = 0;
+        if (n > COPY_SIZE - done)
+            n = COPY_SIZE - done;
+        if (write)
+            memcpy(t->copy + done, p, n);
+        else
+            memcpy(p, t->copy + done, n);
+        done += n;
+    }
 }
 
-int vr_target_write(struct vr_target *t, bool direct, const struct iovec *iov,
-                    unsigned int niov, uint64_t offset, bool dsync)
+static int transfer_copied(const struct vr_target *t, const struct iovec *iov,
+                           unsigned int niov, uint64_t offset, bool write,
+                           int flags)
 {
-    int flags = dsync ? RWF_DSYNC : 0;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    struct iovec v = {.iov_base = t->copy};
+    uint64_t len = 0, moved;
+    unsigned int i;
+    int rc = 0;
 
-    if (direct && !transfer(t->direct_fd, iov, niov, offset, true, flags))
-        return 0;
-    return transfer(t->fd, iov, niov, offset, true, flags);
+    for (i = 0; i < niov; i++)
+        len += iov[i].iov_len;
+    pthread_mutex_lock(&lock);
+    for (moved = 0; moved < len && !rc; moved += v.iov_len) {
+        v.iov_len = len - moved < COPY_SIZE ? len - moved : COPY_SIZE;
+        if (write)
+            copy(t, iov, niov, moved, true);
+        rc = transfer(t->direct_fd, &v, 1, offset + moved, write, flags);
+        if (!write && !rc)
+            copy(t, iov, niov, moved, false);
+    }
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+static int by_way(const struct vr_target *t, enum vr_way way,
+                  const struct iovec *iov, unsigned int niov, uint64_t offset,
+                  bool write, int flags)
+{
+    if (way == VR_WAY_COPY)
+        return transfer_copied(t, iov, niov, offset, write, flags);
+    return transfer(way == VR_WAY_DIRECT ? t->direct_fd : t->fd, iov, niov,
+                    offset, write, flags);
+}
+
+int vr_target_read(struct vr_target *t, enum vr_way way,
+                   const struct iovec *iov, unsigned int niov, uint64_t offset)
+{
+    return by_way(t, way, iov, niov, offset, false, 0);
+}
+
+int vr_target_write(struct vr_target *t, enum vr_way way,
+                    const struct iovec *iov, unsigned int niov, uint64_t offset,
+                    bool dsync)
+{
+    if (way == VR_WAY_CACHE)
+        vr_target_cached(t);
+    return by_way(t, way, iov, niov, offset, true, dsync ? RWF_DSYNC : 0);
+}
+
+/* Several threads do this. */
+void vr_target_cached(struct vr_target *t)
+{
+    __atomic_store_n(&t->cached, true, __ATOMIC_RELAXED);
+}
+
+int vr_target_lost(const struct vr_target *t)
+{
+    return __atomic_load_n(&t->lost, __ATOMIC_RELAXED);
+}
+
+int vr_target_flushed(struct vr_target *t, int rc)
+{
+    if (rc && __atomic_load_n(&t->cached, __ATOMIC_RELAXED))
+        __atomic_store_n(&t->lost, rc, __ATOMIC_RELAXED);
+    return rc;
 }
 
 int vr_target_flush(struct vr_target *t)
 {
-    return fdatasync(t->fd) ? -errno : 0;
+    int rc = vr_target_lost(t);
+
+    return rc ? rc : vr_target_flushed(t, fdatasync(t->fd) ? -errno : 0);
 }
 
 int vr_target_discard(struct vr_target *t, uint64_t offset, uint64_t len)
@@ -236,13 +350,22 @@ int vr_target_discard(struct vr_target *t, uint64_t offset, uint64_t len)
 
 static int write_zeroes(struct vr_target *t, uint64_t offset, uint64_t len)
 {
-    static uint8_t zero[32768];
+    static uint8_t zero[COPY_ALIGN] __attribute__((aligned(4096)));
+    enum vr_way way = VR_WAY_CACHE;
     int rc = 0;
 
+    if (t->direct_fd >= 0 && !((offset | len) & (t->off_align - 1)) &&
+        t->mem_align <= 4096)
+        way = VR_WAY_DIRECT;
     while (len && !rc) {
         struct iovec v = {zero, len < sizeof(zero) ? len : sizeof(zero)};
 
-        rc = transfer(t->fd, &v, 1, offset, true, 0);
+        rc = vr_target_write(t, way, &v, 1, offset, false);
+        if (way == VR_WAY_DIRECT && vr_target_no_direct(rc)) {
+            way = VR_WAY_CACHE;
+            rc = 0;
+            continue;
+        }
         offset += v.iov_len;
         len -= v.iov_len;
     }

@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "loop_int.h"
 
@@ -59,6 +60,72 @@ void access_fault(struct vr_loop *l, struct queue *q, uint64_t addr, bool write)
     log_fault(l, &l->last_access_log, q,
               ": the guest's memory is not mapped, or not so", addr,
               "; the request fails");
+}
+
+/* ---- the target ---- */
+
+void show_target(struct vr_loop *l)
+{
+    const struct vr_target *t = l->cfg.target;
+    struct vr_ctrl_counters *c = counters(l);
+
+    c->target_size = t->size;
+    c->target_io = (t->direct ? VR_CTRL_IO_DIRECT : 0) |
+                   (vr_target_own_only(t) ? VR_CTRL_IO_OWN : 0) |
+                   (vr_target_lost(t) ? VR_CTRL_IO_LOST : 0);
+}
+
+void io_learn(struct vr_loop *l, const struct vr_aio_req *req)
+{
+    const struct vr_target *t = l->cfg.target;
+    char text[200];
+
+    counters(l)->retries += req->first != 0;
+    if (!vr_aio_learn(l->cfg.target, req))
+        return;
+    show_target(l);
+    snprintf(text, sizeof(text), "target: direct I/O does not work%s (%s); %s",
+             t->direct ? " on the guest's pages" : "", strerror(-req->first),
+             t->direct && l->remote
+                 ? "they are copied from now on"
+                 : "the page cache is used from now on, and what the guest "
+                   "writes is safe when it has flushed it");
+    l->cfg.ops->log(l->cfg.ctx, text);
+}
+
+uint8_t io_failed(struct vr_loop *l, const struct slot *s)
+{
+    static const char *const name[] = {
+        [VR_AIO_READ] = "read",      [VR_AIO_WRITE] = "write",
+        [VR_AIO_FLUSH] = "flush",    [VR_AIO_DISCARD] = "discard",
+        [VR_AIO_ZEROES] = "zeroing",
+    };
+    struct vr_ctrl_counters *c = counters(l);
+    uint64_t *const count[] = {
+        [VR_AIO_READ] = &c->read_errors,    [VR_AIO_WRITE] = &c->write_errors,
+        [VR_AIO_FLUSH] = &c->flush_errors,  [VR_AIO_DISCARD] = &c->range_errors,
+        [VR_AIO_ZEROES] = &c->range_errors,
+    };
+    const struct vr_aio_req *req = &s->aio;
+    char text[200];
+
+    /* These alone may be missing from a target. A flush that was answered so
+     * would pass for one that is not needed. */
+    if (req->res == -EOPNOTSUPP &&
+        (req->op == VR_AIO_DISCARD || req->op == VR_AIO_ZEROES))
+        return VR_BLK_S_UNSUPP;
+    ++*count[req->op];
+    c->last_errno = -req->res;
+    show_target(l);
+    if (!l->last_io_log || l->now - l->last_io_log >= LOG_PERIOD_NS) {
+        l->last_io_log = l->now;
+        snprintf(text, sizeof(text),
+                 "target: %s of %" PRIu64 " bytes at %" PRIu64
+                 " failed: %s; the guest is told",
+                 name[req->op], req->len, req->offset, strerror(-req->res));
+        l->cfg.ops->log(l->cfg.ctx, text);
+    }
+    return VR_BLK_S_IOERR;
 }
 
 /* ---- interrupts ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@
 
 #define LOCK_STEP_US 5000
 #define LOCK_TRIES   100
+/* Below the broker's PING_MS, so that each ping brings a look. */
+#define LOOK_MS 4000
 
 struct worker {
     const struct vr_xs_dev *dev;
@@ -209,18 +212,24 @@ static void loop_log(void *ctx, const char *text)
     vr_log(w->dev->guest, w->dev->cfg.id, "%s", text);
 }
 
+static void loop_note(void *ctx, const char *text)
+{
+    tell(ctx, VR_WORKER_NOTE, text);
+}
+
 static const struct vr_loop_ops loop_ops = {
     .drain = loop_drain,
     .unmask = loop_unmask,
     .notify = loop_notify,
     .log = loop_log,
+    .note = loop_note,
 };
 
 /* ---- the process ---- */
 
 static void prepare_process(void)
 {
-    static const int quiet[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    static const int quiet[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ};
     struct sigaction sa = {.sa_handler = SIG_IGN};
     sigset_t none;
     unsigned int i;
@@ -237,10 +246,10 @@ static void prepare_process(void)
 
 static bool worth_waiting(int rc)
 {
-    /* A disk that is still to appear, or to be given to our user; a former
-     * worker still to go. */
-    return rc == -ENOENT || rc == -ENXIO || rc == -EBUSY || rc == -ENOMEDIUM ||
-           rc == -EACCES;
+    /* A disk that is still to appear, to be filled, or to be given to our
+     * user; a former worker still to go. */
+    return rc == -ENOENT || rc == -ENXIO || rc == -ENODEV || rc == -EBUSY ||
+           rc == -ENOMEDIUM || rc == -EACCES;
 }
 
 static const char *windows_text(const struct vr_xs_dev *dev, char *buf,
@@ -263,12 +272,26 @@ static const char *windows_text(const struct vr_xs_dev *dev, char *buf,
     return buf;
 }
 
+static const char *size_text(const struct vr_target *t, char *buf, size_t size)
+{
+    uint64_t sectors = vr_target_sectors(t);
+    unsigned int rest = (unsigned int)(t->size - sectors * VR_BLK_SECTOR);
+    int n;
+
+    n = snprintf(buf, size,
+                 "%" PRIu64 " sectors in blocks of %" PRIu32 " bytes", sectors,
+                 t->blk_size);
+    if (rest)
+        snprintf(buf + n, size - n, " (the last %u bytes are cut off)", rest);
+    return buf;
+}
+
 void vr_worker_main(const struct vr_xs_dev *dev, int sock,
                     const struct vr_worker_opts *opts)
 {
     const struct vr_dev_cfg *c = &dev->cfg;
     bool dynamic = vr_cfg_has_iova(c);
-    char windows[128];
+    char windows[128], size[96];
     static struct worker w; /* too large for a stack */
     struct vr_loop_cfg lc = {
         .win = dynamic ? &w.mem.window : &w.win,
@@ -282,6 +305,7 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
         .queues = c->queues,
         .queue_size = c->queue_size,
         .poll_us = c->poll_us,
+        .look_ms = LOOK_MS,
         .discard = c->discard,
     };
     unsigned int tries = LOCK_TRIES;
@@ -323,8 +347,8 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
         rc = vr_sandbox_worker(dynamic ? xengnttab_fd(w.gt) : -1, &err);
     if (rc)
         goto out;
-    snprintf(text, sizeof(text), "serves %.200s, %llu MiB%s, %s%s, %s",
-             c->target, (unsigned long long)(w.target.size >> 20),
+    snprintf(text, sizeof(text), "serves %.110s, %s%s, %s%s, %s", c->target,
+             size_text(&w.target, size, sizeof(size)),
              c->readonly ? ", read-only" : "", vr_loop_aio_name(loop),
              w.target.direct ? ", direct" : ", buffered",
              windows_text(dev, windows, sizeof(windows)));

@@ -14,7 +14,10 @@
 #define VR_WORKER_CONNECTED 'C' /* text: what it does, for the log */
 #define VR_WORKER_WAIT      'W' /* failed; worth another try: why */
 #define VR_WORKER_FAILED    'E' /* failed for good: why */
-#define VR_WORKER_MSG_MAX   400
+#define VR_WORKER_NOTE                                                         \
+    'N' /* connected, but the operator is to know this;                        \
+         * empty: not any more */
+#define VR_WORKER_MSG_MAX 400
 
 struct vr_worker_opts {
     enum vr_cache cache;

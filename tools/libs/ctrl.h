@@ -28,7 +28,7 @@
 #include "vr.h"
 
 #define VR_CTRL_MAGIC   0x43525256u /* "VRRC" in memory */
-#define VR_CTRL_VERSION 1u
+#define VR_CTRL_VERSION 2u
 
 /* In the kick word, beside the queues' bits: "are you there?". The backend
  * answers just by taking the word. */
@@ -51,8 +51,8 @@ struct vr_ctrl_request {
     struct vr_ctrl_queue q[VR_MAX_QUEUES];
 };
 
-/* What the device is; written once by the backend before it connects, and
- * again (config_generation odd while it changes) when it is resized. */
+/* What the device is; written by the backend before it connects, and again
+ * (config_generation odd while it changes) when it has grown. */
 struct vr_ctrl_device {
     uint32_t config_generation;
     uint32_t config_len;
@@ -87,10 +87,23 @@ struct vr_ctrl_counters {
     uint64_t resumed; /* requests executed again after a restart */
     uint64_t restarts;
     uint64_t fault_access; /* of fault_addr: VR_CTRL_FAULT_* */
+    /* Requests that the target failed, by kind, and the last one's error. */
+    uint64_t read_errors;
+    uint64_t write_errors;
+    uint64_t flush_errors;
+    uint64_t range_errors; /* DISCARD, WRITE_ZEROES */
+    uint64_t last_errno;
+    uint64_t retries;     /* transfers that another attempt was made for */
+    uint64_t target_size; /* bytes */
+    uint64_t target_io;   /* VR_CTRL_IO_* */
 };
 
 #define VR_CTRL_FAULT_READ  1u
 #define VR_CTRL_FAULT_WRITE 2u
+
+#define VR_CTRL_IO_DIRECT 1u /* direct I/O ... */
+#define VR_CTRL_IO_OWN    2u /* ... on memory of the backend alone */
+#define VR_CTRL_IO_LOST   4u /* a flush failed: no later one can succeed */
 
 enum vr_ctrl_status {
     VR_CTRL_BACKEND_ABSENT = 0, /* not there yet, or gone */
