@@ -153,6 +153,8 @@ static void print_dev(const struct view *v, unsigned int i)
     printf("  target        %s, %s%s\n", d->cfg.target,
            d->cfg.readonly ? "read-only" : "read-write",
            d->cfg.discard ? ", discard" : "");
+    if (dv->s)
+        stats_print_disk(dv->s);
     if (d->mmio_base)
         printf("  registers     0x%" PRIx64 ", interrupt %" PRIu32 "\n",
                d->mmio_base, d->irq);
