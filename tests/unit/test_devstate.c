@@ -69,6 +69,8 @@ static void the_table(void **state)
     f = works();
     f.fail = VR_FAIL_SILENT;
     is(f, "waiting", vr_fail_text(VR_FAIL_SILENT));
+    f.says = "target /dev/x: not there"; /* it went, and a worker restarted */
+    is(f, "waiting", "; it says \"target /dev/x: not there\"");
 
     f = works();
     f.fail = VR_FAIL_OUTSIDE;

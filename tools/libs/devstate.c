@@ -104,7 +104,8 @@ static bool waiting(const struct vr_devfacts *f, struct vr_devstate *out)
                  "wait for it%s",
                  driver(f).text, words(f, "; it says ").text);
     else if (f->fail == VR_FAIL_SILENT)
-        snprintf(out->reason, sizeof(out->reason), "%s", vr_fail_text(f->fail));
+        snprintf(out->reason, sizeof(out->reason), "%s%s",
+                 vr_fail_text(f->fail), words(f, "; it says ").text);
     else
         return false;
     out->state = "waiting";
