@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "place.h"
+#include "reserve.h"
 #include "state.h"
 #include "text.h"
 
@@ -112,13 +113,34 @@ static uint64_t mib_of(const struct vr_dev_cfg *cfg, unsigned int n,
     return (sum + 0xfffff) >> 20;
 }
 
+/* References to be left to the guest. */
+static uint32_t reserve_of(const struct vr_plugin *p,
+                           const libxl_domain_config *d_config)
+{
+    struct vr_reserve r = {
+        .vcpus = d_config->b_info.max_vcpus,
+        .nics = d_config->num_nics,
+        .p9s = d_config->num_p9s,
+    };
+    int i;
+
+    if (p->grants)
+        return p->grants;
+    /* The CD-ROMs of an HVM guest are emulated only. */
+    for (i = 0; i < d_config->num_disks; i++)
+        r.disks += !(d_config->disks[i].is_cdrom &&
+                     d_config->c_info.type == LIBXL_DOMAIN_TYPE_HVM);
+    return vr_reserve_grants(&r);
+}
+
 static int check_frames(struct vr_plan *plan, const struct vr_dev_cfg *cfg,
-                        libxl_domain_build_info *b_info, struct vr_err *err)
+                        uint32_t reserve, libxl_domain_build_info *b_info,
+                        struct vr_err *err)
 {
     const struct vr_hostinfo *host = &plan->host;
     uint64_t limit =
         host->max_grant_frames ? host->max_grant_frames : DEFAULT_FRAMES;
-    uint64_t need = vr_place_frames(cfg, plan->rec.ndevs);
+    uint64_t need = vr_place_frames(cfg, plan->rec.ndevs, reserve);
     uint64_t frames = b_info->max_grant_frames;
 
     if (frames == LIBXL_MAX_GRANT_DEFAULT)
@@ -127,15 +149,16 @@ static int check_frames(struct vr_plan *plan, const struct vr_dev_cfg *cfg,
         frames = need;
     if (frames > limit && limits_bind(host)) {
         vr_err_set(err,
-                   "virtio_restricted: pools of %" PRIu64 " MiB and apertures "
-                   "of %" PRIu64 " MiB need %" PRIu64 " grant table frames, "
+                   "virtio_restricted: pools of %" PRIu64 " MiB, apertures of "
+                   "%" PRIu64 " MiB and %" PRIu32 " grants for the guest's own "
+                   "disks and interfaces need %" PRIu64 " grant table frames, "
                    "this hypervisor allows %" PRIu64 ": boot Xen with "
                    "gnttab_max_frames=%" PRIu64 ", run `xenhypfs write "
-                   "/params/gnttab_max_frames %" PRIu64 "`, or lower size= or "
-                   "aperture=",
+                   "/params/gnttab_max_frames %" PRIu64 "`, or lower size=, "
+                   "aperture= or virtio_restricted_grants=",
                    mib_of(cfg, plan->rec.ndevs, VR_WINDOW_POOL),
-                   mib_of(cfg, plan->rec.ndevs, VR_WINDOW_IOVA), frames, limit,
-                   frames, frames);
+                   mib_of(cfg, plan->rec.ndevs, VR_WINDOW_IOVA), reserve,
+                   frames, limit, frames, frames);
         return -ENOSPC;
     }
     /* Set explicitly even when it equals the default: the windows' references
@@ -192,22 +215,23 @@ static int check_maptrack(struct vr_plan *plan, unsigned int driver,
     return 0;
 }
 
-int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
-                    struct vr_err *err)
+int vr_check_grants(const struct vr_plugin *p, struct vr_plan *plan,
+                    libxl_domain_config *d_config, struct vr_err *err)
 {
     struct vr_record *rec = &plan->rec;
     struct vr_dev_cfg cfg[VR_MAX_DEVICES];
     uint32_t pool_gref[VR_MAX_DEVICES], iova_gref[VR_MAX_DEVICES];
     uint64_t iova[VR_MAX_DEVICES];
+    uint32_t reserve = reserve_of(p, d_config);
     unsigned int i;
     int rc;
 
     for (i = 0; i < rec->ndevs; i++)
         cfg[i] = rec->devs[i].cfg;
-    rc = check_frames(plan, cfg, &d_config->b_info, err);
+    rc = check_frames(plan, cfg, reserve, &d_config->b_info, err);
     if (rc)
         return rc;
-    rc = vr_place_grefs(cfg, rec->ndevs, rec->grant_frames, pool_gref,
+    rc = vr_place_grefs(cfg, rec->ndevs, reserve, rec->grant_frames, pool_gref,
                         iova_gref);
     if (rc) {
         vr_err_set(err,

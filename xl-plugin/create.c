@@ -148,7 +148,7 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     if (!rc && !p->created)
         rc = vr_order_check(rec, err);
     if (!rc)
-        rc = vr_check_grants(plan, d_config, err);
+        rc = vr_check_grants(p, plan, d_config, err);
     if (!rc)
         rc = vr_arch_memory(plan, ctx, d_config, err);
     if (!rc)

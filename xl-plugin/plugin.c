@@ -17,6 +17,7 @@
 
 #include "child.h"
 #include "link.h"
+#include "reserve.h"
 #include "state.h"
 
 #define CLEANUP_MS 120000 /* vrctl's own limits add up to about 105 s */
@@ -97,6 +98,27 @@ static int parse_devices(XLU_Config *cfg, XLU_ConfigList *list, int count,
     return vr_cfg_check_all(self.devs, count, err);
 }
 
+/* What the administrator leaves to the guest's own grants. */
+static int parse_grants(XLU_Config *cfg, struct vr_err *err)
+{
+    long n;
+    int r = xlu_cfg_get_long(cfg, VR_NAME "_grants", &n, 1);
+
+    self.grants = 0;
+    if (r == ESRCH)
+        return 0;
+    if (r || n < 1 || n > VR_RESERVE_MOST) {
+        vr_err_set(err,
+                   "virtio_restricted_grants: not a number from 1 to %u: give "
+                   "the grants that the guest's own devices need, such as "
+                   "8192, or leave the key out",
+                   VR_RESERVE_MOST);
+        return -EINVAL;
+    }
+    self.grants = n;
+    return 0;
+}
+
 /* Each config that xl reads replaces what an earlier one said. */
 static int on_config(struct XLU_Config *cfg, const char *data, int length)
 {
@@ -117,6 +139,8 @@ static int on_config(struct XLU_Config *cfg, const char *data, int length)
         return EINVAL;
     }
     rc = parse_devices(cfg, list, count, &err);
+    if (!rc)
+        rc = parse_grants(cfg, &err);
     if (rc) {
         vr_say("%s", err.text);
         return EINVAL;

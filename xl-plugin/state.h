@@ -39,7 +39,8 @@ struct vr_plugin {
     /* Devices of the config that was parsed last; they stay for reboots. */
     unsigned int ndevs;
     struct vr_dev_cfg devs[VR_MAX_DEVICES];
-    bool created; /* one guest with them was made: another is a reboot */
+    uint32_t grants; /* virtio_restricted_grants=; 0: not given */
+    bool created;    /* one guest with them was made: another is a reboot */
     struct vr_build *build; /* only during the guest's own creation */
     struct vr_pending pending;
 };
@@ -101,8 +102,8 @@ int vr_check_guest(const struct vr_plugin *p,
                    const libxl_domain_config *d_config, struct vr_err *err);
 /* Chooses max_grant_frames, the windows' references, and the addresses of
  * dynamic windows; @d_config's limits are raised when they are too low. */
-int vr_check_grants(struct vr_plan *plan, libxl_domain_config *d_config,
-                    struct vr_err *err);
+int vr_check_grants(const struct vr_plugin *p, struct vr_plan *plan,
+                    libxl_domain_config *d_config, struct vr_err *err);
 
 /* others.c: takes down what is stale, fills plan->others with the rest. */
 int vr_others_read(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);

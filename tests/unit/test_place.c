@@ -303,8 +303,8 @@ static void test_mixed(void **state)
     assert_true(iova[1] == VR_IOVA_BASE + 32 * M);
     assert_true(iova[2] == VR_IOVA_BASE + 40 * M);
     /* 6144 + 11264 references are 34 frames */
-    assert_int_equal(vr_place_frames(c, 3), 34 + VR_RESERVE_FRAMES);
-    assert_int_equal(vr_place_grefs(c, 3, 64, pg, ig), 0);
+    assert_int_equal(vr_place_frames(c, 3, 4096), 34 + 8);
+    assert_int_equal(vr_place_grefs(c, 3, 4096, 64, pg, ig), 0);
     assert_int_equal(pg[0], 32768 - 4096);
     assert_int_equal(pg[1], 0);
     assert_int_equal(pg[2], pg[0] - 2048);
@@ -442,20 +442,28 @@ static void test_grefs(void **state)
     c[1] = dev(64 * M, 0);
     c[2] = dynamic(M + 0x1000);
     /* 8192 + 16384 + 257 references: 49 frames */
-    assert_int_equal(vr_place_frames(c, 3), 49 + VR_RESERVE_FRAMES);
-    assert_int_equal(vr_place_grefs(c, 3, 64, pool, iova), 0);
+    assert_int_equal(vr_place_frames(c, 3, 4096), 49 + 8);
+    assert_int_equal(vr_place_grefs(c, 3, 4096, 64, pool, iova), 0);
     /* pools above all dynamic windows */
     assert_int_equal(pool[1], 32768 - 16384);
     assert_int_equal(iova[0], pool[1] - 8192);
     assert_int_equal(iova[2], iova[0] - 257);
     assert_true(!pool[0] && !pool[2] && !iova[1]);
-    assert_int_equal(vr_place_grefs(c, 3, 57, pool, iova), 0);
-    assert_true(iova[2] >= VR_RESERVE_FRAMES * 512);
-    assert_int_equal(vr_place_grefs(c, 3, 56, pool, iova), -ENOSPC);
-    assert_int_equal(vr_place_grefs(c, 3, UINT32_MAX, pool, iova), -ENOSPC);
-    assert_int_equal(vr_place_frames(c, 0), VR_RESERVE_FRAMES);
+    assert_int_equal(vr_place_grefs(c, 3, 4096, 57, pool, iova), 0);
+    assert_true(iova[2] >= 4096);
+    assert_int_equal(vr_place_grefs(c, 3, 4096, 56, pool, iova), -ENOSPC);
+    assert_int_equal(vr_place_grefs(c, 3, 4096, UINT32_MAX, pool, iova),
+                     -ENOSPC);
+    assert_int_equal(vr_place_frames(c, 0, 4096), 8);
     c[0] = dev(2 * M, 0);
-    assert_int_equal(vr_place_frames(c, 1), 1 + VR_RESERVE_FRAMES);
+    assert_int_equal(vr_place_frames(c, 1, 4096), 1 + 8);
+    /* what is left is whole frames; the first is always the guest's */
+    assert_int_equal(vr_place_frames(c, 1, 4097), 1 + 9);
+    assert_int_equal(vr_place_frames(c, 1, 0), 1 + 1);
+    assert_int_equal(vr_place_frames(c, 1, 513), 1 + 2);
+    assert_int_equal(vr_place_grefs(c, 1, 513, 3, pool, iova), 0);
+    assert_int_equal(pool[0], 1024);
+    assert_int_equal(vr_place_grefs(c, 1, 513, 2, pool, iova), -ENOSPC);
 }
 
 int main(void)

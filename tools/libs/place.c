@@ -261,19 +261,25 @@ static uint64_t pages(const struct vr_dev_cfg *cfg, unsigned int n)
     return sum;
 }
 
-uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n)
+static uint64_t frames_of(uint64_t grefs)
 {
-    return (pages(cfg, n) + VR_GNTENT_PER_FRAME - 1) / VR_GNTENT_PER_FRAME +
-           VR_RESERVE_FRAMES;
+    return (grefs + VR_GNTENT_PER_FRAME - 1) / VR_GNTENT_PER_FRAME;
+}
+
+uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n,
+                         uint32_t reserve)
+{
+    return frames_of(pages(cfg, n)) + frames_of(reserve ? reserve : 1);
 }
 
 int vr_place_grefs(const struct vr_dev_cfg *cfg, unsigned int n,
-                   uint32_t frames, uint32_t *pool, uint32_t *iova)
+                   uint32_t reserve, uint32_t frames, uint32_t *pool,
+                   uint32_t *iova)
 {
     uint64_t next = frames * (uint64_t)VR_GNTENT_PER_FRAME;
     unsigned int i;
 
-    if (frames < vr_place_frames(cfg, n) || next > UINT32_MAX)
+    if (frames < vr_place_frames(cfg, n, reserve) || next > UINT32_MAX)
         return -ENOSPC;
     /* The broker has the frames of all dynamic windows mapped for writing:
      * pools are kept out of them. */

@@ -33,9 +33,6 @@ struct vr_slots {
 #define VR_IOVA_BASE  (UINT64_C(1) << 36)
 #define VR_IOVA_ALIGN (UINT64_C(2) << 20)
 
-/* Grant table frames left to the guest's own use (PV drivers). */
-#define VR_RESERVE_FRAMES 8u
-
 /* Addresses [start, end); an empty span is allowed and hinders nothing. */
 struct vr_span {
     uint64_t start;
@@ -82,9 +79,11 @@ void vr_place_iova(const struct vr_dev_cfg *cfg, unsigned int n,
 
 /**
  * vr_place_frames() - grant table frames that @n devices take: one reference
- * per page of every window, and VR_RESERVE_FRAMES.
+ * per page of every window, and whole frames for the guest's own @reserve
+ * references (reserve.h), at least one.
  */
-uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n);
+uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n,
+                         uint32_t reserve);
 
 /**
  * vr_place_grefs() - give each window its references, from the end of a table
@@ -95,7 +94,8 @@ uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n);
  * Returns 0, or -ENOSPC when @frames is less than vr_place_frames() says.
  */
 int vr_place_grefs(const struct vr_dev_cfg *cfg, unsigned int n,
-                   uint32_t frames, uint32_t *pool, uint32_t *iova);
+                   uint32_t reserve, uint32_t frames, uint32_t *pool,
+                   uint32_t *iova);
 
 /**
  * vr_place_slots() - choose the slot of each of @n devices.

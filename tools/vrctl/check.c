@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "gntent.h"
-#include "place.h"
+#include "reserve.h"
 #include "vrctl.h"
 #include "xen/hostinfo.h"
 
@@ -63,20 +63,22 @@ static void check_limits(struct report *r, const struct vr_hostinfo *info)
 {
     static const char *const unknown =
         "the hypervisor has no hypfs to ask; see its boot line";
+    const uint32_t reserve = VR_RESERVE_LEAST / VR_GNTENT_PER_FRAME;
     char size[24];
 
     if (!info->max_grant_frames)
         finding(r, WARN, "gnttab_max_frames", unknown, "unknown");
-    else if (info->max_grant_frames <= VR_RESERVE_FRAMES)
+    else if (info->max_grant_frames <= reserve)
         finding(r, FAIL, "gnttab_max_frames",
                 "boot Xen with gnttab_max_frames=64 or more, or xenhypfs "
                 "write /params/gnttab_max_frames 64",
                 "%" PRIu32 ": too few for any window", info->max_grant_frames);
     else
         finding(r, OK, "gnttab_max_frames", "",
-                "%" PRIu32 ": windows of up to %s per guest",
+                "%" PRIu32 ": windows of up to %s per guest, less with PV "
+                "disks or interfaces",
                 info->max_grant_frames,
-                vr_format_size((info->max_grant_frames - VR_RESERVE_FRAMES) *
+                vr_format_size((info->max_grant_frames - reserve) *
                                    VR_GNTENT_PER_FRAME * VR_PAGE_SIZE,
                                size));
     /* 256 mappings a frame. */
