@@ -243,23 +243,6 @@ static int seed_window(const struct vr_gtable *gt, const struct vr_record *rec,
     return rc;
 }
 
-/* The lowest reference of all windows. */
-static uint32_t lowest_gref(const struct vr_record *rec)
-{
-    uint32_t lowest = UINT32_MAX;
-    unsigned int i, k;
-
-    for (i = 0; i < rec->ndevs; i++) {
-        for (k = 0; k < VR_WINDOWS; k++) {
-            const struct vr_gwin *w = vr_record_window(&rec->devs[i], k);
-
-            if (w && w->gref_base < lowest)
-                lowest = w->gref_base;
-        }
-    }
-    return lowest;
-}
-
 /*
  * Mapping the frames makes the table grow to its end, which dynamic
  * windows need no less than static ones: the guest cannot get there first.
@@ -269,7 +252,7 @@ static uint32_t lowest_gref(const struct vr_record *rec)
  */
 static int seed(const struct vr_record *rec, struct vr_err *err)
 {
-    uint32_t first = lowest_gref(rec) / VR_GNTENT_PER_FRAME;
+    uint32_t first = vr_record_lowest_gref(rec) / VR_GNTENT_PER_FRAME;
     xenforeignmemory_handle *fm;
     struct vr_gtable gt;
     unsigned int i;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "lost.h"
 #include "maps.h"
 
 #define MAX_ENTRIES 2048
@@ -42,6 +43,26 @@ static void count_dynamic(const struct vr_gntent *t, uint32_t n, uint64_t bits,
         *missing += mapped && !good;
         *excess += (e.flags & VR_GTF_TYPE_MASK) && !(mapped && good);
     }
+}
+
+/* Entries that the guest has overwritten, as the broker counts them. */
+static uint32_t count_lost(const struct vr_gntent *t,
+                           const struct vr_audit_window *win, unsigned int nwin)
+{
+    uint32_t lost = 0;
+    unsigned int i;
+
+    for (i = 0; i < nwin; i++) {
+        const struct vr_gwin w = {
+            .base = (uint64_t)win[i].gfn << VR_PAGE_SHIFT,
+            .size = (uint64_t)win[i].count << VR_PAGE_SHIFT,
+        };
+
+        lost += vr_lost_count(&t[win[i].gref], &w,
+                              win[i].dynamic ? VR_WINDOW_IOVA : VR_WINDOW_POOL,
+                              win[i].domid);
+    }
+    return lost;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -90,6 +111,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             excess -= r->entries;
     }
     /* Every entry that lets somebody reach a page is in the answer. */
+    if (n >= DYN_GREF + DYN_PAGES && count_lost(t, win, 3) != a.lost)
+        abort();
     if (frames < access || frames > access + a.odd || missing || excess)
         abort();
     vr_audit_free(&a);

@@ -84,6 +84,7 @@ static void test_excess(void **state)
     assert_int_equal(dom(&a, 3)->excess, 1);
     assert_int_equal(dom(&a, 3)->pages, 513);
     assert_int_equal(dom(&a, 4)->excess, 0);
+    assert_int_equal(a.lost, 0);
     vr_audit_free(&a);
     /* a second entry for a page inside of the window is one too many */
     fill(t);
@@ -125,6 +126,7 @@ static void test_missing(void **state)
     assert_int_equal(dom(&a, 3)->missing, 3);
     assert_int_equal(dom(&a, 3)->declared, 509);
     assert_int_equal(dom(&a, 3)->excess, 2);
+    assert_int_equal(a.lost, 3);
     vr_audit_free(&a);
     /* a table that is smaller than the windows */
     fill(t);
@@ -292,6 +294,36 @@ static void test_mixed(void **state)
     vr_audit_free(&a);
 }
 
+/* A guest's own grants that went on into the windows: granted, or given back
+ * again. */
+static void test_lost(void **state)
+{
+    static struct vr_gntent t[N];
+    uint64_t bits[8];
+    struct vr_audit a;
+    unsigned int i;
+
+    (void)state;
+    fill(t);
+    for (i = 0; i < 100; i++)
+        t[1024 + i] = (struct vr_gntent){
+            .flags = i < 60 ? VR_GTF_PERMIT_ACCESS : 0, .frame = i};
+    run(t, &a);
+    assert_false(a.ok);
+    assert_int_equal(a.lost, 100);
+    assert_int_equal(dom(&a, 3)->missing, 100);
+    vr_audit_free(&a);
+    /* of a dynamic window what is empty tells nothing */
+    fill_dynamic(t, bits);
+    for (i = 0; i < 100; i++)
+        t[1700 + i] = (struct vr_gntent){
+            .flags = i < 60 ? VR_GTF_PERMIT_ACCESS : 0, .frame = i};
+    run_dynamic(t, N, bits, &a);
+    assert_false(a.ok);
+    assert_int_equal(a.lost, 60);
+    vr_audit_free(&a);
+}
+
 static void test_dynamic_wrong(void **state)
 {
     static struct vr_gntent t[N];
@@ -386,10 +418,15 @@ static void test_too_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_declared),   cmocka_unit_test(test_excess),
-        cmocka_unit_test(test_missing),       cmocka_unit_test(test_others),
-        cmocka_unit_test(test_dynamic),       cmocka_unit_test(test_mixed),
-        cmocka_unit_test(test_dynamic_wrong), cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_as_declared),
+        cmocka_unit_test(test_excess),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_others),
+        cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_dynamic_wrong),
+        cmocka_unit_test(test_too_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

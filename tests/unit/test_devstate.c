@@ -93,6 +93,21 @@ static void the_table(void **state)
     is(f, "failed", "the broker is gone");
 
     f = works();
+    f.overwritten = "3 of the 8 entries";
+    is(f, "damaged", "3 of the 8 entries");
+    f.fail = VR_FAIL_OUTSIDE; /* is none of it */
+    is(f, "failed", vr_fail_text(VR_FAIL_OUTSIDE));
+    f.fail = VR_FAIL_SILENT;
+    is(f, "waiting", vr_fail_text(VR_FAIL_SILENT));
+    f.fail = VR_FAIL_BACKEND;
+    is(f, "failed", "3 of the 8 entries");
+    f.backend = VR_XB_CLOSED;
+    f.says = "cannot be mapped";
+    is(f, "failed", "3 of the 8 entries");
+    f.dom = VR_DOM_GONE;
+    is(f, "failed", "driver domain b1 (3) is gone");
+
+    f = works();
     f.phase = VR_PHASE_CLOSING;
     f.broker_gone = true;
     is(f, "closing", "taken down");
@@ -105,12 +120,13 @@ static void the_table(void **state)
 static void words_and_reasons_agree(void **state)
 {
     static const char *const words[] = {"starting", "connected", "waiting",
-                                        "failed",   "closing",   "stale"};
+                                        "damaged",  "failed",    "closing",
+                                        "stale"};
     struct vr_devstate s;
     unsigned int n, k;
 
     (void)state;
-    for (n = 0; n < 4u * 9 * 7 * 11 * 32; n++) {
+    for (n = 0; n < 4u * 9 * 7 * 11 * 64; n++) {
         struct vr_devfacts f = {.name = "b1", .domid = 3};
         unsigned int x = n;
         bool good;
@@ -123,10 +139,11 @@ static void words_and_reasons_agree(void **state)
         f.broker_gone = x & 2;
         f.lost = x & 4 ? "log" : NULL;
         f.holds = x & 8;
-        f.says = x & 16 ? "words" : "";
+        f.overwritten = x & 16 ? "some" : NULL;
+        f.says = x & 32 ? "words" : "";
         good = (f.phase == VR_PHASE_READY || f.phase == VR_PHASE_RUNNING) &&
                f.dom == VR_DOM_RUNNING && f.backend == VR_XB_CONNECTED &&
-               f.fail == VR_FAIL_NONE && !(x & 15);
+               f.fail == VR_FAIL_NONE && !(x & 31);
         vr_devstate(&f, &s);
         for (k = 0; k < VR_ARRAY_SIZE(words); k++)
             if (!strcmp(s.state, words[k]))

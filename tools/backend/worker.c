@@ -14,6 +14,7 @@
 
 #include "gntdev.h"
 #include "loop.h"
+#include "poolmap.h"
 #include "sandbox.h"
 #include "worker.h"
 
@@ -28,9 +29,9 @@ struct worker {
     xengnttab_handle *gt;
     xenevtchn_handle *ec;
     evtchn_port_t port;
+    struct vr_gntdev gntdev; /* the guest, for both kinds of window */
     struct vr_window win;    /* the pool: mapped here */
-    struct vr_gntdev gntdev; /* the dynamic window: reached by way of these */
-    struct vr_dynmem mem;
+    struct vr_dynmem mem;    /* the dynamic window */
     struct vr_ctrl_page *page;
     struct vr_target target;
 };
@@ -75,43 +76,26 @@ static void tell(struct worker *w, char what, const char *text)
 
 static int map_pool(struct worker *w, struct vr_err *err)
 {
-    const struct vr_xs_dev *dev = w->dev;
-    const struct vr_gwin *pool = &dev->pool;
-    uint32_t i, count = vr_gwin_pages(pool);
-    uint32_t *refs;
-    int rc = 0;
+    const struct vr_gwin *pool = &w->dev->pool;
+    void *va;
+    int rc =
+        vr_poolmap(&vr_gntdev_ops, &w->gntdev, pool, w->dev->guest, &va, err);
 
-    refs = malloc(count * sizeof(*refs));
-    if (!refs)
-        return -ENOMEM;
-    for (i = 0; i < count; i++)
-        refs[i] = pool->gref_base + i;
+    if (rc)
+        return rc;
+    /* The guest's data is not ours to dump, nor to pass on. */
+    madvise(va, pool->size, MADV_DONTDUMP);
+    madvise(va, pool->size, MADV_DONTFORK);
     w->win.base = pool->base;
     w->win.size = pool->size;
-    w->win.va = xengnttab_map_domain_grant_refs(w->gt, count, dev->guest, refs,
-                                                PROT_READ | PROT_WRITE);
-    if (!w->win.va) {
-        rc = -errno;
-        vr_err_set(err,
-                   "pool of %u pages at grant %u of domain %u cannot be "
-                   "mapped: %s (SILO? gnttab_max_maptrack_frames? gntdev's "
-                   "limit?)",
-                   count, pool->gref_base, dev->guest, strerror(errno));
-    } else {
-        /* The guest's data is not ours to dump, nor to pass on. */
-        madvise(w->win.va, pool->size, MADV_DONTDUMP);
-        madvise(w->win.va, pool->size, MADV_DONTFORK);
-    }
-    free(refs);
-    return rc;
+    w->win.va = va;
+    return 0;
 }
 
 /* Of the dynamic window nothing is mapped before the guest has set up a
  * queue. */
 static void open_window(struct worker *w)
 {
-    w->gntdev.gt = w->gt;
-    w->gntdev.domid = w->dev->guest;
     vr_dynmem_init(&w->mem, &w->dev->iova, &vr_gntdev_ops, &w->gntdev);
     if (w->win.va)
         vr_dynmem_pool(&w->mem, &w->dev->pool, w->win.va);
@@ -131,6 +115,8 @@ static int open_xen(struct worker *w, struct vr_err *err)
                    strerror(errno));
         return rc;
     }
+    w->gntdev.gt = w->gt;
+    w->gntdev.domid = dev->guest;
     w->ec = xenevtchn_open(NULL, 0);
     if (!w->ec) {
         rc = -errno;

@@ -37,6 +37,7 @@ struct vr_devfacts backends_facts(const struct super *s, unsigned int i)
         .backend = d->backend,
         .says = d->says,
         .fail = d->fail,
+        .overwritten = d->overwritten ? d->why.text : NULL,
     };
 }
 
@@ -147,6 +148,8 @@ static void check_backend(struct super *s, unsigned int i)
         /* Another process of it begins anew. */
         d->holds = d->holds && d->backend != VR_XB_CONNECTED;
     }
+    if (d->backend != VR_XB_CONNECTED)
+        grants_check(s, true);
     backends_show(s, i);
 }
 
@@ -247,6 +250,9 @@ void backends_stats(struct super *s, unsigned int i)
     backends_show(s, i);
     if (s->dev[i].counted && vr_store_same_counters(&now, &s->dev[i].last))
         return;
+    if (now.b.restarts != s->dev[i].last.b.restarts ||
+        now.b.faults != s->dev[i].last.b.faults)
+        grants_check(s, true);
     s->dev[i].counted = true;
     s->dev[i].last = now;
     vr_store_counters(s->xs, &s->rec, i, &now);

@@ -4,7 +4,7 @@
  *
  *   supervisor  root. Talks to the plug-in and to xenstore, watches the
  *               domains, starts the clean-up. Sees nothing that the guest
- *               writes.
+ *               writes, but whether it has overwritten the windows' grants.
  *   worker      an unprivileged user in a sandbox. Is the guest's ioreq
  *               server: device registers, interrupts, control pages. Its
  *               privileges end before the guest runs (sandbox.c).

@@ -118,6 +118,8 @@ static void look_stats(struct super *s)
 
 static void tick(struct super *s)
 {
+    uint64_t no_space;
+
     s->tick = vr_now_ms() + TICK_MS;
     check_creator(s);
     /* An answer that could not be read when its event came. */
@@ -128,6 +130,11 @@ static void tick(struct super *s)
     if (s->stats && s->worker)
         s->stats->worker_rss_kib = rss_kib(s->worker);
     look_stats(s);
+    /* What the virtio-iommu could not map tells of a guest that is in its
+     * window. */
+    no_space = s->stats ? s->stats->iommu.no_space : 0;
+    grants_check(s, no_space != s->no_space);
+    s->no_space = no_space;
     domains_check(s);
 }
 

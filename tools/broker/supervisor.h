@@ -8,6 +8,7 @@
  *   domains.c     do the guest and its driver domains still live?
  *   backends.c    what backends say in xenstore; what operators see there
  *   names.c       what the domains are called
+ *   grants.c      are the windows' grants still there?
  */
 #ifndef VR_BROKER_SUPERVISOR_H
 #define VR_BROKER_SUPERVISOR_H
@@ -37,7 +38,9 @@ struct sdev {
     enum vr_xbstate backend;
     char says[256]; /* the backend's words, sanitised */
     enum vr_fail fail;
-    bool counted; /* the counters were published, as of @last */
+    bool counted;         /* the counters were published, as of @last */
+    uint32_t overwritten; /* grants of its windows, at the last look */
+    struct vr_err why;    /* ... in words */
     struct vr_stats_dev last;
     struct vr_devstate told; /* as published; state NULL: not yet */
     int64_t told_at;
@@ -65,8 +68,11 @@ struct super {
     int64_t ending_until;
     bool look; /* at the backends' nodes, not before look_at */
     int64_t look_at;
-    int64_t stats_at; /* when to look at the statistics, before the next tick;
-                       * 0: no need */
+    int64_t stats_at;  /* when to look at the statistics, before the next tick;
+                        * 0: no need */
+    int64_t grants_at; /* when the windows' grants were looked at */
+    bool suspect;      /* ... and are to be, before long */
+    uint64_t no_space; /* the virtio-iommu's count, as last seen */
     struct sdev dev[VR_MAX_DEVICES];
     /* Set when the program is to end. */
     bool done;
@@ -151,5 +157,13 @@ void names_watch(struct super *s);
 
 /** names_check() - take over their names of now. */
 void names_check(struct super *s);
+
+/* ---- grants.c ---- */
+
+/**
+ * grants_check() - look at the windows' grants, if it is time to, and say which
+ * device has lost some. @suspect: a backend cannot use them, perhaps.
+ */
+void grants_check(struct super *s, bool suspect);
 
 #endif /* VR_BROKER_SUPERVISOR_H */

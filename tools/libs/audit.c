@@ -97,12 +97,17 @@ static bool is_due(const struct vr_audit_window *w, uint32_t page)
 static bool is_right(const struct table *t, const struct vr_audit_window *w,
                      const struct vr_gntent *e, uint32_t page)
 {
-    if ((e->flags & VR_GTF_TYPE_MASK) != VR_GTF_PERMIT_ACCESS ||
-        e->domid != w->domid)
-        return false;
-    if (w->dynamic)
-        return is_ram(t, e->frame);
-    return !(e->flags & VR_GTF_READONLY) && e->frame == w->gfn + page;
+    if (!w->dynamic)
+        return vr_gntent_grants(e, w->domid, w->gfn + page);
+    return e->flags & VR_GTF_TYPE_MASK && !vr_gntent_foreign(e, w->domid) &&
+           is_ram(t, e->frame);
+}
+
+/* Has the guest written something of its own there? (lost.h) */
+static bool is_lost(const struct vr_audit_window *w, const struct vr_gntent *e,
+                    bool right)
+{
+    return w->dynamic ? vr_gntent_foreign(e, w->domid) : !right;
 }
 
 static struct item missing(const struct table *t, unsigned int w, uint32_t page)
@@ -138,6 +143,8 @@ static uint32_t collect(const struct table *t, struct item *items,
         }
         if (due && !right)
             items[count++] = missing(t, w, page);
+        if (win && is_lost(win, e, right))
+            out->lost++;
         if (!type)
             continue;
         /* Not known what is mapped: what could be, counts as such. */

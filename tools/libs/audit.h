@@ -69,8 +69,9 @@ struct vr_audit {
     unsigned int ndoms;
     /* right entries of each window */
     uint32_t live[VR_AUDIT_WINDOWS];
-    uint32_t odd; /* entries of types other than a plain grant */
-    bool ok;      /* nothing missing, nothing in excess */
+    uint32_t odd;  /* entries of types other than a plain grant */
+    uint32_t lost; /* entries of windows that the guest has overwritten */
+    bool ok;       /* nothing missing, nothing in excess */
 };
 
 /**

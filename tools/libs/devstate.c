@@ -91,6 +91,21 @@ static bool driver_failed(const struct vr_devfacts *f, struct vr_devstate *out)
     return true;
 }
 
+/* The cause of what a backend complains of; or all still works, but only as
+ * long as its process has the windows mapped. */
+static bool damaged(const struct vr_devfacts *f, struct vr_devstate *out)
+{
+    bool works = f->backend == VR_XB_CONNECTED && f->fail == VR_FAIL_NONE;
+
+    if (!f->overwritten ||
+        (f->backend == VR_XB_CONNECTED && f->fail != VR_FAIL_NONE &&
+         f->fail != VR_FAIL_BACKEND))
+        return false;
+    out->state = works ? "damaged" : "failed";
+    snprintf(out->reason, sizeof(out->reason), "%s", f->overwritten);
+    return true;
+}
+
 /* Requests wait, and go on by themselves when this is over. */
 static bool waiting(const struct vr_devfacts *f, struct vr_devstate *out)
 {
@@ -140,6 +155,8 @@ void vr_devstate(const struct vr_devfacts *f, struct vr_devstate *out)
         return;
     } else if (!serving) {
         starting(f, out);
+    } else if (damaged(f, out)) {
+        return;
     } else if (f->fail != VR_FAIL_NONE && f->fail != VR_FAIL_SILENT) {
         out->state = "failed";
         snprintf(out->reason, sizeof(out->reason), "%s", vr_fail_text(f->fail));

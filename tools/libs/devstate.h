@@ -53,14 +53,16 @@ struct vr_devfacts {
     enum vr_xbstate backend; /* what it says in xenstore: its state ... */
     const char *says;        /* ... and its own words; "" or NULL: none */
     enum vr_fail fail;       /* what the broker's worker has found */
+    const char *overwritten; /* the guest has, grants of the device's windows:
+                              * lost.h's words; NULL: it has not */
 };
 
 /* Room for the longest reason: a name and a quotation beside our own words. */
 #define VR_REASON_LEN 512
 
 struct vr_devstate {
-    const char *state;          /* "starting", "connected", "waiting", "failed",
-                                 * "closing" or "stale" */
+    const char *state;          /* "starting", "connected", "waiting",
+                                 * "damaged", "failed", "closing" or "stale" */
     char reason[VR_REASON_LEN]; /* one line; "" for "connected" alone */
 };
 

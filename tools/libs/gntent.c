@@ -67,6 +67,21 @@ struct vr_gntent vr_gntent_read(const struct vr_gntent *e)
     return copy;
 }
 
+bool vr_gntent_grants(const struct vr_gntent *copy, uint16_t domid,
+                      uint32_t gfn)
+{
+    return (copy->flags & VR_GTF_TYPE_MASK) == VR_GTF_PERMIT_ACCESS &&
+           !(copy->flags & VR_GTF_READONLY) && copy->domid == domid &&
+           copy->frame == gfn;
+}
+
+bool vr_gntent_foreign(const struct vr_gntent *copy, uint16_t domid)
+{
+    unsigned int type = copy->flags & VR_GTF_TYPE_MASK;
+
+    return type && (type != VR_GTF_PERMIT_ACCESS || copy->domid != domid);
+}
+
 int vr_gntent_grant_range(struct vr_gntent *e, uint32_t count, uint16_t domid,
                           uint32_t gfn, bool readonly, uint32_t *bad)
 {

@@ -47,6 +47,15 @@ int vr_gntent_revoke(struct vr_gntent *e);
 /** vr_gntent_read() - one consistent copy (flags are read first and last). */
 struct vr_gntent vr_gntent_read(const struct vr_gntent *e);
 
+/** vr_gntent_grants() - does a copy say that @domid can read and write frame
+ * @gfn? */
+bool vr_gntent_grants(const struct vr_gntent *copy, uint16_t domid,
+                      uint32_t gfn);
+
+/** vr_gntent_foreign() - does it say anything else than that @domid can reach
+ * some frame? Not when it is free. */
+bool vr_gntent_foreign(const struct vr_gntent *copy, uint16_t domid);
+
 /**
  * vr_gntent_grant_range() - grant @count consecutive frames.
  * All or nothing: on -EBUSY every entry that was written is revoked again.

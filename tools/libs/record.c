@@ -156,6 +156,22 @@ bool vr_record_placed(const struct vr_record_dev *dev)
             (dev->iova.size && dev->iova.gref_base));
 }
 
+uint32_t vr_record_lowest_gref(const struct vr_record *rec)
+{
+    uint32_t lowest = UINT32_MAX;
+    unsigned int i, kind;
+
+    for (i = 0; i < rec->ndevs; i++) {
+        for (kind = 0; kind < VR_WINDOWS; kind++) {
+            const struct vr_gwin *w = vr_record_window(&rec->devs[i], kind);
+
+            if (w && w->gref_base < lowest)
+                lowest = w->gref_base;
+        }
+    }
+    return lowest;
+}
+
 int vr_phase_parse(const char *s, uint32_t *out)
 {
     uint32_t i;

@@ -108,6 +108,10 @@ static inline const struct vr_gwin *vr_record_window(
  * references? */
 bool vr_record_placed(const struct vr_record_dev *dev);
 
+/** vr_record_lowest_gref() - the first reference of all windows: what is in
+ * front of it is the guest's. UINT32_MAX: no window has its place yet. */
+uint32_t vr_record_lowest_gref(const struct vr_record *rec);
+
 /** vr_phase_name() - "creating" ...; NULL for a value that is none. */
 const char *vr_phase_name(enum vr_phase phase);
 

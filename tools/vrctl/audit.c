@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "audit.h"
+#include "lost.h"
 #include "maps.h"
 #include "vrctl.h"
 #include "xen/compat.h"
@@ -372,9 +373,25 @@ static void print_verdict(const struct job *job, const struct vr_audit_dom *d)
                d->missing, d->domid, name);
 }
 
+/* Entries that are not as they were written, and why. False: all are, or the
+ * windows are being taken down, which empties them. */
+static bool lost_text(const struct job *job, struct vr_err *text)
+{
+    uint32_t entries = 0;
+    unsigned int i;
+
+    if (!job->result.lost || job->g.rec.phase != VR_PHASE_RUNNING)
+        return false;
+    for (i = 0; i < job->nwin; i++)
+        entries += job->win[i].count;
+    vr_lost_text(text, &job->g.rec, "the windows", job->result.lost, entries);
+    return true;
+}
+
 static void print_result(const struct job *job)
 {
     char name[VR_NAME_LEN + 1];
+    struct vr_err why;
     unsigned int i;
 
     printf("guest %s, domain %" PRIu32 ": %" PRIu32 " grant entries\n",
@@ -394,6 +411,8 @@ static void print_result(const struct job *job)
                job->result.odd);
     for (i = 0; i < job->result.ndoms; i++)
         print_verdict(job, &job->result.doms[i]);
+    if (lost_text(job, &why))
+        printf("audit: %s\n", why.text);
     if (job->why_not)
         printf("audit: dynamic windows are not compared with what guest %s has "
                "mapped: %s\n",
@@ -464,6 +483,7 @@ static void json_result(const struct job *job)
 {
     char name[VR_NAME_LEN + 1];
     yajl_gen j = json_begin();
+    struct vr_err why = {""};
     unsigned int i, k;
 
     if (!j)
@@ -474,6 +494,9 @@ static void json_result(const struct job *job)
     json_u64(j, "windows", job->nwin);
     json_bool(j, "ok", job->result.ok);
     json_u64(j, "odd_entries", job->result.odd);
+    lost_text(job, &why);
+    json_u64(j, "lost_entries", job->result.lost);
+    json_str(j, "lost_because", why.text);
     json_dynamic(j, job);
     json_key(j, "domains");
     yajl_gen_array_open(j);

@@ -108,7 +108,7 @@ static void read_told(struct xs_handle *xs, const struct guest *g,
 {
     /* The words that mean something to vrctl's readers. */
     static const char *const known[] = {"starting", "connected", "waiting",
-                                        "failed"};
+                                        "damaged", "failed"};
     const char *id = g->rec.devs[i].cfg.id;
     char path[VR_XS_PATH], *v;
     unsigned int k, len = 0;
