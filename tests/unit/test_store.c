@@ -317,6 +317,7 @@ static void test_static(void **state)
     expect(GUEST, "mode", "static");
     expect(GUEST, "pool-base", "0x48000000");
     expect(GUEST, "pool-size", "0x800000");
+    expect(GUEST, "pool-gref", "24576");
     expect(GUEST, "state", "4");
     assert_null(find(GUEST "/endpoint"));
     expect(TRUTH, "uuid", UUID);
@@ -344,6 +345,7 @@ static void test_dynamic(void **state)
     expect(BACKEND, "map-threshold", "never");
     expect(GUEST, "iova-base", "0x1000000000");
     expect(GUEST, "iova-size", "0x800000");
+    expect(GUEST, "iova-gref", "16384");
     expect(GUEST, "iommu", "0x2000200");
     expect(GUEST, "endpoint", "0");
     assert_null(find(GUEST "/pool-base"));
@@ -380,8 +382,10 @@ static void test_mixed(void **state)
     expect(BACKEND, "map-threshold", "never");
     expect(GUEST, "pool-base", "0x48000000");
     expect(GUEST, "pool-size", "0x800000");
+    expect(GUEST, "pool-gref", "24576");
     expect(GUEST, "iova-base", "0x1000000000");
     expect(GUEST, "iova-size", "0x800000");
+    expect(GUEST, "iova-gref", "16384");
     expect(GUEST, "endpoint", "0");
     expect(TRUTH, "mode", "mixed");
     expect(TRUTH, "window/0/kind", "static");

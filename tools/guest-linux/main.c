@@ -299,6 +299,7 @@ static int __init vr_init(void)
 		vr_probe_exit();
 		return ret;
 	}
+	vr_grants_init();
 	bus_for_each_dev(&platform_bus_type, NULL, NULL, vr_tell_late);
 	return 0;
 }
@@ -307,6 +308,7 @@ static void __exit vr_exit(void)
 {
 	/* No device is left: each has a reference to the module. */
 	bus_unregister_notifier(&platform_bus_type, &vr_notifier);
+	vr_grants_exit();
 	vr_debugfs_exit();
 	vr_probe_exit();
 }

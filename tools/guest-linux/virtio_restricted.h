@@ -214,6 +214,20 @@ static inline int vr_probe_pool(struct device *dev, struct resource *res)
 }
 #endif
 
+/* grants.c: only for kernels that can have grants */
+#ifdef CONFIG_XEN
+void vr_grants_init(void);
+void vr_grants_exit(void);
+#else
+static inline void vr_grants_init(void)
+{
+}
+
+static inline void vr_grants_exit(void)
+{
+}
+#endif
+
 /* pool.c */
 int vr_pool_init(struct vr_pool *pool, const struct vr_range *range,
 		 dma_addr_t dma_base, bool few_long);

@@ -214,12 +214,16 @@ static void fill_guest(struct batch *b, const struct publish *p)
                      d->pool.base);
         batch_printf(b, vr_xs_guest(path, g, id, "pool-size"), "0x%" PRIx64,
                      d->pool.size);
+        batch_printf(b, vr_xs_guest(path, g, id, "pool-gref"), "%" PRIu32,
+                     d->pool.gref_base);
     }
     if (vr_cfg_has_iova(&d->cfg)) {
         batch_printf(b, vr_xs_guest(path, g, id, "iova-base"), "0x%" PRIx64,
                      d->iova.base);
         batch_printf(b, vr_xs_guest(path, g, id, "iova-size"), "0x%" PRIx64,
                      d->iova.size);
+        batch_printf(b, vr_xs_guest(path, g, id, "iova-gref"), "%" PRIu32,
+                     d->iova.gref_base);
         batch_printf(b, vr_xs_guest(path, g, id, "iommu"), "0x%" PRIx64,
                      p->rec->iommu.mmio_base);
         batch_printf(b, vr_xs_guest(path, g, id, "endpoint"), "%u", p->index);
