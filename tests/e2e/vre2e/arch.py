@@ -110,6 +110,7 @@ ARM64 = Arch(
 QUICK = ("mitigations=off nokaslr init_on_alloc=0 cryptomgr.notests=1 "
          "initcall_blacklist=i8042_init,jent_mod_init")
 EXT4 = ("crc32c_generic", "ext4")
+PV_DISK = ("xen-blkfront",)
 
 X86 = Arch(
     name="x86", hosts=(("stock", "dummy"),),
@@ -118,7 +119,7 @@ X86 = Arch(
     kernel_arch="x86", module_build="kernel-debian-build",
     guest_module="debian-x86",
     kernels={"vmlinuz": "kernel-debian", "vmlinux": "kernel-debian-elf"},
-    images={"guest": (OURS, "virtio-iommu") + DISK + EXT4,
+    images={"guest": (OURS, "virtio-iommu") + DISK + EXT4 + PV_DISK,
             "bare": ("virtio-iommu",) + DISK + EXT4},
     later={"guest": ("viommu-abuse", "dma-check")},
     driver_modules=("loop", "null_blk"),
