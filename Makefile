@@ -152,6 +152,14 @@ MAN8 := $(notdir $(wildcard docs/man/*.8))
 EXAMPLES := $(wildcard config/*)
 OWN_XL = grep -qs virtio-restricted $(DESTDIR)$(SBINDIR)/xl
 
+# The dynamic linker ends the name of an object to be preloaded at either.
+ifneq ($(words x$(SBINDIR) x$(LIBEXECDIR)),2)
+$(error PREFIX, SBINDIR and LIBEXECDIR cannot have blanks: "$(LIBEXECDIR)")
+endif
+ifneq ($(findstring :,$(LIBEXECDIR)),)
+$(error PREFIX and LIBEXECDIR cannot have colons: "$(LIBEXECDIR)")
+endif
+
 # What a user of the host needs; the backend is here too because vr-mkdriver
 # puts it into driver-domain images.
 install: all

@@ -74,7 +74,7 @@ for f in "$sbin/vrctl" "$lib/vr-broker" "$lib/vr-plugin.so" \
     ! readelf -dW "$f" | grep -E 'RPATH|RUNPATH' || fail "$f"
     readelf -dW "$f" | grep -q BIND_NOW || fail "$f: bound lazily"
 done
-grep -q '^libexec=/usr/lib/virtio-restricted$' "$sbin/xl" || fail "launcher"
+grep -q "^libexec='/usr/lib/virtio-restricted'\$" "$sbin/xl" || fail "launcher"
 
 ends 64 "$sbin/vrctl"
 ends 64 "$sbin/vrctl" list --nosuch

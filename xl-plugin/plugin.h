@@ -70,6 +70,9 @@ struct vr_calls {
     int (*dom_build)(struct xc_dom_image *dom);
 };
 
+/* What the launcher (xl.in) puts before xl's own arguments, see preload.c. */
+#define VR_XL_LOADED "--virtio-restricted"
+
 /*
  * vr-plugin.so's one symbol. @real: the functions behind preload.c's, valid
  * for the life of the process. Returns what preload.c calls from then on;

@@ -7,10 +7,17 @@
  *
  * An unversioned definition in a preloaded object satisfies the versioned
  * references of xl and of the Xen libraries.
+ *
+ * The dynamic linker goes on without an object that it cannot or must not
+ * preload, and xl would then drop the key without a word. Therefore the
+ * launcher gives xl a first argument that xl refuses as an unknown option,
+ * VR_XL_LOADED, and start() has xl's getopt() begin behind it: an xl without
+ * this object, for whatever reason, does nothing at all.
  */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -68,7 +75,8 @@ static void find(void *slot, const char *name)
     memcpy(slot, &f, sizeof(f));
 }
 
-__attribute__((constructor)) static void start(void)
+/* glibc calls constructors with main()'s arguments. */
+__attribute__((constructor)) static void start(int argc, char **argv)
 {
     const char *slash;
     Dl_info info;
@@ -100,6 +108,8 @@ __attribute__((constructor)) static void start(void)
     if (slash && slash - info.dli_fname < (ptrdiff_t)sizeof(folder))
         memcpy(folder, info.dli_fname, slash - info.dli_fname);
     leave_environment(info.dli_fname);
+    if (argc > 1 && !strcmp(argv[1], VR_XL_LOADED))
+        optind = 2;
 }
 
 /* Opens vr-plugin.so once. False (and a line on stderr): it cannot be. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,9 @@
 #include "reserve.h"
 #include "vrctl.h"
 #include "xen/hostinfo.h"
+#include "xsnode.h"
+
+#define XL_SECONDS 20
 
 enum level { OK, WARN, FAIL };
 
@@ -261,11 +265,83 @@ static bool find_xl(char *buf, size_t size)
     return false;
 }
 
+/* A guest that is not made: xl reads it and says what it has understood. */
+static const char dry_run[] = "name = \"vrctl-check\"\n"
+                              "type = \"pvh\"\n"
+                              "kernel = \"/dev/null\"\n"
+                              "virtio_restricted = [ ]\n";
+
+struct trial {
+    const char *xl;
+    int cfg, out;
+};
+
+static int run_xl(void *ctx)
+{
+    const struct trial *t = ctx;
+    char cfg[32];
+
+    snprintf(cfg, sizeof(cfg), "/proc/self/fd/%d", t->cfg);
+    if (dup2(t->out, 1) < 0 || dup2(t->out, 2) < 0)
+        return 1;
+    execl(t->xl, "xl", "create", "-n", "-q", cfg, (char *)NULL);
+    fprintf(stderr, "%s: %s\n", t->xl, strerror(errno));
+    return 1;
+}
+
+/*
+ * Launcher @xl starts an xl that has the plug-in, or none. That it starts one
+ * is seen by trying; @why: what was said instead.
+ */
+static bool plugin_answers(const char *xl, char *why, size_t size)
+{
+    struct trial t = {.xl = xl, .cfg = -1, .out = -1};
+    char said[256];
+    ssize_t len = 0;
+    int rc = -1;
+
+    snprintf(why, size, "no memory to try it");
+    t.cfg = memfd_create("cfg", 0);
+    t.out = memfd_create("said", MFD_CLOEXEC);
+    if (t.cfg < 0 || t.out < 0 ||
+        write(t.cfg, dry_run, sizeof(dry_run) - 1) != sizeof(dry_run) - 1)
+        goto out;
+    rc = proc_bounded(run_xl, &t, XL_SECONDS);
+    len = pread(t.out, said, sizeof(said) - 1, 0);
+    said[len < 0 ? 0 : len] = '\0';
+    if (rc == -ETIMEDOUT)
+        snprintf(why, size, "no answer within %d s", XL_SECONDS);
+    else if (rc && !said[0])
+        snprintf(why, size, "it ends without a word");
+    else if (rc)
+        vr_xs_sanitise(why, size, said, strcspn(said, "\n"));
+out:
+    if (t.cfg >= 0)
+        close(t.cfg);
+    if (t.out >= 0)
+        close(t.out);
+    return !rc;
+}
+
+static void check_plugin(struct report *r, const char *subject, const char *xl)
+{
+    char why[256];
+
+    if (plugin_answers(xl, why, sizeof(why)))
+        finding(r, OK, subject, "", "%s, the launcher: xl has the plug-in", xl);
+    else
+        finding(r, FAIL, subject,
+                "install virtio-restricted again, built for this Xen and for "
+                "this xl's architecture",
+                "%s, the launcher: xl does not start with the plug-in: %s", xl,
+                why);
+}
+
 static void check_launcher(struct report *r)
 {
     static const char *const folders[] = {"/usr/sbin", "/sbin", "/usr/bin"};
-    char path[VR_PATH_LEN + 1], other[32];
-    struct stat st, seen[VR_ARRAY_SIZE(folders)] = {0};
+    char path[VR_PATH_LEN + 1] = "", other[32];
+    struct stat st, seen[VR_ARRAY_SIZE(folders) + 1] = {0};
     unsigned int i, k;
 
     if (!find_xl(path, sizeof(path)))
@@ -278,17 +354,23 @@ static void check_launcher(struct report *r)
                 "and put " VR_SBINDIR " before it in PATH",
                 "%s, which is not the launcher", path);
     else
-        finding(r, OK, "xl", "", "%s, the launcher", path);
+        check_plugin(r, "xl", path);
+    /* One file often goes by several of these names. */
+    if (!stat(path, &st))
+        seen[0] = st;
     for (i = 0; i < VR_ARRAY_SIZE(folders); i++) {
         snprintf(other, sizeof(other), "%s/xl", folders[i]);
-        if (stat(folders[i], &st) || access(other, X_OK) || is_launcher(other))
+        if (stat(other, &st) || access(other, X_OK))
             continue;
-        /* One folder often goes by two of these names. */
-        seen[i] = st;
-        for (k = 0; k < i; k++)
+        seen[i + 1] = st;
+        for (k = 0; k <= i; k++)
             if (seen[k].st_ino == st.st_ino && seen[k].st_dev == st.st_dev)
                 break;
-        if (k == i)
+        if (k <= i)
+            continue;
+        if (is_launcher(other))
+            check_plugin(r, other, other);
+        else
             finding(r, WARN, other,
                     "whoever calls this path gets guests without their "
                     "restricted devices: make install-divert",

@@ -14,7 +14,7 @@ look() {
         esac
     done
     # no name, or "(null)": a domain that died but is still held
-    ps -o pid,args | grep -E '[v]r-broker|[v]rctl|[x]l (-v+ )?create' |
+    ps -o pid,args | grep -E '[v]r-broker|[v]rctl|[x]l (-[-a-z]+ )*create' |
         while read -r pid args; do
             [ -n "$*" ] && [ "$keep" != " Domain-0  " ] && continue
             [ "$keep" = " Domain-0  " ] && echo "process $pid $args"
