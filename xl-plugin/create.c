@@ -143,7 +143,7 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     rc = check_uuid(ctx, rec->uuid, err);
     if (rc)
         return rc;
-    rc = vr_find_drivers(plan, ctx, err);
+    rc = vr_find_drivers(p, plan, ctx, err);
     /* A guest that reboots is one of those that are waited for. */
     if (!rc && !p->created)
         rc = vr_order_check(rec, err);

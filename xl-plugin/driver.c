@@ -3,6 +3,10 @@
  * Driver domains: found by name (backend=), or made from an xl.cfg of their
  * own (driver=). Such a file is for xl to parse: the xl we are in prints the
  * config as libxl's JSON, from which libxl makes it again.
+ *
+ * The file is read once, at `xl create`. The xl that watches the guest keeps
+ * the JSON, and a reboot has the driver domain that was checked then, whatever
+ * has become of the file.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -102,29 +106,47 @@ static int read_json(const char *path, unsigned int index, char *json,
     return rc;
 }
 
-static int read_config(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
-                       libxl_domain_config *config, struct vr_err *err)
+/* The config of device @index's driver domain as JSON, kept in @p. */
+static int read_config(struct vr_plugin *p, unsigned int index,
+                       struct vr_err *err)
 {
-    const char *path = plan->rec.devs[index].cfg.driver;
-    char *json = malloc(JSON_MAX);
-    int rc;
+    const char *path = p->devs[index].driver;
+    char *json = malloc(JSON_MAX), *kept;
+    int rc = -ENOMEM;
 
-    if (!json) {
-        vr_err_set(err, "virtio_restricted[%u]: out of memory", index);
-        return -ENOMEM;
-    }
+    vr_err_set(err, "virtio_restricted[%u]: out of memory", index);
+    if (!json)
+        return rc;
     rc = check_key(path, index, err);
     if (!rc)
         rc = read_json(path, index, json, err);
     if (rc)
         goto out;
+    kept = strdup(json);
+    if (!kept) {
+        rc = -ENOMEM;
+        goto out;
+    }
+    free(p->driver_json[index]);
+    p->driver_json[index] = kept;
+out:
+    free(json);
+    return rc;
+}
+
+static int parse_config(const struct vr_plugin *p, libxl_ctx *ctx,
+                        unsigned int index, libxl_domain_config *config,
+                        struct vr_err *err)
+{
+    const char *path = p->devs[index].driver, *json = p->driver_json[index];
+    int rc;
+
     if (json[0] != '{') {
         vr_err_set(err,
                    "virtio_restricted[%u]: driver=%s: xl prints no JSON for "
                    "it: take output_format= out of xl.conf",
                    index, path);
-        rc = -EINVAL;
-        goto out;
+        return -EINVAL;
     }
     if (libxl_domain_config_from_json(ctx, config, json)) {
         vr_err_set(err,
@@ -132,8 +154,7 @@ static int read_config(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
                    "own JSON of it (see the lines above): if the file has "
                    "text that is not ASCII, save it as UTF-8",
                    index, path);
-        rc = -EINVAL;
-        goto out;
+        return -EINVAL;
     }
     /* libxl would say so too, but only after xenstore and the broker know. */
     if (config->b_info.kernel && !config->b_info.bootloader &&
@@ -143,10 +164,9 @@ static int read_config(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
                    "virtio_restricted[%u]: driver=%s has kernel=%s: %s: "
                    "correct the path",
                    index, path, config->b_info.kernel, strerror(-rc));
+        return rc;
     }
-out:
-    free(json);
-    return rc;
+    return 0;
 }
 
 static int name_owned(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
@@ -312,11 +332,12 @@ static int find_running_again(struct vr_record *rec, unsigned int index,
     return 0;
 }
 
-int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err)
+int vr_find_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                    struct vr_err *err)
 {
     struct vr_record *rec = &plan->rec;
     unsigned int i;
-    int rc;
+    int rc = 0;
 
     for (i = 0; i < rec->ndevs; i++) {
         struct vr_record_driver *d = &rec->drivers[rec->ndrivers];
@@ -326,7 +347,10 @@ int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err)
             continue;
         rec->devs[i].driver = rec->ndrivers;
         if (rec->devs[i].cfg.driver[0]) {
-            rc = read_config(plan, ctx, i, config, err);
+            if (!p->created)
+                rc = read_config(p, i, err);
+            if (!rc)
+                rc = parse_config(p, ctx, i, config, err);
             if (!rc)
                 rc = name_owned(plan, ctx, i, config, d, err);
         } else {

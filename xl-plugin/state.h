@@ -40,7 +40,8 @@ struct vr_plugin {
     unsigned int ndevs;
     struct vr_dev_cfg devs[VR_MAX_DEVICES];
     uint32_t grants; /* virtio_restricted_grants=; 0: not given */
-    bool created;    /* one guest with them was made: another is a reboot */
+    char *driver_json[VR_MAX_DEVICES]; /* what driver= said, by device */
+    bool created; /* one guest with them was made: another is a reboot */
     struct vr_build *build; /* only during the guest's own creation */
     struct vr_pending pending;
 };
@@ -111,7 +112,8 @@ int vr_others_read(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
 int vr_others_check(const struct vr_plan *plan, struct vr_err *err);
 
 /* driver.c: fills plan->rec.drivers and driver_config, creates nothing. */
-int vr_find_drivers(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
+int vr_find_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                    struct vr_err *err);
 /* Creates and starts the owned ones, saves the record after each. */
 int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                       struct vr_err *err);
