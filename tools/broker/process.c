@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -71,10 +72,9 @@ int process_start(struct super *s, struct vr_err *err)
         return -errno;
     }
     if (!pid) {
-        sigset_t none;
-
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
+        /* Signals stay blocked. That sandbox_enter() asks for this again
+         * leaves no time in which a supervisor's end goes unnoticed. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(s->sig);
         close(s->link);
         close(pair[0]);
@@ -154,7 +154,6 @@ static void kill_backend(struct super *s, unsigned int i)
 static void run_cleanup(struct super *s, const char *driver)
 {
     pid_t pid = fork();
-    sigset_t none;
 
     if (!pid) {
         if (fork())
@@ -163,9 +162,6 @@ static void run_cleanup(struct super *s, const char *driver)
         close(s->sig);
         close(s->sock);
         signal(SIGPIPE, SIG_DFL);
-        signal(SIGHUP, SIG_DFL);
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
         execl(VR_SBINDIR "/vrctl", "vrctl", "cleanup", "--driver", driver,
               s->uuid, (char *)NULL);
         broker_log("cannot run %s: %s", VR_SBINDIR "/vrctl", strerror(errno));

@@ -10,6 +10,9 @@
  *   'C'  the guest runs; the link is closed
  *   ...  until the guest is gone: then `vrctl cleanup` takes our place
  *
+ * From 'P' on only SIGKILL ends us before that: without its broker a guest
+ * hangs, so who wants the broker gone has to end the guest.
+ *
  * One loop, which sleeps in poll(); each kind of event has one function. The
  * worker is forked before any Xen handle is opened here, so that it inherits
  * none.
@@ -31,6 +34,8 @@
 #define TICK_MS 5000
 /* A backend may change its nodes as fast as it likes: so often do we look. */
 #define LOOK_MS 100
+/* Somebody may repeat a signal for as long as the guest lives. */
+#define DECLINED_MS 60000
 
 void super_refuse(struct super *s, const char *text)
 {
@@ -44,12 +49,11 @@ void super_refuse(struct super *s, const char *text)
 /*
  * vrctl takes our place, process number included: whoever waits for the
  * broker's end waits for the end of the clean-up. In an abort the link stays
- * open for as long.
+ * open for as long. Signals stay blocked: what could not end the broker is not
+ * to end its clean-up either.
  */
 void super_cleanup(struct super *s, bool abort)
 {
-    sigset_t none;
-
     process_stop(s);
     if (s->xs)
         xs_close(s->xs);
@@ -60,9 +64,6 @@ void super_cleanup(struct super *s, bool abort)
     s->xch = NULL;
     s->stats = NULL;
     signal(SIGPIPE, SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
     if (abort)
         execl(VR_SBINDIR "/vrctl", "vrctl", "cleanup", "--abort", s->uuid,
               (char *)NULL);
@@ -292,6 +293,7 @@ static void on_commit(struct super *s)
     s->link = -1;
     share_connection(s);
     names_check(s);
+    scope_leave(s);
     domains_check(s);
 }
 
@@ -366,6 +368,7 @@ static void on_link(struct super *s)
 static void on_signal(struct super *s)
 {
     struct signalfd_siginfo info;
+    int64_t now = vr_now_ms();
 
     if (read(s->sig, &info, sizeof(info)) != sizeof(info))
         return;
@@ -373,10 +376,20 @@ static void on_signal(struct super *s)
         process_reap(s, WNOHANG); /* the socket's end says the rest */
         return;
     }
-    broker_log("stopped by signal %u of process %u", info.ssi_signo,
-               info.ssi_pid);
-    process_stop(s);
-    s->done = true;
+    if (s->step == STEP_IDLE || scope_host_ends(info.ssi_pid)) {
+        broker_log("stopped by signal %u of process %u", info.ssi_signo,
+                   info.ssi_pid);
+        process_stop(s);
+        s->done = true;
+        return;
+    }
+    if (s->declined_at && now - s->declined_at < DECLINED_MS)
+        return;
+    s->declined_at = now;
+    broker_log("signal %u of process %u is ignored, since the guest would "
+               "hang: end the guest by xl shutdown or xl destroy; this "
+               "process ends with it",
+               info.ssi_signo, info.ssi_pid);
 }
 
 static void look(struct super *s)
@@ -407,18 +420,16 @@ static void on_xenstore(struct super *s)
         look(s);
 }
 
+/* Everything that can be blocked is, here and in the worker. */
 static int open_signals(struct super *s)
 {
     sigset_t set;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &set, NULL))
+    sigfillset(&set);
+    sigdelset(&set, SIGPIPE);
+    if (sigprocmask(SIG_SETMASK, &set, NULL))
         return -errno;
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
     s->sig = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return s->sig < 0 ? -errno : 0;
 }

@@ -9,6 +9,7 @@
  *   backends.c    what backends say in xenstore; what operators see there
  *   names.c       what the domains are called
  *   grants.c      are the windows' grants still there?
+ *   scope.c       out of the session that xl was called in
  */
 #ifndef VR_BROKER_SUPERVISOR_H
 #define VR_BROKER_SUPERVISOR_H
@@ -63,6 +64,7 @@ struct super {
     enum vr_domstate driver[VR_MAX_DEVICES];
     int64_t started; /* STEP_STARTING: since when; 0: not yet */
     int64_t tick;
+    int64_t declined_at; /* when a signal was last said to be; 0: never */
     /* A domain may be about to end, and a guest's UNMAP may wait for that. */
     int64_t ending_at; /* when to look again; 0: at the next tick */
     int64_t ending_until;
@@ -165,5 +167,14 @@ void names_check(struct super *s);
  * device has lost some. @suspect: a backend cannot use them, perhaps.
  */
 void grants_check(struct super *s, bool suspect);
+
+/* ---- scope.c ---- */
+
+/** scope_leave() - have systemd, if it runs here, put both processes into a
+ * unit of their own. Does not wait for it. */
+void scope_leave(struct super *s);
+
+/** scope_host_ends() - is a signal of process @sender systemd's last word? */
+bool scope_host_ends(pid_t sender);
 
 #endif /* VR_BROKER_SUPERVISOR_H */

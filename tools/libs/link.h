@@ -21,7 +21,7 @@
  * (its own pid, the phase); the plug-in loads it again after each answer.
  *
  * After 'A', or a close before 'C', the broker replaces itself by
- * `vrctl cleanup --abort UUID`. SIGTERM makes it stop serving and exit.
+ * `vrctl cleanup --abort UUID`. From 'P' on no signal but SIGKILL ends it.
  */
 #ifndef VR_LINK_H
 #define VR_LINK_H

@@ -40,7 +40,6 @@
 #define RELEASE_MS    2000
 #define STORE_SECONDS 15
 #define DOWN_MS       15000
-#define MAX_CHILDREN  16
 
 /* A later guest's record has the same uuid but other processes. */
 static bool same_life(const struct vr_record *a, const struct vr_record *b)
@@ -75,27 +74,21 @@ static void resolve_all(xc_interface *xch, struct guest *g)
             resolve(xch, g->rec.drivers[i].uuid, g->rec.drivers[i].domid);
 }
 
+/*
+ * The guest is paused, so nothing is lost by this, and a broker has nothing to
+ * put away. Its worker gets the same signal before it is seen to be gone. When
+ * we are what the broker has become, it has ended its worker before.
+ */
 static void stop_broker(const struct vr_record *rec)
 {
-    pid_t children[MAX_CHILDREN];
-    unsigned int i, n;
     int rc;
 
-    if (rec->broker != getpid()) {
-        rc = proc_stop(rec->broker, rec->broker_start, BROKER_MS);
-        if (rc)
-            say("guest %s: broker %d does not end: %s", rec->name,
-                (int)rec->broker, strerror(-rc));
+    if (rec->broker == getpid())
         return;
-    }
-    /* We are what the broker has become: its worker is our child now. */
-    n = proc_children(getpid(), children, MAX_CHILDREN);
-    for (i = 0; i < n; i++) {
-        uint64_t start = vr_proc_start(children[i]);
-
-        proc_stop(children[i], start, BROKER_MS);
-        waitpid(children[i], NULL, WNOHANG);
-    }
+    rc = proc_kill(rec->broker, rec->broker_start, BROKER_MS);
+    if (rc)
+        say("guest %s: broker %d does not end: %s", rec->name, (int)rec->broker,
+            strerror(-rc));
 }
 
 struct withdrawal {
@@ -281,11 +274,25 @@ static int teardown(xc_interface *xch, struct guest *g, bool abort)
     return status;
 }
 
+/* By which people and programs ask a process to end. */
+static sigset_t polite_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGTERM);
+    return set;
+}
+
 static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
 {
+    const sigset_t polite = polite_signals();
     struct guest before, g;
     struct vr_err err;
-    sigset_t set;
+    sigset_t old;
     int lock, rc, status;
 
     rc = guest_load(xch, uuid, &before, &err);
@@ -305,11 +312,7 @@ static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
     }
     /* A ^C has to wait: a teardown that stops half-way would be worse, and it
      * takes a bounded time. */
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigprocmask(SIG_BLOCK, &polite, &old);
     rc = guest_load(xch, uuid, &g, &err);
     if (rc == -ENOENT || (!rc && !same_life(&before.rec, &g.rec))) {
         /* Whoever held the lock before has done the work. If there is a record
@@ -323,7 +326,7 @@ static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
         status = teardown(xch, &g, abort);
     }
     lock_drop(uuid, lock);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    sigprocmask(SIG_SETMASK, &old, NULL);
     return status;
 }
 
@@ -402,17 +405,18 @@ static int cleanup_driver(xc_interface *xch, const char *uuid, const char *name)
 }
 
 /* The broker becomes this program: whatever it did to its signals, a child's
- * end must be seen here, and whoever wants to stop us can. */
+ * end must be seen here. Those that ask for our end stay as they are: blocked
+ * by the broker, not by a shell. */
 static void reset_signals(void)
 {
-    sigset_t none;
+    const sigset_t polite = polite_signals();
+    sigset_t set, old;
 
     signal(SIGCHLD, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sigprocmask(SIG_SETMASK, NULL, &old);
+    sigandset(&set, &old, &polite);
+    sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
 int cmd_cleanup(int argc, char **argv)

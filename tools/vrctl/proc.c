@@ -32,7 +32,7 @@ static bool gone_within(int fd, int ms)
     return r == 1;
 }
 
-int proc_stop(pid_t pid, uint64_t start, int grace_ms)
+int proc_kill(pid_t pid, uint64_t start, int wait_ms)
 {
     int fd, rc = 0;
 
@@ -45,11 +45,8 @@ int proc_stop(pid_t pid, uint64_t start, int grace_ms)
         return errno == ESRCH ? 0 : -errno;
     if (!proc_alive(pid, start))
         goto out;
-    syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
-    if (gone_within(fd, grace_ms))
-        goto out;
     syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
-    if (!gone_within(fd, 2000))
+    if (!gone_within(fd, wait_ms))
         rc = -ETIMEDOUT;
 out:
     close(fd);

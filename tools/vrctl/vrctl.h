@@ -108,8 +108,8 @@ void guest_dev_state(xc_interface *xch, struct xs_handle *xs,
 /** proc_alive() - does @pid still run, being the process that began at
  * @start? */
 bool proc_alive(pid_t pid, uint64_t start);
-/** proc_stop() - SIGTERM, @grace_ms, SIGKILL, wait. 0 or -ETIMEDOUT. */
-int proc_stop(pid_t pid, uint64_t start, int grace_ms);
+/** proc_kill() - SIGKILL, and wait for its end. 0, -ETIMEDOUT or -errno. */
+int proc_kill(pid_t pid, uint64_t start, int wait_ms);
 /** proc_children() - up to @max children of @pid; returns how many. */
 unsigned int proc_children(pid_t pid, pid_t *out, unsigned int max);
 /** proc_rss_kib() - resident memory; 0 when unknown. */
