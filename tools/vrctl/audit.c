@@ -205,10 +205,7 @@ static int audit(struct job *job, bool pause, struct vr_err *err)
     if (rc)
         return rc;
     /* ^C must not leave the guest paused. */
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    proc_polite(&set);
     sigprocmask(SIG_BLOCK, &set, &before);
     if (pause) {
         if (xc_domain_pause(job->xch, job->domid)) {

@@ -274,25 +274,11 @@ static int teardown(xc_interface *xch, struct guest *g, bool abort)
     return status;
 }
 
-/* By which people and programs ask a process to end. */
-static sigset_t polite_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGQUIT);
-    sigaddset(&set, SIGTERM);
-    return set;
-}
-
 static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
 {
-    const sigset_t polite = polite_signals();
     struct guest before, g;
+    sigset_t polite, old;
     struct vr_err err;
-    sigset_t old;
     int lock, rc, status;
 
     rc = guest_load(xch, uuid, &before, &err);
@@ -312,6 +298,7 @@ static int cleanup_one(xc_interface *xch, const char *uuid, bool abort)
     }
     /* A ^C has to wait: a teardown that stops half-way would be worse, and it
      * takes a bounded time. */
+    proc_polite(&polite);
     sigprocmask(SIG_BLOCK, &polite, &old);
     rc = guest_load(xch, uuid, &g, &err);
     if (rc == -ENOENT || (!rc && !same_life(&before.rec, &g.rec))) {
@@ -409,11 +396,11 @@ static int cleanup_driver(xc_interface *xch, const char *uuid, const char *name)
  * by the broker, not by a shell. */
 static void reset_signals(void)
 {
-    const sigset_t polite = polite_signals();
-    sigset_t set, old;
+    sigset_t set, old, polite;
 
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
+    proc_polite(&polite);
     sigprocmask(SIG_SETMASK, NULL, &old);
     sigandset(&set, &old, &polite);
     sigprocmask(SIG_SETMASK, &set, NULL);

@@ -15,6 +15,15 @@
 
 #include "vrctl.h"
 
+void proc_polite(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGQUIT);
+    sigaddset(set, SIGTERM);
+}
+
 bool proc_alive(pid_t pid, uint64_t start)
 {
     return pid > 0 && start && vr_proc_start(pid) == start;

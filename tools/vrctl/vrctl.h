@@ -8,6 +8,7 @@
 #ifndef VRCTL_H
 #define VRCTL_H
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <xenctrl.h>
@@ -105,6 +106,9 @@ void guest_dev_state(xc_interface *xch, struct xs_handle *xs,
 
 /* ---- proc.c ---- */
 
+/** proc_polite() - the signals by which people and programs ask a process to
+ * end. */
+void proc_polite(sigset_t *set);
 /** proc_alive() - does @pid still run, being the process that began at
  * @start? */
 bool proc_alive(pid_t pid, uint64_t start);
