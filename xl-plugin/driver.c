@@ -366,22 +366,41 @@ int vr_find_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     return 0;
 }
 
+int vr_driver_made(struct vr_plan *plan, unsigned int driver, uint32_t domid,
+                   struct vr_err *err)
+{
+    struct vr_record_driver *d = &plan->rec.drivers[driver];
+    int rc;
+
+    /* Another domain that comes with it would be its stub domain. */
+    if (d->domid != VR_DOMID_NONE)
+        return 0;
+    d->domid = domid;
+    rc = vr_record_save(&plan->rec, err);
+    if (rc)
+        d->domid = VR_DOMID_NONE;
+    return rc;
+}
+
 static int create_one(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                       unsigned int i, struct vr_err *err)
 {
     struct vr_record_driver *d = &plan->rec.drivers[i];
     uint32_t domid = INVALID_DOMID;
-    int rc;
+    int r, rc;
 
-    if (p->real->create_new(ctx, &plan->driver_config[i], &domid, NULL, NULL)) {
+    p->plan = plan;
+    p->driver = i;
+    r = p->real->create_new(ctx, &plan->driver_config[i], &domid, NULL, NULL);
+    p->plan = NULL;
+    if (r) {
         vr_err_set(err,
                    "virtio_restricted: driver domain %s (%s) cannot be "
                    "created: see the lines above",
                    d->name, d->config);
         return -EIO;
     }
-    d->domid = domid;
-    rc = vr_record_save(&plan->rec, err);
+    rc = vr_driver_made(plan, i, domid, err);
     if (rc)
         return rc;
     if (p->real->unpause(ctx, domid, NULL)) {

@@ -396,6 +396,7 @@ static int on_xc_create(xc_interface *xch, uint32_t *domid,
                         struct xen_domctl_createdomain *config)
 {
     bool ours = self.build && self.build->domid == VR_DOMID_NONE;
+    struct vr_err err;
     int r;
 
     if (ours)
@@ -403,6 +404,9 @@ static int on_xc_create(xc_interface *xch, uint32_t *domid,
     r = self.real->xc_create(xch, domid, config);
     if (ours && !r)
         self.build->domid = *domid;
+    /* When it cannot be noted, create_one() tries again and says why. */
+    if (self.plan && !r)
+        vr_driver_made(self.plan, self.driver, *domid, &err);
     return r;
 }
 

@@ -43,6 +43,8 @@ struct vr_plugin {
     char *driver_json[VR_MAX_DEVICES]; /* what driver= said, by device */
     bool created; /* one guest with them was made: another is a reboot */
     struct vr_build *build; /* only during the guest's own creation */
+    struct vr_plan *plan;   /* only during that of a driver domain ... */
+    unsigned int driver;    /* ... with this number there */
     struct vr_pending pending;
 };
 
@@ -114,9 +116,13 @@ int vr_others_check(const struct vr_plan *plan, struct vr_err *err);
 /* driver.c: fills plan->rec.drivers and driver_config, creates nothing. */
 int vr_find_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                     struct vr_err *err);
-/* Creates and starts the owned ones, saves the record after each. */
+/* Creates and starts the owned ones. vr_driver_made() notes in the record that
+ * the hypervisor has made one: when libxl takes it back, or xl is killed, the
+ * clean-up has to know its number. */
 int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                       struct vr_err *err);
+int vr_driver_made(struct vr_plan *plan, unsigned int driver, uint32_t domid,
+                   struct vr_err *err);
 
 /* order.c */
 #define VR_ORDER_NAMES 200

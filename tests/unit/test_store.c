@@ -161,20 +161,26 @@ bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
 char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path,
                     unsigned int *num)
 {
+    const unsigned int max = h->n;
+    /* In one piece, as the library's: the caller frees it at once. */
+    char **names = calloc(1, max * (sizeof(char *) + VR_XS_PATH));
+    char *text = (char *)(names + max);
     size_t len = strlen(path);
     unsigned int i;
 
     (void)t;
     h->calls++;
+    assert_non_null(names);
     *num = 0;
-    for (i = 0; i < h->n; i++) {
+    for (i = 0; i < max; i++) {
         const char *p = h->nodes[i].path;
 
-        if (!strncmp(p, path, len) && p[len] == '/' &&
-            !strchr(p + len + 1, '/'))
-            (*num)++;
+        if (strncmp(p, path, len) || p[len] != '/' || strchr(p + len + 1, '/'))
+            continue;
+        names[(*num)++] = text;
+        text += sprintf(text, "%s", p + len + 1) + 1;
     }
-    return calloc(1, sizeof(char *)); /* nobody looks at the names */
+    return names;
 }
 
 bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t,
@@ -528,6 +534,30 @@ static void test_domain_gone(void **state)
     assert_null(find(BACKEND));
 }
 
+/* A domain that is gone, and what its devices have left in our backends. */
+static void test_forget(void **state)
+{
+    (void)state;
+    put("/local/domain/0/backend/vbd/7/51728/physical-device", "fd:0", 0);
+    put("/local/domain/0/backend/vif/7/0/hotplug-error", "late", 0);
+    put("/libxl/7/device/vbd/51728", "", 0);
+    put("/local/domain/7/device", "", 0);
+    /* Others', of numbers that begin or end alike. */
+    put("/local/domain/0/backend/vbd/70/51728", "", 0);
+    put("/local/domain/0/backend/vbd/17/7", "", 0);
+    put("/local/domain/3/backend/vbd/7/51728", "", 0);
+    assert_int_equal(vr_store_forget(&store, 7), 4);
+    assert_null(find("/local/domain/0/backend/vbd/7"));
+    assert_null(find("/local/domain/0/backend/vif/7/0/hotplug-error"));
+    assert_null(find("/libxl/7"));
+    assert_null(find("/local/domain/7"));
+    assert_non_null(find("/local/domain/0/backend/vbd/70/51728"));
+    assert_non_null(find("/local/domain/0/backend/vbd/17/7"));
+    assert_non_null(find("/local/domain/3/backend/vbd/7/51728"));
+    assert_int_equal(vr_store_forget(&store, 7), 0);
+    assert_int_equal(vr_store_forget(&store, 99), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -540,6 +570,7 @@ int main(void)
         cmocka_unit_test_setup(test_kill, setup),
         cmocka_unit_test_setup(test_conflicts, setup),
         cmocka_unit_test_setup(test_domain_gone, setup),
+        cmocka_unit_test_setup(test_forget, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,30 @@ static void test_state(void **state)
     assert_int_equal(vr_xbstate_parse(NULL, 0), VR_XB_UNKNOWN);
 }
 
+static void test_backend_of(void **state)
+{
+    static const char *const not_7[] = {
+        "/local/domain/0/backend/vbd/70/51728",
+        "/local/domain/0/backend/vbd/07x/51728",
+        "/local/domain/0/backend/vbd/-7/51728",
+        "/local/domain/0/backend/vbd/51728/7",
+        "/local/domain/7/device/vbd/51728",
+        "/local/domain/0/backend/vbd/7",
+        "/local/domain/0/backend/vbd/",
+        "/local/domain/0/backend/vbd",
+        "",
+    };
+    unsigned int i;
+
+    (void)state;
+    assert_true(vr_xs_is_backend_of("/local/domain/0/backend/vbd/7/51728", 7));
+    assert_true(vr_xs_is_backend_of("backend/vif/7/0", 7));
+    assert_true(vr_xs_is_backend_of("/local/domain/3/backend/vif/7/0", 7));
+    for (i = 0; i < VR_ARRAY_SIZE(not_7); i++)
+        if (vr_xs_is_backend_of(not_7[i], 7))
+            fail_msg("%s", not_7[i]);
+}
+
 static void test_sanitise(void **state)
 {
     char buf[8];
@@ -350,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths),
         cmocka_unit_test(test_state),
+        cmocka_unit_test(test_backend_of),
         cmocka_unit_test(test_sanitise),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_hostile),

@@ -42,6 +42,20 @@ char *vr_xs_truth(char *buf, uint32_t g, const char *id, const char *leaf)
     return append(buf, len, id, leaf);
 }
 
+bool vr_xs_is_backend_of(const char *path, uint32_t domid)
+{
+    static const char folder[] = "backend/";
+    const char *p = strstr(path, folder);
+    unsigned long n;
+    char *end;
+
+    p = p ? strchr(p + sizeof(folder) - 1, '/') : NULL;
+    if (!p || p[1] < '0' || p[1] > '9')
+        return false;
+    n = strtoul(p + 1, &end, 10);
+    return n == domid && *end == '/';
+}
+
 enum vr_xbstate vr_xbstate_parse(const char *value, size_t len)
 {
     if (!value || len != 1 || value[0] < '1' || value[0] > '6')

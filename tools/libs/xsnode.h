@@ -44,6 +44,10 @@ char *vr_xs_truth(char *buf, uint32_t g, const char *id, const char *leaf);
 /** vr_xbstate_parse() - VR_XB_UNKNOWN for anything that is no state. */
 enum vr_xbstate vr_xbstate_parse(const char *value, size_t len);
 
+/** vr_xs_is_backend_of() - does @path lead to a device of domain @domid, in
+ * whatever domain's backend folder? */
+bool vr_xs_is_backend_of(const char *path, uint32_t domid);
+
 /**
  * vr_xs_sanitise() - text from another domain, fit for a log or a terminal:
  * printable ASCII, cut to @size - 1, always terminated.

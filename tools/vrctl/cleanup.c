@@ -190,10 +190,10 @@ static bool is_driver(const struct vr_record_driver *d, const char *which)
 
 /*
  * Those that were made for the guest, or the one that @only means.
- * Returns 0, or the first error: then some driver domain is left.
+ * Returns 0, or the first error: then something of a driver domain is left.
  */
 static int destroy_drivers(xc_interface *xch, const struct vr_record *rec,
-                           const char *only)
+                           const char *only, bool unfinished)
 {
     unsigned int i;
     int rc = 0, rc2;
@@ -203,10 +203,10 @@ static int destroy_drivers(xc_interface *xch, const struct vr_record *rec,
 
         if (only ? !is_driver(d, only) : !d->owned)
             continue;
-        rc2 = destroy_domain(xch, d->uuid, d->domid);
+        rc2 = destroy_domain(xch, d->uuid, d->domid, unfinished);
         if (rc2) {
-            say("guest %s: driver domain %s (%s) could not be destroyed: %s; "
-                "try xl destroy %s",
+            say("guest %s: driver domain %s (%s) could not be destroyed "
+                "completely: %s; run vrctl cleanup --stale, or xl destroy %s",
                 rec->name, d->name, d->uuid, strerror(-rc2), d->name);
             if (!rc)
                 rc = rc2;
@@ -247,7 +247,7 @@ static int teardown(xc_interface *xch, struct guest *g, bool abort)
     withdraw(&g->rec, false);
     windows_busy(g, RELEASE_MS, NULL);
     down_drivers(xch, &g->rec, true);
-    rc = destroy_drivers(xch, &g->rec, NULL);
+    rc = destroy_drivers(xch, &g->rec, NULL, abort);
     if (rc)
         status = EX_LEFT;
     busy = windows_busy(g, RELEASE_MS, &who);
@@ -256,9 +256,10 @@ static int teardown(xc_interface *xch, struct guest *g, bool abort)
     if (windows_revoke(g))
         status = EX_LEFT;
     if (abort) {
-        rc = destroy_domain(xch, g->rec.uuid, domid);
+        rc = destroy_domain(xch, g->rec.uuid, domid, true);
         if (rc) {
-            say("guest %s: could not be destroyed: %s; try xl destroy %s",
+            say("guest %s: could not be destroyed completely: %s; run vrctl "
+                "cleanup --stale, or xl destroy %s",
                 g->rec.name, strerror(-rc), g->rec.name);
             status = EX_LEFT;
         }
@@ -385,7 +386,7 @@ static int cleanup_driver(xc_interface *xch, const char *uuid, const char *name)
         say("cleanup: no driver domain %s was made for guest %s; vrctl show "
             "%s names those that were",
             name, rec->name, rec->name);
-    else if (!destroy_drivers(xch, rec, name))
+    else if (!destroy_drivers(xch, rec, name, false))
         status = EX_OK;
     free(rec);
     return status;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "vrctl.h"
+#include "xsnode.h"
 
 void proc_polite(sigset_t *set)
 {
@@ -91,6 +92,36 @@ unsigned int proc_children(pid_t pid, pid_t *out, unsigned int max)
     }
     closedir(d);
     return n;
+}
+
+/* libxl tells a script by its environment which node its device has. */
+bool proc_hotplug(uint32_t domid)
+{
+    static const char name[] = "XENBUS_PATH=";
+    const size_t len = sizeof(name) - 1;
+    bool found = false;
+    struct dirent *de;
+    char path[300], *var = NULL;
+    DIR *d = opendir("/proc");
+    size_t size = 0;
+    FILE *f;
+
+    while (d && !found && (de = readdir(d))) {
+        if (!isdigit((unsigned char)de->d_name[0]))
+            continue;
+        snprintf(path, sizeof(path), "/proc/%s/environ", de->d_name);
+        f = fopen(path, "re");
+        if (!f)
+            continue;
+        while (!found && getdelim(&var, &size, '\0', f) > 0)
+            found = !strncmp(var, name, len) &&
+                    vr_xs_is_backend_of(var + len, domid);
+        fclose(f);
+    }
+    free(var);
+    if (d)
+        closedir(d);
+    return found;
 }
 
 uint64_t proc_rss_kib(pid_t pid)

@@ -116,6 +116,8 @@ bool proc_alive(pid_t pid, uint64_t start);
 int proc_kill(pid_t pid, uint64_t start, int wait_ms);
 /** proc_children() - up to @max children of @pid; returns how many. */
 unsigned int proc_children(pid_t pid, pid_t *out, unsigned int max);
+/** proc_hotplug() - does a hotplug script of a device of domain @domid run? */
+bool proc_hotplug(uint32_t domid);
 /** proc_rss_kib() - resident memory; 0 when unknown. */
 uint64_t proc_rss_kib(pid_t pid);
 /**
@@ -141,10 +143,15 @@ bool lock_held(const char *uuid);
 
 /* ---- destroy.c ---- */
 
-/** destroy_domain() - end the domain with @uuid and @domid (may be
- * VR_DOMID_NONE, see dom_identify()), through libxl if that works in time,
- * else directly. Returns 0 (also when there is none) or -errno. */
-int destroy_domain(xc_interface *xch, const char *uuid, uint32_t domid);
+/**
+ * destroy_domain() - end the domain with @uuid and @domid (may be
+ * VR_DOMID_NONE, see dom_identify()), and remove what is left of it.
+ * @unfinished: whoever created it did not get to the end.
+ * Returns 0 (also when there is none), or -errno: something may be left, and
+ * another call finds what it was, the domain itself included.
+ */
+int destroy_domain(xc_interface *xch, const char *uuid, uint32_t domid,
+                   bool unfinished);
 
 /* ---- window.c: a guest's windows while it is taken down ---- */
 

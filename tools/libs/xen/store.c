@@ -592,3 +592,32 @@ void vr_store_withdraw(struct xs_handle *xs, const struct vr_record *rec,
     xs_rm(xs, XBT_NULL, vr_xs_guest(path, rec->domid, NULL, NULL));
     xs_rm(xs, XBT_NULL, vr_xs_truth(path, rec->domid, NULL, NULL));
 }
+
+/* ---- what libxl has left ---- */
+
+static unsigned int remove_node(struct xs_handle *xs, const char *path)
+{
+    return node_exists(xs, XBT_NULL, path) && xs_rm(xs, XBT_NULL, path);
+}
+
+unsigned int vr_store_forget(struct xs_handle *xs, uint32_t domid)
+{
+    const uint32_t own = own_domid(xs);
+    unsigned int i, num = 0, n = 0;
+    char path[VR_XS_PATH], **kinds;
+
+    snprintf(path, sizeof(path), "/local/domain/%" PRIu32 "/backend", own);
+    kinds = xs_directory(xs, XBT_NULL, path, &num);
+    for (i = 0; kinds && i < num; i++) {
+        snprintf(path, sizeof(path),
+                 "/local/domain/%" PRIu32 "/backend/%.64s/%" PRIu32, own,
+                 kinds[i], domid);
+        n += remove_node(xs, path);
+    }
+    free(kinds);
+    snprintf(path, sizeof(path), "/local/domain/%" PRIu32, domid);
+    n += remove_node(xs, path);
+    snprintf(path, sizeof(path), "/libxl/%" PRIu32, domid);
+    n += remove_node(xs, path);
+    return n;
+}

@@ -60,4 +60,14 @@ enum vr_xbstate vr_store_backend_state(struct xs_handle *xs,
 void vr_store_withdraw(struct xs_handle *xs, const struct vr_record *rec,
                        bool all);
 
+/**
+ * vr_store_forget() - remove what is left of domain @domid, which is gone: its
+ * own folders, and those of its devices in this domain's backends.
+ *
+ * libxl has removed them, but a hotplug script that is late writes to its
+ * device all the same, which makes the node again: for good, since nobody
+ * comes back for it. Returns the number of nodes that there were.
+ */
+unsigned int vr_store_forget(struct xs_handle *xs, uint32_t domid);
+
 #endif /* VR_STORE_H */
