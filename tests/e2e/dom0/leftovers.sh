@@ -20,8 +20,12 @@ look() {
             [ "$keep" = " Domain-0  " ] && echo "process $pid $args"
         done
     if [ "$keep" = " Domain-0  " ]; then
-        xenstore-ls -f | grep virtio_restricted | head -n 3 |
-            sed 's/^/xenstore node /'
+        xenstore-ls -f > /tmp/vr-nodes
+        # Of us, and of any domain: there is none.
+        grep -E -e virtio_restricted -e '^/local/domain/[1-9][0-9]*( |/)' \
+            -e '^/libxl/[1-9][0-9]*( |/)' \
+            -e '^/local/domain/0/backend/[^/]+/[1-9][0-9]*( |/)' \
+            /tmp/vr-nodes | head -n 3 | sed 's/^/xenstore node /'
         for file in /run/virtio-restricted/*.json /run/virtio-restricted/*.stats; do
             [ -e "$file" ] && echo "record $file"
         done
