@@ -26,6 +26,10 @@
 
 /* How long a guest's reset may wait for the backend. */
 #define VR_QUIESCE_MS 1000
+/* How long the reset of a device behind the IOMMU waits at least, see
+ * vcpu_release(). Linux flushes after 10 ms, rounded up to its clock's ticks.
+ */
+#define VR_FLUSH_MS 50
 
 enum vr_msg_type {
     /* worker to supervisor */

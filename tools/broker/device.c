@@ -52,6 +52,8 @@ static void on_publish(void *ctx, const struct vr_ctrl_request *req)
 
     d->generation = vr_ctrl_publish(d->page, req);
     d->acked = false;
+    if (is_endpoint(d) && !req->run)
+        d->flush_until = d->w->now + VR_FLUSH_MS;
     notify_backend(d);
 }
 
@@ -298,6 +300,10 @@ void device_timers(struct device *d, bool count)
 {
     const int64_t now = d->w->now;
 
+    if (d->flush_until && d->flush_until <= now) {
+        d->flush_until = 0;
+        vcpu_release(d);
+    }
     if (d->seek || (d->hold_until && d->hold_until <= now))
         device_look(d);
     if (d->hold_until && d->hold_until <= now) {
@@ -321,6 +327,7 @@ int64_t device_next(const struct device *d)
 {
     int64_t next = earlier(d->hold_until, d->quiet_until);
 
+    next = earlier(next, d->flush_until);
     if (d->seek && !d->gone)
         next = earlier(next, d->w->now + SEEK_MS);
     return earlier(next, d->ping_due);

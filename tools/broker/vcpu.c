@@ -31,7 +31,7 @@ void vcpu_finish(struct worker *w, unsigned int index)
 
 void vcpu_release(struct device *d)
 {
-    if (!d->hold_until || vr_mmio_waiting(&d->mmio))
+    if (!d->hold_until || d->flush_until || vr_mmio_waiting(&d->mmio))
         return;
     d->hold_until = 0;
     vcpu_finish(d->w, d->index);

@@ -58,6 +58,7 @@ struct device {
     bool masked;
     bool excused;        /* watch() has seen what its next event is about */
     int64_t hold_until;  /* a vCPU waits: its time limit; 0: none */
+    int64_t flush_until; /* ... but for so long in any case; 0: not */
     int64_t quiet_until; /* throttled; 0: not */
     int64_t period;
     unsigned int idle_events;
@@ -133,7 +134,16 @@ bool vcpu_event(struct worker *w, unsigned int v);
 /** vcpu_finish() - answer all vCPUs that wait for map[@index]. */
 void vcpu_finish(struct worker *w, unsigned int index);
 
-/** vcpu_release() - let go of the vCPUs whose writes to @d are complete. */
+/**
+ * vcpu_release() - let go of the vCPUs whose writes to @d are complete.
+ *
+ * The reset of a device behind the IOMMU takes VR_FLUSH_MS at least. Linux
+ * collects UNMAP requests and asks for the answers when a timer ends. When it
+ * shuts down, it resets its devices one after the other, the virtio-iommu last,
+ * and then looks at that one's queue no more: the timer, if it ends later and
+ * there are such requests, waits for their answers for ever. While the reset of
+ * the last device is held, the timer ends in time.
+ */
 void vcpu_release(struct device *d);
 
 /* ---- device.c ---- */
