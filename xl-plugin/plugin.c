@@ -160,6 +160,10 @@ static int on_create_new(libxl_ctx *ctx, libxl_domain_config *d_config,
                "use xl");
         return ERROR_INVAL;
     }
+    /* kexec: a guest cannot be reset in place (on_soft_reset()), and xl
+     * destroys one for which that fails. It wants to be started anew. */
+    if (d_config->on_soft_reset == LIBXL_ACTION_ON_SHUTDOWN_SOFT_RESET)
+        d_config->on_soft_reset = d_config->on_reboot;
     return vr_create(&self, ctx, d_config, domid, console_how);
 }
 
