@@ -44,7 +44,8 @@ class Arch:
     samples: int           # audits of a guest under load
     # What is run.
     patience: float        # limits are multiples of arm64's
-    named: tuple           # groups that are run when they are named
+    named: tuple           # groups, or families of them, that are run when they
+                           # are named
     brief: dict            # groups of which only some checks are run unless
                            # they are named: how those checks' names begin
 
@@ -100,7 +101,8 @@ ARM64 = Arch(
     ram=0x40000, hole=(), raw_map=True,
     # Xen hears nothing of it: the domain just stands still.
     panicked="waiting",
-    samples=200, patience=1.0, named=("hostile-guest",),
+    samples=200, patience=1.0,
+    named=("hostile-guest", "operations/debian"),
     # The rest of it is shown by main, dynamic and mixed.
     brief={"together": ("static, dynamic and mixed",)})
 
@@ -147,7 +149,8 @@ X86 = Arch(
     panicked="failed",
     samples=12, patience=3.0,
     named=("main", "pairs", "module", "failure", "backends", "life",
-           "dynamic", "mixed", "mixed-module", "probe", "hostile-guest"),
+           "dynamic", "mixed", "mixed-module", "probe", "hostile-guest",
+           "operations"),
     brief={"preflight": ("vrctl", "launcher", "xl create -n"),
            "together": ("static", "mixed", "the guest", "audit", "hostile",
                         "what", "destroyed"),
