@@ -199,7 +199,8 @@ def crash_paused(h, _made):
 def broker(h, _made):
     fresh(h)
     pid = h.show("g1")["broker"]
-    h.ok(f"pkill -9 -P {pid}; kill -9 {pid}; sleep 1")
+    h.ok(f"kill -9 {pid} $(awk '$4 == {pid} {{print $1}}' "
+         "/proc/[0-9]*/stat 2>/dev/null); sleep 1")
     text = h.sh("vrctl list; vrctl show g1").text
     h.ok("xl destroy g1", 90)
     h.sh("vrctl cleanup --stale", 60)
