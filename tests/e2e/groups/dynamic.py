@@ -285,7 +285,7 @@ def refuse_maps(h, name, number, disk):
     count = shown["counters"]
     require(count["backend_faults"] > 0 and
             low <= count["backend_fault_address"] < high, f"{count}")
-    h.wait("xenstore says why", lambda: "backend" in h.ok(
+    h.wait("xenstore says why", lambda: "overwritten" in h.ok(
         f"xenstore-read /libxl/{g}/virtio_restricted/{dev['id']}/error"), 15)
     return (f"{c['refused'] - before['refused']} refused, "
             f"{c['faults_sent'] - before['faults_sent']} fault events")

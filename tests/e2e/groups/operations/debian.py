@@ -15,6 +15,7 @@ G, B = "deb12", "deb12-b1"
 ROOT = "/host/img/debian-root.raw"
 UUID = "5f0c1d6e-3a52-4d0e-9a55-0d3b8a1c7e12"  # tests/host/build/guest-debian.sh
 SEED = 83
+MORE = 64  # MiB by which the disk grows
 UP = 400  # seconds to its agent, at the most
 
 
@@ -109,8 +110,8 @@ def busy(h, command):
             "conv=fsync; done) </dev/null >/dev/null 2>&1 & "
             "(while :; do dd if=/dev/zero of=/srv/g bs=256k count=100; done) "
             "</dev/null >/dev/null 2>&1 & sleep 2", 30)
-    if command.startswith("xl"):
-        h.ok(command)
+    if command.startswith(("xl", "/")):
+        h.ok(command, 350)
     else:
         h.gx(G, f"(sleep 1; {command}) </dev/null >/dev/null 2>&1 &")
 
@@ -146,10 +147,33 @@ def saved(h, _made):
     up(h, "dynamic")
 
 
-@group.check("dynamic: xl shutdown while it writes", 300)
+@group.check("its disk grows, and the mounted file system with it", 200)
+def grows(h, _made):
+    def size():
+        return int(h.gx_ok(G, "cat /sys/block/vda/size"))
+    before = size()
+    h.ok(f"truncate -s +{MORE}M {ROOT} && losetup -c /dev/loop7")
+    h.wait("the guest sees it", lambda: size() == before + MORE * 2048, 60, 2)
+    df = "df -k --output=size / | tail -n 1"
+    small = int(h.gx_ok(G, df))
+    h.gx_ok(G, "resize2fs /dev/vda", 100)
+    large = int(h.gx_ok(G, df))
+    require(large > small + MORE * 1024 * 0.8, f"{small}, then {large} KiB")
+    up(h, "dynamic")
+
+
+def clean(h):
+    """The guest has unmounted its root, and the storage has all of it."""
+    h.wait_gone(G, B, seconds=180)
+    r = h.sh("blockdev --flushbufs /dev/loop7; e2fsck -fn /dev/loop7", 100)
+    require(r.rc == 0, f"[{r.rc}] {r.text[-400:]}")
+
+
+@group.check("dynamic: xl shutdown while it writes, the file system is clean",
+             300)
 def shuts_down(h, _made):
     busy(h, f"xl shutdown {G}")
-    h.wait_gone(G, B, seconds=180)
+    clean(h)
 
 
 @group.check("root on a static disk, with the guest module", 600)
@@ -164,10 +188,8 @@ def static_reboots(h, _made):
     again(h, "static", f"xl reboot {G}")
 
 
-@group.check("static: xl shutdown while it writes, the file system is clean",
-             300)
-def static_shuts_down(h, _made):
-    busy(h, f"xl shutdown {G}")
-    h.wait_gone(G, B, seconds=180)
-    r = h.sh("e2fsck -fn /dev/loop7", 100)
-    require(r.rc == 0, f"[{r.rc}] {r.text[-400:]}")
+@group.check("static: the host goes down while it writes, the file system is "
+             "clean", 400)
+def host_goes_down(h, _made):
+    busy(h, "/etc/init.d/xendomains stop 2>&1")
+    clean(h)
