@@ -12,7 +12,7 @@ from vre2e.report import Group, require
 # The image of the x86 guest has no driver of ordinary disks.
 group = Group("operations/bootfiles", sweep=True, arches=("arm64",))
 
-DIR = "/root/bootfiles"
+DIR = "/var/bootfiles"
 HOOK = os.path.join(ROOT, "tools/bootfiles/vr-bootfiles-hook")
 
 
