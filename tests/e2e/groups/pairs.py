@@ -29,7 +29,7 @@ def both(h, names, seconds):
         require(r.rc == 0, f"audit {name}: {r.text[-300:]}")
 
 
-@group.check("two guests and two driver domains at once", 300)
+@group.check("two guests and two driver domains at once", 500)
 def separate(h):
     for n in ("1", "2"):
         h.put(f"pb{n}.cfg", driver_cfg(f"pb{n}", [f"/dev/vd{'ab'[int(n)-1]}"]))
@@ -42,7 +42,7 @@ def separate(h):
          "rm -f /tmp/c1 /tmp/c2; [ $r = 00 ]", 130)
     require({"pg1", "pg2", "pg1-pb1", "pg2-pb2"} <= set(h.domains()), "a domain is "
             "missing")
-    both(h, ("pg1", "pg2"), 120)
+    both(h, ("pg1", "pg2"), 240)
     # each driver domain reaches its own guest's windows and no other's
     for n, other in (("1", "2"), ("2", "1")):
         out = h.ok(f"vrctl audit pg{n}")
@@ -53,7 +53,7 @@ def separate(h):
     h.wait_gone("pg1", "pg2", "pg1-pb1", "pg2-pb2", seconds=20)
 
 
-@group.check("one driver domain serves two guests", 300)
+@group.check("one driver domain serves two guests", 500)
 def shared(h):
     b = h.put("sb.cfg", driver_cfg("sb", ("/dev/vda", "/dev/vdb"),
                                    memory=128))
@@ -65,7 +65,7 @@ def shared(h):
         ]))
         r = h.create(cfg)
         require(r.rc == 0, f"sg{n}: {r.text[-400:]}")
-    both(h, ("sg1", "sg2"), 120)
+    both(h, ("sg1", "sg2"), 240)
     cfg = h.put("sg3.cfg", guest_cfg("sg3", [
         device(driver=None, backend="sb", target="/dev/xvdb")]))
     r = h.sh(f"xl create {cfg}")
