@@ -102,7 +102,7 @@ ARM64 = Arch(
     # Xen hears nothing of it: the domain just stands still.
     panicked="waiting",
     samples=200, patience=1.0,
-    named=("hostile-guest", "operations/debian"),
+    named=("hostile-guest", "operations/debian", "operations/ends"),
     # The rest of it is shown by main, dynamic and mixed.
     brief={"together": ("static, dynamic and mixed",)})
 
