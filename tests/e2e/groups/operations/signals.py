@@ -140,7 +140,7 @@ for p in /proc/[0-9]*; do
     readlink $p/exe > /dev/null || continue
     read -r comm < $p/comm || continue
     case $comm in
-    init|agent|bash|sh|xl|xenstored|xenconsoled|qemu*|sleep) continue ;;
+    init|agent|bash|sh|xl|xenstored|xenconsoled|*qemu*|sleep) continue ;;
     esac
     [ "$(cut -d' ' -f6 $p/stat)" = $own ] && continue
     list="$list ${p#/proc/}"
