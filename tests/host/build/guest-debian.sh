@@ -92,7 +92,7 @@ configure() {
 # The machine's first system: mounts the disk and has dpkg do its work there.
 first_system() {
     local name file number=0
-    mkdir -p first/{bin,proc,sys,dev,root,modules}
+    mkdir -p first/{bin,proc,sys,dev,target,modules}
     cp "$debian/busybox" first/bin/busybox
     for name in crc16 mbcache jbd2 crc32c_generic ext4 virtio_mmio virtio_blk; do
         file=$(find "$debian/modules" -name "$name.ko.xz")
