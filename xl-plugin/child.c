@@ -21,7 +21,8 @@
 #include "child.h"
 #include "link.h"
 
-#define POLL_MS 10
+#define POLL_MS    10
+#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 105 s */
 
 /* Something whose address lies in this library. */
 static const char own_address;
@@ -181,8 +182,7 @@ out:
     return rc;
 }
 
-int vr_child_cleanup(const char *uuid, bool abort_it, unsigned int timeout_ms,
-                     struct vr_err *err)
+int vr_child_cleanup(const char *uuid, bool abort_it, struct vr_err *err)
 {
     char path[PATH_MAX];
     const char *argv[] = {"vrctl", "cleanup", uuid, NULL, NULL};
@@ -201,12 +201,12 @@ int vr_child_cleanup(const char *uuid, bool abort_it, unsigned int timeout_ms,
                    path, strerror(-rc));
         return rc;
     }
-    rc = wait_until(pid, vr_now_ms() + timeout_ms, &status);
+    rc = wait_until(pid, vr_now_ms() + CLEANUP_MS, &status);
     if (rc == -ETIMEDOUT) {
         vr_err_set(err,
                    "`vrctl cleanup %s` has not ended after %u s: look at "
                    "`vrctl list` before the guest is started again",
-                   uuid, timeout_ms / 1000);
+                   uuid, CLEANUP_MS / 1000);
     } else if (rc || status) {
         vr_err_set(err,
                    "`vrctl cleanup %s` failed: run it again, what is left "

@@ -21,8 +21,7 @@ int vr_child_capture(const char *path, const char *const *argv,
  * vr_child_cleanup() - run `vrctl cleanup [--abort] UUID`, wait for it.
  * Returns 0, or -errno with @err. After -ETIMEDOUT it goes on by itself.
  */
-int vr_child_cleanup(const char *uuid, bool abort_it, unsigned int timeout_ms,
-                     struct vr_err *err);
+int vr_child_cleanup(const char *uuid, bool abort_it, struct vr_err *err);
 
 /**
  * vr_child_broker() - start vr-broker for guest @uuid, detached from xl.

@@ -32,7 +32,6 @@
 #define PREPARE_MS 10000 /* the broker opens its handles */
 #define MARGIN_MS  15000 /* beyond the backend's own timeout= */
 #define UNDO_MS    120000
-#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 105 s */
 
 bool vr_alive(pid_t pid, uint64_t start)
 {
@@ -404,7 +403,7 @@ static void undo(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
 
     vr_link_send(fd, 'A', "");
     if (!now || !undone_by_broker(rec->uuid, now)) {
-        if (vr_child_cleanup(rec->uuid, true, CLEANUP_MS, &err))
+        if (vr_child_cleanup(rec->uuid, true, &err))
             vr_say("virtio_restricted: %s", err.text);
     }
     close(fd);

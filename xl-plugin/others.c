@@ -11,8 +11,6 @@
 #include "child.h"
 #include "state.h"
 
-#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 90 s */
-
 /* The devices in driver domains that another guest may name, too. */
 static int note(struct vr_others *o, const struct vr_record *rec)
 {
@@ -56,7 +54,7 @@ static int look_at(struct vr_plan *plan, libxl_ctx *ctx,
         return 0;
     }
     vr_say("virtio_restricted: cleaning up after guest %s", rec->name);
-    if (vr_child_cleanup(rec->uuid, begun, CLEANUP_MS, &err))
+    if (vr_child_cleanup(rec->uuid, begun, &err))
         vr_say("virtio_restricted: %s", err.text);
     return 0;
 }

@@ -20,8 +20,7 @@
 #include "reserve.h"
 #include "state.h"
 
-#define CLEANUP_MS 120000 /* vrctl's own limits add up to about 105 s */
-#define COMMIT_MS  5000
+#define COMMIT_MS 5000
 
 static struct vr_plugin self = {.pending.fd = -1};
 
@@ -347,7 +346,7 @@ static int on_await_death(libxl_ctx *ctx, uint32_t domid, uint64_t user,
 static int clean_up(const char *uuid)
 {
     struct vr_err err;
-    int rc = vr_child_cleanup(uuid, false, CLEANUP_MS, &err);
+    int rc = vr_child_cleanup(uuid, false, &err);
 
     if (rc)
         vr_say("virtio_restricted: %s", err.text);
