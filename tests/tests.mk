@@ -13,6 +13,7 @@ $(O)/libvrtest.a: $(call obj,$(filter-out %/main.c,$(BACKEND_SRC)))
 	$(archive)
 
 $(O)/tests/unit/test_json: $(call obj,tools/vrctl/json.c)
+$(O)/tests/unit/test_xllock: $(call obj,xl-plugin/xllock.c)
 
 $(UNIT): $(O)/%: $(O)/%.o $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a
 	$(call link,-pie,-lcmocka $(TEST_LIBS))

@@ -9,7 +9,8 @@
  *   4. libxl builds the guest, with our hooks inside; as soon as its memory
  *      is there, static windows are granted and the broker begins to serve, so
  *      that the backends connect while libxl goes on
- *   5. the broker answers when every backend is connected
+ *   5. the broker answers when every backend is connected; xl's lock is free
+ *      meanwhile (xllock.h), so that others can be created
  *
  * xl then unpauses the guest, which commits (plugin.c).
  */
@@ -28,6 +29,7 @@
 #include "state.h"
 #include "text.h"
 #include "xen/gtable.h"
+#include "xllock.h"
 
 #define PREPARE_MS 10000 /* the broker opens its handles */
 #define MARGIN_MS  15000 /* beyond the backend's own timeout= */
@@ -478,6 +480,8 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
                          &err);
     if (!rc)
         rc = store_record(&plan->rec, ctx, &err);
+    /* The guest has its memory, or does not need it any more. */
+    vr_xllock_drop();
     if (!rc)
         rc = verdict(&plan->rec, fd, 0, longest_wait(&plan->rec), &err);
     if (rc) {

@@ -10,6 +10,7 @@
 
 #include "child.h"
 #include "state.h"
+#include "xllock.h"
 
 /* The devices in driver domains that another guest may name, too. */
 static int note(struct vr_others *o, const struct vr_record *rec)
@@ -44,6 +45,7 @@ static int look_at(struct vr_plan *plan, libxl_ctx *ctx,
     bool begun =
         rec->phase == VR_PHASE_CREATING || rec->phase == VR_PHASE_READY;
     struct vr_err err;
+    int lock;
 
     if (vr_alive(rec->broker, rec->broker_start) ||
         (begun && vr_alive(rec->creator, rec->creator_start)) ||
@@ -54,8 +56,12 @@ static int look_at(struct vr_plan *plan, libxl_ctx *ctx,
         return 0;
     }
     vr_say("virtio_restricted: cleaning up after guest %s", rec->name);
+    /* Driver domains are waited for. Who creates a domain meanwhile may take
+     * the memory that xl has made room for: then libxl says so. */
+    lock = vr_xllock_drop();
     if (vr_child_cleanup(rec->uuid, begun, &err))
         vr_say("virtio_restricted: %s", err.text);
+    vr_xllock_take(lock);
     return 0;
 }
 

@@ -13,6 +13,7 @@ from vre2e.report import Group, require
 group = Group("operations/words", sweep=True)
 
 LOG = "/var/log/xen/vr-broker-{}.log"
+CONF = "/etc/xen/xl.conf"
 
 
 @group.on_setup
@@ -108,6 +109,33 @@ def targets(h, _made):
     require(re.search(r'^wt .* starting .*it says "target /dev/nosuch1', seen,
                       re.M), f"no reason while it starts: {seen[:1500]}")
     h.leftovers(15, ["wd"])
+    return why[:200]
+
+
+@group.check("a silent driver domain: its guest is waited for, others are made "
+             "meanwhile", 200)
+def silent(h, _made):
+    driver(h)
+    h.gx_ok("wd", "kill -STOP $(pidof vr-backend)")
+    waits = h.put("ws.cfg", guest_cfg("ws", [served(timeout=30)],
+                                      **arch.now.usual))
+    plain = h.put("wp.cfg", guest_cfg("wp", None))
+    # xl's lock is taken only when xl may have to make room.
+    out = h.sh(f"""cp {CONF} /tmp/xl.conf; echo 'autoballoon="on"' >> {CONF}
+        xl create -p {waits} > /tmp/ws.xl 2>&1 & pid=$!
+        until vrctl list | grep '^ws .*waiting for it to connect'; do
+            kill -0 $pid || break
+        done
+        xl create -p {plain} > /tmp/wp.xl 2>&1; echo plain $?
+        kill -0 $pid && echo ws waits
+        wait $pid; echo ws $?
+        cat /tmp/xl.conf > {CONF}; cat /tmp/ws.xl /tmp/wp.xl""", 150)
+    h.gx_ok("wd", "kill -CONT $(pidof vr-backend)")
+    require("plain 0\nws waits\nws 1\n" in out.out, out.text[-900:])
+    why = next((l for l in out.text.splitlines() if "within 30 s" in l), "")
+    require("device disk0" in why and "timeout=" in why, out.text[-900:])
+    h.ok("xl destroy wp")
+    h.leftovers(20, ["wd"])
     return why[:200]
 
 
