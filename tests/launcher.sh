@@ -37,8 +37,15 @@ C
 mkdir -p "$dir/sbin" "$dir/real" "$dir/bin" "$lib"
 # shellcheck disable=SC2086
 ${CC:-cc} -D_GNU_SOURCE -include stdlib.h -o "$dir/bin/xl" "$dir/xl.c" -lxlutil
-sed "s|@LIBEXECDIR@|$lib|g" xl-plugin/xl.in > "$dir/sbin/xl"
-chmod +x "$dir/sbin/xl"
+# launcher LIBEXECDIR: made as by make install, but with a folder of its own for
+# the system's, which may have an xl
+launcher() {
+    sed "s|@LIBEXECDIR@|$1|g; s|^folders=.*|folders=$dir/system|" \
+        xl-plugin/xl.in > "$dir/sbin/xl"
+    chmod +x "$dir/sbin/xl"
+}
+
+launcher "$lib"
 PATH=$dir/sbin:$dir/real:$PATH
 
 # whole: the plug-in as it is installed, before a program of the same name
@@ -69,6 +76,27 @@ runs "the plug-in" list
 runs "global options" -v -v create -n x.cfg
 said=$(xl 2>&1)
 [ "$said" = "LD_PRELOAD=" ] || fail "no arguments: $said"
+
+# The system's folder first, whatever the caller's PATH has: under sudo that may
+# be anybody's.
+mkdir "$dir/system"
+cp "$dir/bin/xl" "$dir/system/xl"
+printf '#!/bin/sh\necho taken from PATH\n' > "$dir/real/xl"
+chmod +x "$dir/real/xl"
+runs "an xl in PATH as well" list
+rm "$dir/system/xl"
+said=$(xl list)
+[ "$said" = "taken from PATH" ] || fail "an xl in PATH alone: $said"
+# Of PATH absolute names alone, not the folder where somebody stands.
+mkdir "$dir/here"
+mv "$dir/real/xl" "$dir/here/xl"
+! said=$(cd "$dir/here" && PATH=$dir/sbin:.:./:/usr/bin:/bin "$dir/sbin/xl" list \
+    2>&1) || fail "an xl of the present folder: $said"
+case $said in
+*"no other xl in"*) ;;
+*) fail "without an xl: says: $said" ;;
+esac
+whole
 
 # Debian's xl is a script that looks for the version's program.
 cat > "$dir/real/xl" <<E2
@@ -129,7 +157,7 @@ for bad in "$dir/a b" "$dir/a:b"; do
     whole
     mkdir -p "$bad"
     cp "$lib"/*.so "$bad"
-    sed "s|@LIBEXECDIR@|$bad|g" xl-plugin/xl.in > "$dir/sbin/xl"
+    launcher "$bad"
     refuses "another PREFIX" "$bad"
     ! make -n PREFIX="$bad" help > "$dir/make" 2>&1 ||
         fail "make takes PREFIX=$bad"
