@@ -142,6 +142,7 @@ unit() {
     one "install and uninstall" tests/install.sh out/native
     one "boot files of a guest" tests/bootfiles.sh
     one "launcher" tests/launcher.sh out/native
+    one "device-tree bindings" tests/bindings/check out/native
     one "build with clang" build CC=clang O=out/clang all unit-build
     one "build with sanitizers" build CC=gcc O=out/asan CFLAGS="$san" \
         HARDEN=-fPIE unit-build

@@ -28,11 +28,17 @@ BENCH := $(O)/tests/bench/viommu
 $(BENCH): $(O)/%: $(O)/%.o $(O)/libvr.a
 	$(call link,-pie,)
 
+# A guest's device tree, for tests/bindings/check.
+TREE := $(O)/tests/bindings/tree
+
+$(TREE): $(O)/%: $(O)/%.o $(O)/libvr.a
+	$(call link,-pie,-lfdt)
+
 OBJECTS := $(call obj,$(LIB_SRC) $(LIBXEN_SRC) $(BROKER_SRC) $(BACKEND_SRC) \
     $(VRCTL_SRC)) $(call pic,$(PLUGIN_SRC) xl-plugin/preload.c)
 
 .PHONY: unit-build fuzz-build objects bench-modules
-unit-build: $(UNIT) $(BENCH)
+unit-build: $(UNIT) $(BENCH) $(TREE)
 fuzz-build: $(FUZZ)
 objects: $(OBJECTS)
 

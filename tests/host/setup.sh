@@ -10,10 +10,12 @@ packages="gcc make libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 # libraries of the project and of its unit tests
 packages="$packages libxen-dev libyajl-dev libfdt-dev liburing-dev
     libseccomp-dev libcmocka-dev uuid-dev"
+# what judges device trees
+packages="$packages device-tree-compiler dt-schema"
 # the emulated hosts: kernel, hypervisor, packages
-packages="$packages qemu-system-arm qemu-system-x86 device-tree-compiler flex
-    bison bc libssl-dev libelf-dev cpio rsync xz-utils zstd dpkg-dev python3
-    acpica-tools debian-archive-keyring ca-certificates util-linux"
+packages="$packages qemu-system-arm qemu-system-x86 flex bison bc libssl-dev
+    libelf-dev cpio rsync xz-utils zstd dpkg-dev python3 acpica-tools
+    debian-archive-keyring ca-certificates util-linux"
 
 missing=
 for package in $packages; do
