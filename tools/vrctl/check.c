@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "advisory.h"
 #include "gntent.h"
 #include "reserve.h"
 #include "vrctl.h"
@@ -154,6 +155,27 @@ static void check_arch(struct report *r, const struct vr_hostinfo *info)
         check_ioreq(r, info->ioreq);
 }
 
+static void check_advisories(struct report *r, const struct vr_hostinfo *info)
+{
+    const struct vr_advisory *a = NULL;
+    unsigned int n = 0;
+    char what[16], fixed[24], remedy[256];
+
+    while ((a = vr_advisory_next(a, info))) {
+        snprintf(what, sizeof(what), "XSA-%u", a->xsa);
+        snprintf(remedy, sizeof(remedy),
+                 "update the hypervisor; whether a distribution's package has "
+                 "the mend its changelog tells%s",
+                 a->version2 ? ", or boot Xen with gnttab=max-ver:1" : "");
+        finding(r, WARN, what, remedy, "mended in Xen %s: %s",
+                vr_advisory_fixed(a, info, fixed, sizeof(fixed)), a->means);
+        n++;
+    }
+    if (!n)
+        finding(r, OK, "Xen's security advisories", "",
+                "none known for this version and what restricted devices use");
+}
+
 static void check_hypervisor(struct report *r)
 {
     struct vr_hostinfo info;
@@ -174,6 +196,7 @@ static void check_hypervisor(struct report *r)
     check_arch(r, &info);
     check_xsm(r, info.xsm);
     check_limits(r, &info);
+    check_advisories(r, &info);
 }
 
 static void check_control(struct report *r)

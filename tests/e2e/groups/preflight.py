@@ -19,6 +19,21 @@ def fit(h):
     require(data, "empty JSON")
 
 
+@group.check("vrctl check knows Xen's own advisories")
+def advisories(h):
+    found = json.loads(h.ok("vrctl check --json"))["findings"]
+    said = {f["what"]: f for f in found if "XSA" in f["what"] or
+            "advisories" in f["what"]}
+    version = h.ok("xl info xen_version").strip()
+    if int(re.match(r"4\.17\.(\d+)", version).group(1)) >= 7:
+        require(all(f["level"] == "ok" for f in said.values()), f"{said}")
+        return version
+    require("XSA-500" in said and "XSA-506" in said, f"{version}: {said}")
+    require(all(f["level"] == "warn" and "4.17.7" in f["value"] and
+                "changelog" in f["remedy"] for f in said.values()), f"{said}")
+    return f"{version}: {', '.join(sorted(said))}"
+
+
 @group.check("vrctl list and show without any guest")
 def empty(h):
     h.ok("vrctl list")
