@@ -180,6 +180,14 @@ int vr_arch_check(const libxl_domain_config *d_config,
 }
 
 /* The pools are part of the guest's memory, which libxl looks after. */
+/* xl passes none through on Arm. */
+int vr_arch_pci(const libxl_device_pci *pci, struct vr_err *err)
+{
+    (void)pci;
+    (void)err;
+    return 0;
+}
+
 int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
                    const libxl_domain_config *d_config, struct vr_err *err)
 {

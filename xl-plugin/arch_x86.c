@@ -132,26 +132,19 @@ static int check_options(const libxl_domain_build_info *b_info, bool pools,
 
 /* A device that is passed through asserts its line itself: where it is one of
  * those that ours have, the two would take each other's interrupts away. */
-static int check_pci(const libxl_domain_config *d_config, struct vr_err *err)
+int vr_arch_pci(const libxl_device_pci *pci, struct vr_err *err)
 {
-    int i;
+    unsigned int slot = pci->vdevfn >> 3 & 0x1f;
 
-    for (i = 0; i < d_config->num_pcidevs; i++) {
-        const libxl_device_pci *pci = &d_config->pcidevs[i];
-        unsigned int slot = pci->vdevfn >> 3 & 0x1f;
-
-        if (slot < VR_HVM_PCI_FIRST)
-            continue;
-        vr_err_set(err,
-                   "virtio_restricted: pci= has %04x:%02x:%02x.%x at the "
-                   "guest's slot 0x%02x, but restricted devices take the "
-                   "interrupts of slots 0x%02x to 0x1f: use a lower one, or "
-                   "leave it out",
-                   pci->domain, pci->bus, pci->dev, pci->func, slot,
-                   VR_HVM_PCI_FIRST);
-        return -EINVAL;
-    }
-    return 0;
+    if (slot < VR_HVM_PCI_FIRST)
+        return 0;
+    vr_err_set(err,
+               "virtio_restricted: PCI device %04x:%02x:%02x.%x at the guest's "
+               "slot 0x%02x, but restricted devices take the interrupts of "
+               "slots 0x%02x to 0x1f: use a lower one, or leave it out",
+               pci->domain, pci->bus, pci->dev, pci->func, slot,
+               VR_HVM_PCI_FIRST);
+    return -EINVAL;
 }
 
 /* Bits of a physical address; a guest has no more than its host. */
@@ -249,8 +242,6 @@ int vr_arch_check(const libxl_domain_config *d_config,
     rc = check_type(d_config, err);
     if (!rc)
         rc = check_options(b_info, vr_any_pool(devs, n), err);
-    if (!rc)
-        rc = check_pci(d_config, err);
     if (!rc)
         rc = vr_place_slots(&slots, 0, n, iommu, slot, err);
     if (!rc)

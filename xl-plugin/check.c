@@ -66,7 +66,7 @@ int vr_check_guest(const struct vr_plugin *p,
     const libxl_domain_build_info *b_info = &d_config->b_info;
     char size[24];
     unsigned int i;
-    int rc;
+    int n, rc;
 
     rc = vr_check_name("name", d_config->c_info.name, err);
     if (rc)
@@ -92,7 +92,10 @@ int vr_check_guest(const struct vr_plugin *p,
                    i, vr_format_size(p->devs[i].size, size), GNTDEV_PAGES);
         return -EINVAL;
     }
-    return vr_arch_check(d_config, p->devs, p->ndevs, err);
+    rc = vr_arch_check(d_config, p->devs, p->ndevs, err);
+    for (n = 0; !rc && n < d_config->num_pcidevs; n++)
+        rc = vr_arch_pci(&d_config->pcidevs[n], err);
+    return rc;
 }
 
 /* From 4.18 on the hypervisor's limits are only defaults for domains. */
@@ -113,23 +116,30 @@ static uint64_t mib_of(const struct vr_dev_cfg *cfg, unsigned int n,
     return (sum + 0xfffff) >> 20;
 }
 
-/* References to be left to the guest. */
-static uint32_t reserve_of(const struct vr_plugin *p,
-                           const libxl_domain_config *d_config)
+void vr_check_pv(const libxl_domain_config *d_config, struct vr_reserve *r)
 {
-    struct vr_reserve r = {
+    int i;
+
+    *r = (struct vr_reserve){
         .vcpus = d_config->b_info.max_vcpus,
         .nics = d_config->num_nics,
         .p9s = d_config->num_p9s,
     };
-    int i;
+    /* The CD-ROMs of an HVM guest are emulated only. */
+    for (i = 0; i < d_config->num_disks; i++)
+        r->disks += !(d_config->disks[i].is_cdrom &&
+                      d_config->c_info.type == LIBXL_DOMAIN_TYPE_HVM);
+}
+
+/* References to be left to the guest. */
+static uint32_t reserve_of(const struct vr_plugin *p,
+                           const libxl_domain_config *d_config)
+{
+    struct vr_reserve r;
 
     if (p->grants)
         return p->grants;
-    /* The CD-ROMs of an HVM guest are emulated only. */
-    for (i = 0; i < d_config->num_disks; i++)
-        r.disks += !(d_config->disks[i].is_cdrom &&
-                     d_config->c_info.type == LIBXL_DOMAIN_TYPE_HVM);
+    vr_check_pv(d_config, &r);
     return vr_reserve_grants(&r);
 }
 

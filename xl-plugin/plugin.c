@@ -181,32 +181,43 @@ static int on_create_restore(libxl_ctx *ctx, libxl_domain_config *d_config,
     return ERROR_FAIL;
 }
 
+/* Says why @domid cannot be treated so, when guests use it. */
+static bool in_use(libxl_ctx *ctx, uint32_t domid, const char *what,
+                   const char *remedy)
+{
+    char guests[VR_ORDER_NAMES], *name;
+
+    if (vr_order_guests(domid, guests, sizeof(guests)) <= 0)
+        return false;
+    name = libxl_domid_to_name(ctx, domid);
+    vr_say("virtio_restricted: driver domain %s cannot %s: guests use it: %s; "
+           "shut them down first%s",
+           name ? name : "?", what, guests, remedy);
+    free(name);
+    return true;
+}
+
 /* Says why @domid cannot be moved, when it has restricted devices or serves
  * those of others. */
 static bool refused(libxl_ctx *ctx, uint32_t domid, const char *what)
 {
     struct vr_record *rec = malloc(sizeof(*rec));
     int rc = rec ? vr_find_record(ctx, domid, rec) : -ENOMEM;
-    char guests[VR_ORDER_NAMES], *name;
+    bool yes = true;
 
     if (!rc) {
-        vr_say("virtio_restricted: guest %s cannot be %s: its driver domains "
+        vr_say("virtio_restricted: guest %s cannot %s: its driver domains "
                "hold its windows; use xl shutdown and xl create",
                rec->name, what);
     } else if (rc != -ENOENT) {
         vr_say("virtio_restricted: cannot read the record of domain %" PRIu32
                " (%s): look at `vrctl list`",
                domid, strerror(-rc));
-    } else if (vr_order_guests(domid, guests, sizeof(guests)) > 0) {
-        name = libxl_domid_to_name(ctx, domid);
-        vr_say("virtio_restricted: driver domain %s cannot be %s: guests use "
-               "it: %s; shut them down first",
-               name ? name : "?", what, guests);
-        free(name);
-        rc = 0;
+    } else {
+        yes = in_use(ctx, domid, what, "");
     }
     free(rec);
-    return rc != -ENOENT;
+    return yes;
 }
 
 /*
@@ -234,7 +245,7 @@ static int on_soft_reset(libxl_ctx *ctx, libxl_domain_config *d_config,
                          uint32_t domid, const void *ao_how,
                          const void *console_how)
 {
-    if (refused(ctx, domid, "reset in place"))
+    if (refused(ctx, domid, "be reset in place"))
         return ERROR_FAIL;
     return self.real->soft_reset(ctx, d_config, domid, ao_how, console_how);
 }
@@ -242,7 +253,7 @@ static int on_soft_reset(libxl_ctx *ctx, libxl_domain_config *d_config,
 static int on_suspend(libxl_ctx *ctx, uint32_t domid, int fd, int flags,
                       const void *ao_how)
 {
-    if (refused(ctx, domid, "saved or migrated")) {
+    if (refused(ctx, domid, "be saved or migrated")) {
         remove_file(fd);
         return ERROR_FAIL;
     }
@@ -251,7 +262,7 @@ static int on_suspend(libxl_ctx *ctx, uint32_t domid, int fd, int flags,
 
 static int on_suspend_only(libxl_ctx *ctx, uint32_t domid, const void *ao_how)
 {
-    if (refused(ctx, domid, "suspended"))
+    if (refused(ctx, domid, "be suspended"))
         return ERROR_FAIL;
     return self.real->suspend_only(ctx, domid, ao_how);
 }
@@ -260,7 +271,7 @@ static int on_remus_start(libxl_ctx *ctx, libxl_domain_remus_info *info,
                           uint32_t domid, int send_fd, int recv_fd,
                           const void *ao_how)
 {
-    if (refused(ctx, domid, "replicated"))
+    if (refused(ctx, domid, "be replicated"))
         return ERROR_FAIL;
     return self.real->remus_start(ctx, info, domid, send_fd, recv_fd, ao_how);
 }
@@ -291,9 +302,18 @@ static int on_trigger(libxl_ctx *ctx, uint32_t domid, int trigger,
         done = vr_order_down(ctx, domid, false);
     else if (trigger == LIBXL_TRIGGER_RESET)
         done = vr_order_down(ctx, domid, true);
-    else if (trigger == LIBXL_TRIGGER_SLEEP && refused(ctx, domid, "suspended"))
+    else if (trigger == LIBXL_TRIGGER_SLEEP &&
+             refused(ctx, domid, "be suspended"))
         return ERROR_FAIL;
     return done ? 0 : self.real->trigger(ctx, domid, trigger, vcpuid, ao_how);
+}
+
+/* Letters that end a Linux at once: reboot, crash, off. */
+static int on_sysrq(libxl_ctx *ctx, uint32_t domid, char sysrq)
+{
+    if (strchr("bco", sysrq) && in_use(ctx, domid, "be ended by a key", ""))
+        return ERROR_FAIL;
+    return self.real->sysrq(ctx, domid, sysrq);
 }
 
 /* xl create -p: the xl that was started and the one that stays to watch the
@@ -395,6 +415,48 @@ static int on_preserve(libxl_ctx *ctx, uint32_t domid,
     return self.real->preserve(ctx, domid, info, suffix, uuid);
 }
 
+static int on_disk_add(libxl_ctx *ctx, uint32_t domid, libxl_device_disk *disk,
+                       const void *ao_how)
+{
+    if (!vr_hotplug_disk(ctx, domid, disk))
+        return ERROR_FAIL;
+    return self.real->disk_add(ctx, domid, disk, ao_how);
+}
+
+/* Linux drops a disk that is taken away, whether it is open or not; what a
+ * target lies on is known to the driver domain alone. */
+static int on_disk_remove(libxl_ctx *ctx, uint32_t domid,
+                          libxl_device_disk *disk, const void *ao_how)
+{
+    if (in_use(ctx, domid, "lose a disk", ", or insist (--force)"))
+        return ERROR_FAIL;
+    return self.real->disk_remove(ctx, domid, disk, ao_how);
+}
+
+static int on_nic_add(libxl_ctx *ctx, uint32_t domid, libxl_device_nic *nic,
+                      const void *ao_how)
+{
+    if (!vr_hotplug_nic(ctx, domid))
+        return ERROR_FAIL;
+    return self.real->nic_add(ctx, domid, nic, ao_how);
+}
+
+static int on_pci_add(libxl_ctx *ctx, uint32_t domid, libxl_device_pci *pci,
+                      const void *ao_how)
+{
+    if (!vr_hotplug_pci(ctx, domid, pci))
+        return ERROR_FAIL;
+    return self.real->pci_add(ctx, domid, pci, ao_how);
+}
+
+static int on_pci_remove(libxl_ctx *ctx, uint32_t domid, libxl_device_pci *pci,
+                         const void *ao_how)
+{
+    if (in_use(ctx, domid, "lose a PCI device", ", or insist (-f)"))
+        return ERROR_FAIL;
+    return self.real->pci_remove(ctx, domid, pci, ao_how);
+}
+
 static int on_xc_create(xc_interface *xch, uint32_t *domid,
                         struct xen_domctl_createdomain *config)
 {
@@ -483,9 +545,15 @@ static const struct vr_calls calls = {
     .shutdown = on_shutdown,
     .reboot = on_reboot,
     .trigger = on_trigger,
+    .sysrq = on_sysrq,
     .unpause = on_unpause,
     .destroy = on_destroy,
     .preserve = on_preserve,
+    .disk_add = on_disk_add,
+    .disk_remove = on_disk_remove,
+    .nic_add = on_nic_add,
+    .pci_add = on_pci_add,
+    .pci_remove = on_pci_remove,
     .await_death = on_await_death,
     .xc_create = on_xc_create,
     .dom_devicetree = on_dom_devicetree,
@@ -500,8 +568,10 @@ const struct vr_calls *vr_plugin_init(const struct vr_calls *real)
     self.real = real;
     if (!real->create_new || !real->create_restore || !real->soft_reset ||
         !real->suspend || !real->suspend_only || !real->remus_start ||
-        !real->shutdown || !real->reboot || !real->trigger || !real->unpause ||
-        !real->destroy || !real->preserve || !real->await_death ||
+        !real->shutdown || !real->reboot || !real->trigger || !real->sysrq ||
+        !real->unpause || !real->destroy || !real->preserve ||
+        !real->disk_add || !real->disk_remove || !real->nic_add ||
+        !real->pci_add || !real->pci_remove || !real->await_death ||
         !real->xc_create || !real->dom_devicetree || !real->dom_mem_init ||
         !real->dom_build || on_exit(on_process_exit, NULL))
         return NULL;

@@ -20,6 +20,9 @@ struct libxl__ctx;
 struct libxl_domain_config;
 struct libxl_domain_create_info;
 struct libxl_domain_remus_info;
+struct libxl_device_disk;
+struct libxl_device_nic;
+struct libxl_device_pci;
 struct libxl__evgen_domain_death;
 struct xc_interface_core;
 struct xc_dom_image;
@@ -55,11 +58,22 @@ struct vr_calls {
     int (*reboot)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
     int (*trigger)(struct libxl__ctx *ctx, uint32_t domid, int trigger,
                    uint32_t vcpuid, const void *ao_how);
+    int (*sysrq)(struct libxl__ctx *ctx, uint32_t domid, char sysrq);
     int (*unpause)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
     int (*destroy)(struct libxl__ctx *ctx, uint32_t domid, const void *ao_how);
     int (*preserve)(struct libxl__ctx *ctx, uint32_t domid,
                     struct libxl_domain_create_info *info, const char *suffix,
                     struct vr_libxl_uuid uuid);
+    int (*disk_add)(struct libxl__ctx *ctx, uint32_t domid,
+                    struct libxl_device_disk *disk, const void *ao_how);
+    int (*disk_remove)(struct libxl__ctx *ctx, uint32_t domid,
+                       struct libxl_device_disk *disk, const void *ao_how);
+    int (*nic_add)(struct libxl__ctx *ctx, uint32_t domid,
+                   struct libxl_device_nic *nic, const void *ao_how);
+    int (*pci_add)(struct libxl__ctx *ctx, uint32_t domid,
+                   struct libxl_device_pci *pci, const void *ao_how);
+    int (*pci_remove)(struct libxl__ctx *ctx, uint32_t domid,
+                      struct libxl_device_pci *pci, const void *ao_how);
     int (*await_death)(struct libxl__ctx *ctx, uint32_t domid, uint64_t user,
                        struct libxl__evgen_domain_death **evgen);
     int (*xc_create)(struct xc_interface_core *xch, uint32_t *domid,

@@ -93,9 +93,15 @@ __attribute__((constructor)) static void start(int argc, char **argv)
     find(&real.shutdown, "libxl_domain_shutdown");
     find(&real.reboot, "libxl_domain_reboot");
     find(&real.trigger, "libxl_send_trigger");
+    find(&real.sysrq, "libxl_send_sysrq");
     find(&real.unpause, "libxl_domain_unpause");
     find(&real.destroy, "libxl_domain_destroy");
     find(&real.preserve, "libxl_domain_preserve");
+    find(&real.disk_add, "libxl_device_disk_add");
+    find(&real.disk_remove, "libxl_device_disk_safe_remove");
+    find(&real.nic_add, "libxl_device_nic_add");
+    find(&real.pci_add, "libxl_device_pci_add");
+    find(&real.pci_remove, "libxl_device_pci_remove");
     find(&real.await_death, "libxl_evenable_domain_death");
     find(&real.xc_create, "xc_domain_create");
     find(&real.dom_devicetree, "xc_dom_devicetree_mem");
@@ -191,6 +197,7 @@ EXPORT int libxl_domain_reboot(struct libxl__ctx *ctx, uint32_t domid,
                                const void *ao_how);
 EXPORT int libxl_send_trigger(struct libxl__ctx *ctx, uint32_t domid,
                               int trigger, uint32_t vcpuid, const void *ao_how);
+EXPORT int libxl_send_sysrq(struct libxl__ctx *ctx, uint32_t domid, char sysrq);
 EXPORT int libxl_domain_unpause(struct libxl__ctx *ctx, uint32_t domid,
                                 const void *ao_how);
 EXPORT int libxl_domain_destroy(struct libxl__ctx *ctx, uint32_t domid,
@@ -198,6 +205,21 @@ EXPORT int libxl_domain_destroy(struct libxl__ctx *ctx, uint32_t domid,
 EXPORT int libxl_domain_preserve(struct libxl__ctx *ctx, uint32_t domid,
                                  struct libxl_domain_create_info *info,
                                  const char *suffix, struct vr_libxl_uuid uuid);
+EXPORT int libxl_device_disk_add(struct libxl__ctx *ctx, uint32_t domid,
+                                 struct libxl_device_disk *disk,
+                                 const void *ao_how);
+EXPORT int libxl_device_disk_safe_remove(struct libxl__ctx *ctx, uint32_t domid,
+                                         struct libxl_device_disk *disk,
+                                         const void *ao_how);
+EXPORT int libxl_device_nic_add(struct libxl__ctx *ctx, uint32_t domid,
+                                struct libxl_device_nic *nic,
+                                const void *ao_how);
+EXPORT int libxl_device_pci_add(struct libxl__ctx *ctx, uint32_t domid,
+                                struct libxl_device_pci *pci,
+                                const void *ao_how);
+EXPORT int libxl_device_pci_remove(struct libxl__ctx *ctx, uint32_t domid,
+                                   struct libxl_device_pci *pci,
+                                   const void *ao_how);
 EXPORT int libxl_evenable_domain_death(
     struct libxl__ctx *ctx, uint32_t domid, uint64_t user,
     struct libxl__evgen_domain_death **evgen);
@@ -318,6 +340,13 @@ int libxl_send_trigger(struct libxl__ctx *ctx, uint32_t domid, int trigger,
     return plugin->trigger(ctx, domid, trigger, vcpuid, ao_how);
 }
 
+int libxl_send_sysrq(struct libxl__ctx *ctx, uint32_t domid, char sysrq)
+{
+    if (!concerned() || !load())
+        return real.sysrq(ctx, domid, sysrq);
+    return plugin->sysrq(ctx, domid, sysrq);
+}
+
 int libxl_domain_unpause(struct libxl__ctx *ctx, uint32_t domid,
                          const void *ao_how)
 {
@@ -341,6 +370,59 @@ int libxl_domain_preserve(struct libxl__ctx *ctx, uint32_t domid,
     if (!concerned() || !load())
         return real.preserve(ctx, domid, info, suffix, uuid);
     return plugin->preserve(ctx, domid, info, suffix, uuid);
+}
+
+/* What is plugged into a guest may take what its windows have, and what is
+ * taken out of a driver domain may be what it serves. */
+int libxl_device_disk_add(struct libxl__ctx *ctx, uint32_t domid,
+                          struct libxl_device_disk *disk, const void *ao_how)
+{
+    if (!concerned())
+        return real.disk_add(ctx, domid, disk, ao_how);
+    if (!load())
+        return XL_ERROR_FAIL;
+    return plugin->disk_add(ctx, domid, disk, ao_how);
+}
+
+int libxl_device_disk_safe_remove(struct libxl__ctx *ctx, uint32_t domid,
+                                  struct libxl_device_disk *disk,
+                                  const void *ao_how)
+{
+    if (!concerned())
+        return real.disk_remove(ctx, domid, disk, ao_how);
+    if (!load())
+        return XL_ERROR_FAIL;
+    return plugin->disk_remove(ctx, domid, disk, ao_how);
+}
+
+int libxl_device_nic_add(struct libxl__ctx *ctx, uint32_t domid,
+                         struct libxl_device_nic *nic, const void *ao_how)
+{
+    if (!concerned())
+        return real.nic_add(ctx, domid, nic, ao_how);
+    if (!load())
+        return XL_ERROR_FAIL;
+    return plugin->nic_add(ctx, domid, nic, ao_how);
+}
+
+int libxl_device_pci_add(struct libxl__ctx *ctx, uint32_t domid,
+                         struct libxl_device_pci *pci, const void *ao_how)
+{
+    if (!concerned())
+        return real.pci_add(ctx, domid, pci, ao_how);
+    if (!load())
+        return XL_ERROR_FAIL;
+    return plugin->pci_add(ctx, domid, pci, ao_how);
+}
+
+int libxl_device_pci_remove(struct libxl__ctx *ctx, uint32_t domid,
+                            struct libxl_device_pci *pci, const void *ao_how)
+{
+    if (!concerned())
+        return real.pci_remove(ctx, domid, pci, ao_how);
+    if (!load())
+        return XL_ERROR_FAIL;
+    return plugin->pci_remove(ctx, domid, pci, ao_how);
 }
 
 int libxl_evenable_domain_death(struct libxl__ctx *ctx, uint32_t domid,

@@ -10,6 +10,7 @@
 #include "place.h"
 #include "plugin.h"
 #include "record.h"
+#include "reserve.h"
 
 /* A guest while libxl builds it: what the inner hooks work on. */
 struct vr_build {
@@ -103,6 +104,8 @@ bool vr_domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid);
 int vr_check_name(const char *key, const char *name, struct vr_err *err);
 int vr_check_guest(const struct vr_plugin *p,
                    const libxl_domain_config *d_config, struct vr_err *err);
+/* The PV devices of a guest, whose grants go in front of the windows. */
+void vr_check_pv(const libxl_domain_config *d_config, struct vr_reserve *r);
 /* Chooses max_grant_frames, the windows' references, and the addresses of
  * dynamic windows; @d_config's limits are raised when they are too low. */
 int vr_check_grants(const struct vr_plugin *p, struct vr_plan *plan,
@@ -134,6 +137,14 @@ bool vr_order_down(libxl_ctx *ctx, uint32_t domid, bool reboot);
 /* Is none of the shared driver domains about to go down? */
 int vr_order_check(const struct vr_record *rec, struct vr_err *err);
 
+/* hotplug.c: may this be plugged into domain @domid while it runs? False: it
+ * has been said why not. */
+bool vr_hotplug_disk(libxl_ctx *ctx, uint32_t domid,
+                     const libxl_device_disk *disk);
+bool vr_hotplug_nic(libxl_ctx *ctx, uint32_t domid);
+bool vr_hotplug_pci(libxl_ctx *ctx, uint32_t domid,
+                    const libxl_device_pci *pci);
+
 /* layout.c: what the arch hooks have in common. */
 bool vr_any_iova(const struct vr_dev_cfg *devs, unsigned int n);
 bool vr_any_pool(const struct vr_dev_cfg *devs, unsigned int n);
@@ -151,6 +162,8 @@ void vr_build_ram(struct vr_record *rec, const struct vr_span *ram,
  * vr_arch_check() judges the config alone; it knows less of the guest's memory
  * than vr_arch_place(), but comes earlier. vr_arch_memory(): has the host
  * enough for what the plug-in adds to the guest? Nothing exists until then.
+ * vr_arch_pci(): may a PCI device be passed through, at its slot? Asked when it
+ * is plugged in, too.
  *
  * The others work while libxl builds the guest. Between them, however they
  * divide that up, they fill the record's registers, interrupts, RAM banks and
@@ -165,6 +178,7 @@ void vr_build_ram(struct vr_record *rec, const struct vr_span *ram,
 int vr_arch_check(const libxl_domain_config *d_config,
                   const struct vr_dev_cfg *devs, unsigned int n,
                   struct vr_err *err);
+int vr_arch_pci(const libxl_device_pci *pci, struct vr_err *err);
 int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
                    const libxl_domain_config *d_config, struct vr_err *err);
 void vr_arch_domain(struct xen_domctl_createdomain *config);

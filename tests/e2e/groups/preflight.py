@@ -2,8 +2,10 @@
 """The host itself, and a configuration without the key."""
 
 import json
+import os
 import re
 
+from vre2e.build import ROOT
 from vre2e.host import guest_cfg
 from vre2e.report import Group, require
 
@@ -32,6 +34,17 @@ def advisories(h):
     require(all(f["level"] == "warn" and "4.17.7" in f["value"] and
                 "changelog" in f["remedy"] for f in said.values()), f"{said}")
     return f"{version}: {', '.join(sorted(said))}"
+
+
+@group.check("docs/verbs.md has every verb of this xl")
+def verbs(h):
+    with open(os.path.join(ROOT, "docs", "verbs.md"), encoding="utf-8") as f:
+        rows = [l.split("|")[1] for l in f if l.startswith("| `")]
+    known = set(re.findall(r"`([a-z0-9-]+)`", " ".join(rows)))
+    said = set(re.findall(r"^ ([a-z][a-z0-9-]+) ", h.ok("xl help"), re.M))
+    require(len(said) > 60, f"xl help has changed: {sorted(said)}")
+    require(said <= known, f"not in the table: {sorted(said - known)}")
+    return f"{len(said)} of {len(known)}"
 
 
 @group.check("vrctl list and show without any guest")

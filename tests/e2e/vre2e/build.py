@@ -66,7 +66,7 @@ def cross():
 
 
 def programs():
-    """The static test programs, in OUT/bin."""
+    """The test programs, in OUT/bin."""
     run("make", "-s", "-C", GUEST, "O=" + os.path.join(OUT, "bin"),
         "TRIPLET=" + arch.now.triplet, *cross())
     return os.path.join(OUT, "bin")

@@ -93,6 +93,27 @@ def computed(h):
     h.end(G, B)
 
 
+@group.check("what is plugged in later has to fit as well", 150)
+def plugged(h):
+    h.put("b1.cfg", driver_cfg("b1"))
+    attach = f"xl block-attach {G} phy:/dev/vdc,xvdq,w"
+    for grants in (None, ENOUGH):
+        text = guest_cfg(G, [device()], memory=256, lines="max_grant_frames = 1"
+                         + (f"\nvirtio_restricted_grants = {grants}" if grants
+                            else "")).replace("vcpus = 1", "vcpus = 4")
+        r = h.create(h.put("og.cfg", text), 100, args="-p")
+        require(r.rc == 0, f"xl create -p: {r.text[-600:]}")
+        r = h.sh(attach, 60)
+        # 512 + 4 * 1057 references, of 4096.
+        require(r.rc == 0 if grants else r.rc != 0 and
+                "virtio_restricted_grants=4740" in r.text, r.text[-600:])
+        require(bool(grants) == (h.sh(f"xl block-list {G} | grep -q vdc || "
+                                      f"xl block-list {G} | grep -q vbd").rc
+                                 == 0), h.ok(f"xl block-list {G}"))
+        h.end(G, B)
+    return r.line()
+
+
 @group.check("a disk with 256 segments, and the key: no error, no entry lost",
              240, arches=("arm64",))
 def enough(h):

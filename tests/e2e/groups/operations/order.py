@@ -6,6 +6,7 @@ Two guests: o1, whose device is static, with a driver domain of its own, and o2,
 whose device is dynamic, with one that is shared. Both are started, and once
 stopped, by Debian's own xendomains script."""
 
+import re
 import time
 
 from vre2e import arch
@@ -17,6 +18,7 @@ GUESTS = {"o1": ("/dev/vda", OWNED), "o2": ("/dev/vdb", SHARED)}
 ALL = (*GUESTS, OWNED, SHARED)
 # Where the distribution has xl, past the plug-in.
 PLAIN = "/usr/lib/xen-4.17/bin/xl"
+PLUGIN = "/usr/local/lib/virtio-restricted/xl-virtio-restricted.so"
 XENDOMAINS = "/etc/init.d/xendomains"
 SAVED = "/var/lib/xen/save"
 MIB = 8
@@ -109,23 +111,32 @@ def first(h, _made):
         works(h, guest)
 
 
-@group.check("a guest and its driver domains cannot be saved or moved", 120)
+@group.check("a guest and its driver domains cannot be saved or moved, nor "
+             "these lose what they need", 150)
 def refused(h, _made):
     running(h)
-    verbs = ["trigger {} sleep"]
+    # Asked of driver domains only, when guests use them.
+    serving = ["trigger {} sleep", "sysrq {} b", "sysrq {} o",
+               "block-detach {} xvdb", "pci-detach {} 0000:00:1f.0"]
+    verbs = []
     if arch.now.name == "x86":  # Xen on Arm has no others
-        verbs += ["save {} /tmp/saved", "save -c {} /tmp/saved",
-                  f"migrate -s '' {{}} \"{RECEIVER}\"",
-                  "remus -F -b -n -d {} none"]
-    for verb in verbs:
-        for name in ALL:
-            if name in GUESTS and "trigger" in verb:
-                continue
+        verbs = ["save {} /tmp/saved", "save -c {} /tmp/saved",
+                 f"migrate -s '' {{}} \"{RECEIVER}\"",
+                 "remus -F -b -n -d {} none"]
+    for verb in serving + verbs:
+        for name in (OWNED, SHARED) if verb in serving else ALL:
             r = h.sh(f"xl {verb.format(name)} < /dev/null")
-            require("cannot be" in r.text, f"xl {verb}: {name}: {r.text}")
+            require(re.search(r"cannot (be|lose) ", r.text),
+                    f"xl {verb}: {name}: {r.text}")
             if name not in GUESTS:
                 require("o1" in r.text or "o2" in r.text, r.text)
             require(h.sh("test -e /tmp/saved").rc, f"xl {verb}: a file is left")
+    # xl suspend and xl resume of later versions of Xen.
+    for name in ALL:
+        call = f"LD_PRELOAD={PLUGIN} /host/bin/xlcall {{}} {h.domid(name)}"
+        r = h.sh(call.format("suspend"))
+        require(r.rc and "cannot be suspended" in r.text, f"{name}: {r.text}")
+        h.sh(call.format("resume"))
     for guest in GUESTS:
         works(h, guest)
     require(set(h.domains()) == set(ALL), h.ok("xl list"))
