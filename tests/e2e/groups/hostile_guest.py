@@ -28,11 +28,11 @@ def dynamic(text="", **keys):
     return device(text, **values)
 
 
-def hostile_cfg(name, extra=""):
+def hostile_cfg(name, extra="", **keys):
     """Two processors, two devices that it can spare."""
     text = guest_cfg(name, [
         dynamic(id=f"disk{i}", driver=None, backend=SHARED,
-                target=f"/tmp/ha{i}") for i in range(2)
+                target=f"/tmp/ha{i}", **keys) for i in range(2)
     ], memory=MEMORY, extra=extra)
     return text.replace("vcpus = 1", "vcpus = 2")
 
@@ -253,6 +253,54 @@ def destroy(h, _made):
     r = h.sh("xenstore-ls -f | grep virtio_restricted | grep 'ha\"'")
     require(r.rc != 0, f"nodes are left: {r.out[:300]}")
     return f"{spent:.1f} s"
+
+
+MARK = "only-in-memory-of"  # and then whose: nobody else may ever have it
+
+
+@group.check("entries change while a driver domain copies by them: nobody "
+             "else's memory is reached", 400)
+def copies(h, made):
+    cfg = h.put("hf.cfg", hostile_cfg("hf", map_threshold="never"))
+    r = h.create(cfg, 120)
+    require(r.rc == 0, r.text[-400:])
+    h.gx_ok("hf", "true", up=120)
+    # What could be reached: 4 MiB of a neighbour's memory and of dom0's.
+    fill = (f"yes {MARK}-{{0}} | head -c 4194304 > /tmp/mark; "
+            "sha256sum < /tmp/mark")
+    sums = [h.gx_ok(OTHERS[0], fill.format("v1"), 60),
+            h.ok(fill.format("dom0"))]
+    last = h.ok("xl dmesg").splitlines()[-1]
+    before = progress(h)
+    h.gx_ok("hf", "for l in 'vda randwrite' 'vdb randread'; do set -- $l; "
+            "while sleep 0.5; do ioload -f /dev/$1 -m $2 -b 4096 -q 8 -t 60 "
+            "-s 8; done > /dev/null 2>&1 < /dev/null & done; true")
+    domid, devices = h.domid("hf"), h.show("hf")["devices"]
+    flips = sum(int(h.ok(
+        f"plant flip {domid} {d['gref_base']} {d['windows'][-1]['size'] >> 12} "
+        "8000")) for d in devices)
+    require(flips > 100, f"{flips} entries in use were changed")
+    shown = h.show("hf")["devices"]
+    h.ok("xl destroy hf", 90)
+    h.wait_gone("hf", seconds=30)
+    h.wait("the others go on",
+           lambda: all(a > b for a, b in zip(progress(h), before)), 40)
+    log = h.ok("xl dmesg").rpartition(last)[2]
+    require(not re.search("BUG|ASSERT|call trace|panic", log, re.I), log[-900:])
+    # The driver domain has read what it was made to, and written to its
+    # files; it has written what it has read.
+    found = h.gx(SHARED, f"grep -c {MARK} /tmp/ha0 /tmp/ha1")
+    require(found.out.count(":0") == 2, f"foreign memory was read: {found.out}")
+    require([h.gx_ok(OTHERS[0], "sha256sum < /tmp/mark"),
+             h.ok("sha256sum < /tmp/mark")] == sums,
+            "foreign memory was written to")
+    h.gx_ok(OTHERS[0], "rm /tmp/mark")
+    h.ok("rm /tmp/mark")
+    lines = [l for l in log.splitlines() if l.strip()]
+    return (f"{flips} changes; requests, faults: "
+            f"{[(d['counters']['requests'], d['counters']['backend_faults']) for d in shown]}; "
+            f"Xen said {len(lines)} lines: "
+            f"{lines[-1][:120] if lines else 'nothing'}")
 
 
 @group.check("iommu.passthrough=1: refused, and everybody is told", 120)
