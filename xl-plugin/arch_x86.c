@@ -115,12 +115,6 @@ static int check_options(const libxl_domain_build_info *b_info, bool pools,
         return refuse(err, "gic_version= is for Arm guests: take it out");
     if (b_info->arch_arm.vuart != LIBXL_VUART_TYPE_UNKNOWN)
         return refuse(err, "vuart= is for Arm guests: take it out");
-    if (b_info->max_grant_version != (int)LIBXL_MAX_GRANT_DEFAULT &&
-        b_info->max_grant_version != 1)
-        return refuse(err, "max_grant_version= other than 1: windows are "
-                           "entries of version 1, which a guest that changes "
-                           "to another would wipe: set it to 1, or leave it "
-                           "out");
     /* What is populated on demand is counted against all the memory that the
      * guest has: a pool would be missing in the end, and the guest crash. */
     if (pools && target != LIBXL_MEMKB_DEFAULT && target < max_kb(b_info))

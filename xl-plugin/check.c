@@ -175,10 +175,7 @@ static int check_frames(struct vr_plan *plan, const struct vr_dev_cfg *cfg,
      * are counted from the end of the table, so its size has to be certain. */
     b_info->max_grant_frames = frames;
     plan->rec.grant_frames = frames;
-    /* What the windows need. libxl would fill in what the host has, and a xl
-     * that reboots the guest from the config that it has in memory (because the
-     * device model, which it asks for the present one, is gone) would find
-     * that. */
+    /* What the windows need; libxl would fill in what the host has. */
     b_info->max_grant_version = 1;
     return 0;
 }

@@ -118,6 +118,26 @@ static int parse_grants(XLU_Config *cfg, struct vr_err *err)
     return 0;
 }
 
+/*
+ * Looked at here: what libxl_domain_create_new() is given may be a default.
+ * With autoballoon on, xl has libxl fill in the host's before it makes room for
+ * the guest.
+ */
+static int check_version(XLU_Config *cfg, struct vr_err *err)
+{
+    long n;
+    int r = xlu_cfg_get_long(cfg, "max_grant_version", &n, 1);
+
+    if (r || n == 1)
+        return 0; /* if it is no number xl says so */
+    vr_err_set(err,
+               "virtio_restricted: max_grant_version=%ld: windows are entries "
+               "of version 1, which a guest that changes to another would "
+               "wipe: set it to 1, or leave it out",
+               n);
+    return -EINVAL;
+}
+
 /* Each config that xl reads replaces what an earlier one said. */
 static int on_config(struct XLU_Config *cfg, const char *data, int length)
 {
@@ -140,6 +160,8 @@ static int on_config(struct XLU_Config *cfg, const char *data, int length)
     rc = parse_devices(cfg, list, count, &err);
     if (!rc)
         rc = parse_grants(cfg, &err);
+    if (!rc)
+        rc = check_version(cfg, &err);
     if (rc) {
         vr_say("%s", err.text);
         return EINVAL;
