@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The worker, as its supervisor sees it: a process not to be trusted. */
+/* What the worker says: a process not to be trusted. */
 #include <errno.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,79 +15,13 @@
  * is one begun. */
 #define DESTROY_MS 90000
 
-void process_reap(struct super *s, int options)
-{
-    int status;
-    pid_t pid;
-
-    if (!s->worker)
-        return;
-    do {
-        pid = waitpid(s->worker, &status, options);
-    } while (pid < 0 && errno == EINTR);
-    if (pid != s->worker)
-        return;
-    if (WIFSIGNALED(status))
-        broker_log("worker %d killed by signal %d", (int)pid, WTERMSIG(status));
-    else
-        broker_log("worker %d ended with status %d", (int)pid,
-                   WEXITSTATUS(status));
-    s->worker = 0;
-}
-
-void process_stop(struct super *s)
-{
-    if (s->worker)
-        kill(s->worker, SIGKILL);
-    process_reap(s, 0);
-    if (s->sock >= 0)
-        close(s->sock);
-    s->sock = -1;
-}
-
-int process_start(struct super *s, struct vr_err *err)
-{
-    int pair[2];
-    pid_t pid;
-
-    if (mkdir(VR_EMPTY_DIR, 0755) && errno != EEXIST) {
-        vr_err_set(err, "broker: cannot make %s: %s", VR_EMPTY_DIR,
-                   strerror(errno));
-        return -errno;
-    }
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-        vr_err_set(err, "broker: socketpair: %s", strerror(errno));
-        return -errno;
-    }
-    pid = fork();
-    if (pid < 0) {
-        vr_err_set(err, "broker: fork: %s", strerror(errno));
-        close(pair[0]);
-        close(pair[1]);
-        return -errno;
-    }
-    if (!pid) {
-        /* Signals stay blocked. That sandbox_enter() asks for this again
-         * leaves no time in which a supervisor's end goes unnoticed. */
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(s->sig);
-        close(s->link);
-        close(pair[0]);
-        worker_run(&s->rec, s->stats, pair[1]);
-    }
-    close(pair[1]);
-    s->sock = pair[0];
-    s->worker = pid;
-    return 0;
-}
-
 /* Without its worker the guest hangs at its next access to a device. */
 static void worker_lost(struct super *s)
 {
     struct vr_err err;
     unsigned int i;
 
-    process_reap(s, WNOHANG);
+    spawn_reap(s, WNOHANG);
     close(s->sock);
     s->sock = -1;
     if (s->step == STEP_STARTING) {
@@ -149,28 +78,6 @@ static void kill_backend(struct super *s, unsigned int i)
     vr_store_kill(s->xs, &s->rec, i);
 }
 
-/* libxl may take seconds: in a process of its own, which is nobody's child.
- * @driver: a uuid; the domain may have been renamed. */
-static void run_cleanup(struct super *s, const char *driver)
-{
-    pid_t pid = fork();
-
-    if (!pid) {
-        if (fork())
-            _exit(0);
-        close(s->link);
-        close(s->sig);
-        close(s->sock);
-        signal(SIGPIPE, SIG_DFL);
-        execl(VR_SBINDIR "/vrctl", "vrctl", "cleanup", "--driver", driver,
-              s->uuid, (char *)NULL);
-        broker_log("cannot run %s: %s", VR_SBINDIR "/vrctl", strerror(errno));
-        _exit(1);
-    }
-    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-}
-
 static void destroy_backend(struct super *s, unsigned int i)
 {
     const struct vr_record_driver *drv = dev_driver(s, i);
@@ -190,7 +97,7 @@ static void destroy_backend(struct super *s, unsigned int i)
     s->dev[i].holds = true;
     backends_show(s, i);
     if (drv->owned)
-        run_cleanup(s, drv->uuid);
+        spawn_driver_cleanup(s, drv->uuid);
 }
 
 static void worker_message(struct super *s, const struct vr_msg *msg)

@@ -49,12 +49,11 @@ void super_refuse(struct super *s, const char *text)
 /*
  * vrctl takes our place, process number included: whoever waits for the
  * broker's end waits for the end of the clean-up. In an abort the link stays
- * open for as long. Signals stay blocked: what could not end the broker is not
- * to end its clean-up either.
+ * open for as long.
  */
 void super_cleanup(struct super *s, bool abort)
 {
-    process_stop(s);
+    spawn_stop(s);
     if (s->xs)
         xs_close(s->xs);
     if (s->xch)
@@ -63,14 +62,7 @@ void super_cleanup(struct super *s, bool abort)
     s->xs = NULL;
     s->xch = NULL;
     s->stats = NULL;
-    signal(SIGPIPE, SIG_DFL);
-    if (abort)
-        execl(VR_SBINDIR "/vrctl", "vrctl", "cleanup", "--abort", s->uuid,
-              (char *)NULL);
-    else
-        execl(VR_SBINDIR "/vrctl", "vrctl", "cleanup", s->uuid, (char *)NULL);
-    broker_log("cannot run %s: %s; run `vrctl cleanup %s`", VR_SBINDIR "/vrctl",
-               strerror(errno), s->uuid);
+    spawn_cleanup(s, abort);
     s->done = true;
     s->status = 1;
 }
@@ -242,7 +234,7 @@ static int start(struct super *s, struct vr_err *err)
         return -errno;
     }
     s->stats->ndevs = s->rec.ndevs;
-    rc = process_start(s, err);
+    rc = spawn_worker(s, err);
     if (rc)
         return rc;
     rc = open_xen(s, err);
@@ -373,13 +365,13 @@ static void on_signal(struct super *s)
     if (read(s->sig, &info, sizeof(info)) != sizeof(info))
         return;
     if (info.ssi_signo == SIGCHLD) {
-        process_reap(s, WNOHANG); /* the socket's end says the rest */
+        spawn_reap(s, WNOHANG); /* the socket's end says the rest */
         return;
     }
     if (s->step == STEP_IDLE || scope_host_ends(info.ssi_pid)) {
         broker_log("stopped by signal %u of process %u", info.ssi_signo,
                    info.ssi_pid);
-        process_stop(s);
+        spawn_stop(s);
         s->done = true;
         return;
     }
@@ -434,7 +426,7 @@ static int open_signals(struct super *s)
     return s->sig < 0 ? -errno : 0;
 }
 
-static int time_left(const struct super *s)
+int super_time_left(const struct super *s)
 {
     int64_t next = s->tick, now = vr_now_ms();
 
@@ -451,30 +443,18 @@ static int time_left(const struct super *s)
     return next > now ? (int)(next - now) : 0;
 }
 
-static void serve(struct super *s)
+void super_serve(struct super *s, const bool ready[READY])
 {
-    enum { LINK, SIGNAL, WORKER, XENSTORE, NFDS };
-    struct pollfd p[NFDS] = {
-        [LINK] = {.fd = s->link, .events = POLLIN},
-        [SIGNAL] = {.fd = s->sig, .events = POLLIN},
-        [WORKER] = {.fd = s->sock, .events = POLLIN},
-        [XENSTORE] = {.fd = s->xs ? xs_fileno(s->xs) : -1, .events = POLLIN},
-    };
+    const int sock = s->sock;
     int64_t now;
 
-    if (poll(p, NFDS, time_left(s)) < 0 && errno != EINTR) {
-        broker_log("poll: %s", strerror(errno));
-        s->done = true;
-        s->status = 1;
-        return;
-    }
-    if (p[SIGNAL].revents)
+    if (ready[READY_SIGNAL])
         on_signal(s);
-    if (!s->done && p[LINK].revents)
+    if (!s->done && ready[READY_LINK])
         on_link(s);
-    if (!s->done && p[WORKER].revents && s->sock == p[WORKER].fd)
+    if (!s->done && ready[READY_WORKER] && s->sock == sock)
         process_messages(s);
-    if (!s->done && p[XENSTORE].revents && s->xs)
+    if (!s->done && ready[READY_XENSTORE] && s->xs)
         on_xenstore(s);
     now = vr_now_ms();
     if (!s->done && backends_deadline(s) <= now)
@@ -489,20 +469,48 @@ static void serve(struct super *s)
         tick(s);
 }
 
+static void turn(struct super *s)
+{
+    struct pollfd p[READY] = {
+        [READY_LINK] = {.fd = s->link, .events = POLLIN},
+        [READY_SIGNAL] = {.fd = s->sig, .events = POLLIN},
+        [READY_WORKER] = {.fd = s->sock, .events = POLLIN},
+        [READY_XENSTORE] = {.fd = s->xs ? xs_fileno(s->xs) : -1,
+                            .events = POLLIN},
+    };
+    bool ready[READY];
+    unsigned int i;
+
+    if (poll(p, READY, super_time_left(s)) < 0 && errno != EINTR) {
+        broker_log("poll: %s", strerror(errno));
+        s->done = true;
+        s->status = 1;
+        return;
+    }
+    for (i = 0; i < READY; i++)
+        ready[i] = p[i].revents != 0;
+    super_serve(s, ready);
+}
+
+void super_init(struct super *s, const char *uuid)
+{
+    s->uuid = uuid;
+    s->link = VR_LINK_FD;
+    s->sig = s->sock = -1;
+    s->tick = vr_now_ms() + TICK_MS;
+}
+
 int supervisor_run(const char *uuid)
 {
     static struct super super; /* the record is too large for the stack */
     struct super *s = &super;
 
-    s->uuid = uuid;
-    s->link = VR_LINK_FD;
-    s->sock = -1;
-    s->tick = vr_now_ms() + TICK_MS;
+    super_init(s, uuid);
     if (open_signals(s)) {
         broker_log("signals: %s", strerror(errno));
         return 1;
     }
     while (!s->done)
-        serve(s);
+        turn(s);
     return s->status;
 }

@@ -4,7 +4,8 @@
  *
  *   supervisor.c  the steps of a guest's life, the plug-in's messages, the
  *                 loop; calls the others
- *   process.c     the worker: its process and its messages
+ *   process.c     what the worker says
+ *   spawn.c       starts and ends processes: the worker, `vrctl cleanup`
  *   domains.c     do the guest and its driver domains still live?
  *   backends.c    what backends say in xenstore; what operators see there
  *   names.c       what the domains are called
@@ -94,6 +95,18 @@ static inline const struct vr_record_driver *dev_driver(const struct super *s,
 
 /* ---- supervisor.c ---- */
 
+/* What a turn of the loop has found ready to be read. */
+enum { READY_LINK, READY_SIGNAL, READY_WORKER, READY_XENSTORE, READY };
+
+/** super_init() - @s: all zero. @uuid: kept. */
+void super_init(struct super *s, const char *uuid);
+
+/** super_time_left() - how long may a turn wait? In ms; -1: for ever. */
+int super_time_left(const struct super *s);
+
+/** super_serve() - the turn after that; does what is due, too. */
+void super_serve(struct super *s, const bool ready[READY]);
+
 /** super_refuse() - tell the plug-in why the guest cannot start. */
 void super_refuse(struct super *s, const char *text);
 
@@ -102,17 +115,27 @@ void super_cleanup(struct super *s, bool abort);
 
 /* ---- process.c ---- */
 
-/** process_start() - fork the worker. Returns 0 or -errno with @err. */
-int process_start(struct super *s, struct vr_err *err);
-
-/** process_stop() - kill it, if it is there, and wait for its end. */
-void process_stop(struct super *s);
-
-/** process_reap() - it may have ended. @options: of waitpid(). */
-void process_reap(struct super *s, int options);
-
-/** process_messages() - what it says. */
+/** process_messages() - what the worker says. */
 void process_messages(struct super *s);
+
+/* ---- spawn.c ---- */
+
+/** spawn_worker() - fork the worker. Returns 0 or -errno with @err. */
+int spawn_worker(struct super *s, struct vr_err *err);
+
+/** spawn_stop() - kill it, if it is there, and wait for its end. */
+void spawn_stop(struct super *s);
+
+/** spawn_reap() - it may have ended. @options: of waitpid(). */
+void spawn_reap(struct super *s, int options);
+
+/** spawn_cleanup() - become `vrctl cleanup`. @abort: xl was not done yet.
+ * Returns, with a line in the log, when that cannot be. */
+void spawn_cleanup(const struct super *s, bool abort);
+
+/** spawn_driver_cleanup() - have `vrctl cleanup` destroy the driver domain of
+ * uuid @driver; its name may be another one by now. */
+void spawn_driver_cleanup(struct super *s, const char *driver);
 
 /* ---- domains.c ---- */
 

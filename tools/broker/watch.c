@@ -5,22 +5,12 @@
  * by two accesses, a read of InterruptStatus and its acknowledgement. The
  * worker waits for these even without poll=.
  */
-#include <time.h>
-
 #include "iommu.h"
 
 /* How long to wait for the accesses that follow an interrupt. They come as soon
  * as the guest's vCPU takes it, which is at once unless no processor is free
  * for that vCPU. */
 #define IRQ_LOOK_NS 500000
-
-static int64_t clock_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
 
 /* One look at all there is; serves what it finds. */
 static bool look_around(struct worker *w)
@@ -71,8 +61,9 @@ void worker_watch(struct worker *w)
         kind = w->last;
         if (!look_time(w, kind) || !vr_look_begin(&w->look, kind))
             return;
-        end = clock_ns() + look_time(w, kind);
-        while (!(found = look_around(w)) && (++n % 8 || clock_ns() < end))
+        end = vr_now_ns() + look_time(w, kind);
+        while (!(found = look_around(w)) &&
+               (++n % 8 || (int64_t)vr_now_ns() < end))
             vr_cpu_relax();
         vr_look_end(&w->look, kind, found);
         w->now = vr_now_ms();

@@ -3,9 +3,10 @@
  * The worker: turns the guest's trapped accesses into calls of the register
  * model, and what the model asks for into events and interrupts.
  *
- * It waits at one place, in worker_run(). All that happens on a wake-up is in
- * serve_ports() and serve_timers(), which do not block. Before it sleeps it
- * may look on for some microseconds (watch.c).
+ * It waits at one place, in worker_run(). What happens around it,
+ * worker_settle() before and worker_serve() after, does not block; that is also
+ * what tests take by itself. Before it sleeps it may look on for some
+ * microseconds (watch.c).
  *
  * Three kinds of events come by event channel:
  *   - a vCPU's: its slot of the ioreq page holds a request;
@@ -175,17 +176,13 @@ static void die(const struct worker *w, unsigned int dev, const char *text)
     _exit(1);
 }
 
-void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
+int worker_open(struct worker *w, const struct vr_record *rec,
+                struct vr_stats *stats, int sock, struct vr_err *err)
 {
-    static struct worker worker;
-    struct worker *w = &worker;
     struct vr_msg serving = {.type = VR_MSG_SERVING, .dev = VR_MSG_NO_DEV};
-    struct vr_err err = {.text = ""};
-    struct pollfd p[2];
     unsigned int i;
+    int rc;
 
-    prctl(PR_SET_NAME, "vr-worker");
-    broker_title("vr-worker %s", rec->name);
     w->rec = rec;
     w->stats = stats;
     w->sock = sock;
@@ -200,28 +197,52 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
     /* Timers and the supervisor wait no longer than this. */
     if (w->poll_ns > LOOK_MS * INT64_C(1000000))
         w->poll_ns = LOOK_MS * INT64_C(1000000);
-    if (worker_start(w, &err))
+    rc = worker_start(w, err);
+    if (!rc)
+        broker_msg_send(sock, &serving);
+    return rc;
+}
+
+int worker_settle(struct worker *w)
+{
+    w->now = vr_now_ms();
+    serve_timers(w);
+    hear(w);
+    return time_left(w);
+}
+
+void worker_serve(struct worker *w, bool ports, bool supervisor)
+{
+    bool served = false;
+
+    w->now = w->looked = vr_now_ms();
+    if (ports)
+        served = serve_ports(w);
+    if (supervisor)
+        serve_supervisor(w);
+    if (served)
+        worker_watch(w);
+}
+
+void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
+{
+    static struct worker worker;
+    struct worker *w = &worker;
+    struct vr_err err = {.text = ""};
+    struct pollfd p[2];
+
+    prctl(PR_SET_NAME, "vr-worker");
+    broker_title("vr-worker %s", rec->name);
+    if (worker_open(w, rec, stats, sock, &err))
         die(w, VR_MSG_NO_DEV, err.text);
-    broker_msg_send(sock, &serving);
     p[0] = (struct pollfd){.fd = w->evtchn_fd, .events = POLLIN};
     p[1] = (struct pollfd){.fd = sock, .events = POLLIN};
     for (;;) {
-        bool served = false;
-
-        w->now = vr_now_ms();
-        serve_timers(w);
-        hear(w);
-        if (poll(p, 2, time_left(w)) < 0 && errno != EINTR)
+        if (poll(p, 2, worker_settle(w)) < 0 && errno != EINTR)
             die(w, VR_MSG_NO_DEV, "broker's worker: poll failed");
-        w->now = w->looked = vr_now_ms();
         /* One device's backend cannot cause this: each port counts once. */
         if (p[0].revents & POLLERR)
             die(w, VR_MSG_NO_DEV, "broker's worker: event channels overflow");
-        if (p[0].revents & POLLIN)
-            served = serve_ports(w);
-        if (p[1].revents)
-            serve_supervisor(w);
-        if (served)
-            worker_watch(w);
+        worker_serve(w, p[0].revents & POLLIN, p[1].revents != 0);
     }
 }

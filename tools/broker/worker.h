@@ -110,6 +110,22 @@ struct worker {
 
 /* ---- worker.c ---- */
 
+/**
+ * worker_open() - everything that comes before the first turn of the loop.
+ * @w: all zero. @rec, @stats, @sock: as for worker_run(); kept.
+ * Returns 0 or -errno with @err.
+ */
+int worker_open(struct worker *w, const struct vr_record *rec,
+                struct vr_stats *stats, int sock, struct vr_err *err);
+
+/** worker_settle() - before it sleeps: does what is due, and hears all ports.
+ * Returns the milliseconds until something is due; -1: never. */
+int worker_settle(struct worker *w);
+
+/** worker_serve() - it was woken. @ports: there are events. @supervisor: there
+ * are messages. */
+void worker_serve(struct worker *w, bool ports, bool supervisor);
+
 /** worker_unmask() - hear a port again, from the next time we sleep. */
 void worker_unmask(struct worker *w, evtchn_port_t port);
 

@@ -3,17 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "vr.h"
-
-uint64_t vr_now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * UINT64_C(1000) + ts.tv_nsec / 1000000;
-}
 
 void vr_err_set(struct vr_err *err, const char *fmt, ...)
 {

@@ -66,8 +66,9 @@ static inline void vr_cpu_relax(void)
     __asm__ volatile(VR_RELAX ::: "memory");
 }
 
-/** vr_now_ms() - a clock that only goes forward. */
+/** vr_now_ms(), vr_now_ns() - a clock that only goes forward. */
 uint64_t vr_now_ms(void);
+uint64_t vr_now_ns(void);
 
 /* One line for a person: no newline, always terminated. */
 struct vr_err {
