@@ -8,17 +8,23 @@ TEST_LIBS := -lyajl -lfdt -lxendevicemodel -lxenforeignmemory -lxenevtchn \
     -lxengnttab -lxenctrl -lxenhypfs -lxenstore -lxentoolcore -lxentoollog \
     -luring -lseccomp -lpthread
 
-# Everything but the programs' main files, so that a test can use any part.
+# Everything but the programs' main files, so that a test can use any part. What
+# a test defines itself is not taken from there.
 $(O)/libvrtest.a: $(call obj,$(filter-out %/main.c,$(BACKEND_SRC)))
 	$(archive)
+
+$(O)/libvrbroker.a: $(call obj,$(filter-out %/main.c,$(BROKER_SRC)))
+	$(archive)
+
+TEST_ARCHIVES := $(O)/libvrtest.a $(O)/libvrbroker.a $(O)/libvrxen.a $(O)/libvr.a
 
 $(O)/tests/unit/test_json: $(call obj,tools/vrctl/json.c)
 $(O)/tests/unit/test_xllock: $(call obj,xl-plugin/xllock.c)
 
-$(UNIT): $(O)/%: $(O)/%.o $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a
+$(UNIT): $(O)/%: $(O)/%.o $(TEST_ARCHIVES)
 	$(call link,-pie,-lcmocka $(TEST_LIBS))
 
-$(FUZZ): $(O)/%: $(O)/%.o $(O)/libvrtest.a $(O)/libvrxen.a $(O)/libvr.a
+$(FUZZ): $(O)/%: $(O)/%.o $(TEST_ARCHIVES)
 	$(call link,-fsanitize=fuzzer,$(TEST_LIBS))
 
 # Benchmarks of single modules, for the machine that builds; tests/bench/run

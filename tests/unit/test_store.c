@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * What the toolstack writes into xenstore, and who may then do what with it.
- * The calls of libxenstore are answered by a small tree in here that treats
- * permissions as xenstored does: a node that is made gets its parent's.
- */
+/* What the toolstack writes into xenstore, and who may then do what with it. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,207 +11,24 @@
 
 #include <cmocka.h>
 
-#include "xen/store.h"
+#include "fakestore.h"
 
-#define UUID      "01234567-89ab-cdef-0123-456789abcdef"
-#define MAX_NODES 256
-#define G         5u
-#define B         3u
-#define BACKEND   "/local/domain/3/backend/virtio_restricted/5/disk0"
-#define GUEST     "/local/domain/5/device/virtio_restricted/disk0"
-#define TRUTH     "/libxl/5/virtio_restricted/disk0"
-
-struct node {
-    char path[VR_XS_PATH];
-    char value[VR_PATH_LEN + 1];
-    struct xs_permissions perms[2];
-    unsigned int nperms;
-};
-
-struct xs_handle {
-    struct node nodes[MAX_NODES];
-    unsigned int n;
-    unsigned int calls, perm_calls; /* since they were last cleared */
-    unsigned int conflicts;         /* so many transactions are to fail */
-    bool open;                      /* a transaction is under way */
-};
-
-static struct xs_handle store;
-
-static struct node *find(const char *path)
-{
-    unsigned int i;
-
-    for (i = 0; i < store.n; i++)
-        if (!strcmp(store.nodes[i].path, path))
-            return &store.nodes[i];
-    return NULL;
-}
-
-static struct node *make(const char *path)
-{
-    struct node *node = find(path), *parent;
-    char up[VR_XS_PATH];
-    char *slash;
-
-    if (node)
-        return node;
-    snprintf(up, sizeof(up), "%s", path);
-    slash = strrchr(up, '/');
-    *slash = '\0';
-    parent = make(slash == up ? "/" : up);
-    assert_true(store.n < MAX_NODES);
-    node = &store.nodes[store.n++];
-    snprintf(node->path, sizeof(node->path), "%s", path);
-    node->value[0] = '\0';
-    memcpy(node->perms, parent->perms, sizeof(node->perms));
-    node->nperms = parent->nperms;
-    return node;
-}
-
-static void put(const char *path, const char *value, uint32_t owner)
-{
-    struct node *node = make(path);
-
-    snprintf(node->value, sizeof(node->value), "%s", value);
-    node->perms[0].id = owner;
-    node->perms[0].perms = XS_PERM_READ | XS_PERM_WRITE;
-    node->nperms = 1;
-}
+#define UUID    "01234567-89ab-cdef-0123-456789abcdef"
+#define G       5u
+#define B       3u
+#define BACKEND "/local/domain/3/backend/virtio_restricted/5/disk0"
+#define GUEST   "/local/domain/5/device/virtio_restricted/disk0"
+#define TRUTH   "/libxl/5/virtio_restricted/disk0"
 
 /* The homes of both domains; each is its domain's own, to make it hard. */
 static int setup(void **state)
 {
     (void)state;
-    memset(&store, 0, sizeof(store));
-    strcpy(store.nodes[0].path, "/");
-    store.nodes[0].nperms = 1;
-    store.n = 1;
+    fs_init();
     put("/local/domain/3", "", B);
     put("/local/domain/5", "", G);
     put("/libxl/5", "", 0);
     return 0;
-}
-
-/* ---- libxenstore ---- */
-
-void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path,
-              unsigned int *len)
-{
-    struct node *node = find(path);
-
-    (void)t;
-    h->calls++;
-    if (!strcmp(path, "domid")) {
-        *len = 1;
-        return strdup("0");
-    }
-    if (!node) {
-        errno = ENOENT;
-        return NULL;
-    }
-    *len = strlen(node->value);
-    return strdup(node->value);
-}
-
-bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path,
-              const void *data, unsigned int len)
-{
-    (void)t;
-    h->calls++;
-    assert_true(len <= VR_PATH_LEN);
-    snprintf(make(path)->value, VR_PATH_LEN + 1, "%.*s", (int)len,
-             (const char *)data);
-    return true;
-}
-
-bool xs_mkdir(struct xs_handle *h, xs_transaction_t t, const char *path)
-{
-    (void)t;
-    h->calls++;
-    make(path);
-    return true;
-}
-
-bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
-{
-    size_t len = strlen(path);
-    unsigned int i, k = 0, before = h->n;
-
-    (void)t;
-    h->calls++;
-    for (i = 0; i < h->n; i++) {
-        const char *p = h->nodes[i].path;
-
-        if (!strncmp(p, path, len) && (!p[len] || p[len] == '/'))
-            continue;
-        if (k != i)
-            h->nodes[k] = h->nodes[i];
-        k++;
-    }
-    h->n = k;
-    errno = ENOENT;
-    return k < before;
-}
-
-char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path,
-                    unsigned int *num)
-{
-    const unsigned int max = h->n;
-    /* In one piece, as the library's: the caller frees it at once. */
-    char **names = calloc(1, max * (sizeof(char *) + VR_XS_PATH));
-    char *text = (char *)(names + max);
-    size_t len = strlen(path);
-    unsigned int i;
-
-    (void)t;
-    h->calls++;
-    assert_non_null(names);
-    *num = 0;
-    for (i = 0; i < max; i++) {
-        const char *p = h->nodes[i].path;
-
-        if (strncmp(p, path, len) || p[len] != '/' || strchr(p + len + 1, '/'))
-            continue;
-        names[(*num)++] = text;
-        text += sprintf(text, "%s", p + len + 1) + 1;
-    }
-    return names;
-}
-
-bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t,
-                        const char *path, struct xs_permissions *perms,
-                        unsigned int n)
-{
-    struct node *node = find(path);
-
-    (void)t;
-    h->calls++;
-    h->perm_calls++;
-    assert_non_null(node);
-    assert_true(n && n <= 2);
-    memcpy(node->perms, perms, n * sizeof(*perms));
-    node->nperms = n;
-    return true;
-}
-
-xs_transaction_t xs_transaction_start(struct xs_handle *h)
-{
-    assert_false(h->open);
-    h->open = true;
-    return 1;
-}
-
-bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abort)
-{
-    (void)t;
-    assert_true(h->open);
-    h->open = false;
-    if (abort || !h->conflicts)
-        return true;
-    h->conflicts--;
-    errno = EAGAIN;
-    return false;
 }
 
 /* ---- the tests ---- */

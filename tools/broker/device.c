@@ -325,8 +325,10 @@ static int64_t earlier(int64_t a, int64_t b)
 
 int64_t device_next(const struct device *d)
 {
-    int64_t next = earlier(d->hold_until, d->quiet_until);
+    /* Past its time limit a vCPU waits for the flush alone. */
+    int64_t next = d->hold_until > d->w->now ? d->hold_until : 0;
 
+    next = earlier(next, d->quiet_until);
     next = earlier(next, d->flush_until);
     if (d->seek && !d->gone)
         next = earlier(next, d->w->now + SEEK_MS);

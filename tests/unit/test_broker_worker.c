@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The broker's whole worker: what it does over time, between a guest, driver
+ * domains and its supervisor (worker_world.h). What must hold at any time is
+ * checked there, after each turn.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "worker_world.h"
+
+#define STATUS(dev) ww_read(1, dev, VR_MMIO_STATUS)
+
+/* A guest that uses all its devices. */
+static int setup(void **state)
+{
+    unsigned int dev;
+
+    (void)state;
+    ww_init();
+    for (dev = 0; dev < WW_DEVS; dev++)
+        ww_serve(dev);
+    ww_run(0);
+    assert_true(ww_start_iommu(0));
+    for (dev = 1; dev < WW_DEVS; dev++)
+        assert_int_equal(ww_do(0, VR_VIOMMU_T_ATTACH, dev, 0, 0, 0), 0);
+    for (dev = 0; dev < WW_DEVS; dev++) {
+        assert_true(ww_start(0, dev));
+        ww_serve(dev);
+        ww_run(0);
+        assert_int_equal(STATUS(dev), 15);
+    }
+    ww_run(10);
+    return 0;
+}
+
+/* And goes on to use them, whatever has happened. */
+static int teardown(void **state)
+{
+    (void)state;
+    ww_settle();
+    ww_end();
+    return 0;
+}
+
+static void map(unsigned int dev, uint32_t page, uint32_t frame)
+{
+    assert_int_equal(ww_do(0, VR_VIOMMU_T_MAP, dev, page, 1, frame), 0);
+    assert_int_equal(ww_entry(dev, page)->frame, frame);
+}
+
+/* ---- accesses ---- */
+
+static void test_start(void **state)
+{
+    unsigned int dev;
+
+    (void)state;
+    for (dev = 0; dev < WW_DEVS; dev++) {
+        assert_int_equal(ww.stats.dev[dev].backend, VR_CTRL_BACKEND_READY);
+        assert_int_equal(fx.ctrl[dev].req.run, 1);
+        assert_int_equal(fx.ctrl[dev].req.q[0].size, 16);
+        assert_int_equal(fx.ctrl[dev].req.q[1].epoch, 0);
+    }
+}
+
+/* What no device answers is answered as an empty bus does it. */
+static void test_nobody(void **state)
+{
+    ioreq_t req = {.addr = WW_MMIO + 0x10000,
+                   .count = 1,
+                   .size = 4,
+                   .dir = IOREQ_READ,
+                   .type = IOREQ_TYPE_COPY};
+
+    (void)state;
+    assert_true(ww_access(2, &req));
+    ww_run(0);
+    assert_false(ww.vcpu[2].asks);
+    assert_int_equal(ww.vcpu[2].value, UINT64_MAX);
+}
+
+static void test_interrupt(void **state)
+{
+    (void)state;
+    vr_ctrl_post(&fx.ctrl[0].intr, 1);
+    ww_backend_event(0);
+    ww_run(10);
+    assert_int_equal(fx.edges[ww_irq(0)], 1);
+    /* What is posted meanwhile waits for the acknowledgement. */
+    vr_ctrl_post(&fx.ctrl[0].intr, 1);
+    ww_backend_event(0);
+    ww_run(10);
+    assert_int_equal(fx.edges[ww_irq(0)], 1);
+    ww_acknowledge(0, 0);
+    ww_run(10);
+    assert_int_equal(fx.edges[ww_irq(0)], 2);
+}
+
+/* ---- resets ---- */
+
+static void test_reset_waits(void **state)
+{
+    (void)state;
+    assert_false(ww_write(0, 0, VR_MMIO_STATUS, 0));
+    ww_run(500);
+    assert_true(ww.vcpu[0].asks);
+    /* Others do not wait. */
+    assert_int_equal(ww_read(1, 1, VR_MMIO_MAGIC), VR_MMIO_MAGIC_VALUE);
+    ww_serve(0);
+    ww_run(0);
+    assert_false(ww.vcpu[0].asks);
+    assert_int_equal(STATUS(0), 0);
+}
+
+static void test_reset_times_out(void **state)
+{
+    (void)state;
+    assert_false(ww_write(0, 0, VR_MMIO_STATUS, 0));
+    ww_run(VR_QUIESCE_MS - 1);
+    assert_true(ww.vcpu[0].asks);
+    ww_run(1);
+    assert_false(ww.vcpu[0].asks);
+    assert_int_equal(ww.stats.dev[0].failed, VR_FAIL_TIMEOUT);
+    ww_serve(0);
+    ww_run(0);
+    assert_true(ww_start(0, 0));
+}
+
+/* Behind the virtio-iommu it takes its time, see vcpu_release(). */
+static void test_reset_flushes(void **state)
+{
+    (void)state;
+    assert_false(ww_write(0, 1, VR_MMIO_STATUS, 0));
+    ww_serve(1);
+    ww_run(VR_FLUSH_MS - 1);
+    assert_true(ww.vcpu[0].asks);
+    ww_run(1);
+    assert_false(ww.vcpu[0].asks);
+}
+
+/* A queue is stopped, nobody answers: the device is, and that is flushed. The
+ * worker sleeps until then. */
+static void test_limit_and_flush(void **state)
+{
+    (void)state;
+    ww_write(0, 1, VR_MMIO_QUEUE_SEL, 0);
+    assert_false(ww_write(0, 1, VR_MMIO_QUEUE_READY, 0));
+    ww_run(VR_QUIESCE_MS);
+    assert_true(ww.timeout > 0);
+    ww_run(VR_FLUSH_MS);
+    assert_false(ww.vcpu[0].asks);
+}
+
+static void test_reset_of_gone(void **state)
+{
+    (void)state;
+    assert_false(ww_write(0, 0, VR_MMIO_STATUS, 0));
+    ww_tell_gone(0);
+    ww_run(0);
+    assert_false(ww.vcpu[0].asks);
+    assert_int_equal(ww.stats.dev[0].failed, VR_FAIL_GONE);
+    assert_int_equal(ww.stats.dev[2].failed, VR_FAIL_GONE);
+    assert_int_equal(ww.stats.dev[1].failed, VR_FAIL_NONE);
+}
+
+/* ---- memory that is taken back ---- */
+
+/* A copy that is under way ends by itself: nobody is the worse for it. */
+static void test_unmap_soon(void **state)
+{
+    (void)state;
+    map(1, 3, FX_RAM1);
+    assert_true(ww_take(1, 3, true));
+    assert_int_equal(ww_do(0, VR_VIOMMU_T_UNMAP, 1, 3, 1, 0), 0xff);
+    ww_run(10);
+    assert_true(ww.vcpu[0].asks);
+    ww_drop(1, 3);
+    ww_run(10);
+    assert_false(ww.vcpu[0].asks);
+    assert_int_equal(ww.req[0].status, 0);
+    assert_int_equal(ww_entry(1, 3)->flags, 0);
+    assert_int_equal(ww.stats.iommu.stops, 0);
+}
+
+static void test_unmap_obeys(void **state)
+{
+    (void)state;
+    map(1, 3, FX_RAM1);
+    ww_take(1, 3, true);
+    ww_do(0, VR_VIOMMU_T_UNMAP, 1, 3, 1, 0);
+    ww_run(25);
+    assert_int_equal(ww.stats.iommu.stops, 1);
+    assert_int_equal(fx.ctrl[1].req.run, 0);
+    ww_drop(1, 3);
+    ww_serve(1);
+    ww_run(10);
+    assert_int_equal(ww.req[0].status, 0);
+    assert_int_equal(ww.kills, 0);
+    /* Its driver resets it, and goes on. */
+    assert_int_equal(STATUS(1) & VR_STATUS_NEEDS_RESET, VR_STATUS_NEEDS_RESET);
+    ww_write(0, 1, VR_MMIO_STATUS, 0);
+    ww_run(VR_FLUSH_MS);
+    assert_true(ww_start(0, 1));
+    assert_int_equal(STATUS(1), 15);
+}
+
+/* Up to the end of its domain; and that alone is no answer. */
+static void test_unmap_to_the_end(void **state)
+{
+    (void)state;
+    map(1, 3, FX_RAM1);
+    map(2, 3, FX_RAM1 + 1);
+    ww_take(1, 3, false);
+    ww_do(0, VR_VIOMMU_T_UNMAP, 1, 3, 1, 0);
+    ww_run(20 + WW_REVOKE);
+    assert_int_equal(ww.kills, 0);
+    ww_run(50);
+    assert_int_equal(ww.kills, 1);
+    assert_true(ww.kill[1]);
+    ww_run(1400);
+    assert_int_equal(ww.destroys, 0);
+    ww_run(200);
+    assert_int_equal(ww.destroys, 1);
+    /* Other devices work. */
+    assert_int_equal(STATUS(2), 15);
+    ww_begin_end(1);
+    ww_run(1000);
+    assert_int_equal(ww_entry(1, 3)->flags & VR_GTF_IN_USE, 0);
+    assert_true(ww.vcpu[0].asks);
+    ww_finish_end(1);
+    ww_run(50);
+    assert_false(ww.vcpu[0].asks);
+    assert_int_equal(ww.req[0].status, 0);
+    assert_int_equal(ww_do(0, VR_VIOMMU_T_UNMAP, 2, 3, 1, 0), 0);
+}
+
+/* A domain that serves others is the operator's to end. The worker repeats what
+ * it has to say. */
+static void test_unmap_shared(void **state)
+{
+    (void)state;
+    map(2, 3, FX_RAM1);
+    ww_take(2, 3, true);
+    ww_do(0, VR_VIOMMU_T_UNMAP, 2, 3, 1, 0);
+    ww_run(2000);
+    assert_int_equal(ww.kills, 1);
+    assert_int_equal(ww.destroys, 1);
+    assert_int_equal(ww.stats.iommu.destroys, 0);
+    ww_run(20000);
+    assert_in_range(ww.destroys, 4, 5);
+    assert_true(ww.vcpu[0].asks);
+    ww_drop_all(2);
+    ww_run(50);
+    assert_false(ww.vcpu[0].asks);
+}
+
+/* The supervisor's socket was full: it hears of it all the same. */
+static void test_unmap_unheard(void **state)
+{
+    (void)state;
+    map(1, 3, FX_RAM1);
+    ww_take(1, 3, true);
+    ww_do(0, VR_VIOMMU_T_UNMAP, 1, 3, 1, 0);
+    fx.socket_full = true;
+    ww_run(3000);
+    assert_int_equal(ww.kills + ww.destroys, 0);
+    fx.socket_full = false;
+    ww_run(5000);
+    assert_int_equal(ww.destroys, 1);
+}
+
+/* Requests behind one that waits are carried out after it, in order. */
+static void test_unmap_queue(void **state)
+{
+    (void)state;
+    map(1, 3, FX_RAM1);
+    ww_take(1, 3, true);
+    ww_do(0, VR_VIOMMU_T_UNMAP, 1, 3, 1, 0);
+    assert_non_null(ww_request(VR_VIOMMU_T_MAP, 1, 3, 1, FX_RAM1 + 1, false));
+    ww_write(1, WW_IOMMU, VR_MMIO_QUEUE_NOTIFY, 0);
+    assert_false(ww.vcpu[1].asks); /* it has asked for nothing back */
+    assert_int_equal(ww.req[1].status, 0xff);
+    ww_drop(1, 3);
+    ww_run(10);
+    assert_int_equal(ww.req[0].status, 0);
+    assert_int_equal(ww.req[1].status, 0);
+    assert_int_equal(ww_entry(1, 3)->frame, FX_RAM1 + 1);
+}
+
+/* The virtio-iommu's own reset takes everything back, and waits for it. */
+static void test_iommu_reset(void **state)
+{
+    (void)state;
+    map(1, 3, FX_RAM1);
+    map(2, 3, FX_RAM1 + 1);
+    ww_take(2, 3, true);
+    assert_false(ww_write(0, WW_IOMMU, VR_MMIO_STATUS, 0));
+    ww_run(10);
+    assert_int_equal(ww_entry(1, 3)->flags, 0);
+    assert_true(ww.vcpu[0].asks);
+    ww_drop(2, 3);
+    ww_run(10);
+    assert_false(ww.vcpu[0].asks);
+    assert_int_equal(ww_entry(2, 3)->flags, 0);
+}
+
+/* An entry that the guest has written itself is not taken from it. */
+static void test_meddled(void **state)
+{
+    const struct vr_gntent own = {VR_GTF_PERMIT_ACCESS, 0, 5};
+
+    (void)state;
+    ww_meddle(1, 4, own);
+    assert_int_equal(ww_do(0, VR_VIOMMU_T_MAP, 1, 3, 2, FX_RAM1),
+                     VR_VIOMMU_S_DEVERR);
+    assert_int_equal(ww_entry(1, 3)->flags, 0);
+    assert_memory_equal(ww_entry(1, 4), &own, sizeof(own));
+    ww_meddle(1, 4, (struct vr_gntent){0});
+}
+
+/* ---- backends ---- */
+
+/* Events about nothing: it is not heard for a while, and then it is. */
+static void test_throttle(void **state)
+{
+    const uint64_t before = ww.stats.dev[0].intr_events;
+    unsigned int n;
+
+    (void)state;
+    for (n = 0; n < 1000; n++) {
+        ww_backend_event(0);
+        ww_run(0);
+    }
+    assert_in_range(ww.stats.dev[0].intr_events - before, 1, 100);
+    vr_ctrl_post(&fx.ctrl[0].intr, 1);
+    ww_run(20);
+    assert_int_equal(fx.edges[ww_irq(0)], 1);
+}
+
+static void test_bad_description(void **state)
+{
+    (void)state;
+    fx.ctrl[0].dev.config_generation += 2;
+    fx.ctrl[0].dev.config_len = VR_CONFIG_LEN + 1;
+    ww_backend_event(0);
+    ww_run(0);
+    assert_int_equal(STATUS(0) & VR_STATUS_NEEDS_RESET, VR_STATUS_NEEDS_RESET);
+    fx.ctrl[0].dev.config_generation += 2;
+    fx.ctrl[0].dev.config_len = VR_CONFIG_LEN;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_start),
+        TEST(test_nobody),
+        TEST(test_interrupt),
+        TEST(test_reset_waits),
+        TEST(test_reset_times_out),
+        TEST(test_reset_flushes),
+        TEST(test_limit_and_flush),
+        TEST(test_reset_of_gone),
+        TEST(test_unmap_soon),
+        TEST(test_unmap_obeys),
+        TEST(test_unmap_to_the_end),
+        TEST(test_unmap_shared),
+        TEST(test_unmap_unheard),
+        TEST(test_unmap_queue),
+        TEST(test_iommu_reset),
+        TEST(test_meddled),
+        TEST(test_throttle),
+        TEST(test_bad_description),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The broker's supervisor: a guest's life, and what a worker, a backend or a
+ * domain that is not what it should be can make it do (super_world.h). What
+ * must hold at any time is checked there.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "super_world.h"
+
+static int setup(void **state)
+{
+    (void)state;
+    sw_init();
+    return 0;
+}
+
+/* A guest that runs. */
+static int setup_running(void **state)
+{
+    setup(state);
+    sw_start();
+    assert_int_equal(sw.s.step, STEP_RUNNING);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    sw_settle();
+    sw_end();
+    return 0;
+}
+
+static const char *node(const char *path)
+{
+    struct node *n = find(path);
+
+    return n ? n->value : NULL;
+}
+
+static const char *told_state(unsigned int dev)
+{
+    char path[VR_XS_PATH], id[8];
+
+    snprintf(id, sizeof(id), "disk%u", dev);
+    return node(vr_xs_truth(path, SW_GUEST, id, "state"));
+}
+
+static unsigned int heard(enum vr_msg_type type, unsigned int dev)
+{
+    unsigned int i, n = 0;
+
+    for (i = 0; i < sw.nheard; i++)
+        n += sw.heard[i].type == type && sw.heard[i].dev == dev;
+    return n;
+}
+
+/* ---- the way to a guest that runs ---- */
+
+static void test_life(void **state)
+{
+    unsigned int i;
+
+    (void)state;
+    sw_plugin('P', SW_UUID);
+    assert_int_equal(sw.answer, 'O');
+    assert_int_equal(sw.rec.broker, getpid());
+    sw_plugin('S', SW_UUID);
+    assert_int_equal(sw.answers, 1);
+    for (i = 0; i < SW_DEVS; i++)
+        sw_worker(VR_MSG_DEVICE, i);
+    sw_worker(VR_MSG_SERVING, VR_MSG_NO_DEV);
+    for (i = 0; i < SW_DEVS; i++)
+        assert_string_equal(told_state(i), "starting");
+    for (i = 0; i < SW_DEVS; i++) {
+        assert_int_equal(sw.answers, 1);
+        sw_worker(VR_MSG_CONNECTED, i);
+        sw_backend_writes(i, "state", "4", 1);
+        sw_run(0);
+    }
+    assert_int_equal(sw.answers, 2);
+    assert_int_equal(sw.answer, 'O');
+    assert_int_equal(sw.rec.phase, VR_PHASE_READY);
+    sw_plugin('C', NULL);
+    assert_int_equal(sw.rec.phase, VR_PHASE_RUNNING);
+    for (i = 0; i < SW_DEVS; i++)
+        assert_string_equal(told_state(i), "connected");
+    sw_run(60000);
+    assert_false(sw.s.done);
+    sw.dom[0].flags |= XEN_DOMINF_dying;
+    sw_run(10000);
+    assert_true(sw.s.done);
+    assert_int_equal(sw.cleanups, 1);
+    assert_false(sw.abort);
+}
+
+static void test_out_of_turn(void **state)
+{
+    (void)state;
+    sw_plugin('C', NULL);
+    assert_int_equal(sw.answer, 'E');
+    assert_false(sw.s.done);
+}
+
+static void test_other_guest(void **state)
+{
+    (void)state;
+    sw_plugin('P', "11111111-89ab-cdef-0123-456789abcdef");
+    assert_int_equal(sw.answer, 'E');
+}
+
+static void test_xl_gives_up(void **state)
+{
+    (void)state;
+    sw_plugin('P', SW_UUID);
+    sw_plugin('S', SW_UUID);
+    sw_plugin('A', NULL);
+    assert_int_equal(sw.cleanups, 1);
+    assert_true(sw.abort);
+}
+
+static void test_xl_dies(void **state)
+{
+    (void)state;
+    sw_plugin('P', SW_UUID);
+    close(sw.link);
+    sw.link = -1;
+    sw_turn(true, false);
+    assert_int_equal(sw.cleanups, 1);
+    assert_true(sw.abort);
+}
+
+/* A child of its holds the link. */
+static void test_xl_dies_unnoticed(void **state)
+{
+    (void)state;
+    sw_plugin('P', SW_UUID);
+    sw_plugin('S', SW_UUID);
+    sw.xl_gone = true;
+    sw_run(10000);
+    assert_int_equal(sw.cleanups, 1);
+    assert_true(sw.abort);
+}
+
+/* Nothing was made yet: nothing is to be cleaned up but the record. */
+static void test_xl_never_began(void **state)
+{
+    (void)state;
+    sw.xl_gone = true;
+    close(sw.link);
+    sw.link = -1;
+    sw_turn(true, false);
+    assert_true(sw.s.done);
+    assert_true(sw.no_file);
+    assert_int_equal(sw.cleanups, 0);
+}
+
+static void test_silent_backend(void **state)
+{
+    unsigned int i;
+
+    (void)state;
+    sw_plugin('P', SW_UUID);
+    sw_plugin('S', SW_UUID);
+    for (i = 0; i < SW_DEVS; i++)
+        sw_worker(VR_MSG_DEVICE, i);
+    sw_worker(VR_MSG_SERVING, VR_MSG_NO_DEV);
+    sw_backend_writes(0, "state", "4", 1);
+    sw_worker(VR_MSG_CONNECTED, 0);
+    sw_run(59000);
+    assert_int_equal(sw.answers, 1);
+    sw_run(2000);
+    assert_int_equal(sw.answer, 'E');
+    assert_null(strstr(sw.answer_text, "disk0"));
+    assert_non_null(strstr(sw.answer_text, "disk1"));
+    assert_non_null(strstr(sw.answer_text, "disk2"));
+}
+
+/* Its words are shown, but not as they are. */
+static void test_backend_refuses(void **state)
+{
+    static const char words[] = "no \x1b[2J such \n file";
+    unsigned int i;
+
+    (void)state;
+    sw_plugin('P', SW_UUID);
+    sw_plugin('S', SW_UUID);
+    for (i = 0; i < SW_DEVS; i++)
+        sw_worker(VR_MSG_DEVICE, i);
+    sw_worker(VR_MSG_SERVING, VR_MSG_NO_DEV);
+    sw_backend_writes(1, "error", words, sizeof(words) - 1);
+    sw_backend_writes(1, "state", "6", 1);
+    sw_run(0);
+    assert_int_equal(sw.answer, 'E');
+    assert_non_null(strstr(sw.answer_text, "no ?[2J such ? file"));
+}
+
+/* ---- signals ---- */
+
+static void test_signals(void **state)
+{
+    (void)state;
+    sw_signal(SIGTERM, 99);
+    assert_false(sw.s.done);
+    sw_signal(SIGTERM, 1); /* the host goes down */
+    assert_true(sw.s.done);
+    assert_int_equal(sw.cleanups, 0);
+}
+
+/* ---- a worker that its guest has taken over ---- */
+
+static void test_worker_lies(void **state)
+{
+    struct vr_msg msg = {.type = VR_MSG_ERROR, .dev = UINT32_MAX};
+    unsigned int i;
+
+    (void)state;
+    memset(msg.text, '\x1b', sizeof(msg.text));
+    for (i = 0; i < 100; i++)
+        sw_say(&msg);
+    sw_run(0);
+    for (i = 0; i < 32; i++)
+        sw_worker(i, i);
+    assert_false(sw.s.done);
+    assert_int_equal(sw.s.dev[0].gref, 8);
+    sw_run(10000);
+}
+
+/* It can have its own guest's backends killed, so often. */
+static void test_worker_kills(void **state)
+{
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < 1000; i++) {
+        sw_worker(VR_MSG_KILL, 1);
+        sw_run(1);
+    }
+    assert_in_range(sw.kills[1], 1, 3);
+    assert_int_equal(sw.kills[0] + sw.kills[2], 0);
+    assert_int_equal(sw.driver_cleanups, 0);
+}
+
+/* What is the guest's own is destroyed, after the gentler way, and once. */
+static void test_worker_destroys(void **state)
+{
+    (void)state;
+    sw_worker(VR_MSG_DESTROY, 1);
+    assert_int_equal(sw.kills[1], 1);
+    assert_int_equal(sw.driver_cleanups, 0);
+    sw_run(1000);
+    sw_worker(VR_MSG_DESTROY, 1);
+    sw_worker(VR_MSG_DESTROY, 1);
+    assert_int_equal(sw.driver_cleanups, 1);
+    sw_run(60000);
+    sw_worker(VR_MSG_DESTROY, 1);
+    assert_int_equal(sw.driver_cleanups, 1);
+    sw_run(31000);
+    sw_worker(VR_MSG_DESTROY, 1);
+    assert_int_equal(sw.driver_cleanups, 2);
+}
+
+static void test_worker_destroys_shared(void **state)
+{
+    (void)state;
+    sw_worker(VR_MSG_DESTROY, 2);
+    sw_run(1000);
+    sw_worker(VR_MSG_DESTROY, 2);
+    assert_int_equal(sw.driver_cleanups, 0);
+    assert_int_equal(sw.kills[2], 1);
+    assert_string_not_equal(told_state(2), "connected");
+}
+
+static void test_worker_ends(void **state)
+{
+    unsigned int i;
+
+    (void)state;
+    sw.worker_ended = true;
+    sw_run(0);
+    assert_false(sw.s.done);
+    for (i = 0; i < SW_DEVS; i++)
+        assert_string_equal(told_state(i), "failed");
+}
+
+/* ---- domains ---- */
+
+static void test_driver_shuts_down(void **state)
+{
+    (void)state;
+    sw.dom[2].flags |= XEN_DOMINF_shutdown;
+    sw_run(10000);
+    assert_int_equal(heard(VR_MSG_GONE, 1), 1);
+    assert_int_equal(heard(VR_MSG_DEAD, 1), 0);
+    assert_int_equal(heard(VR_MSG_GONE, 0), 0);
+    assert_string_equal(told_state(1), "failed");
+    sw.dom[2].exists = false;
+    sw_run(10000);
+    assert_int_equal(heard(VR_MSG_DEAD, 1), 1);
+}
+
+/* Another domain has its number by now. */
+static void test_driver_replaced(void **state)
+{
+    (void)state;
+    sw.dom[1].other = true;
+    sw_run(10000);
+    assert_int_equal(heard(VR_MSG_GONE, 0), 1);
+    assert_int_equal(heard(VR_MSG_DEAD, 0), 1);
+    assert_int_equal(heard(VR_MSG_DEAD, 2), 1);
+    assert_int_equal(heard(VR_MSG_DEAD, 1), 0);
+}
+
+static void test_renamed(void **state)
+{
+    (void)state;
+    fs_set(find("/local/domain/5/name"), "other", 5);
+    fs_set(find("/local/domain/4/name"), "\x01\x02", 2);
+    sw_run(0);
+    assert_string_equal(sw.rec.name, "other");
+    assert_string_equal(sw.rec.drivers[1].name, "??");
+}
+
+/* ---- backends ---- */
+
+/* A backend that changes its nodes as fast as it can. */
+static void test_backend_chatters(void **state)
+{
+    const unsigned int before = sw.lines;
+    unsigned int i;
+    char word[8];
+
+    (void)state;
+    for (i = 0; i < 1000; i++) {
+        sw_backend_writes(0, "error", word, sprintf(word, "%u", i));
+        sw_backend_writes(0, "state", i % 3 ? "4" : "3", 1);
+        sw_run(1);
+    }
+    assert_in_range(sw.lines - before, 1, 40);
+}
+
+#define TEST(f)    cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define RUNNING(f) cmocka_unit_test_setup_teardown(f, setup_running, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_life),
+        TEST(test_out_of_turn),
+        TEST(test_other_guest),
+        TEST(test_xl_gives_up),
+        TEST(test_xl_dies),
+        TEST(test_xl_dies_unnoticed),
+        TEST(test_xl_never_began),
+        TEST(test_silent_backend),
+        TEST(test_backend_refuses),
+        RUNNING(test_signals),
+        RUNNING(test_worker_lies),
+        RUNNING(test_worker_kills),
+        RUNNING(test_worker_destroys),
+        RUNNING(test_worker_destroys_shared),
+        RUNNING(test_worker_ends),
+        RUNNING(test_driver_shuts_down),
+        RUNNING(test_driver_replaced),
+        RUNNING(test_renamed),
+        RUNNING(test_backend_chatters),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
