@@ -24,6 +24,20 @@ $(O)/tests/unit/test_xllock: $(call obj,xl-plugin/xllock.c)
 $(UNIT): $(O)/%: $(O)/%.o $(TEST_ARCHIVES)
 	$(call link,-pie,-lcmocka $(TEST_LIBS))
 
+# The guest module's files, in a process: each of the kernel's headers that they
+# include is guest/kernel.h, which is no kernel's and warns as none.
+KERNEL := $(addprefix $(O)/kernel/,$(shell \
+    sed -n 's/^\#include <\(.*\)>/\1/p' tools/guest-linux/*.[ch] | sort -u))
+GUEST_FUZZ := $(filter tests/fuzz/fuzz_guest%,$(FUZZ_SRC))
+
+$(KERNEL):
+	@mkdir -p $(@D)
+	@echo '#include "kernel.h"' > $@
+
+$(call obj,$(GUEST_FUZZ)): $(KERNEL)
+$(call obj,$(GUEST_FUZZ)): ALL_CPPFLAGS += -I$(O)/kernel -Itests/fuzz/guest
+$(call obj,$(GUEST_FUZZ)): WARN := -Wall -Wstrict-prototypes -Wno-unused
+
 $(FUZZ): $(O)/%: $(O)/%.o $(TEST_ARCHIVES)
 	$(call link,-fsanitize=fuzzer,$(TEST_LIBS))
 

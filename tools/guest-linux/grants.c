@@ -69,9 +69,20 @@ static unsigned int vr_first_gref(void)
 	return first;
 }
 
+/* Those from @first on are held, the others go to the list @low. */
+static void vr_sort(grant_ref_t ref, grant_ref_t first, grant_ref_t *low)
+{
+	if (ref < first) {
+		gnttab_release_grant_reference(low, ref);
+	} else {
+		gnttab_release_grant_reference(&vr_held, ref);
+		vr_n_held++;
+	}
+}
+
 /*
- * Takes @n references. Those from @first on are held, the others go to the list
- * @low. Returns the highest, or -ENOSPC when there are not so many.
+ * Takes @n references. Returns the highest, or -ENOSPC when there are not so
+ * many.
  */
 static int vr_take(unsigned int n, grant_ref_t first, grant_ref_t *low)
 {
@@ -83,12 +94,7 @@ static int vr_take(unsigned int n, grant_ref_t first, grant_ref_t *low)
 	while (!gnttab_empty_grant_references(&head)) {
 		ref = gnttab_claim_grant_reference(&head);
 		last = max(last, ref);
-		if (ref < first) {
-			gnttab_release_grant_reference(low, ref);
-		} else {
-			gnttab_release_grant_reference(&vr_held, ref);
-			vr_n_held++;
-		}
+		vr_sort(ref, first, low);
 	}
 	return last;
 }
@@ -96,7 +102,9 @@ static int vr_take(unsigned int n, grant_ref_t first, grant_ref_t *low)
 /*
  * Takes all references of a table of @end, which comes to its full size by that,
  * and gives back those below @first. New ones come in ascending order, behind
- * those that are free already; so once the last one is there, all are.
+ * those that are free already. A table that has its full size already may have
+ * its last reference anywhere: then it goes on, as long as a window's reference
+ * is missing and any is free.
  */
 static int vr_hold(grant_ref_t first, grant_ref_t end)
 {
@@ -109,16 +117,17 @@ static int vr_hold(grant_ref_t first, grant_ref_t end)
 		return -ENOSPC;
 	ref = gnttab_claim_grant_reference(&low);
 	vr_held = low;
-	gnttab_release_grant_reference(&low, ref);
+	vr_sort(ref, first, &low);
 
-	while (last < end - 1 && n) {
+	while (vr_n_held < end - first && n) {
 		ref = vr_take(n, first, &low);
 		if (ref < 0) {
 			n /= 2; /* somebody else has taken some meanwhile */
 			continue;
 		}
 		last = max(last, ref);
-		n = min_t(unsigned int, end - 1 - last, VR_GRANTS_MAX);
+		n = last < end - 1 ? end - 1 - last : end - first - vr_n_held;
+		n = min_t(unsigned int, n, VR_GRANTS_MAX);
 	}
 	gnttab_free_grant_references(low);
 	return 0;
