@@ -84,6 +84,26 @@ static void test_range(void **state)
         vr_gntent_grant_range(t, 16, 2, UINT32_MAX - 15, false, NULL), 0);
     assert_int_equal(t[15].frame, UINT32_MAX);
     assert_int_equal(vr_gntent_grant_range(t, 0, 2, UINT32_MAX, true, NULL), 0);
+    memset(t, 0, sizeof(t));
+    assert_int_equal(
+        vr_gntent_grant_range(t, 1, 2, UINT64_C(5) << 32, false, NULL),
+        -EINVAL);
+    assert_int_equal(vr_gntent_grant(t, 2, UINT64_C(1) << 32, false), -EINVAL);
+    assert_int_equal(t[0].flags, 0);
+    assert_int_equal(vr_gntent_grant(t, 2, 7, false), 0);
+    assert_true(vr_gntent_grants(t, 2, 7));
+    assert_false(vr_gntent_grants(t, 2, (UINT64_C(1) << 32) + 7));
+}
+
+static void test_fits(void **state)
+{
+    (void)state;
+    assert_true(vr_gntent_fits(0, UINT64_C(1) << 32));
+    assert_false(vr_gntent_fits(1, UINT64_C(1) << 32));
+    assert_true(vr_gntent_fits(UINT32_MAX, 1));
+    assert_false(vr_gntent_fits(UINT32_MAX, 2));
+    assert_false(vr_gntent_fits(UINT64_C(1) << 32, 0));
+    assert_false(vr_gntent_fits(UINT64_MAX, 2));
 }
 
 /*
@@ -196,7 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grant),  cmocka_unit_test(test_in_use),
         cmocka_unit_test(test_range),  cmocka_unit_test(test_concurrent),
-        cmocka_unit_test(test_vandal),
+        cmocka_unit_test(test_vandal), cmocka_unit_test(test_fits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

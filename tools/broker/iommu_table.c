@@ -25,7 +25,8 @@ static int on_map(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
     uint64_t *bits = map_bits(io, ep);
     uint32_t i;
 
-    if (!gmem_is_ram(&io->mem, gfn, npages))
+    /* Whatever the record says of the guest's RAM. */
+    if (!vr_gntent_fits(gfn, npages) || !gmem_is_ram(&io->mem, gfn, npages))
         return -EINVAL;
     for (i = 0; i < npages; i++) {
         if (vr_gntent_grant(&e[i], domid, gfn + i, readonly)) {

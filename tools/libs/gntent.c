@@ -12,16 +12,18 @@ _Static_assert(offsetof(struct vr_gntent, frame) == 4, "grant_entry_v1_t");
  * at it. That must not hold us: after so many tries we give the entry up. */
 #define TRIES 64
 
-int vr_gntent_grant(struct vr_gntent *e, uint16_t domid, uint32_t gfn,
+int vr_gntent_grant(struct vr_gntent *e, uint16_t domid, uint64_t gfn,
                     bool readonly)
 {
     uint16_t none = 0;
     uint16_t flags = VR_GTF_PERMIT_ACCESS | (readonly ? VR_GTF_READONLY : 0);
 
+    if (!vr_gntent_fits(gfn, 1))
+        return -EINVAL;
     if (__atomic_load_n(&e->flags, __ATOMIC_ACQUIRE))
         return -EBUSY;
     __atomic_store_n(&e->domid, domid, __ATOMIC_RELAXED);
-    __atomic_store_n(&e->frame, gfn, __ATOMIC_RELAXED);
+    __atomic_store_n(&e->frame, (uint32_t)gfn, __ATOMIC_RELAXED);
     /* Release: whoever sees the flags sees domid and frame as well. */
     if (!__atomic_compare_exchange_n(&e->flags, &none, flags, false,
                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED))
@@ -68,7 +70,7 @@ struct vr_gntent vr_gntent_read(const struct vr_gntent *e)
 }
 
 bool vr_gntent_grants(const struct vr_gntent *copy, uint16_t domid,
-                      uint32_t gfn)
+                      uint64_t gfn)
 {
     return (copy->flags & VR_GTF_TYPE_MASK) == VR_GTF_PERMIT_ACCESS &&
            !(copy->flags & VR_GTF_READONLY) && copy->domid == domid &&
@@ -83,12 +85,12 @@ bool vr_gntent_foreign(const struct vr_gntent *copy, uint16_t domid)
 }
 
 int vr_gntent_grant_range(struct vr_gntent *e, uint32_t count, uint16_t domid,
-                          uint32_t gfn, bool readonly, uint32_t *bad)
+                          uint64_t gfn, bool readonly, uint32_t *bad)
 {
     uint32_t i;
     int rc;
 
-    if (count && gfn > UINT32_MAX - (count - 1))
+    if (!vr_gntent_fits(gfn, count))
         return -EINVAL;
     for (i = 0; i < count; i++) {
         rc = vr_gntent_grant(&e[i], domid, gfn + i, readonly);

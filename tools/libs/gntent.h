@@ -28,13 +28,21 @@ struct vr_gntent {
 #define VR_GTF_WRITING       (1u << 4)
 #define VR_GTF_IN_USE        (VR_GTF_READING | VR_GTF_WRITING)
 
+/** vr_gntent_fits() - can entries of this version name the @n frames from @gfn
+ * on? They have 32 bits for it. */
+static inline bool vr_gntent_fits(uint64_t gfn, uint64_t n)
+{
+    return gfn <= UINT32_MAX && n <= UINT64_C(1) + UINT32_MAX - gfn;
+}
+
 #define VR_GNTENT_PER_FRAME (VR_PAGE_SIZE / sizeof(struct vr_gntent))
 
 /**
  * vr_gntent_grant() - let @domid reach guest frame @gfn through entry @e.
- * Returns 0, or -EBUSY when the entry is not free (nothing is changed).
+ * Returns 0; -EBUSY when the entry is not free, -EINVAL when the frame does not
+ * fit (nothing is changed).
  */
-int vr_gntent_grant(struct vr_gntent *e, uint16_t domid, uint32_t gfn,
+int vr_gntent_grant(struct vr_gntent *e, uint16_t domid, uint64_t gfn,
                     bool readonly);
 
 /**
@@ -50,7 +58,7 @@ struct vr_gntent vr_gntent_read(const struct vr_gntent *e);
 /** vr_gntent_grants() - does a copy say that @domid can read and write frame
  * @gfn? */
 bool vr_gntent_grants(const struct vr_gntent *copy, uint16_t domid,
-                      uint32_t gfn);
+                      uint64_t gfn);
 
 /** vr_gntent_foreign() - does it say anything else than that @domid can reach
  * some frame? Not when it is free. */
@@ -63,7 +71,7 @@ bool vr_gntent_foreign(const struct vr_gntent *copy, uint16_t domid);
  * Returns 0, -EBUSY, or -EINVAL when the frames do not fit into 32 bits.
  */
 int vr_gntent_grant_range(struct vr_gntent *e, uint32_t count, uint16_t domid,
-                          uint32_t gfn, bool readonly, uint32_t *bad);
+                          uint64_t gfn, bool readonly, uint32_t *bad);
 
 /**
  * vr_gntent_revoke_range() - revoke what can be revoked.

@@ -7,7 +7,7 @@ uint32_t vr_lost_count(const struct vr_gntent *e, const struct vr_gwin *win,
                        unsigned int kind, uint16_t domid)
 {
     uint32_t i, n = vr_gwin_pages(win), lost = 0;
-    uint32_t gfn = win->base >> VR_PAGE_SHIFT;
+    uint64_t gfn = win->base >> VR_PAGE_SHIFT;
 
     for (i = 0; i < n; i++) {
         const struct vr_gntent now = vr_gntent_read(&e[i]);
