@@ -17,8 +17,10 @@
  * answer before the operator hears of it. */
 #define PING_MS   5000
 #define SILENT_MS 4000
-/* So many events about nothing in a period, then silence for a period. */
+/* So many events about nothing at once, one in IDLE_MS for long. Beyond that
+ * the port is not heard for a while. */
 #define IDLE_EVENTS 64
+#define IDLE_MS     1
 #define THROTTLE_MS 10
 /* At most so often does the supervisor hear of one device. */
 #define TELL_MS 1000
@@ -42,6 +44,7 @@ static void on_notify(void *ctx, unsigned int queue)
     struct device *d = ctx;
 
     d->w->last = VR_LOOK_KICK;
+    vr_pace_kick(&d->pace);
     if (vr_ctrl_post(&d->page->kick, UINT64_C(1) << queue))
         notify_backend(d);
 }
@@ -80,28 +83,50 @@ void device_rearm(struct device *d)
         d->quiet_until = 0;
     if (!d->masked || d->gone || d->quiet_until)
         return;
-    if (vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED && !vr_mmio_unquiet(&d->mmio))
+    if ((d->owed || vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED) &&
+        !vr_mmio_unquiet(&d->mmio))
         return;
     d->masked = false;
     worker_unmask(d->w, d->port);
 }
 
+/* Most interrupts cost no look at the clock. */
+static bool may_interrupt(struct device *d)
+{
+    return vr_pace_paid(&d->pace) || vr_pace_take(&d->pace, vr_now_ns());
+}
+
 /*
  * Used buffers. What is posted while the guest has an interrupt to
  * acknowledge stays in the page until it has: no driver, in whichever order it
- * handles and acknowledges, loses it.
+ * handles and acknowledges, loses it. What comes too early for the guest to do
+ * anything else (rate.h) is owed until its time has come.
  */
 static bool collect(struct device *d)
 {
-    uint64_t queues;
+    const bool held = d->owed;
 
     if (vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED)
         return false;
-    queues = vr_ctrl_collect(&d->page->intr);
-    if (!(queues & vr_mmio_queues(&d->mmio)))
+    if (vr_ctrl_collect(&d->page->intr) & vr_mmio_queues(&d->mmio))
+        d->owed = true;
+    if (!d->owed)
         return false;
+    if (!may_interrupt(d)) {
+        d->stats->interrupts_held += !held;
+        return false;
+    }
+    d->owed = false;
+    /* The event of what this one tells, too, may be on its way. */
+    d->excused = true;
     vr_mmio_interrupt(&d->mmio);
     return true;
+}
+
+void device_acked(struct device *d)
+{
+    if (d->pace.raised)
+        vr_pace_acked(&d->pace, vr_now_ns());
 }
 
 static bool take_ack(struct device *d)
@@ -114,11 +139,17 @@ static bool take_ack(struct device *d)
     return true;
 }
 
-void device_tell(struct device *d, enum vr_msg_type type)
+int device_tell(struct device *d, enum vr_msg_type type)
 {
     struct vr_msg msg = {.type = type, .dev = d->index};
 
-    broker_msg_send(d->w->sock, &msg);
+    return broker_msg_send(d->w->sock, &msg);
+}
+
+static void tell_connected(struct device *d)
+{
+    if (d->connected && !d->told_connected)
+        d->told_connected = !device_tell(d, VR_MSG_CONNECTED);
 }
 
 /* The backend has come back: what was kicked meanwhile may have been lost. */
@@ -143,10 +174,9 @@ static bool take_description(struct device *d)
         return false;
     }
     if (rc) {
-        if (!d->invalid) {
-            d->invalid = true;
+        if (!d->invalid && vr_rate_take(&d->complaints, d->w->now, TELL_MS, 1))
             device_tell(d, VR_MSG_INVALID);
-        }
+        d->invalid = true;
         vr_mmio_fail(&d->mmio, VR_FAIL_BACKEND);
         vcpu_release(d);
         return true;
@@ -162,10 +192,8 @@ static bool take_description(struct device *d)
         if (d->connected)
             kick_all(d);
     }
-    if (!d->connected) {
-        d->connected = true;
-        device_tell(d, VR_MSG_CONNECTED);
-    }
+    d->connected = true;
+    tell_connected(d);
     return true;
 }
 
@@ -211,6 +239,7 @@ void device_look(struct device *d)
 /* Returns whether it was about something. */
 bool device_event(struct device *d)
 {
+    const bool owed = d->owed;
     bool useful;
 
     d->stats->intr_events++;
@@ -223,14 +252,9 @@ bool device_event(struct device *d)
         iommu_backend_fault(d->w->iommu, d);
     /* The backend decides how often its state changes: counts as idle. */
     take_status(d);
-    if (!useful && !d->excused) {
-        if (d->w->now - d->period >= THROTTLE_MS) {
-            d->period = d->w->now;
-            d->idle_events = 0;
-        }
-        if (++d->idle_events > IDLE_EVENTS)
-            d->quiet_until = d->w->now + THROTTLE_MS;
-    }
+    if (!useful && !d->excused && (owed || !d->owed) &&
+        !vr_rate_take(&d->idle, d->w->now, IDLE_MS, IDLE_EVENTS))
+        d->quiet_until = d->w->now + THROTTLE_MS;
     d->excused = false;
     return useful;
 }
@@ -242,6 +266,8 @@ bool device_has_news(const struct device *d)
 
     if (d->gone || d->quiet_until)
         return false;
+    if (d->owed)
+        return d->pace.paid || (int64_t)vr_now_ns() >= d->pace.next;
     if (intr & vr_mmio_queues(&d->mmio) &&
         !(vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED))
         return true;
@@ -312,9 +338,12 @@ void device_timers(struct device *d, bool count)
     }
     if (d->quiet_until && d->quiet_until <= now)
         device_look(d);
+    if (d->owed)
+        collect(d);
     if (count)
         vr_ctrl_take_counters(d->page, &d->stats->b);
     ping(d);
+    tell_connected(d);
     tell_failure(d);
 }
 
@@ -330,7 +359,7 @@ int64_t device_next(const struct device *d)
 
     next = earlier(next, d->quiet_until);
     next = earlier(next, d->flush_until);
-    if (d->seek && !d->gone)
+    if ((d->seek && !d->gone) || d->connected != d->told_connected)
         next = earlier(next, d->w->now + SEEK_MS);
     return earlier(next, d->ping_due);
 }
@@ -339,6 +368,7 @@ void device_gone(struct device *d)
 {
     d->gone = true;
     d->seek = false;
+    d->owed = false;
     d->quiet_until = 0;
     vr_mmio_fail(&d->mmio, VR_FAIL_GONE);
     d->told = VR_FAIL_GONE;

@@ -59,6 +59,8 @@ static void device_access(struct device *d, unsigned int v)
     if (!done && !d->hold_until)
         d->hold_until = w->now + VR_QUIESCE_MS;
     answer(w, v, d->index, done);
+    if (isr & ~vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED)
+        device_acked(d);
     /* Now that the guest has acknowledged the interrupt, or waits for the
      * backend, the backend's port will be unmasked (device_rearm()). What the
      * backend wrote while it was masked is looked at here. */

@@ -17,20 +17,22 @@
  * to be heard again, which happens only before the worker sleeps: while it
  * looks by itself no event interrupts it. What came meanwhile is delivered by
  * the unmasking. That is also the brake on a hostile backend: its port stays
- * masked as long as the guest has an interrupt to acknowledge (what the
- * backend has to say can wait in the control page), and for a while when its
- * events turn out to be about nothing.
+ * masked as long as the guest has an interrupt to acknowledge, or is not to
+ * have the next one yet (what the backend has to say can wait in the control
+ * page), and for a while when its events turn out to be about nothing.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "iommu.h"
 
 #define COUNTERS_MS 1000
+#define NS_PER_MS   1000000
 
 /* The library unmasks one port a call, the kernel takes any number. */
 static void flush_unmask(struct worker *w)
@@ -128,10 +130,25 @@ static void hear(struct worker *w)
         iommu_hear(w->iommu);
 }
 
-/* Milliseconds until serve_timers() has something to do; -1: never. */
-static int time_left(const struct worker *w)
+/* Nanoseconds until an interrupt that is owed may be raised. */
+static int64_t interrupt_left(const struct worker *w)
 {
-    int64_t t, next = w->counters_at;
+    int64_t next = INT64_MAX, left;
+    unsigned int i;
+
+    for (i = 0; i < w->ndevs; i++)
+        if (w->dev[i].owed && w->dev[i].pace.next < next)
+            next = w->dev[i].pace.next;
+    if (next == INT64_MAX)
+        return next;
+    left = next - (int64_t)vr_now_ns();
+    return left > 0 ? left : 0;
+}
+
+/* Nanoseconds until serve_timers() has something to do; -1: never. */
+static int64_t time_left(const struct worker *w)
+{
+    int64_t t, next = w->counters_at, left = interrupt_left(w);
     unsigned int i;
 
     for (i = 0; i < w->ndevs; i++) {
@@ -142,9 +159,12 @@ static int time_left(const struct worker *w)
     t = w->iommu ? iommu_next(w->iommu) : 0;
     if (t && (!next || t < next))
         next = t;
-    if (!next)
-        return -1;
-    return next > w->now ? (int)(next - w->now) : 0;
+    if (next) {
+        t = next > w->now ? (next - w->now) * NS_PER_MS : 0;
+        if (t < left)
+            left = t;
+    }
+    return left < INT64_MAX ? left : -1;
 }
 
 static void serve_supervisor(struct worker *w)
@@ -208,7 +228,8 @@ int worker_settle(struct worker *w)
     w->now = vr_now_ms();
     serve_timers(w);
     hear(w);
-    return time_left(w);
+    w->sleep_ns = time_left(w);
+    return w->sleep_ns < 0 ? -1 : (w->sleep_ns + NS_PER_MS - 1) / NS_PER_MS;
 }
 
 void worker_serve(struct worker *w, bool ports, bool supervisor)
@@ -230,6 +251,7 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
     struct worker *w = &worker;
     struct vr_err err = {.text = ""};
     struct pollfd p[2];
+    struct timespec t;
 
     prctl(PR_SET_NAME, "vr-worker");
     broker_title("vr-worker %s", rec->name);
@@ -238,7 +260,11 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
     p[0] = (struct pollfd){.fd = w->evtchn_fd, .events = POLLIN};
     p[1] = (struct pollfd){.fd = sock, .events = POLLIN};
     for (;;) {
-        if (poll(p, 2, worker_settle(w)) < 0 && errno != EINTR)
+        worker_settle(w);
+        t.tv_sec = w->sleep_ns / (1000 * NS_PER_MS);
+        t.tv_nsec = w->sleep_ns % (1000 * NS_PER_MS);
+        if (ppoll(p, 2, w->sleep_ns < 0 ? NULL : &t, NULL) < 0 &&
+            errno != EINTR)
             die(w, VR_MSG_NO_DEV, "broker's worker: poll failed");
         /* One device's backend cannot cause this: each port counts once. */
         if (p[0].revents & POLLERR)

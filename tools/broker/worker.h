@@ -22,6 +22,7 @@
 #include "broker.h"
 #include "ioreq.h"
 #include "look.h"
+#include "rate.h"
 
 /* One page of requests is one page of vCPUs. */
 #define MAX_VCPUS (VR_PAGE_SIZE / sizeof(ioreq_t))
@@ -50,18 +51,21 @@ struct device {
     uint32_t described;  /* config_generation taken */
     int64_t grown_at; /* when the guest was told of a larger disk; 0: never */
     bool seek;        /* look again at the page before long */
-    bool connected;   /* the supervisor knows */
-    bool invalid;     /* ... that the description is bad */
-    bool gone;        /* its driver domain has ended, or is about to */
-    bool dead;        /* ... and nothing is left of it */
+    bool connected;   /* a description was taken */
+    bool told_connected; /* ... and the supervisor knows */
+    bool invalid;        /* ... that the description is bad */
+    bool gone;           /* its driver domain has ended, or is about to */
+    bool dead;           /* ... and nothing is left of it */
 
     bool masked;
     bool excused;        /* watch() has seen what its next event is about */
     int64_t hold_until;  /* a vCPU waits: its time limit; 0: none */
     int64_t flush_until; /* ... but for so long in any case; 0: not */
     int64_t quiet_until; /* throttled; 0: not */
-    int64_t period;
-    unsigned int idle_events;
+    struct vr_rate idle; /* events about nothing */
+    struct vr_pace pace; /* interrupts for used buffers */
+    bool owed;           /* ... one of which is delayed */
+    struct vr_rate complaints;
 
     int64_t ping_at;  /* of the last question; 0: none */
     int64_t ping_due; /* when to look after it again; 0: never */
@@ -104,6 +108,7 @@ struct worker {
     enum vr_look_kind last; /* what was served last */
 
     int64_t now;         /* when this wake-up began */
+    int64_t sleep_ns;    /* until there is something to do; -1: for ever */
     int64_t counters_at; /* 0: nothing has happened since the last copy */
     bool irq_error;
 };
@@ -119,7 +124,8 @@ int worker_open(struct worker *w, const struct vr_record *rec,
                 struct vr_stats *stats, int sock, struct vr_err *err);
 
 /** worker_settle() - before it sleeps: does what is due, and hears all ports.
- * Returns the milliseconds until something is due; -1: never. */
+ * Returns the milliseconds until something is due; -1: never. sleep_ns has it
+ * exactly. */
 int worker_settle(struct worker *w);
 
 /** worker_serve() - it was woken. @ports: there are events. @supervisor: there
@@ -167,6 +173,9 @@ void vcpu_release(struct device *d);
 /** What a device's register model asks for; ctx is the struct device. */
 extern const struct vr_mmio_ops device_ops;
 
+/** device_acked() - the guest has acknowledged its interrupt. */
+void device_acked(struct device *d);
+
 /** device_event() - its port was notified. Returns whether that was of use. */
 bool device_event(struct device *d);
 
@@ -188,8 +197,9 @@ void device_timers(struct device *d, bool count);
 /** device_next() - when device_timers() has something to do; 0: never. */
 int64_t device_next(const struct device *d);
 
-/** device_tell() - send the supervisor a message about it. */
-void device_tell(struct device *d, enum vr_msg_type type);
+/** device_tell() - send the supervisor a message about it. Returns 0 or
+ * -errno: there may be no room for it. */
+int device_tell(struct device *d, enum vr_msg_type type);
 
 /** device_gone() - its driver domain has ended. */
 void device_gone(struct device *d);

@@ -9,7 +9,7 @@
 
 #include "ctrl.h"
 
-#define VR_STATS_MAGIC UINT64_C(0x3354415453525600) /* 3: layout */
+#define VR_STATS_MAGIC UINT64_C(0x3454415453525600) /* 4: layout */
 
 struct vr_stats_queue {
     uint64_t desc, driver, device; /* as the guest set them up */
@@ -21,9 +21,10 @@ struct vr_stats_dev {
     uint64_t mmio_reads;  /* exits of the guest */
     uint64_t mmio_writes; /* of which QueueNotify: kicks */
     uint64_t kicks;
-    uint64_t kick_events; /* notifications sent to the backend */
-    uint64_t interrupts;  /* raised in the guest */
-    uint64_t intr_events; /* notifications received from the backend */
+    uint64_t kick_events;     /* notifications sent to the backend */
+    uint64_t interrupts;      /* raised in the guest */
+    uint64_t interrupts_held; /* ... and delayed before, see rate.h */
+    uint64_t intr_events;     /* notifications received from the backend */
     uint64_t resets;
     uint64_t config_changes;
     uint64_t bad_accesses; /* of a size, offset or state that is not allowed */

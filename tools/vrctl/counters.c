@@ -21,6 +21,7 @@ static const struct counter dev_counters[] = {
     C("kicks", kicks),
     C("kick_events", kick_events),
     C("interrupts", interrupts),
+    C("interrupts_held", interrupts_held),
     C("interrupt_events", intr_events),
     C("resets", resets),
     C("config_changes", config_changes),

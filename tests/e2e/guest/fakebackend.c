@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fakebackend garbage|connected|flood
+ * fakebackend garbage|connected|flood|storm
  *
  * In a driver domain, in place of vr-backend: a backend that misbehaves.
  *   garbage    rubbish in the state and error nodes and all over the control
@@ -8,6 +8,9 @@
  *   connected  says Connected, and never touches the control page
  *   flood      says Connected with a plausible device, then signals without
  *              end and rewrites the control page all the time
+ *   storm      takes over a device in use, of which it serves nothing: signals
+ *              used buffers as fast as it can; now and then the disk grows, or
+ *              comes and goes
  */
 #include <errno.h>
 #include <stdint.h>
@@ -65,6 +68,25 @@ static void say(struct xs_handle *xs, const char *leaf, const void *v,
     xs_write(xs, XBT_NULL, path, v, len);
 }
 
+static void storm(struct vr_ctrl_page *page, xenevtchn_handle *ev, int port)
+{
+    uint64_t sectors;
+    unsigned int n;
+
+    memcpy(&sectors, page->dev.config, sizeof(sectors));
+    for (n = 0;; n++) {
+        __atomic_fetch_or(&page->intr, UINT64_MAX, __ATOMIC_SEQ_CST);
+        if (n % 16 == 0) {
+            sectors += n % 256 == 0;
+            memcpy(page->dev.config, &sectors, sizeof(sectors));
+            page->dev.config_generation += 2;
+            page->status =
+                n % 64 ? VR_CTRL_BACKEND_READY : VR_CTRL_BACKEND_ABSENT;
+        }
+        xenevtchn_notify(ev, port);
+    }
+}
+
 static int misbehave(const char *mode)
 {
     static const unsigned char rubbish[] = "4\x00\xff\x1b[2J999999999999999\n";
@@ -93,6 +115,8 @@ static int misbehave(const char *mode)
     }
     port = xenevtchn_bind_interdomain(ev, number(xs, "ctrl-domid"),
                                       number(xs, "event-channel"));
+    if (!strcmp(mode, "storm"))
+        storm(page, ev, port);
     if (!strcmp(mode, "flood")) {
         uint64_t sectors = 2048;
 
