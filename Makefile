@@ -5,6 +5,7 @@ SBINDIR    ?= $(PREFIX)/sbin
 LIBEXECDIR ?= $(PREFIX)/lib/virtio-restricted
 MANDIR     ?= $(PREFIX)/share/man
 SHAREDIR   ?= $(PREFIX)/share/virtio-restricted
+USERSDIR   ?= $(PREFIX)/lib/sysusers.d
 SYSCONFDIR ?= /etc
 DESTDIR    ?=
 
@@ -168,7 +169,8 @@ install: all
 	        "PREFIX, or first move it aside: make install-divert" >&2; exit 1; }
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) \
 	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 \
-	    $(DESTDIR)$(SHAREDIR)/examples $(DESTDIR)$(SHAREDIR)/guest
+	    $(DESTDIR)$(SHAREDIR)/examples $(DESTDIR)$(SHAREDIR)/guest \
+	    $(DESTDIR)$(USERSDIR)
 	$(INSTALL) -m 0755 $(O)/vrctl tools/bootfiles/vr-bootfiles \
 	    $(DESTDIR)$(SBINDIR)
 	$(INSTALL) -m 0755 tools/bootfiles/vr-bootfiles-hook \
@@ -186,6 +188,8 @@ install: all
 	$(INSTALL) -m 0644 $(MAN5:%=$(O)/install/%) $(DESTDIR)$(MANDIR)/man5
 	$(INSTALL) -m 0644 $(MAN8:%=$(O)/install/%) $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 0644 $(EXAMPLES) $(DESTDIR)$(SHAREDIR)/examples
+	$(INSTALL) -m 0644 tools/broker/sysusers.conf \
+	    $(DESTDIR)$(USERSDIR)/virtio-restricted.conf
 
 # For callers of the absolute path /usr/sbin/xl: the distribution's file is
 # moved aside by dpkg, ours takes its place. Undo with uninstall.
@@ -205,6 +209,7 @@ uninstall:
 	    vr-plugin.so xl-virtio-restricted.so) \
 	    $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
 	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%) \
+	    $(DESTDIR)$(USERSDIR)/virtio-restricted.conf \
 	    $(EXAMPLES:config/%=$(DESTDIR)$(SHAREDIR)/examples/%)
 	rmdir $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SHAREDIR)/examples \
 	    $(DESTDIR)$(SHAREDIR)/guest $(DESTDIR)$(SHAREDIR) 2>/dev/null || :

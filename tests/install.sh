@@ -46,7 +46,8 @@ compiled -O1 || fail "not compiled again for other flags"
 rm -r "$dest/build"
 
 goal install
-expected="644 usr/lib/virtio-restricted/vr-plugin.so
+expected="644 usr/lib/sysusers.d/virtio-restricted.conf
+644 usr/lib/virtio-restricted/vr-plugin.so
 644 usr/lib/virtio-restricted/xl-virtio-restricted.so
 644 usr/share/man/man5/xl-virtio-restricted.cfg.5
 644 usr/share/man/man8/vr-backend.8
@@ -85,6 +86,17 @@ ends 2 "$sbin/vr-mkdriver"
 ends 2 "$sbin/vr-bootfiles"
 ends 2 "$lib/vr-backend" -c nosuch
 ends 2 "$lib/vr-broker"
+
+# The user is what the broker asks for, and what systemd-sysusers makes of it.
+user=$(sed -n 's/^u \([^ ]*\) .*/\1/p' \
+    "$dest/usr/lib/sysusers.d/virtio-restricted.conf")
+grep -q "define VR_USER \"$user\"" tools/libs/vr.h || fail "user: $user"
+if command -v systemd-sysusers > /dev/null; then
+    mkdir -p "$dest/etc"
+    systemd-sysusers --root="$dest" virtio-restricted.conf
+    grep -q "^$user:.*:/usr/sbin/nologin\$" "$dest/etc/passwd" || fail "sysusers"
+    rm -r "$dest/etc"
+fi
 
 # A module that cannot be unpacked is not one that is missing.
 modules=$dest/modules

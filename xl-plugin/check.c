@@ -2,6 +2,7 @@
 /* All that can be judged before a domain exists. */
 #include <errno.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,6 +59,16 @@ int vr_check_name(const char *key, const char *name, struct vr_err *err)
                    "UTF-8, or use ASCII characters",
                    key, shown);
     return -EINVAL;
+}
+
+int vr_check_user(struct vr_err *err)
+{
+    if (getpwnam(VR_USER))
+        return 0;
+    vr_err_set(err,
+               "virtio_restricted: there is no user " VR_USER ", which brokers "
+               "run as: " VR_USER_REMEDY);
+    return -ENOENT;
 }
 
 int vr_check_guest(const struct vr_plugin *p,

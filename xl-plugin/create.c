@@ -127,6 +127,8 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     int rc;
 
     rc = vr_check_guest(p, d_config, err);
+    if (!rc)
+        rc = vr_check_user(err);
     if (rc)
         return rc;
     rc = vr_hostinfo_read(&plan->host, &why);

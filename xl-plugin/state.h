@@ -102,6 +102,7 @@ bool vr_domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid);
 
 /* check.c */
 int vr_check_name(const char *key, const char *name, struct vr_err *err);
+int vr_check_user(struct vr_err *err);
 int vr_check_guest(const struct vr_plugin *p,
                    const libxl_domain_config *d_config, struct vr_err *err);
 /* The PV devices of a guest, whose grants go in front of the windows. */

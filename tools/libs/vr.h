@@ -33,6 +33,13 @@
 /* Device config space: Xen's Arm slot is 0x200 bytes, registers take half. */
 #define VR_CONFIG_LEN 0x100
 
+/* The user that brokers run as: theirs alone, or whoever shares it could stop
+ * them. */
+#define VR_USER "virtio-restricted"
+#define VR_USER_REMEDY                                                         \
+    "run systemd-sysusers, or adduser --system --group "                       \
+    "--no-create-home " VR_USER
+
 /* The name of our nodes in xenstore and of our libxl userdata. */
 #define VR_NAME "virtio_restricted"
 

@@ -421,17 +421,11 @@ static void check_files(struct report *r)
 
 static void check_user(struct report *r)
 {
-    static const char *const remedy =
-        "adduser --system --group --no-create-home virtio-restricted";
-
-    if (getpwnam("virtio-restricted"))
-        finding(r, OK, "user virtio-restricted", "", "exists");
-    else if (getpwnam("nobody"))
-        finding(r, WARN, "user virtio-restricted", remedy,
-                "missing: brokers run as nobody, beside whoever else does");
+    if (getpwnam(VR_USER))
+        finding(r, OK, "user " VR_USER, "", "exists");
     else
-        finding(r, FAIL, "user virtio-restricted", remedy,
-                "missing, and nobody as well: brokers cannot run");
+        finding(r, FAIL, "user " VR_USER, VR_USER_REMEDY,
+                "missing: brokers cannot run");
 }
 
 static void check_records(struct report *r)

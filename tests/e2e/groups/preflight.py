@@ -6,7 +6,7 @@ import os
 import re
 
 from vre2e.build import ROOT
-from vre2e.host import guest_cfg
+from vre2e.host import device, driver_cfg, guest_cfg
 from vre2e.report import Group, require
 
 group = Group("preflight")
@@ -45,6 +45,25 @@ def verbs(h):
     require(len(said) > 60, f"xl help has changed: {sorted(said)}")
     require(said <= known, f"not in the table: {sorted(said - known)}")
     return f"{len(said)} of {len(known)}"
+
+
+@group.check("without the brokers' user: refused before a domain exists")
+def no_user(h):
+    h.put("b1.cfg", driver_cfg("b1"))
+    cfg = h.put("nouser.cfg", guest_cfg("nouser", [device()]))
+    h.ok("sed -i.kept /^virtio-restricted:/d /etc/passwd")
+    try:
+        r = h.create(cfg)
+        domains = h.domains()
+        check = h.sh("vrctl check")
+    finally:
+        h.ok("mv /etc/passwd.kept /etc/passwd")
+    for found in (r, check):
+        require(found.rc != 0 and
+                re.search("user virtio-restricted.*adduser --system",
+                          found.text), f"[{found.rc}] {found.text[-400:]}")
+    require(not domains, f"there is {domains}")
+    return r.line()
 
 
 @group.check("vrctl list and show without any guest")
