@@ -56,8 +56,13 @@ void backends_show(struct super *s, unsigned int i)
     if (same &&
         (!strcmp(new.reason, d->told.reason) || now - d->told_at < SHOW_MS))
         return;
-    broker_log("device %s: %s%s%s", dev_id(s, i), new.state,
-               new.reason[0] ? ": " : "", new.reason);
+    /* Nobody but the toolstack has to do with a domain that is gone. */
+    if (d->gone)
+        broker_log("device %s: %s%s%s", dev_id(s, i), new.state,
+                   new.reason[0] ? ": " : "", new.reason);
+    else
+        broker_log_of(&d->log, "device %s: %s%s%s", dev_id(s, i), new.state,
+                      new.reason[0] ? ": " : "", new.reason);
     vr_store_state(s->xs, &s->rec, i, new.state, new.reason);
     d->told = new;
     d->told_at = now;
@@ -143,8 +148,8 @@ static void check_backend(struct super *s, unsigned int i)
     d->backend =
         vr_store_backend_state(s->xs, &s->rec, i, d->says, sizeof(d->says));
     if (d->backend != last) {
-        broker_log("device %s: backend %s -> %s", dev_id(s, i),
-                   vr_xbstate_name(last), vr_xbstate_name(d->backend));
+        broker_log_of(&d->log, "device %s: backend %s -> %s", dev_id(s, i),
+                      vr_xbstate_name(last), vr_xbstate_name(d->backend));
         /* Another process of it begins anew. */
         d->holds = d->holds && d->backend != VR_XB_CONNECTED;
     }

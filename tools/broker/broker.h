@@ -18,11 +18,11 @@
 
 #include <sys/types.h>
 
+#include "rate.h"
 #include "record.h"
 #include "stats.h"
 
 #define VR_EMPTY_DIR VR_RUN_DIR "/empty"
-#define VR_USER      "virtio-restricted"
 
 /* How long a guest's reset may wait for the backend. */
 #define VR_QUIESCE_MS 1000
@@ -36,6 +36,7 @@ enum vr_msg_type {
     VR_MSG_DEVICE = 1, /* dev, gref, port: its control page is there */
     VR_MSG_SERVING,    /* every device is trapped, privileges are dropped */
     VR_MSG_ERROR,      /* text: why it cannot serve (dev: VR_MSG_NO_DEV) */
+    VR_MSG_LOG,        /* text: for the log */
     VR_MSG_CONNECTED,  /* dev: the control page has a valid description */
     VR_MSG_INVALID,    /* dev: ... or an invalid one */
     VR_MSG_CHANGED,    /* dev: look at its statistics */
@@ -56,23 +57,50 @@ struct vr_msg {
     char text[384];
 };
 
-/** broker_log() - one line with the time, to standard error (the log). */
+/* ---- log.c, sources.c ---- */
+
+/* Somebody who can bring about as many lines as he likes. All zero to begin. */
+struct log_source {
+    struct vr_rate rate;
+    unsigned int left_out;
+};
+
+/** broker_log() - one line with the time. For what the toolstack does itself,
+ * and for what happens so often and no more. */
 void broker_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/** broker_log_path() - where that goes to. */
+/** broker_log_of() - about what somebody else decides how often it happens:
+ * some at once, then one in a minute, which says how many were left out. */
+void broker_log_of(struct log_source *source, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/** broker_log_open() - the log of guest @name becomes standard output and
+ * error. */
+void broker_log_open(const char *name);
+
+/** broker_log_path() - where it is. */
 const char *broker_log_path(void);
 
 /** broker_log_move() - the guest has a new name, and so has its log. */
 void broker_log_move(const char *name);
 
+/** broker_log_to() - from now on lines go to the supervisor. */
+void broker_log_to(int sock);
+
+/* ---- main.c ---- */
+
 /** broker_title() - what ps shows of this process. */
 void broker_title(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- msg.c ---- */
 
 /** broker_msg_send() - returns 0 or -errno; never blocks. */
 int broker_msg_send(int sock, const struct vr_msg *msg);
 
 /** broker_msg_recv() - returns 0, -EAGAIN (none there), -EPIPE or -errno. */
 int broker_msg_recv(int sock, struct vr_msg *msg);
+
+/* ---- supervisor.c, worker.c ---- */
 
 /**
  * supervisor_run() - serve the guest @uuid until it is gone.
@@ -86,6 +114,15 @@ int supervisor_run(const char *uuid);
  */
 void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
     __attribute__((noreturn));
+
+/* ---- limits.c, sandbox.c ---- */
+
+/** limits_supervisor() - what it may take of the toolstack domain. */
+void limits_supervisor(void);
+
+/** limits_worker() - ... and the worker, when it has all it needs. Returns 0 or
+ * -errno. */
+int limits_worker(void);
 
 /**
  * sandbox_enter() - give up all that the worker does not need any more.

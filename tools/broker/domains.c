@@ -58,10 +58,12 @@ static void driver_gone(struct super *s, unsigned int j)
     unsigned int i;
 
     for (i = 0; i < s->rec.ndevs; i++) {
-        if (s->rec.devs[i].driver != j || s->dev[i].gone)
+        const bool gone = s->dev[i].gone;
+
+        if (s->rec.devs[i].driver != j)
             continue;
         s->dev[i].gone = true;
-        if (s->step == STEP_STARTING) {
+        if (!gone && s->step == STEP_STARTING) {
             vr_err_set(&err,
                        "device %s: driver domain %s (%" PRIu32 ") is %s; see "
                        "its console's log in /var/log/xen/console",
@@ -71,9 +73,11 @@ static void driver_gone(struct super *s, unsigned int j)
             return;
         }
         msg.dev = i;
-        if (s->sock >= 0)
-            broker_msg_send(s->sock, &msg);
-        backends_show(s, i);
+        /* Its socket may be full: once more at the next look. */
+        if (!s->dev[i].gone_sent && s->sock >= 0)
+            s->dev[i].gone_sent = !broker_msg_send(s->sock, &msg);
+        if (!gone)
+            backends_show(s, i);
     }
 }
 

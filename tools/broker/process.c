@@ -95,6 +95,10 @@ static void destroy_backend(struct super *s, unsigned int i)
         return;
     s->dev[i].destroyed_at = now;
     s->dev[i].holds = true;
+    broker_log(
+        "device %s: that did not help: %s driver domain %s", dev_id(s, i),
+        drv->owned ? "destroying" : "the operator has to end its guest or",
+        drv->name);
     backends_show(s, i);
     if (drv->owned)
         spawn_driver_cleanup(s, drv->uuid);
@@ -116,7 +120,11 @@ static void worker_message(struct super *s, const struct vr_msg *msg)
         if (s->step == STEP_STARTING)
             super_refuse(s, text);
         else
-            broker_log("worker: %s", text);
+            broker_log_of(&s->says, "worker: %s", text);
+        return;
+    case VR_MSG_LOG:
+        vr_xs_sanitise(text, sizeof(text), msg->text, strlen(msg->text));
+        broker_log_of(&s->says, "worker: %s", text);
         return;
     }
     if (msg->dev >= s->rec.ndevs)
@@ -146,7 +154,7 @@ static void worker_message(struct super *s, const struct vr_msg *msg)
         if (s->step == STEP_STARTING)
             super_refuse(s, err.text);
         else
-            broker_log("%s", err.text);
+            broker_log_of(&d->log, "%s", err.text);
         return;
     case VR_MSG_KILL:
     case VR_MSG_DESTROY:

@@ -32,7 +32,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <xentoolcore.h>
@@ -41,9 +40,6 @@
 #include <xen/sys/privcmd.h>
 
 #include "broker.h"
-
-/* The log must not fill the disk, whatever the guest makes us say. */
-#define LOG_LIMIT (4u << 20)
 
 static const int allowed[] = {
     SCMP_SYS(read),          SCMP_SYS(write),
@@ -107,36 +103,11 @@ static int filter_load(bool maps_guest)
     return r;
 }
 
-static int limit(int resource, rlim_t value)
-{
-    struct rlimit rl = {.rlim_cur = value, .rlim_max = value};
-
-    return setrlimit(resource, &rl) ? -errno : 0;
-}
-
-static int limits(void)
-{
-    int rc;
-
-    signal(SIGXFSZ, SIG_IGN);
-    rc = limit(RLIMIT_FSIZE, LOG_LIMIT);
-    if (!rc)
-        rc = limit(RLIMIT_CORE, 0);
-    if (!rc)
-        rc = limit(RLIMIT_NPROC, 0);
-    /* No new descriptor; poll() compares its array's length with this. */
-    if (!rc)
-        rc = limit(RLIMIT_NOFILE, 2);
-    return rc;
-}
-
 /* The numbers are to be known before the files that hold them are gone. */
 static int find_user(uid_t *uid, gid_t *gid)
 {
     const struct passwd *pw = getpwnam(VR_USER);
 
-    if (!pw)
-        pw = getpwnam("nobody");
     if (!pw || !pw->pw_uid)
         return -ENOENT;
     *uid = pw->pw_uid;
@@ -172,8 +143,11 @@ int sandbox_enter(uint32_t domid, bool maps_guest, struct vr_err *err)
                            "this domain's Linux must be 4.14 or later");
     rc = find_user(&uid, &gid);
     if (rc)
-        return step_failed(err, rc, "no user " VR_USER " and no user nobody",
-                           "create one of them (adduser --system)");
+        return step_failed(err, rc, "there is no user " VR_USER,
+                           VR_USER_REMEDY);
+    rc = limits_worker();
+    if (rc)
+        return step_failed(err, rc, "limits", "see the kernel's log");
     if (chroot(VR_EMPTY_DIR) || chdir("/"))
         return step_failed(err, -errno, "chroot " VR_EMPTY_DIR,
                            "remove what is in its place");
@@ -188,9 +162,6 @@ int sandbox_enter(uint32_t domid, bool maps_guest, struct vr_err *err)
     if (getppid() != parent)
         return step_failed(err, -ESRCH, "the supervisor is gone",
                            "see the lines above");
-    rc = limits();
-    if (rc)
-        return step_failed(err, rc, "setrlimit", "see the kernel's log");
     rc = filter_load(maps_guest);
     if (rc)
         return step_failed(err, rc, "seccomp",

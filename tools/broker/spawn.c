@@ -69,6 +69,7 @@ int spawn_worker(struct super *s, struct vr_err *err)
         close(s->sig);
         close(s->link);
         close(pair[0]);
+        broker_log_to(pair[1]);
         worker_run(&s->rec, s->stats, pair[1]);
     }
     close(pair[1]);

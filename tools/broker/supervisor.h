@@ -34,6 +34,7 @@ struct sdev {
     uint32_t gref, port;
     bool connected; /* the worker has found a valid description */
     bool gone;      /* the driver domain is, or about to be */
+    bool gone_sent; /* ... and the worker was told */
     bool ending;    /* ... not just shut down: its memory comes back */
     bool dead;      /* ... and the worker knows that nothing is left */
     bool holds;     /* ... keeps memory that the guest has taken back */
@@ -45,6 +46,7 @@ struct sdev {
     struct vr_err why;    /* ... in words */
     struct vr_stats_dev last;
     struct vr_devstate told; /* as published; state NULL: not yet */
+    struct log_source log;   /* what it, or the guest, makes us say */
     int64_t told_at;
     int64_t changed_at;   /* when the worker was last listened to */
     int64_t killed_at;    /* when its backend was to be killed; 0: never */
@@ -56,6 +58,7 @@ struct super {
     enum step step;
     int link, sig, sock;
     pid_t worker; /* 0: none */
+    struct log_source says;
     struct vr_record rec;
     struct vr_stats *stats;
     struct xs_handle *xs;

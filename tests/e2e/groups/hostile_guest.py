@@ -16,7 +16,8 @@ SHARED = "ha-b"  # serves the hostile guest and the first of the others
 OTHERS = ("ha-v1", "ha-v2")
 MEMORY = 96
 RSS_MAX_KIB = 8192
-LOG_MAX = 5 << 20  # the worker's and the supervisor's share one file
+LOG_MAX = 5 << 20  # it is put aside when it is full
+SPARE_KIB = 1024  # of what a process may take of memory
 
 group = Group("hostile-guest")
 
@@ -67,16 +68,23 @@ PIDS = ("$(ps -o pid,args | awk '$2 ~ /^vr-(broker|worker)$/ && $3 == \"ha\" "
 
 
 def broker(h):
-    """The most KiB that were resident of each of the hostile guest's broker processes, their
-    processor time in ticks and the log's size."""
-    out = h.ok(f"for p in {PIDS}; do grep VmHWM /proc/$p/status; "
+    """The most KiB that were resident of each of the hostile guest's broker
+    processes, what its worker could still have, their processor time in ticks
+    and the log's size."""
+    out = h.ok(f"for p in {PIDS}; do grep -E 'VmHWM|VmPeak' /proc/$p/status; "
+               "grep 'Max address space' /proc/$p/limits; "
                "echo ticks $(cut -d' ' -f14,15 /proc/$p/stat); done; "
                "echo log $(wc -c < /var/log/xen/vr-broker-ha.log)")
     rss = [int(x) for x in re.findall(r"VmHWM:\s+(\d+)", out)]
     ticks = [int(u) + int(s) for u, s in
              re.findall(r"ticks (\d+) (\d+)", out)]
     require(len(rss) == 2, f"the broker is not whole: {out}")
+    # The supervisor has no such limit.
+    found = re.search(r"VmPeak:\s+(\d+) kB\nVmHWM.*\nMax address space +(\d+)",
+                      out)
+    require(found, f"the worker's memory is not limited: {out}")
     return {"rss": rss, "ticks": sum(ticks),
+            "spare": int(found.group(2)) // 1024 - int(found.group(1)),
             "log": int(re.search(r"log (\d+)", out).group(1))}
 
 
@@ -84,6 +92,7 @@ def bounded(h):
     """The broker lives and has not grown."""
     seen = broker(h)
     require(max(seen["rss"]) < RSS_MAX_KIB, f"resident: {seen['rss']} KiB")
+    require(seen["spare"] > SPARE_KIB, f"the worker is near its limit: {seen}")
     require(seen["log"] < LOG_MAX, f"the log has {seen['log']} bytes")
     return seen
 
