@@ -156,6 +156,9 @@ static int parse_config(const struct vr_plugin *p, libxl_ctx *ctx,
                    index, path);
         return -EINVAL;
     }
+    /* By transitive grants, which version 2 has, other domains could go on
+     * using the guest's pages in its name, even when it is dead. */
+    config->b_info.max_grant_version = 1;
     /* libxl would say so too, but only after xenstore and the broker know. */
     if (config->b_info.kernel && !config->b_info.bootloader &&
         access(config->b_info.kernel, R_OK)) {

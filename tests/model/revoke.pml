@@ -123,7 +123,10 @@ bool refuse[DOMS]; /* the broker lets no driver start this device */
 mtype = { BAD, GOOD, NOBODY };
 mtype worker[DOMS] = NOBODY; /* who runs in domain d */
 bool kill[DOMS], destroy[DOMS]; /* the broker asks for it */
-bool dead[DOMS];    /* destroyed, as xc_domain_destroy() has reported */
+bool dead[DOMS];    /* it is destroyed: getdomaininfo says so, which looks for
+                     * DOMDYING_dead, the end of domain_kill() */
+bool kept[DOMS];    /* a third domain has a page of its own mapped, and so it
+                     * stays in the list: a zombie */
 
 /* ======== Xen: xen/common/grant_table.c ======== */
 
@@ -366,7 +369,10 @@ proctype Supervisor(byte d)
 #endif
        fi
     :: destroy[d] ->
-       /* domain_kill(): domain_pause() */
+       /* domain_kill(): DOMDYING_dying, domain_pause() */
+#ifdef FAULT_XEN_DYING_EARLY
+       dead[d] = true;
+#endif
        worker[d] = NOBODY;
        QUIET(d);
        /* gnttab_release_mappings(): pins and bits, not the p2m */
@@ -378,8 +384,21 @@ proctype Supervisor(byte d)
        od;
        /* iommu_release_dt_devices(), p2m_teardown() */
        atomic { p2m[d].ro = 0; p2m[d].rw = 0; p2m[d].frame = 0 };
-       dead[d] = true;
+       dead[d] = true; /* DOMDYING_dead */
        break
+    od
+}
+
+/* The third domain lets go when it likes, or never. */
+proctype Colluder(byte d)
+{
+    do
+    :: kept[d] ->
+       if
+       :: kept[d] = false
+       :: skip
+       fi
+    :: else -> break
     od
 }
 
@@ -488,7 +507,10 @@ inline revoke(r, first, given_up)
 #ifndef FAULT_BITS_ONLY
           /* Xen clears the bits of a domain that ends before it takes the
            * domain's hardware away. */
-          dead[r]
+          dead[r];
+#ifdef FAULT_AWAIT_GONE
+          !kept[r]
+#endif
 #endif
        fi
     od;
@@ -643,6 +665,10 @@ init
         run Hostile(0);
 #endif
         run Supervisor(0);
+        if
+        :: kept[0] = true; run Colluder(0)
+        :: skip
+        fi;
 #endif
 #if defined(HONEST) || defined(ONE_BAD)
         run Honest(0);

@@ -44,7 +44,7 @@ enum vr_msg_type {
     VR_MSG_DESTROY,    /* dev: ... did not help: its domain is to go */
     /* supervisor to worker */
     VR_MSG_GONE, /* dev: its driver domain has ended, or is about to */
-    VR_MSG_DEAD, /* dev: nothing is left of it in the hypervisor */
+    VR_MSG_DEAD, /* dev: ... and reaches nothing any more */
 };
 
 #define VR_MSG_NO_DEV UINT32_MAX

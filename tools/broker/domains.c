@@ -90,17 +90,8 @@ static void driver_changed(struct super *s, unsigned int j)
             backends_show(s, i);
 }
 
-/* A domain that has shut down keeps what it has mapped until somebody destroys
- * it; x86 Linux shuts down when it panics. */
-static void driver_ending(struct super *s, unsigned int j)
-{
-    unsigned int i;
-
-    for (i = 0; i < s->rec.ndevs; i++)
-        if (s->rec.devs[i].driver == j)
-            s->dev[i].ending = true;
-}
-
+/* A domain that has merely shut down keeps what it has mapped until somebody
+ * destroys it; x86 Linux shuts down when it panics. */
 static void driver_dead(struct super *s, unsigned int j)
 {
     struct vr_msg msg = {.type = VR_MSG_DEAD};
@@ -134,7 +125,7 @@ void domains_check(struct super *s)
     s->ending_at = s->ending_until > now ? now + ENDING_MS : 0;
     /* xl decides what becomes of a guest that has shut down. */
     how = domain_state(s, s->rec.domid, s->rec.uuid, VR_DOM_RUNNING);
-    if (how == VR_DOM_DYING || how == VR_DOM_GONE) {
+    if (vr_domstate_dead(how)) {
         guest_gone(s, how);
         return;
     }
@@ -147,11 +138,7 @@ void domains_check(struct super *s)
             driver_gone(s, j);
         else if (how != before)
             driver_changed(s, j);
-        if (how == VR_DOM_DYING || how == VR_DOM_GONE)
-            driver_ending(s, j);
-        if (how == VR_DOM_DYING)
-            domains_soon(s);
-        if (how == VR_DOM_GONE && s->step != STEP_FAILED)
+        if (vr_domstate_dead(how) && s->step != STEP_FAILED)
             driver_dead(s, j);
     }
 }

@@ -104,7 +104,9 @@ static void follow_endpoints(struct iommu *io)
             continue;
         /* Nor may a device be started whose backend is to let go: it would
          * take the pages again, and be killed for it. */
-        vr_mmio_attach(&w->dev[i].mmio, attached && io->ep[i].step < STEP_STOP);
+        vr_mmio_attach(&w->dev[i].mmio,
+                       attached && io->ladder.ep[i].step < VR_STEP_STOP &&
+                           !iommu_dying(io, i));
         io->stats->ep[i].attached = attached;
         io->stats->ep[i].pages = vr_viommu_mapped_pages(&io->v, i);
         io->stats->ep[i].pages_max = vr_viommu_peak_pages(&io->v, i);
@@ -127,6 +129,7 @@ static void end_wait(struct iommu *io)
     if (!io->wait_since)
         return;
     io->wait_since = 0;
+    io->stats->waited_ms += ms;
     if (ms > io->stats->longest_wait_ms)
         io->stats->longest_wait_ms = ms;
 }
@@ -178,7 +181,8 @@ static void serve_requests(struct iommu *io)
             break;
         }
         io->in_len = r;
-        execute(io);
+        if (!execute(io))
+            iommu_climb(io);
     }
     follow_endpoints(io);
     if (!vr_vq_running(q)) {
@@ -194,8 +198,6 @@ static void serve_requests(struct iommu *io)
 
 static void stop_queue(struct iommu *io, unsigned int i)
 {
-    unsigned int ep;
-
     vr_vq_stop(&io->q[i]);
     io->epoch[i] = 0;
     if (i != VR_VIOMMU_REQUESTQ || !io->pending)
@@ -204,8 +206,7 @@ static void stop_queue(struct iommu *io, unsigned int i)
     io->pending = false;
     end_wait(io);
     /* The next one to wait begins at the ladder's foot. */
-    for (ep = 0; ep < io->w->ndevs; ep++)
-        iommu_step_down(io, ep);
+    iommu_step_down(io);
 }
 
 static void start_queue(struct iommu *io, unsigned int i)
@@ -249,6 +250,8 @@ static void follow_driver(struct iommu *io)
     if (!io->req.run) {
         if (take_all(io))
             vr_mmio_quiesced(&io->mmio);
+        else
+            iommu_climb(io);
         return;
     }
     vr_viommu_negotiated(&io->v, io->req.features);
@@ -303,10 +306,6 @@ bool iommu_waiting(const struct iommu *io)
 /* Looks again whether what is wanted back has become free. */
 static void retry(struct iommu *io)
 {
-    unsigned int i;
-
-    for (i = 0; i < io->w->ndevs; i++)
-        io->ep[i].busy = io->ep[i].now = false;
     if (io->resetting) {
         if (take_all(io))
             vr_mmio_quiesced(&io->mmio);
@@ -314,12 +313,7 @@ static void retry(struct iommu *io)
         publish(io, VR_VIOMMU_REQUESTQ);
         io->kicked = true; /* those behind it */
     }
-    for (i = 0; i < io->w->ndevs; i++) {
-        if (io->ep[i].busy)
-            iommu_climb(io, i);
-        else
-            iommu_step_down(io, i);
-    }
+    iommu_climb(io);
     follow_endpoints(io);
 }
 

@@ -15,25 +15,14 @@
 #include "worker.h"
 
 #include "gmem.h"
+#include "ladder.h"
 #include "maps.h"
 #include "viommu.h"
 #include "virtq.h"
 #include "xen/gtable.h"
 
-/* How far the removal of a backend in the way has come. */
-enum iommu_step {
-    STEP_NONE,    /* nothing is in the way */
-    STEP_WAIT,    /* a copy under way ends by itself */
-    STEP_STOP,    /* its device was stopped */
-    STEP_KILL,    /* its process is being killed */
-    STEP_STUCK,   /* its domain serves others: the operator has to decide */
-    STEP_DESTROY, /* its domain is being destroyed */
-};
-
 struct iommu_ep {
-    enum iommu_step step;
-    int64_t since;       /* when that step was taken */
-    bool busy;           /* at the last look memory was in use */
+    bool busy;           /* at this look memory was in use */
     bool now;            /* ... that is wanted back at once */
     uint64_t fault_seen; /* the backend's count, as reported to the guest */
     int64_t fault_period;
@@ -71,6 +60,7 @@ struct iommu {
     int64_t logged;     /* when a broken queue was last logged; 0: never */
     int64_t flush_at;   /* 0: no page of the guest's is kept */
     struct iommu_ep ep[VR_MAX_DEVICES];
+    struct vr_ladder ladder; /* by which backends in the way are removed */
 };
 
 /**

@@ -24,14 +24,17 @@ extern const struct vr_viommu_ops iommu_table_ops;
 int iommu_table_map(struct iommu *io, xenforeignmemory_handle *fm,
                     struct vr_err *err);
 
-/** iommu_dying() - is the domain of endpoint @ep's backend being destroyed? */
+/** iommu_ladder() - what the ladder has to know of the endpoints. */
+void iommu_ladder(struct iommu *io);
+
+/** iommu_dying() - is endpoint @ep's driver domain being destroyed? */
 bool iommu_dying(const struct iommu *io, unsigned int ep);
 
-/** iommu_climb() - memory of endpoint @i is still in use: takes the next step
- * against its backend, if that is due. */
-void iommu_climb(struct iommu *io, unsigned int i);
+/** iommu_climb() - after a look at what is in use: takes the steps against
+ * backends that are due. */
+void iommu_climb(struct iommu *io);
 
-/** iommu_step_down() - none is in use any more, or nobody waits for it. */
-void iommu_step_down(struct iommu *io, unsigned int ep);
+/** iommu_step_down() - nobody waits any more. */
+void iommu_step_down(struct iommu *io);
 
 #endif /* VR_BROKER_IOMMU_INT_H */

@@ -1,82 +1,86 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "iommu_int.h"
 
-/* A grant copy that is under way ends in so much time, or never by itself. */
-#define GRACE_MS 20
-/* A killed process is gone in so much time, or its kernel does not answer. */
-#define DESTROY_MS 1500
-/* The supervisor may have missed what it was told: it is told again. */
-#define AGAIN_MS 5000
+void iommu_ladder(struct iommu *io)
+{
+    const struct vr_record *rec = io->w->rec;
+    unsigned int i;
 
-/*
- * A domain that is being destroyed: Xen releases its grants first and takes its
- * hardware away later. The bits say nothing until all of it is gone.
- */
+    for (i = 0; i < rec->ndevs; i++) {
+        struct vr_ladder_ep *ep = &io->ladder.ep[i];
+
+        ep->driver = rec->devs[i].driver;
+        ep->owned = rec->drivers[ep->driver].owned;
+        ep->revoke_ms = rec->devs[i].cfg.revoke_ms;
+    }
+}
+
 bool iommu_dying(const struct iommu *io, unsigned int ep)
 {
-    return io->ep[ep].step == STEP_DESTROY && !io->w->dev[ep].dead;
+    return vr_ladder_destroyed(&io->ladder, ep) && !io->w->dev[ep].dead;
 }
 
-void iommu_step_down(struct iommu *io, unsigned int ep)
+static void stop(struct iommu *io, struct device *d, enum vr_fail why)
 {
-    if (!iommu_dying(io, ep))
-        io->ep[ep].step = STEP_NONE;
+    io->stats->stops++;
+    io->stats->spent += why == VR_FAIL_SPENT;
+    vr_mmio_attach(&d->mmio, false);
+    vr_mmio_fail(&d->mmio, why);
+    vcpu_release(d);
 }
 
-static void take_step(struct iommu *io, unsigned int i, enum iommu_step step)
-{
-    io->ep[i].step = step;
-    io->ep[i].since = io->w->now;
-}
-
-void iommu_climb(struct iommu *io, unsigned int i)
+static void climb(struct iommu *io, unsigned int i)
 {
     const struct vr_record_dev *rd = &io->w->rec->devs[i];
-    const struct vr_record_driver *drv = &io->w->rec->drivers[rd->driver];
-    const struct vr_dev_cfg *cfg = &rd->cfg;
+    const bool owned = io->ladder.ep[i].owned;
     struct device *d = &io->w->dev[i];
-    struct iommu_ep *ep = &io->ep[i];
-    int64_t past = io->w->now - ep->since;
+    enum vr_step before = io->ladder.ep[i].step;
 
-    switch (ep->step) {
-    case STEP_NONE:
-        take_step(io, i, STEP_WAIT);
-        if (!ep->now)
-            return;
-        /* fall through */
-    case STEP_WAIT:
-        if (!ep->now && past < GRACE_MS)
-            return;
-        io->stats->stops++;
-        take_step(io, i, STEP_STOP);
-        vr_mmio_attach(&d->mmio, false);
-        vr_mmio_fail(&d->mmio, VR_FAIL_REVOKED);
-        vcpu_release(d);
+    switch (vr_ladder_climb(&io->ladder, i, io->w->now, io->ep[i].now)) {
+    case VR_ACT_NONE:
         return;
-    case STEP_STOP:
-        if (past < cfg->revoke_ms)
-            return;
+    case VR_ACT_STOP:
+        stop(io, d, VR_FAIL_REVOKED);
+        return;
+    case VR_ACT_STOP_SPENT:
+        stop(io, d, VR_FAIL_SPENT);
+        return;
+    case VR_ACT_KILL:
         io->stats->kills++;
         broker_log("device %s: its backend holds memory that the guest has "
                    "taken away: killing it",
-                   cfg->id);
+                   rd->cfg.id);
         device_tell(d, VR_MSG_KILL);
-        take_step(io, i, STEP_KILL);
         return;
-    case STEP_KILL:
-        if (past < DESTROY_MS)
-            return;
-        io->stats->destroys += drv->owned;
-        broker_log("device %s: its backend holds on", cfg->id);
+    case VR_ACT_DESTROY:
+        if (before == VR_STEP_KILL) {
+            io->stats->destroys += owned;
+            broker_log("device %s: its backend holds on", rd->cfg.id);
+        }
         device_tell(d, VR_MSG_DESTROY);
-        take_step(io, i, drv->owned ? STEP_DESTROY : STEP_STUCK);
         return;
-    case STEP_STUCK:
-    case STEP_DESTROY:
-        if (past < AGAIN_MS)
-            return;
-        device_tell(d, VR_MSG_DESTROY);
-        take_step(io, i, ep->step);
-        return;
+    }
+}
+
+void iommu_climb(struct iommu *io)
+{
+    unsigned int i;
+
+    for (i = 0; i < io->w->ndevs; i++) {
+        if (io->ep[i].busy)
+            climb(io, i);
+        else
+            vr_ladder_down(&io->ladder, i, io->w->now);
+        io->ep[i].busy = io->ep[i].now = false;
+    }
+}
+
+void iommu_step_down(struct iommu *io)
+{
+    unsigned int i;
+
+    for (i = 0; i < io->w->ndevs; i++) {
+        vr_ladder_down(&io->ladder, i, io->w->now);
+        io->ep[i].busy = io->ep[i].now = false;
     }
 }

@@ -154,6 +154,7 @@ int iommu_start(struct worker *w, xenforeignmemory_handle *fm,
         .ctx = io,
     };
     gmem_init(&io->mem, fm, w->rec);
+    iommu_ladder(io);
     io->maps = vr_maps_open(w->rec, true);
     if (!io->maps) {
         rc = errno ? -errno : -EIO;

@@ -90,7 +90,7 @@ void names_check(struct super *s)
     for (j = 0; j < s->rec.ndrivers; j++) {
         struct vr_record_driver *d = &s->rec.drivers[j];
 
-        if (s->driver[j] == VR_DOM_GONE ||
+        if (vr_domstate_dead(s->driver[j]) ||
             !renamed(s, d->domid, "driver domain", d->name))
             continue;
         vr_store_driver_name(s->xs, &s->rec, j);

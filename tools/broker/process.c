@@ -80,7 +80,8 @@ static void kill_backend(struct super *s, unsigned int i)
 
 static void destroy_backend(struct super *s, unsigned int i)
 {
-    const struct vr_record_driver *drv = dev_driver(s, i);
+    const unsigned int j = s->rec.devs[i].driver;
+    const struct vr_record_driver *drv = &s->rec.drivers[j];
     int64_t now = vr_now_ms();
 
     /* First the gentler way, whatever the worker says; a domain that has shut
@@ -89,19 +90,21 @@ static void destroy_backend(struct super *s, unsigned int i)
         kill_backend(s, i);
         return;
     }
-    if (s->dev[i].ending || now - s->dev[i].killed_at < KILL_MS)
+    if (vr_domstate_dead(s->driver[j]) || now - s->dev[i].killed_at < KILL_MS)
         return;
-    if (s->dev[i].destroyed_at && now - s->dev[i].destroyed_at < DESTROY_MS)
-        return;
-    s->dev[i].destroyed_at = now;
+    if (!drv->owned && !s->dev[i].holds)
+        broker_log("device %s: that did not help: the operator has to end its "
+                   "guest or driver domain %s",
+                   dev_id(s, i), drv->name);
     s->dev[i].holds = true;
-    broker_log(
-        "device %s: that did not help: %s driver domain %s", dev_id(s, i),
-        drv->owned ? "destroying" : "the operator has to end its guest or",
-        drv->name);
     backends_show(s, i);
-    if (drv->owned)
-        spawn_driver_cleanup(s, drv->uuid);
+    if (!drv->owned ||
+        (s->destroyed_at[j] && now - s->destroyed_at[j] < DESTROY_MS))
+        return;
+    broker_log("device %s: that did not help: destroying driver domain %s",
+               dev_id(s, i), drv->name);
+    s->destroyed_at[j] = now;
+    spawn_driver_cleanup(s, drv->uuid);
 }
 
 static void worker_message(struct super *s, const struct vr_msg *msg)

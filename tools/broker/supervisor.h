@@ -35,8 +35,7 @@ struct sdev {
     bool connected; /* the worker has found a valid description */
     bool gone;      /* the driver domain is, or about to be */
     bool gone_sent; /* ... and the worker was told */
-    bool ending;    /* ... not just shut down: its memory comes back */
-    bool dead;      /* ... and the worker knows that nothing is left */
+    bool dead;      /* ... and the worker knows that it reaches nothing */
     bool holds;     /* ... keeps memory that the guest has taken back */
     enum vr_xbstate backend;
     char says[256]; /* the backend's words, sanitised */
@@ -48,9 +47,8 @@ struct sdev {
     struct vr_devstate told; /* as published; state NULL: not yet */
     struct log_source log;   /* what it, or the guest, makes us say */
     int64_t told_at;
-    int64_t changed_at;   /* when the worker was last listened to */
-    int64_t killed_at;    /* when its backend was to be killed; 0: never */
-    int64_t destroyed_at; /* ... when its domain was; 0: never */
+    int64_t changed_at; /* when the worker was last listened to */
+    int64_t killed_at;  /* when its backend was to be killed; 0: never */
 };
 
 struct super {
@@ -66,6 +64,8 @@ struct super {
     bool published;
     bool lost; /* the worker, while the guest needs it */
     enum vr_domstate driver[VR_MAX_DEVICES];
+    /* when a driver domain was to be destroyed; 0: never */
+    int64_t destroyed_at[VR_MAX_DEVICES];
     int64_t started; /* STEP_STARTING: since when; 0: not yet */
     int64_t tick;
     int64_t declined_at; /* when a signal was last said to be; 0: never */

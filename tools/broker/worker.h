@@ -55,7 +55,7 @@ struct device {
     bool told_connected; /* ... and the supervisor knows */
     bool invalid;        /* ... that the description is bad */
     bool gone;           /* its driver domain has ended, or is about to */
-    bool dead;           /* ... and nothing is left of it */
+    bool dead;           /* ... and it reaches nothing any more */
 
     bool masked;
     bool excused;        /* watch() has seen what its next event is about */

@@ -33,6 +33,18 @@ static inline bool vr_domstate_ended(enum vr_domstate state)
     return state >= VR_DOM_SHUTDOWN && state <= VR_DOM_GONE;
 }
 
+/**
+ * vr_domstate_dead() - has Xen taken everything from it? As users see it, a
+ * domain is dying only when all of that is over: nothing runs there, its grants
+ * are released, its hardware is taken away (Xen's domain_kill()). It remains in
+ * the list for as long as somebody else has a page of its own mapped, which may
+ * be for ever, and reaches nothing.
+ */
+static inline bool vr_domstate_dead(enum vr_domstate state)
+{
+    return state == VR_DOM_DYING || state == VR_DOM_GONE;
+}
+
 /** vr_domstate_name() - "running", "shut down", ... Never NULL. */
 const char *vr_domstate_name(enum vr_domstate state);
 

@@ -46,6 +46,11 @@ const char *vr_fail_text(enum vr_fail fail)
     case VR_FAIL_REVOKED:
         return "stopped, because the guest took memory away that the backend "
                "had in use: unbind and bind the guest's driver to go on";
+    case VR_FAIL_SPENT:
+        return "stopped, because the backend kept memory that the guest had "
+               "taken away, for a moment but too often: see whether its "
+               "driver domain is overloaded; unbind and bind the guest's "
+               "driver to go on";
     }
     return "failed for an unknown reason: broker and vrctl are of different "
            "versions; install matching ones";

@@ -54,6 +54,7 @@ enum vr_fail {
     VR_FAIL_SILENT,     /* no failure yet: the backend does not answer */
     VR_FAIL_UNATTACHED, /* the guest does not use its virtio-iommu for it */
     VR_FAIL_REVOKED,    /* stopped: memory was taken away while in use */
+    VR_FAIL_SPENT,      /* ... and was kept for a while too often */
 };
 
 /* The guest's virtio-iommu. */
@@ -66,8 +67,10 @@ struct vr_stats_iommu {
     uint64_t no_space;     /* MAP: nothing free (or still in use) */
     uint64_t malformed;    /* not to be understood, used length 0 */
     uint64_t waits;        /* pages were in use: the answer was withheld */
+    uint64_t waited_ms;    /* ... for so long, all in all */
     uint64_t longest_wait_ms;
     uint64_t stops;          /* backends told to stop, because of that */
+    uint64_t spent;          /* ... since all waits together took too long */
     uint64_t kills;          /* ... processes killed */
     uint64_t destroys;       /* ... driver domains destroyed */
     uint64_t faults_sent;    /* fault events to the guest */

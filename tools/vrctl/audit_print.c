@@ -56,7 +56,7 @@ static bool is_gone(const struct job *job, uint16_t domid)
 {
     int i = driver_of(job, domid);
 
-    return i >= 0 && guest_driver_state(job->xch, &job->g, i) == VR_DOM_GONE;
+    return i >= 0 && vr_domstate_dead(guest_driver_state(job->xch, &job->g, i));
 }
 
 static const char *window_id(const struct job *job, unsigned int w)

@@ -6,7 +6,7 @@ import time
 
 from vre2e import arch
 from vre2e.host import device, driver_cfg, dynamic
-from vre2e.report import Group, require
+from vre2e.report import Group, Skip, require
 
 from .dynamic import audit, iommu, start, stop
 
@@ -70,15 +70,25 @@ def hold(h):
             "> /tmp/hold 2>&1 </dev/null &")
 
 
-@group.check("a backend that keeps a page: destroyed, then the answer", 300)
+@group.check("a backend that keeps a page, and is kept itself: answered", 400)
 def keeps(h):
+    """Another domain has a page of the driver domain mapped: Xen takes all from
+    it, and then keeps it in its list."""
+    h.put("c.cfg", driver_cfg("c", ()))
+    h.ok("xl create /host/cfg/c.cfg", 90)
     launch(h)
+    b1 = h.domid("dr-b1")
+    h.gx_ok("dr-b1", f"hold share {h.domid('c')} > /tmp/share 2>&1 </dev/null &")
+    gref = h.gx_ok("dr-b1", "until [ -s /tmp/share ]; do sleep 0.1; done; "
+                   "cat /tmp/share")
+    h.gx_ok("c", f"hold pin {b1} {gref.strip()} > /tmp/pin 2>&1 </dev/null & "
+            "until grep -q pinned /tmp/pin; do sleep 0.1; done")
     load(h, "one", "randread")
     load(h, "two", "randread")
     hold(h)
     h.wait("the driver domain is destroyed",
            lambda: "dr-b1" not in h.domains(), 60)
-    # Counted when it ends: once the broker has heard that nothing is left.
+    # Counted when it ends.
     h.wait("the UNMAP is answered",
            lambda: iommu(h, "dr")["counters"]["longest_wait_ms"], 30)
     c = iommu(h, "dr")["counters"]
@@ -86,13 +96,42 @@ def keeps(h):
             c["destroys"] == 1, f"{c}")
     require(c["longest_wait_ms"] >= 2000, "answered before the page was free: "
             f"{c['longest_wait_ms']} ms")
+    require(b1 in h.domains().values(), "nothing is left of it: this showed "
+            f"nothing: {h.domains()}")
     rounds = unharmed(h)
     text = h.ok("vrctl show dr; xenstore-ls /libxl/"
                 f"{h.domid('dr')}/virtio_restricted/disk0 | grep error")
     require("keeps memory" in text or "gone" in text or "driver domain" in
             text, text[-300:])
-    stop(h, "dr")
+    h.ok("xl destroy dr", 90)
+    require(b1 in h.domains().values(), "who keeps it has let go")
+    h.ok("xl destroy c", 60)
+    h.leftovers(20)
     return f"answered after {c['longest_wait_ms']} ms, {rounds} rounds"
+
+
+@group.check("pages kept for a moment, again and again: stopped", 300)
+def teases(h):
+    launch(h)
+    load(h, "one", "randread")
+    dev = next(d for d in h.show("dr")["devices"] if d["mode"] == "dynamic")
+    first = dev["gref_base"] + dev["gref_count"] - RINGS - REQUESTS
+    h.gx_ok("dr-b1", f"hold tease {h.domid('dr')} {first} {REQUESTS} 4 "
+            "> /tmp/hold 2>&1 </dev/null &")
+    h.wait("its device is stopped", lambda: iommu(h, "dr")["counters"]["stops"],
+           120)
+    c = iommu(h, "dr")["counters"]
+    why = next(d["error"] for d in h.show("dr")["devices"]
+               if d["id"] == dev["id"])
+    if not c["spent"]:
+        stop(h, "dr")
+        raise Skip("a moment took longer than one may at all: "
+                   f"{c['longest_wait_ms']} ms; slow machine")
+    require("too often" in why, why)
+    require(not c["kills"] and c["waits"] >= 10, f"{c}")
+    rounds = unharmed(h)
+    stop(h, "dr")
+    return f"{c['waits']} waits, {c['waited_ms']} ms in all, {rounds} rounds"
 
 
 @group.check("its process killed under load: the next one goes on", 240)

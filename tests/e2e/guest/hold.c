@@ -2,7 +2,10 @@
 /*
  * hold count GUEST FIRST COUNT
  * hold keep  GUEST FIRST COUNT
+ * hold tease GUEST FIRST COUNT MILLISECONDS
  * hold scrawl DOMID GREF SECONDS
+ * hold pin   GUEST GREF
+ * hold share DOMID
  *
  * In a driver domain, as its root: what a backend that does not play by the
  * rules can do with a dynamic window of references FIRST .. FIRST + COUNT - 1.
@@ -13,8 +16,12 @@
  *        It leaves pages alone that hold what looks like kernel addresses: a
  *        request's status stands among the driver's own data, and what the
  *        guest has mapped it has given away (docs/threat-model.md).
+ * tease: the same, but lets go after so many milliseconds and takes the next
+ *        one, without end.
  * scrawl: fills a device's control page, GREF of DOMID, with rubbish again and
  *        again while its backend works.
+ * pin:   maps page GREF of GUEST, prints "pinned" and keeps it.
+ * share: grants DOMID a page of this domain, prints its reference and waits.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -78,6 +85,42 @@ static void keep(xengnttab_handle *gt, uint32_t domid, uint32_t first,
     }
 }
 
+static void tease(xengnttab_handle *gt, uint32_t domid, uint32_t first,
+                  uint32_t n, uint32_t ms)
+{
+    for (uint32_t i = 0;; i = (i + 1) % n) {
+        void *p = xengnttab_map_grant_ref(gt, domid, first + i, PROT_READ);
+
+        if (!p)
+            continue;
+        usleep(ms * 1000);
+        xengnttab_unmap(gt, p, 1);
+    }
+}
+
+static int pin(xengnttab_handle *gt, uint32_t domid, uint32_t gref)
+{
+    if (!xengnttab_map_grant_ref(gt, domid, gref, PROT_READ))
+        return 1;
+    printf("pinned\n");
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
+static int share(uint32_t domid)
+{
+    xengntshr_handle *gs = xengntshr_open(NULL, 0);
+    uint32_t gref;
+
+    if (!gs || !xengntshr_share_pages(gs, domid, 1, &gref, 1))
+        return 1;
+    printf("%u\n", gref);
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
 static int scrawl(xengnttab_handle *gt, uint32_t domid, uint32_t gref,
                   uint32_t seconds)
 {
@@ -102,17 +145,23 @@ static int scrawl(xengnttab_handle *gt, uint32_t domid, uint32_t gref,
 int main(int argc, char **argv)
 {
     xengnttab_handle *gt = xengnttab_open(NULL, 0);
-    uint32_t v[3] = {0};
+    uint32_t v[4] = {0};
 
-    for (int i = 2; i < argc && i < 5; i++)
+    for (int i = 2; i < argc && i < 6; i++)
         v[i - 2] = strtoul(argv[i], NULL, 0);
-    if (!gt || argc < 5)
+    if (!gt || argc < 3)
         return 1;
     if (!strcmp(argv[1], "count"))
         count(gt, v[0], v[1], v[2]);
     else if (!strcmp(argv[1], "keep"))
         keep(gt, v[0], v[1], v[2]);
+    else if (!strcmp(argv[1], "tease"))
+        tease(gt, v[0], v[1], v[2], v[3]);
     else if (!strcmp(argv[1], "scrawl"))
         return scrawl(gt, v[0], v[1], v[2]);
+    else if (!strcmp(argv[1], "pin"))
+        return pin(gt, v[0], v[1]);
+    else if (!strcmp(argv[1], "share"))
+        return share(v[0]);
     return 0;
 }
