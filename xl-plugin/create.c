@@ -49,7 +49,7 @@ bool vr_domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid)
     if (domid == VR_DOMID_NONE)
         return false;
     libxl_dominfo_init(&info);
-    exists = !libxl_domain_info(ctx, &info, domid) &&
+    exists = !libxl_domain_info(ctx, &info, domid) && !info.dying &&
              !strcmp(vr_uuid_text(&info.uuid, text), uuid);
     libxl_dominfo_dispose(&info);
     return exists;
@@ -150,6 +150,8 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
     /* A guest that reboots is one of those that are waited for. */
     if (!rc && !p->created)
         rc = vr_order_check(rec, err);
+    if (!rc)
+        rc = vr_others_dead(rec, err);
     if (!rc)
         rc = vr_check_grants(p, plan, d_config, err);
     if (!rc)

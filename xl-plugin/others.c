@@ -2,11 +2,13 @@
 /*
  * The guests that have records already: each record is read once in a
  * creation, for what it takes to clean up after an xl that was killed, and to
- * see that no target is served twice.
+ * see that no target is served twice. And those that have ended, but are kept.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "xen/zombies.h"
 
 #include "child.h"
 #include "state.h"
@@ -137,5 +139,49 @@ int vr_others_check(const struct vr_plan *plan, struct vr_err *err)
         for (j = 0; !rc && j < o->ndevs; j++)
             rc = check_device(rec, i, &o->dev[j], err);
     }
+    return rc;
+}
+
+/* @z: the first of the @n that the driver domain of device @dev keeps. */
+static int check_dead(const struct vr_record *rec, unsigned int dev,
+                      const struct vr_zombie *z, unsigned int n,
+                      struct vr_err *err)
+{
+    const char *name = rec->drivers[rec->devs[dev].driver].name;
+    unsigned int i, own = 0;
+
+    for (i = 0; i < n && i < VR_ZOMBIES_MAX; i++)
+        own += !strcmp(z[i].uuid, rec->uuid);
+    if (n < VR_ZOMBIES_MAX && own < VR_ZOMBIES_OWN)
+        return 0;
+    vr_err_set(err,
+               "virtio_restricted[%u]: backend=%s keeps memory of %u guests "
+               "that have ended, %u of them this one: restart vr-backend "
+               "there, or `xl destroy %s` and create it again; vrctl list "
+               "shows them",
+               dev, name, n, own, name);
+    return -EBUSY;
+}
+
+int vr_others_dead(const struct vr_record *rec, struct vr_err *err)
+{
+    xc_interface *xch = xc_interface_open(NULL, NULL, 0);
+    struct xs_handle *xs = xs_open(0);
+    struct vr_zombie z[VR_ZOMBIES_MAX];
+    unsigned int i, n;
+    int rc = 0;
+
+    for (i = 0; !rc && xch && xs && i < rec->ndevs; i++) {
+        const struct vr_record_driver *d = &rec->drivers[rec->devs[i].driver];
+
+        if (d->owned)
+            continue;
+        n = vr_zombie_list(xch, xs, d->domid, z, VR_ZOMBIES_MAX);
+        rc = check_dead(rec, i, z, n, err);
+    }
+    if (xs)
+        xs_close(xs);
+    if (xch)
+        xc_interface_close(xch);
     return rc;
 }

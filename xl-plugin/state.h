@@ -98,6 +98,7 @@ void vr_commit(struct vr_plugin *p);
 bool vr_alive(pid_t pid, uint64_t start);
 /* Is there no domain of this name? */
 int vr_check_unused(libxl_ctx *ctx, const char *name, struct vr_err *err);
+/* One that is dying does not count: it has come to its end. */
 bool vr_domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid);
 
 /* check.c */
@@ -116,6 +117,8 @@ int vr_check_grants(const struct vr_plugin *p, struct vr_plan *plan,
 int vr_others_read(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
 /* No other guest with this uuid, no target served twice. */
 int vr_others_check(const struct vr_plan *plan, struct vr_err *err);
+/* Does none of the shared driver domains keep too many that have ended? */
+int vr_others_dead(const struct vr_record *rec, struct vr_err *err);
 
 /* driver.c: fills plan->rec.drivers and driver_config, creates nothing. */
 int vr_find_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,

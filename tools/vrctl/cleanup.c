@@ -34,6 +34,7 @@
 #include "xen/domstate.h"
 #include "xen/down.h"
 #include "xen/store.h"
+#include "xen/zombies.h"
 
 #define LOCK_MS       120000
 #define BROKER_MS     3000
@@ -215,24 +216,94 @@ static int destroy_drivers(xc_interface *xch, const struct vr_record *rec,
     return rc;
 }
 
-static void report_held(const struct guest *g, uint32_t busy, unsigned int who)
-{
-    const struct vr_record_driver *d = &g->rec.drivers[who];
+struct keeping {
+    const struct vr_record_driver *driver;
+    struct vr_zombie zombie;
+};
 
-    say("guest %s: driver domain %s (%" PRIu32 ") still holds %" PRIu32
-        " of its pages; until it lets go, they are not freed and the guest "
-        "stays as a zombie: restart vr-backend there, or xl destroy %s; "
-        "then run vrctl cleanup --stale",
-        g->rec.name, d->name, d->domid, busy, d->name);
+static int note_zombie(void *ctx)
+{
+    const struct keeping *k = ctx;
+    xc_interface *xch = xc_interface_open(NULL, NULL, 0);
+    struct xs_handle *xs = xs_open(0);
+    int rc = 1;
+
+    if (xch && xs)
+        rc = vr_zombie_note(xch, xs, k->driver->domid, &k->zombie) ? 1 : 0;
+    if (xs)
+        xs_close(xs);
+    if (xch)
+        xc_interface_close(xch);
+    return rc;
+}
+
+/* Driver domain @j keeps @pages of the guest, which may not be told any more:
+ * 0. Whoever asks what it keeps looks whether the guest has gone after all. */
+static void report_held(xc_interface *xch, const struct guest *g,
+                        unsigned int j, uint32_t pages)
+{
+    const struct vr_record_driver *d = &g->rec.drivers[j];
+    struct keeping k = {.driver = d, .zombie.pages = pages};
+    char some[12] = "some";
+
+    if (pages)
+        snprintf(some, sizeof(some), "%" PRIu32, pages);
+    say("guest %s: driver domain %s (%" PRIu32 ") still holds %s of its pages; "
+        "until it lets go, they are not freed and the guest stays as a zombie, "
+        "beside which it can be started again: restart vr-backend there, or xl "
+        "destroy %s",
+        g->rec.name, d->name, d->domid, some, d->name);
+    if (!g->exists || d->domid == VR_DOMID_NONE ||
+        vr_domstate_dead(guest_driver_state(xch, g, j)))
+        return;
+    k.zombie.domid = g->info.domain;
+    strcpy(k.zombie.uuid, g->rec.uuid);
+    strcpy(k.zombie.name, g->rec.name);
+    if (proc_bounded(note_zombie, &k, STORE_SECONDS))
+        say("guest %s: that could not be noted in xenstore: vrctl list will "
+            "not show it",
+            g->rec.name);
+}
+
+/*
+ * Its table cannot be looked at when a guest is dying. That it stays says that
+ * something of it is kept, most likely by one that it shared.
+ */
+static bool stays(xc_interface *xch, const struct guest *g)
+{
+    const struct timespec step = {.tv_nsec = 50 * 1000 * 1000};
+    const uint64_t end = vr_now_ms() + RELEASE_MS;
+    xc_domaininfo_t info;
+
+    while (!vr_domain_info(xch, g->info.domain, &info)) {
+        if (vr_now_ms() >= end)
+            return true;
+        nanosleep(&step, NULL);
+    }
+    return false;
+}
+
+/* @again: that was done when it was not dying yet. */
+static void report_all(xc_interface *xch, const struct guest *g,
+                       const uint32_t held[VR_MAX_DEVICES], bool again)
+{
+    bool dying = g->exists && g->info.flags & XEN_DOMINF_dying;
+    unsigned int j;
+
+    if (dying && (again || !stays(xch, g)))
+        return;
+    for (j = 0; j < g->rec.ndrivers; j++)
+        if (held[j] || (dying && !g->rec.drivers[j].owned))
+            report_held(xch, g, j, held[j]);
 }
 
 static int teardown(xc_interface *xch, struct guest *g, bool abort)
 {
+    const bool again = g->rec.phase == VR_PHASE_CLOSING;
     const uint32_t domid = g->rec.domid;
-    unsigned int who = 0;
-    struct vr_err err;
-    uint32_t busy;
+    uint32_t held[VR_MAX_DEVICES];
     int rc, status = EX_OK;
+    struct vr_err err;
 
     resolve_all(xch, g);
     if (g->exists && !(g->info.flags & XEN_DOMINF_dying))
@@ -245,14 +316,13 @@ static int teardown(xc_interface *xch, struct guest *g, bool abort)
     }
     stop_broker(&g->rec);
     withdraw(&g->rec, false);
-    windows_busy(g, RELEASE_MS, NULL);
+    windows_busy(g, RELEASE_MS, held);
     down_drivers(xch, &g->rec, true);
     rc = destroy_drivers(xch, &g->rec, NULL, abort);
     if (rc)
         status = EX_LEFT;
-    busy = windows_busy(g, RELEASE_MS, &who);
-    if (busy)
-        report_held(g, busy, who);
+    windows_busy(g, RELEASE_MS, held);
+    report_all(xch, g, held, again);
     if (windows_revoke(g))
         status = EX_LEFT;
     if (abort) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vrctl.h"
+#include "xen/zombies.h"
 
 /* "8M"; for a device of two windows "8M+16M". */
 static const char *window_text(const struct vr_dev_cfg *cfg, char *buf,
@@ -82,6 +83,61 @@ static void list_guest(xc_interface *xch, struct xs_handle *xs,
         vr_stats_close(stats);
 }
 
+/* ---- guests that have ended, and are kept ---- */
+
+static void print_zombie(const struct vr_zombie *z, const char *driver,
+                         uint32_t b)
+{
+    char shown[VR_NAME_LEN + 16], some[12] = "some";
+
+    snprintf(shown, sizeof(shown), "%s(%" PRIu32 ")", driver, b);
+    if (z->pages)
+        snprintf(some, sizeof(some), "%" PRIu32, z->pages);
+    printf("%-20s %5" PRIu32 " %-12s %-6s %-7s %9s %-24s %-10s it has ended, "
+           "but driver domain %s keeps %s of its pages: restart vr-backend "
+           "there, or xl destroy %s\n",
+           z->name, z->domid, "-", "-", "-", "-", shown, "zombie", driver, some,
+           driver);
+}
+
+static void json_zombie(yajl_gen j, const struct vr_zombie *z,
+                        const char *driver, uint32_t b)
+{
+    yajl_gen_map_open(j);
+    json_str(j, "guest", z->name);
+    json_str(j, "uuid", z->uuid);
+    json_u64(j, "domid", z->domid);
+    json_str(j, "driver", driver);
+    json_u64(j, "driver_domid", b);
+    json_u64(j, "pages", z->pages);
+    yajl_gen_map_close(j);
+}
+
+/* The driver domains are those that have notes of any. */
+static void list_zombies(xc_interface *xch, struct xs_handle *xs, yajl_gen j)
+{
+    struct vr_zombie z[VR_ZOMBIES_MAX];
+    char name[VR_NAME_LEN + 1];
+    unsigned int i, k, n, num = 0;
+    char **nodes = xs_directory(xs, XBT_NULL, "/libxl", &num);
+    uint64_t b;
+
+    for (i = 0; nodes && i < num; i++) {
+        if (vr_parse_u64(nodes[i], VR_DOMID_MAX, &b))
+            continue;
+        n = vr_zombie_list(xch, xs, b, z, VR_ARRAY_SIZE(z));
+        if (n)
+            dom_name(xs, b, name, sizeof(name));
+        for (k = 0; k < n && k < VR_ARRAY_SIZE(z); k++) {
+            if (j)
+                json_zombie(j, &z[k], name, b);
+            else
+                print_zombie(&z[k], name, b);
+        }
+    }
+    free(nodes);
+}
+
 int cmd_list(int argc, char **argv)
 {
     char(*uuids)[VR_UUID_LEN + 1] = NULL;
@@ -102,16 +158,13 @@ int cmd_list(int argc, char **argv)
         say("%s: %s; run this as root", VR_RUN_DIR, strerror(-n));
         return EX_FAILED;
     }
-    if (n) {
-        xch = xc_interface_open(NULL, NULL, 0);
-        xs = xs_open(0);
-        if (!xch || !xs) {
-            say("cannot reach %s: %s; run this as root in the toolstack "
-                "domain",
-                xch ? "xenstored" : "the hypervisor", strerror(errno));
-            status = EX_FAILED;
-            goto out;
-        }
+    xch = xc_interface_open(NULL, NULL, 0);
+    xs = xs_open(0);
+    if (n && (!xch || !xs)) {
+        say("cannot reach %s: %s; run this as root in the toolstack domain",
+            xch ? "xenstored" : "the hypervisor", strerror(errno));
+        status = EX_FAILED;
+        goto out;
     }
     if (json) {
         j = json_begin();
@@ -134,6 +187,13 @@ int cmd_list(int argc, char **argv)
             status = EX_FAILED;
         }
     }
+    if (j) {
+        yajl_gen_array_close(j);
+        json_key(j, "zombies");
+        yajl_gen_array_open(j);
+    }
+    if (xch && xs)
+        list_zombies(xch, xs, j);
     if (j) {
         yajl_gen_array_close(j);
         json_end(j);

@@ -13,6 +13,7 @@
 #include "xen/compat.h"
 #include "xen/down.h"
 #include "xen/store.h"
+#include "xen/zombies.h"
 
 #define MAX_PROCS 8
 
@@ -32,7 +33,8 @@ struct view {
     char log[VR_LOG_PATH]; /* the broker's */
     struct dev_view dev[VR_MAX_DEVICES];
     enum vr_domstate driver[VR_MAX_DEVICES];
-    enum vr_down down[VR_MAX_DEVICES]; /* a driver domain that waits */
+    enum vr_down down[VR_MAX_DEVICES];    /* a driver domain that waits */
+    unsigned int zombies[VR_MAX_DEVICES]; /* ... that keeps dead guests */
 };
 
 static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
@@ -54,8 +56,10 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
     vr_log_path(v->log, rec->name);
     for (i = 0; i < rec->ndrivers; i++) {
         v->driver[i] = guest_driver_state(xch, &v->g, i);
-        if (xs && rec->drivers[i].domid != VR_DOMID_NONE)
-            v->down[i] = vr_down_noted(xs, rec->drivers[i].domid);
+        if (!xs || rec->drivers[i].domid == VR_DOMID_NONE)
+            continue;
+        v->down[i] = vr_down_noted(xs, rec->drivers[i].domid);
+        v->zombies[i] = vr_zombie_list(xch, xs, rec->drivers[i].domid, NULL, 0);
     }
     for (i = 0; i < rec->ndevs; i++) {
         struct dev_view *d = &v->dev[i];
@@ -147,6 +151,10 @@ static void print_dev(const struct view *v, unsigned int i)
            drv->owned ? "ends with the guest" : "shared",
            vr_domstate_name(v->driver[d->driver]),
            down ? ", waits for its guests to " : "", down ? down : "");
+    if (v->zombies[d->driver])
+        printf("                keeps %u guests that have ended, see vrctl "
+               "list\n",
+               v->zombies[d->driver]);
     printf("  backend       %s%s%s\n", vr_xbstate_name(dv->backend),
            dv->backend_error[0] ? ", says " : "",
            dv->backend_error[0] ? vr_quote(quote, dv->backend_error) : "");
@@ -284,6 +292,7 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     json_bool(j, "driver_owned", drv->owned);
     json_str(j, "driver_state", vr_domstate_name(v->driver[d->driver]));
     json_str(j, "driver_down", down ? down : "");
+    json_u64(j, "driver_zombies", v->zombies[d->driver]);
     json_str(j, "backend", vr_xbstate_name(dv->backend));
     json_str(j, "backend_error", dv->backend_error);
     json_str(j, "target", d->cfg.target);

@@ -157,11 +157,12 @@ int destroy_domain(xc_interface *xch, const char *uuid, uint32_t domid,
 
 /**
  * windows_busy() - entries of @g's windows that are in use, after waiting
- * up to @wait_ms for them to come free. The driver domain with the most is
- * put into @who (may be NULL).
- * Returns the number; 0 also when the guest is gone.
+ * up to @wait_ms for them to come free; in @held by driver domain.
+ * Returns the number; 0 also when the guest is gone, or dying: then its table
+ * cannot be looked at any more.
  */
-uint32_t windows_busy(const struct guest *g, int wait_ms, unsigned int *who);
+uint32_t windows_busy(const struct guest *g, int wait_ms,
+                      uint32_t held[VR_MAX_DEVICES]);
 /** windows_revoke() - revoke them all. Returns how many are still in use. */
 uint32_t windows_revoke(const struct guest *g);
 

@@ -46,11 +46,12 @@ static uint32_t busy_in(const struct guest *g, const struct vr_gwin *win,
 }
 
 static uint32_t count_busy(const struct guest *g, xenforeignmemory_handle *fm,
-                           unsigned int *who)
+                           uint32_t *held)
 {
-    uint32_t total = 0, most = 0;
     unsigned int i, kind;
+    uint32_t total = 0;
 
+    memset(held, 0, VR_MAX_DEVICES * sizeof(*held));
     for (i = 0; i < g->rec.ndevs; i++) {
         const struct vr_record_dev *d = &g->rec.devs[i];
         uint32_t busy = 0;
@@ -58,28 +59,27 @@ static uint32_t count_busy(const struct guest *g, xenforeignmemory_handle *fm,
         for (kind = 0; kind < VR_WINDOWS; kind++)
             busy += busy_in(g, vr_record_window(d, kind), fm);
         total += busy;
-        if (busy > most && who) {
-            most = busy;
-            *who = d->driver;
-        }
+        held[d->driver] += busy;
     }
     return total;
 }
 
-uint32_t windows_busy(const struct guest *g, int wait_ms, unsigned int *who)
+uint32_t windows_busy(const struct guest *g, int wait_ms,
+                      uint32_t held[VR_MAX_DEVICES])
 {
     const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
     xenforeignmemory_handle *fm;
     uint32_t busy;
     int waited;
 
+    memset(held, 0, VR_MAX_DEVICES * sizeof(*held));
     if (!g->exists)
         return 0;
     fm = xenforeignmemory_open(NULL, 0);
     if (!fm)
         return 0;
     for (waited = 0;; waited += 20) {
-        busy = count_busy(g, fm, who);
+        busy = count_busy(g, fm, held);
         if (!busy || waited >= wait_ms)
             break;
         nanosleep(&step, NULL);
