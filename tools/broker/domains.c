@@ -140,5 +140,8 @@ void domains_check(struct super *s)
             driver_changed(s, j);
         if (vr_domstate_dead(how) && s->step != STEP_FAILED)
             driver_dead(s, j);
+        /* libxl and Xen may take long. */
+        if (s->destroyed_at[j] && !vr_domstate_dead(how))
+            domains_soon(s);
     }
 }

@@ -78,6 +78,9 @@ def keeps(h):
     h.ok("xl create /host/cfg/c.cfg", 90)
     launch(h)
     b1 = h.domid("dr-b1")
+    # No transitive grants, by which what is kept could still be used.
+    require('"max_grant_version": 1' in h.ok("xl list -l dr-b1"),
+            "its grant table may be of version 2")
     h.gx_ok("dr-b1", f"hold share {h.domid('c')} > /tmp/share 2>&1 </dev/null &")
     gref = h.gx_ok("dr-b1", "until [ -s /tmp/share ]; do sleep 0.1; done; "
                    "cat /tmp/share")

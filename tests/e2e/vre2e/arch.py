@@ -124,7 +124,7 @@ X86 = Arch(
     images={"guest": (OURS, "virtio-iommu") + DISK + EXT4 + PV_DISK,
             "bare": ("virtio-iommu",) + DISK + EXT4},
     later={"guest": ("viommu-abuse", "dma-check")},
-    driver_modules=("loop", "null_blk"),
+    driver_modules=("loop", "null_blk", "xen-gntalloc"),
     guest={"type": "hvm", "kernel": "vmlinuz", "ramdisk": "guest.cpio",
            "least": 256, "extra": QUICK,
            # No display, keyboard and USB: less to emulate and to probe. Xen's
