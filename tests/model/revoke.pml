@@ -13,6 +13,8 @@
  *   DOMS     endpoints and driver domains; domain d serves endpoint d, whose
  *            window is one page of device addresses, tied to grant entry d.
  *            Backends run in domain 0.
+ *   SHARED   domain 0 serves endpoint 1 as well
+ *   RW_ONLY  all is mapped, and granted, for reading and writing
  *   PAGES    pages that the guest has
  *   VCPUS    vCPUs of the hostile driver domain
  *   RESETS   1: the guest resets the IOMMU at any time
@@ -32,6 +34,11 @@
 #define PAGES 2
 #endif
 #define NONE PAGES
+#ifdef SHARED
+#define OWNER(r) 0
+#else
+#define OWNER(r) (r)
+#endif
 #ifndef RESETS
 #define RESETS 1
 #endif
@@ -72,7 +79,7 @@ typedef ctrl_t {
 ctrl_t ctrl[DOMS];
 
 /* A hostile backend has always acknowledged. */
-#define ACKED(d) (ctrl[d].acked || worker[d] == BAD)
+#define ACKED(d) (ctrl[d].acked || worker[OWNER(d)] == BAD)
 
 /* ---- inside Xen ---- */
 
@@ -91,8 +98,9 @@ active_t act[DOMS];
 #define MAX_PINS 2 /* a limit of the model: one of each kind, or two of one */
 #endif
 
-/* What domain d can reach by its mappings of entry d, from its vCPUs and from
- * hardware that is assigned to it: its p2m, which its IOMMU shares. */
+/* What the domain of endpoint d can reach by its mappings of entry d, from its
+ * vCPUs and from hardware that is assigned to it: its p2m, which its IOMMU
+ * shares. */
 typedef p2m_t {
     byte ro;
     byte rw;
@@ -100,10 +108,18 @@ typedef p2m_t {
 }
 p2m_t p2m[DOMS];
 #define REACHES(d) (p2m[d].ro + p2m[d].rw > 0)
+/* By any of its mappings */
+#if DOMS > 1
+#define MAPS(d, r) (OWNER(r) == (d) && REACHES(r))
+#define REACHES_ANY(d) (MAPS(d, 0) || MAPS(d, 1))
+#else
+#define REACHES_ANY(d) REACHES(d)
+#endif
 
 /* ---- the guest ---- */
 
-/* What the guest lets domain d do: from its MAP to the answer of its UNMAP. */
+/* What the guest lets the domain of endpoint d do: from its MAP to the answer of
+ * its UNMAP. */
 typedef view_t {
     byte frame = NONE; /* no page */
     bool rw
@@ -115,6 +131,7 @@ view_t view[DOMS];
 mtype = { IDLE, MAP, UNMAP };
 mtype req = IDLE;  /* the request queue of the virtio-iommu */
 byte req_ref;
+bool stopped;      /* its driver has stopped the queue: nobody waits for it */
 bool reset_iommu;  /* a write of 0 to its status is not yet complete */
 bool refuse[DOMS]; /* the broker lets no driver start this device */
 
@@ -181,10 +198,12 @@ inline pin(who)
 #endif
         fi;
         act[ref].lock = true; /* active_entry_acquire() */
+#ifndef RW_ONLY
         if
         :: readonly = true
         :: readonly = false
         fi;
+#endif
         if
         :: PINNED(ref) && act[ref].domid != d -> refused()
         :: !PINNED(ref) ||
@@ -247,12 +266,12 @@ inline unpin()
 inline then_map()
 {
     atomic {
-        INVARIANT(ref == d);
-        INVARIANT(!REACHES(d) || p2m[d].frame == act[d].frame);
-        p2m[d].frame = act[d].frame;
+        INVARIANT(OWNER(ref) == d);
+        INVARIANT(!REACHES(ref) || p2m[ref].frame == act[ref].frame);
+        p2m[ref].frame = act[ref].frame;
         if
-        :: readonly -> p2m[d].ro++
-        :: else -> p2m[d].rw++
+        :: readonly -> p2m[ref].ro++
+        :: else -> p2m[ref].rw++
         fi;
         ref = 0; readonly = false
     }
@@ -261,7 +280,7 @@ inline then_map()
 /* The second half of GNTTABOP_copy */
 inline then_copy()
 {
-    assert(ALLOWED(d, act[ref].frame, !readonly));
+    assert(ALLOWED(ref, act[ref].frame, !readonly));
     unpin()
 }
 
@@ -269,23 +288,35 @@ inline then_copy()
 inline unmap(who)
 {
     atomic {
-        worker[d] == who && REACHES(d);
+        worker[d] == who && REACHES_ANY(d);
+#if DOMS > 1
         if
-        :: p2m[d].ro > 0 -> p2m[d].ro--; readonly = true
-        :: p2m[d].rw > 0 -> p2m[d].rw--
+        :: MAPS(d, 0) -> ref = 0
+        :: MAPS(d, 1) -> ref = 1
+        fi;
+#else
+        ref = d;
+#endif
+        if
+        :: p2m[ref].ro > 0 -> p2m[ref].ro--; readonly = true
+        :: p2m[ref].rw > 0 -> p2m[ref].rw--
         fi;
         if
-        :: !REACHES(d) -> p2m[d].frame = 0
+        :: !REACHES(ref) -> p2m[ref].frame = 0
         :: else
-        fi;
-        ref = d
+        fi
     };
     unpin()
 }
 
 /* Nothing of domain d is under way: each pin belongs to a mapping. */
-#define QUIET(d) \
-    (!act[d].lock && act[d].ro == p2m[d].ro && act[d].rw == p2m[d].rw)
+#define SETTLED(r) \
+    (!act[r].lock && act[r].ro == p2m[r].ro && act[r].rw == p2m[r].rw)
+#ifdef SHARED
+#define QUIET(d) (SETTLED(0) && SETTLED(1))
+#else
+#define QUIET(d) SETTLED(d)
+#endif
 
 /* ======== driver domains ======== */
 
@@ -351,7 +382,7 @@ proctype Supervisor(byte d)
           QUIET(d);
           do
           :: unmap(NOBODY)
-          :: !REACHES(d) -> break
+          :: !REACHES_ANY(d) -> break
           od;
           /* a new process: it begins with the request as it stands */
           atomic {
@@ -380,10 +411,22 @@ proctype Supervisor(byte d)
        :: PINNED(d) ->
           atomic { ref = d; readonly = (act[d].ro > 0) };
           unpin()
+#ifdef SHARED
+       :: PINNED(1) ->
+          atomic { ref = 1; readonly = (act[1].ro > 0) };
+          unpin()
+       :: !PINNED(d) && !PINNED(1) -> break
+#else
        :: else -> break
+#endif
        od;
        /* iommu_release_dt_devices(), p2m_teardown() */
-       atomic { p2m[d].ro = 0; p2m[d].rw = 0; p2m[d].frame = 0 };
+       atomic {
+           p2m[d].ro = 0; p2m[d].rw = 0; p2m[d].frame = 0;
+#ifdef SHARED
+           p2m[1].ro = 0; p2m[1].rw = 0; p2m[1].frame = 0;
+#endif
+       };
        dead[d] = true; /* DOMDYING_dead */
        break
     od
@@ -422,7 +465,7 @@ inline grant(r)
 #ifdef FAULT_FLAGS_FIRST
     ent[r].flags = PERMIT | (view[r].rw -> 0 : READONLY);
 #endif
-    atomic { INVARIANT(FREE(r)); ent[r].domid = r };
+    atomic { INVARIANT(FREE(r)); ent[r].domid = OWNER(r) };
     atomic { INVARIANT(FREE(r)); ent[r].frame = view[r].frame };
 #ifndef FAULT_FLAGS_FIRST
     atomic {
@@ -458,12 +501,31 @@ inline take_away(r)
  * others have moved as far as they like by then. Where no rung is left the
  * broker goes on trying. */
 mtype = { RETRY, STOP, STOPPED, KILLED, DESTROYED };
+
 #if defined(HONEST) || defined(FAULT_NO_KILL) || defined(FAULT_GIVE_UP)
 #define LAST_RUNG STOPPED
 #elif defined(ONE_BAD) || defined(FAULT_NO_DESTROY)
 #define LAST_RUNG KILLED
 #else
 #define LAST_RUNG DESTROYED
+#endif
+
+/* Nothing of a domain whose end was asked for is taken away before that has
+ * come: Xen clears the bits before it takes the hardware away. Where the guest
+ * cannot stop the queue, waiting for it is a step of its own (fewer states). */
+#ifdef FAULT_AWAIT_GONE
+#define ENDED(d) (dead[d] && !kept[d])
+#else
+#define ENDED(d) dead[d]
+#endif
+#ifdef FAULT_ONE_ENDPOINT
+#define ASKED_BY(r) (r)
+#else
+#define ASKED_BY(r) OWNER(r)
+#endif
+#ifdef SHARED
+bool destroyed[DOMS];
+#define WITHHELD(r) (destroyed[ASKED_BY(r)] && !ENDED(OWNER(r)))
 #endif
 
 inline revoke(r, first, given_up)
@@ -478,7 +540,14 @@ inline revoke(r, first, given_up)
        :: else
        fi;
 #endif
+#ifdef SHARED
+       if
+       :: WITHHELD(r) -> f = IN_USE
+       :: else -> take_away(r)
+       fi;
+#else
        take_away(r);
+#endif
        if
        :: f == 0 -> break
        :: else
@@ -499,18 +568,15 @@ inline revoke(r, first, given_up)
 #endif
           rung = STOPPED
        :: rung == STOPPED && rung != LAST_RUNG ->
-          kill[r] = true;
+          kill[OWNER(r)] = true;
           rung = KILLED
        :: rung == KILLED && rung != LAST_RUNG ->
-          destroy[r] = true;
+          destroy[OWNER(r)] = true;
           rung = DESTROYED;
-#ifndef FAULT_BITS_ONLY
-          /* Xen clears the bits of a domain that ends before it takes the
-           * domain's hardware away. */
-          dead[r];
-#ifdef FAULT_AWAIT_GONE
-          !kept[r]
-#endif
+#ifdef SHARED
+          destroyed[ASKED_BY(r)] = true
+#elif !defined(FAULT_BITS_ONLY)
+          ENDED(OWNER(r))
 #endif
        fi
     od;
@@ -537,9 +603,13 @@ active proctype Broker()
        d_step { req = IDLE; req_ref = 0 }
     :: req == UNMAP && !reset_iommu ->
        /* A reset of the IOMMU ends the wait: it revokes everything itself. */
-       revoke(req_ref, RETRY, reset_iommu);
+       revoke(req_ref, RETRY, (reset_iommu || stopped));
        if
        :: reset_iommu
+#ifdef SHARED
+       :: stopped -> /* what was taken is taken */
+          atomic { stopped = false; req = IDLE; req_ref = 0 }
+#endif
        :: else ->
           atomic { answer(req_ref); req = IDLE; req_ref = 0 }
        fi
@@ -563,6 +633,7 @@ active proctype Broker()
            r = 0;
            req = IDLE;
            req_ref = 0;
+           stopped = false;
            reset_iommu = false
        }
     od
@@ -592,10 +663,13 @@ active proctype Driver()
           :: view[r].frame = 1
 #endif
           fi;
+          view[r].rw = true;
+#ifndef RW_ONLY
           if
-          :: view[r].rw = true
           :: view[r].rw = false
+          :: skip
           fi;
+#endif
           req = MAP
        :: else ->
           req = UNMAP
@@ -612,6 +686,16 @@ active [RESETS] proctype Resetter()
     :: atomic { !reset_iommu -> reset_iommu = true }
     od
 }
+
+#ifdef SHARED
+/* It stops the request queue while an UNMAP waits, and starts it again. */
+active proctype Stopper()
+{
+    do
+    :: atomic { req == UNMAP && !stopped -> stopped = true }
+    od
+}
+#endif
 
 /* Another one starts device 0 and resets it, as long as it likes. */
 proctype Starter()
@@ -665,10 +749,12 @@ init
         run Hostile(0);
 #endif
         run Supervisor(0);
+#ifdef LIVE /* it is for nothing but waiting in vain */
         if
         :: kept[0] = true; run Colluder(0)
         :: skip
         fi;
+#endif
 #endif
 #if defined(HONEST) || defined(ONE_BAD)
         run Honest(0);

@@ -92,6 +92,20 @@ def anew(h, made):
     listed(h, made["lives"])
 
 
+@group.check("its record is left behind: created anew nevertheless", 200)
+def left_behind(h, made):
+    old = pin(h)
+    r = h.sh(f"vrctl cleanup {UUID}", 60)
+    require(r.rc == 2 and f"{B} (" in r.text, f"[{r.rc}] {r.text}")
+    # Past the plug-in, so that nobody looks again.
+    h.ok(f"/usr/sbin/xl destroy {G}", 60)
+    h.ok(f"[ -e /run/virtio-restricted/{UUID}.json ]")
+    made["lives"].append(old)
+    create(h)
+    works(h)
+    listed(h, made["lives"])
+
+
 @group.check("too many of them: that guest is refused, others are not", 400)
 def limit(h, made):
     while len(made["lives"]) < OWN_LIMIT:
