@@ -34,18 +34,19 @@ def create(h, args="", cfg="zg"):
     return h.domid(cfg)
 
 
+def works(h):
+    h.gx_ok(G, "ioload -f /dev/vda -m verify -q 4 -t 1 -s 8")
+
+
 def pin(h):
-    """A page of the guest's present life is taken, and kept."""
+    """A page of the guest's present life, which runs, is taken and kept."""
+    works(h)
     domid = h.domid(G)
     first = h.show(G)["devices"][0]["windows"][0]["gref_base"]
     h.gx_ok(B, f"hold pin {domid} {first + 7} >/tmp/pin{domid} 2>&1 "
             f"</dev/null & until grep -q pinned /tmp/pin{domid}; do sleep 0.1; "
             "done")
     return domid
-
-
-def works(h):
-    h.gx_ok(G, "ioload -f /dev/vda -m verify -q 4 -t 1 -s 8")
 
 
 def listed(h, lives):
@@ -68,7 +69,6 @@ def listed(h, lives):
 
 @group.check("the guest reboots while a page of it is kept: comes again", 300)
 def reboots(h, made):
-    works(h)
     old = pin(h)
     h.gx(G, "(sleep 0.3; /sbin/reboot) </dev/null >/dev/null 2>&1 &")
     h.wait_again(G, old)
@@ -112,7 +112,7 @@ def limit(h, made):
         made["lives"].append(pin(h))
         h.ok(f"xl destroy {G}", 90)
         if len(made["lives"]) < OWN_LIMIT:
-            create(h, "-p")
+            create(h)
     r = h.create("/host/cfg/zg.cfg")
     require(r.rc != 0 and f"xl destroy {B}" in r.text and
             re.search(rf"backend={B} keeps", r.text), r.text[-500:])
