@@ -50,6 +50,12 @@ struct variant {
     uint64_t pool;       /* mixed: so much, from RING_BASE on, is the pool */
 };
 
+/* The pool as the test sees it, in shared memory. */
+struct poolstate {
+    unsigned int mapped, maps; /* now, and how often so far */
+    unsigned int refuse;       /* so many maps, from now on */
+};
+
 struct host {
     const struct variant *v;
     char path[64];
@@ -61,7 +67,8 @@ struct host {
     int wake_fd, intr_fd, stop[2];
     struct vr_ctrl_request req;
     struct ring ring[QUEUES];
-    unsigned int *logs;      /* shared, as is: */
+    unsigned int *logs; /* shared, as are: */
+    struct poolstate *pool;
     char *note;              /* the last one, NOTE_LEN bytes */
     struct vr_dynmem dynmem; /* the device's */
 };
@@ -103,8 +110,57 @@ static inline void op_note(void *ctx, const char *text)
     strncpy(host->note, text, NOTE_LEN - 1);
 }
 
-static const struct vr_loop_ops loop_ops = {op_drain, op_unmask, op_notify,
-                                            op_log, op_note};
+static inline struct vr_gwin pool_win(const struct host *host)
+{
+    return (struct vr_gwin){RING_BASE, host->v->pool, 0};
+}
+
+static inline void place_pool(struct host *host, void *va)
+{
+    const struct vr_gwin pool = pool_win(host);
+
+    host->win.va = va;
+    if (host->v->pool)
+        vr_dynmem_pool(&host->dynmem, &pool, va);
+}
+
+/* Really mapped, and really gone: who uses it too late dies of it. */
+static inline int op_map_pool(void *ctx, struct vr_err *err)
+{
+    struct host *host = ctx;
+    void *va;
+
+    if (host->v->dynamic && !host->v->pool)
+        return 0;
+    if (host->pool->refuse) {
+        host->pool->refuse--;
+        vr_err_set(err, "the pool is refused");
+        return -EIO;
+    }
+    va = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, host->gnt.fd,
+              0);
+    if (va == MAP_FAILED)
+        abort();
+    host->pool->maps++;
+    host->pool->mapped++;
+    place_pool(host, va);
+    return 0;
+}
+
+static inline void op_unmap_pool(void *ctx)
+{
+    struct host *host = ctx;
+
+    if (!host->win.va)
+        return;
+    munmap(host->win.va, MEM_SIZE);
+    place_pool(host, NULL);
+    host->pool->mapped--;
+}
+
+static const struct vr_loop_ops loop_ops = {
+    op_drain, op_unmask, op_notify, op_log, op_note, op_map_pool, op_unmap_pool,
+};
 
 static inline bool in_valgrind(void)
 {
@@ -144,7 +200,6 @@ static inline void child(void)
     const struct vr_gwin gwin = {RING_BASE + h.v->pool, MEM_SIZE - h.v->pool,
                                  FAKE_GREF +
                                      (uint32_t)(h.v->pool >> VR_PAGE_SHIFT)};
-    const struct vr_gwin pool = {RING_BASE, h.v->pool, 0};
     struct vr_loop *loop;
     struct vr_err err;
     int rc, ms = 0;
@@ -153,14 +208,13 @@ static inline void child(void)
     close(h.stop[1]);
     if (h.v->dynamic) {
         vr_dynmem_init(&h.dynmem, &gwin, &fake_ops, &h.gnt);
-        if (h.v->pool)
-            vr_dynmem_pool(&h.dynmem, &pool, h.gnt.mem);
         if (h.v->budget)
             h.dynmem.budget = h.v->budget;
         cfg.win = &h.dynmem.window;
         cfg.mem = &h.dynmem;
         cfg.map_threshold = h.v->threshold;
     }
+    place_pool(&h, NULL);
     do {
         /* A ring that was closed holds its files for a moment. */
         rc = vr_target_open(&h.target, h.path, false, h.v->cache, &err);
@@ -168,7 +222,7 @@ static inline void child(void)
     if (!rc)
         rc = vr_loop_new(&loop, &cfg, &err);
     if (!rc && lock_in())
-        rc = vr_sandbox_worker(h.v->dynamic ? h.gnt.fd : -1, &err);
+        rc = vr_sandbox_worker(h.gnt.fd, &err);
     if (rc) {
         fprintf(stderr, "%s\n", err.text);
         _exit(1);
@@ -196,9 +250,12 @@ static inline int backend_stop(int signal)
         kill(h.pid, signal);
     close(h.stop[1]);
     assert_int_equal(waitpid(h.pid, &status, 0), h.pid);
-    if (signal)
+    if (signal) {
         fake_reap(&h.gnt);
+        h.pool->mapped = 0;
+    }
     assert_int_equal(fake_pins(&h.gnt), 0);
+    assert_int_equal(h.pool->mapped, 0);
     return status;
 }
 
@@ -248,12 +305,12 @@ static inline int setup(void **state)
         fake_set(&h.gnt, 0, h.v->pool, FAKE_NONE);
     h.win.base = RING_BASE;
     h.win.size = MEM_SIZE;
-    h.win.va = h.gnt.mem;
     /* The control page, and a page for the test itself. */
     h.page = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     h.logs = (void *)((uint8_t *)h.page + 4096);
     h.note = (char *)h.page + 4096 + 256;
+    h.pool = (void *)((uint8_t *)h.page + 4096 + 64);
     vr_ctrl_init(h.page);
     h.wake_fd = eventfd(0, EFD_NONBLOCK);
     h.intr_fd = eventfd(0, EFD_NONBLOCK);

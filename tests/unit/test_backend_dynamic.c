@@ -648,7 +648,6 @@ static struct {
     struct vr_aio_req *queued;
     unsigned int n, pins[4];
     bool direct[4], pooled[4];
-    uint8_t *pool; /* mapped beside the window; NULL: no pool */
 } part;
 
 static int part_open(struct vr_aio **aio, const struct vr_aio_cfg *cfg,
@@ -671,7 +670,7 @@ static unsigned int part_run(struct vr_aio *aio, int64_t timeout_ns,
                              struct vr_aio_req **done)
 {
     struct vr_aio_req *req = part.queued;
-    unsigned int rings = part.pool ? 0 : 3;
+    unsigned int rings = h.win.va ? 0 : 3;
     uint32_t id, len;
 
     (void)aio;
@@ -686,8 +685,8 @@ static unsigned int part_run(struct vr_aio *aio, int64_t timeout_ns,
         return 0;
     }
     part.direct[part.n] = req->direct;
-    part.pooled[part.n] = part.pool && (size_t)((uint8_t *)req->iov->iov_base -
-                                                part.pool) < MEM_SIZE / 2;
+    part.pooled[part.n] = h.win.va && (size_t)((uint8_t *)req->iov->iov_base -
+                                               h.win.va) < MEM_SIZE / 2;
     part.pins[part.n] = fake_pins(&h.gnt) - rings;
     /* As aio_exec.c does it. */
     req->res = req->first = 0;
@@ -717,7 +716,7 @@ static void not_taken(bool pool)
     };
     const uint64_t half = MEM_SIZE / 2;
     const struct vr_gwin all = {RING_BASE, MEM_SIZE, FAKE_GREF};
-    const struct vr_gwin low = {RING_BASE, half, 0};
+    const struct variant v = {.dynamic = true, .pool = pool ? half : 0};
     const struct vr_gwin high = {RING_BASE + half, half,
                                  FAKE_GREF + (uint32_t)(half / PAGE)};
     struct vr_loop_cfg cfg = {
@@ -740,11 +739,10 @@ static void not_taken(bool pool)
     memset(&part, 0, sizeof(part));
     fake_open(&h.gnt, MEM_SIZE / VR_PAGE_SIZE);
     vr_dynmem_init(&h.dynmem, pool ? &high : &all, &fake_ops, &h.gnt);
-    if (pool) {
-        part.pool = h.gnt.mem;
-        vr_dynmem_pool(&h.dynmem, &low, part.pool);
-    }
+    h.v = &v;
+    place_pool(&h, NULL);
     h.page = calloc(1, VR_PAGE_SIZE);
+    h.pool = calloc(1, sizeof(*h.pool));
     h.logs = calloc(1, sizeof(*h.logs));
     h.wake_fd = eventfd(0, EFD_NONBLOCK);
     h.intr_fd = eventfd(0, EFD_NONBLOCK);
@@ -786,6 +784,7 @@ static void not_taken(bool pool)
     assert_int_equal(fake_pins(&h.gnt), 0);
     free(h.page);
     free(h.logs);
+    free(h.pool);
     fake_close(&h.gnt);
     close(h.wake_fd);
     close(h.intr_fd);

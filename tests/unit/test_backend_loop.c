@@ -176,6 +176,76 @@ static void hostile_then_reset(void **state)
     assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
 }
 
+static bool has_pool(void)
+{
+    return !h.v->dynamic || h.v->pool;
+}
+
+/* There only while the device runs, also with requests under way at its end.
+ * A guest that starts and stops its queues meanwhile changes nothing. */
+static void pool_while_running(void **state)
+{
+    unsigned int i, round;
+
+    (void)state;
+    for (round = 1; round < 10; round++) {
+        uint32_t epoch = h.req.q[1].epoch;
+
+        assert_int_equal(h.pool->mapped, has_pool());
+        assert_int_equal(h.pool->maps, has_pool() ? round : 0);
+        assert_int_equal(do_request(1, 1, 0, 4096, false), 0);
+        h.req.q[1].epoch = 0;
+        publish();
+        for (i = 0; i < 16; i++)
+            request(0, i, 1, 8 * i, 4096, false);
+        h.req.q[1].epoch = epoch;
+        h.req.run = 0;
+        publish();
+        assert_int_equal(h.pool->mapped, 0);
+        assert_int_equal(fake_pins(&h.gnt), 0);
+        run_queues();
+    }
+}
+
+/* The guest's device fails, the operator knows why; its next start is tried
+ * again, also by another process. */
+static void pool_refused(void **state)
+{
+    (void)state;
+    if (!has_pool())
+        return;
+    h.req.run = 0;
+    publish();
+    h.pool->refuse = 3;
+    run_queues();
+    assert_int_equal(h.page->status, VR_CTRL_BACKEND_FAILED);
+    assert_string_equal(h.note, "the pool is refused");
+    request(0, 0, 1, 0, 4096, false);
+    kick(0);
+    assert_int_equal(backend_stop(0), 0);
+    memset(h.note, 0, NOTE_LEN);
+    backend_start();
+    publish();
+    assert_int_equal(h.page->status, VR_CTRL_BACKEND_FAILED);
+    assert_string_equal(h.note, "the pool is refused");
+    assert_int_equal(ring_used(&h.ring[0])[1], 0);
+    h.req.run = 0;
+    publish();
+    assert_int_equal(h.page->status, VR_CTRL_BACKEND_READY);
+    assert_int_equal(h.pool->mapped, 0);
+    /* Once more, which is not said again so soon. */
+    strcpy(h.note, "unchanged");
+    run_queues();
+    assert_int_equal(h.page->status, VR_CTRL_BACKEND_FAILED);
+    assert_string_equal(h.note, "unchanged");
+    h.req.run = 0;
+    publish();
+    run_queues();
+    assert_int_equal(h.page->status, VR_CTRL_BACKEND_READY);
+    assert_string_equal(h.note, "");
+    assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
+}
+
 static void senseless_request(void **state)
 {
     (void)state;
@@ -331,6 +401,8 @@ int main(void)
             T(early_kick),
             T(hostile_then_reset),
             T(senseless_request),
+            T(pool_while_running),
+            T(pool_refused),
             T(queue_reset),
             T(restart),
             T(killed),

@@ -75,6 +75,10 @@ static void the_table(void **state)
     f = works();
     f.fail = VR_FAIL_OUTSIDE;
     is(f, "failed", vr_fail_text(VR_FAIL_OUTSIDE));
+    f.says = "pool cannot be mapped";
+    is(f, "failed", vr_fail_text(VR_FAIL_OUTSIDE));
+    f.fail = VR_FAIL_BACKEND;
+    is(f, "failed", "; it says \"pool cannot be mapped\"");
     f = works();
     f.dom = VR_DOM_CRASHED;
     is(f, "failed", "driver domain b1 (3) is crashed");

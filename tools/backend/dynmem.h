@@ -78,7 +78,7 @@ void vr_dynmem_init(struct vr_dynmem *dm, const struct vr_gwin *win,
 /**
  * vr_dynmem_pool() - mixed mode: there is a pool, too.
  * @pool: its device addresses, none of them in the window. @va: where it is
- * mapped, until the end of @dm.
+ * mapped, until the next call; NULL: it is not, while no queue runs.
  */
 void vr_dynmem_pool(struct vr_dynmem *dm, const struct vr_gwin *pool, void *va);
 

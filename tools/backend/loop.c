@@ -204,10 +204,35 @@ static void drop_waiting(struct vr_loop *l)
     l->waiting = NULL;
 }
 
+static bool map_pool(struct vr_loop *l)
+{
+    if (l->pool)
+        return true;
+    if (l->cfg.ops->map_pool(l->cfg.ctx, &l->no_pool)) {
+        pool_failed(l);
+        return false;
+    }
+    l->pool = true;
+    if (l->pool_noted) {
+        l->pool_noted = false;
+        note(l);
+    }
+    return true;
+}
+
+/* Every queue is stopped, and with it went all that was under way: nobody has
+ * an address in the pool any more. */
+static void unmap_pool(struct vr_loop *l)
+{
+    if (l->pool)
+        l->cfg.ops->unmap_pool(l->cfg.ctx);
+    l->pool = false;
+}
+
 /* Brings the queues where the request wants them; acknowledges that. */
 static void follow_request(struct vr_loop *l)
 {
-    bool failed;
+    bool failed, run;
     unsigned int i;
 
     if (l->acked)
@@ -227,13 +252,16 @@ static void follow_request(struct vr_loop *l)
         q->held = 0;
     }
     l->nqueues = l->req.nqueues;
+    if (!l->req.run)
+        unmap_pool(l);
+    run = l->req.run && map_pool(l);
     /* Set before the queues start: one that is broken sets it again. */
-    failed = l->senseless;
+    failed = l->senseless || (l->req.run && !run);
     for (i = 0; i < l->nqueues; i++)
         failed |= l->q[i].epoch && l->q[i].vq.fault;
     set_status(l, failed ? VR_CTRL_BACKEND_FAILED : VR_CTRL_BACKEND_READY);
     for (i = 0; i < l->nqueues; i++) {
-        if (l->req.run && l->req.q[i].epoch && !l->q[i].epoch)
+        if (run && l->req.q[i].epoch && !l->q[i].epoch)
             start_queue(l, i);
     }
     vr_ctrl_ack(l->cfg.page, l->generation);
@@ -361,6 +389,7 @@ static void flush_and_leave(struct vr_loop *l)
 
     for (i = 0; i < VR_MAX_QUEUES; i++)
         vr_vq_stop(&l->q[i].vq);
+    unmap_pool(l);
     if (rc)
         l->cfg.ops->log(l->cfg.ctx, "target: the last flush failed: what the "
                                     "guest wrote since its own last one may be "

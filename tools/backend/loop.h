@@ -8,7 +8,8 @@
  * A round of it:
  *
  *   1. a new request of the broker: queues that change drain, then start,
- *      then the request is acknowledged;
+ *      then the request is acknowledged. The pool is mapped from a request to
+ *      run until one not to;
  *   2. everything available in all queues is popped and handed to the kernel
  *      as one batch; remote: what has to be copied from or to the guest, for
  *      new requests and for those that are done, is copied by one call;
@@ -44,6 +45,11 @@ struct vr_loop_ops {
     /* What the operator is to know of the device as long as it is so, for the
      * log and xenstore. Empty: nothing any more. */
     void (*note)(void *ctx, const char *text);
+    /* The guest has started the device: if it has a pool, maps it and enters
+     * it into the window. Returns 0, or -errno with @err. */
+    int (*map_pool)(void *ctx, struct vr_err *err);
+    /* Undoes it; no queue runs, and nothing is under way. */
+    void (*unmap_pool)(void *ctx);
 };
 
 struct vr_dynmem;

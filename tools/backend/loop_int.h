@@ -106,7 +106,10 @@ struct vr_loop {
     int64_t now;
     int64_t last_progress;
     int64_t poll_ns; /* adaptive, up to cfg.poll_us */
-    int64_t last_log, last_access_log, last_io_log;
+    int64_t last_log, last_access_log, last_io_log, last_pool_log;
+    bool pool;             /* mapped */
+    bool pool_noted;       /* the operator knows ... */
+    struct vr_err no_pool; /* ... why it is not */
     void *slots;
     size_t slots_len;
     struct queue q[VR_MAX_QUEUES];
@@ -246,6 +249,13 @@ static inline void io_prepare(const struct vr_loop *l, struct slot *s,
     s->aio.dsync = !(l->req.features & VR_BLK_F_FLUSH);
     s->aio.unmap = req->unmap;
 }
+
+/* Tells the operator what there is to know of the device now. */
+void note(struct vr_loop *l);
+
+/* The pool could not be mapped: l->no_pool. A guest can cause that as often as
+ * it likes. */
+void pool_failed(struct vr_loop *l);
 
 /* Takes in what the transfer @req tells of the target. */
 void io_learn(struct vr_loop *l, const struct vr_aio_req *req);

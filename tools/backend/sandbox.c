@@ -107,7 +107,7 @@ static const unsigned long ioctls[] = {
     BLKDISCARD,
 };
 
-/* Dynamic mode, on the one descriptor. */
+/* On the one descriptor. */
 static const unsigned long grant_ioctls[] = {
     IOCTL_GNTDEV_GRANT_COPY,
     IOCTL_GNTDEV_MAP_GRANT_REF,
@@ -153,7 +153,7 @@ static int filter(int gntdev)
     if (!rc)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
                               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
-    if (!rc && gntdev >= 0)
+    if (!rc)
         rc = allow_grants(ctx, gntdev);
     /* Memory for libc, if it wants some, and granted pages; never to be
      * executed. */

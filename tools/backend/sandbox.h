@@ -15,7 +15,7 @@ int vr_sandbox_user(const char *user, struct vr_err *err);
  * vr_sandbox_worker() - no new privileges, no new files, no core, and a
  * system call filter that kills. Threads started before are bound as well.
  * @gntdev: descriptor of /dev/xen/gntdev, on which grants may be mapped,
- * unmapped and copied; -1: none of that any more.
+ * unmapped and copied.
  * Returns 0 or -errno with @err.
  */
 int vr_sandbox_worker(int gntdev, struct vr_err *err);

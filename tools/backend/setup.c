@@ -58,18 +58,6 @@ static uint64_t offered_before(const struct vr_loop *l)
     return vr_blk_capacity(dev.config);
 }
 
-static void note_size(struct vr_loop *l)
-{
-    char text[160];
-
-    snprintf(text, sizeof(text),
-             "target has %" PRIu64 " sectors, the guest was told of %" PRIu64
-             ": its I/O beyond the end fails; let it grow again",
-             l->dev.capacity, l->offered);
-    l->cfg.ops->note(l->cfg.ctx, text);
-    notify_broker(l);
-}
-
 /* A disk grows with its target but does not shrink: the guest would be cut off
  * from what it has there, without a word from whoever did it. */
 void follow_size(struct vr_loop *l)
@@ -83,16 +71,18 @@ void follow_size(struct vr_loop *l)
     l->dev.capacity = vr_target_sectors(l->cfg.target);
     show_target(l);
     if (l->dev.capacity < l->offered) {
-        if (!l->cut || l->dev.capacity != before)
-            note_size(l);
-        l->cut = true;
+        if (!l->cut || l->dev.capacity != before) {
+            l->cut = true;
+            note(l);
+            notify_broker(l);
+        }
         return;
     }
     if (l->cut) {
-        l->cfg.ops->note(l->cfg.ctx, "");
+        l->cut = false;
+        note(l);
         notify_broker(l);
     }
-    l->cut = false;
     if (l->dev.capacity == l->offered)
         return;
     l->offered = l->dev.capacity;

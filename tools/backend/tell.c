@@ -62,6 +62,29 @@ void access_fault(struct vr_loop *l, struct queue *q, uint64_t addr, bool write)
               "; the request fails");
 }
 
+/* ---- what the operator is to know ---- */
+
+void note(struct vr_loop *l)
+{
+    char text[160] = "";
+
+    if (!l->pool_noted && l->cut)
+        snprintf(text, sizeof(text),
+                 "target has %" PRIu64 " sectors, the guest was told of "
+                 "%" PRIu64 ": its I/O beyond the end fails; let it grow again",
+                 l->dev.capacity, l->offered);
+    l->cfg.ops->note(l->cfg.ctx, l->pool_noted ? l->no_pool.text : text);
+}
+
+void pool_failed(struct vr_loop *l)
+{
+    if (l->last_pool_log && l->now - l->last_pool_log < LOG_PERIOD_NS)
+        return;
+    l->last_pool_log = l->now;
+    l->pool_noted = true;
+    note(l);
+}
+
 /* ---- the target ---- */
 
 void show_target(struct vr_loop *l)

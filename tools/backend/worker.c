@@ -74,31 +74,26 @@ static void tell(struct worker *w, char what, const char *text)
 
 /* ---- Xen ---- */
 
-static int map_pool(struct worker *w, struct vr_err *err)
+static void place_pool(struct worker *w, void *va)
 {
-    const struct vr_gwin *pool = &w->dev->pool;
-    void *va;
-    int rc =
-        vr_poolmap(&vr_gntdev_ops, &w->gntdev, pool, w->dev->guest, &va, err);
-
-    if (rc)
-        return rc;
-    /* The guest's data is not ours to dump, nor to pass on. */
-    madvise(va, pool->size, MADV_DONTDUMP);
-    madvise(va, pool->size, MADV_DONTFORK);
-    w->win.base = pool->base;
-    w->win.size = pool->size;
     w->win.va = va;
-    return 0;
+    if (vr_cfg_has_iova(&w->dev->cfg))
+        vr_dynmem_pool(&w->mem, &w->dev->pool, va);
 }
 
-/* Of the dynamic window nothing is mapped before the guest has set up a
- * queue. */
-static void open_window(struct worker *w)
+/* Nothing of the guest is mapped before it has started the device, and of the
+ * dynamic window nothing before it has set up a queue. */
+static void open_windows(struct worker *w)
 {
-    vr_dynmem_init(&w->mem, &w->dev->iova, &vr_gntdev_ops, &w->gntdev);
-    if (w->win.va)
-        vr_dynmem_pool(&w->mem, &w->dev->pool, w->win.va);
+    const struct vr_xs_dev *dev = w->dev;
+
+    if (vr_cfg_has_iova(&dev->cfg))
+        vr_dynmem_init(&w->mem, &dev->iova, &vr_gntdev_ops, &w->gntdev);
+    if (vr_cfg_has_pool(&dev->cfg)) {
+        w->win.base = dev->pool.base;
+        w->win.size = dev->pool.size;
+        place_pool(w, NULL);
+    }
 }
 
 static int open_xen(struct worker *w, struct vr_err *err)
@@ -160,13 +155,7 @@ static int open_xen(struct worker *w, struct vr_err *err)
         vr_err_set(err, "event channel: %s", strerror(errno));
         return rc;
     }
-    if (vr_cfg_has_pool(&dev->cfg)) {
-        rc = map_pool(w, err);
-        if (rc)
-            return rc;
-    }
-    if (vr_cfg_has_iova(&dev->cfg))
-        open_window(w);
+    open_windows(w);
     return 0;
 }
 
@@ -203,12 +192,42 @@ static void loop_note(void *ctx, const char *text)
     tell(ctx, VR_WORKER_NOTE, text);
 }
 
+static int loop_map_pool(void *ctx, struct vr_err *err)
+{
+    struct worker *w = ctx;
+    const struct vr_gwin *pool = &w->dev->pool;
+    void *va;
+    int rc;
+
+    if (!pool->size)
+        return 0;
+    rc = vr_poolmap(&vr_gntdev_ops, &w->gntdev, pool, w->dev->guest, &va, err);
+    if (rc)
+        return rc;
+    /* The guest's data is not ours to dump. */
+    madvise(va, pool->size, MADV_DONTDUMP);
+    place_pool(w, va);
+    return 0;
+}
+
+static void loop_unmap_pool(void *ctx)
+{
+    struct worker *w = ctx;
+
+    if (!w->win.va)
+        return;
+    vr_gntdev_ops.unmap(&w->gntdev, w->win.va, vr_gwin_pages(&w->dev->pool));
+    place_pool(w, NULL);
+}
+
 static const struct vr_loop_ops loop_ops = {
     .drain = loop_drain,
     .unmask = loop_unmask,
     .notify = loop_notify,
     .log = loop_log,
     .note = loop_note,
+    .map_pool = loop_map_pool,
+    .unmap_pool = loop_unmap_pool,
 };
 
 /* ---- the process ---- */
@@ -330,7 +349,7 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
     if (rc)
         goto out;
     if (!opts->no_sandbox)
-        rc = vr_sandbox_worker(dynamic ? xengnttab_fd(w.gt) : -1, &err);
+        rc = vr_sandbox_worker(xengnttab_fd(w.gt), &err);
     if (rc)
         goto out;
     snprintf(text, sizeof(text), "serves %.110s, %s%s, %s%s, %s", c->target,

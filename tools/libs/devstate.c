@@ -159,7 +159,9 @@ void vr_devstate(const struct vr_devfacts *f, struct vr_devstate *out)
         return;
     } else if (f->fail != VR_FAIL_NONE && f->fail != VR_FAIL_SILENT) {
         out->state = "failed";
-        snprintf(out->reason, sizeof(out->reason), "%s", vr_fail_text(f->fail));
+        snprintf(out->reason, sizeof(out->reason), "%s%s",
+                 vr_fail_text(f->fail),
+                 f->fail == VR_FAIL_BACKEND ? words(f, "; it says ").text : "");
     } else if (!waiting(f, out)) {
         out->state = "connected";
     }
