@@ -132,7 +132,8 @@ static void read_told(struct xs_handle *xs, const struct guest *g,
 
 /*
  * Who is alive is seen here first, the rest by the broker: where nothing that
- * is seen here keeps the device from its work, the broker's word counts.
+ * is seen here keeps the device from its work, the broker's word counts. So it
+ * does of a backend's failure, whose cause it knows.
  */
 void guest_dev_state(xc_interface *xch, struct xs_handle *xs,
                      const struct guest *g, unsigned int i,
@@ -153,11 +154,16 @@ void guest_dev_state(xc_interface *xch, struct xs_handle *xs,
                                           : VR_FAIL_NONE,
     };
     struct vr_devstate told;
+    bool backend;
 
     vr_devstate(&f, out);
-    if (strcmp(out->state, "connected") && strcmp(out->state, "starting"))
+    backend = !strcmp(out->reason, vr_fail_text(VR_FAIL_BACKEND));
+    if (strcmp(out->state, "connected") && strcmp(out->state, "starting") &&
+        !backend)
         return;
     read_told(xs, g, i, &told);
+    if (backend && (!told.state || strcmp(told.state, out->state)))
+        return;
     if (told.state && (told.reason[0] || !strcmp(told.state, "connected")))
         *out = told;
 }
