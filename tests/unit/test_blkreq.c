@@ -301,6 +301,44 @@ static void ranges(void **state)
     expect_done(VR_BLK_S_UNSUPP);
 }
 
+/* 2.7.8.2: never more than was written without a gap from the first writable
+ * byte on; the status is the last one. */
+static void used_lengths(void **state)
+{
+    static const uint32_t types[] = {IN,      OUT,    FLUSH, GET_ID,
+                                     DISCARD, ZEROES, 77};
+    unsigned int i, given;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(types); i++) {
+        /* without data, and with a buffer of an odd length before the status */
+        assert_int_equal(request(types[i], 0, true, 0), 0);
+        assert_int_equal(req.used_len, 1);
+        assert_int_equal(request(types[i], 0, true, 37), 0);
+        assert_int_equal(req.used_len, types[i] == GET_ID ? 20 : 0);
+        /* of a whole sector, with what the type wants to be told */
+        for (given = 0; given <= 512; given += 16) {
+            chain.nread = chain.nwrite = 0;
+            chain.read_len = chain.write_len = 0;
+            memset(mem, 0, 16);
+            memcpy(mem, &types[i], 4);
+            buf(false, mem, 16);
+            if (given)
+                buf(false, mem + 2048, given);
+            buf(true, mem + 512, 512);
+            buf(true, mem + 64, 1);
+            assert_int_equal(vr_blk_parse(&dev, features, &chain, &req), 0);
+            assert_int_equal(req.used_len, types[i] == IN       ? 513
+                                           : types[i] == GET_ID ? 20
+                                                                : 0);
+        }
+    }
+    /* A read that is refused at once. */
+    assert_int_equal(request(IN, CAPACITY, true, 512), 0);
+    expect_done(VR_BLK_S_IOERR);
+    assert_int_equal(req.used_len, 0);
+}
+
 static uint32_t le32(const uint8_t *p)
 {
     return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
@@ -325,6 +363,12 @@ static void config(void **state)
     assert_int_equal(le32(c + 48), VR_BLK_ZEROES_SECTORS);
     assert_int_equal(le32(c + 52), 1);
     assert_int_equal(c[56], 1);
+    dev.discard = false; /* nothing is given up where nothing can be */
+    vr_blk_config(&dev, c);
+    assert_int_equal(le32(c + 36), 0);
+    assert_int_equal(le32(c + 48), VR_BLK_ZEROES_SECTORS);
+    assert_int_equal(c[56], 0);
+    dev.discard = true;
     assert_int_equal(vr_blk_features(&dev),
                      VR_BLK_F_SIZE_MAX | VR_BLK_F_SEG_MAX | VR_BLK_F_BLK_SIZE |
                          VR_BLK_F_FLUSH | VR_BLK_F_MQ | VR_BLK_F_DISCARD |
@@ -412,6 +456,7 @@ int main(void)
         T(flush_and_unknown),
         T(get_id),
         T(ranges),
+        T(used_lengths),
         T(config),
         T(sizes),
         T(decode),

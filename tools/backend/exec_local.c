@@ -71,8 +71,8 @@ static void local_done(struct vr_loop *l, struct slot *s)
     uint32_t used_len = s->used_len;
 
     /* Of a failed read nothing is promised, from its first byte on. */
-    if (status != VR_BLK_S_OK)
-        used_len = s->read ? 0 : 1;
+    if (status != VR_BLK_S_OK && s->read)
+        used_len = 0;
     request_end(l, s);
     answer(l, s, status, used_len);
 }

@@ -101,7 +101,7 @@ uint32_t vr_blk_config(const struct vr_blk_dev *dev, uint8_t *buf)
     if (dev->zeroes && !dev->readonly) {
         put(buf, 48, 4, VR_BLK_ZEROES_SECTORS);
         put(buf, 52, 4, VR_BLK_MAX_RANGES);
-        put(buf, 56, 1, 1); /* unmap is possible, not promised */
+        put(buf, 56, 1, dev->discard); /* unmap is possible, not promised */
     }
     return 60;
 }
@@ -146,11 +146,11 @@ static void put_front(struct iovec *iov, unsigned int niov, const uint8_t *src,
     }
 }
 
-static void done(struct vr_blk_req *req, uint8_t status, uint32_t used_len)
+/* req->used_len stays: that of a request that writes nothing but its status. */
+static void done(struct vr_blk_req *req, uint8_t status)
 {
     req->op = VR_BLK_DONE;
     req->status_value = status;
-    req->used_len = used_len;
 }
 
 static bool in_capacity(const struct vr_blk_dev *dev, uint64_t sector,
@@ -165,7 +165,7 @@ static void decode_transfer(const struct vr_blk_dev *dev,
 {
     if (!len || len % VR_BLK_SECTOR ||
         !in_capacity(dev, sector, len / VR_BLK_SECTOR)) {
-        done(req, VR_BLK_S_IOERR, 0);
+        done(req, VR_BLK_S_IOERR);
         return;
     }
     req->op = op;
@@ -184,18 +184,18 @@ static void decode_range(const struct vr_blk_dev *dev, struct vr_blk_req *req,
     struct blk_range range;
 
     if (out_len != VR_BLK_HEADER + sizeof(range) * VR_BLK_MAX_RANGES) {
-        done(req, VR_BLK_S_IOERR, 1);
+        done(req, VR_BLK_S_IOERR);
         return;
     }
     memcpy(&range, head + VR_BLK_HEADER, sizeof(range));
     /* 5.2.6.2: unknown flags, or unmap for DISCARD, are answered UNSUPP. */
     if (range.flags & ~known) {
-        done(req, VR_BLK_S_UNSUPP, 1);
+        done(req, VR_BLK_S_UNSUPP);
     } else if (range.sectors > most ||
                !in_capacity(dev, range.sector, range.sectors)) {
-        done(req, VR_BLK_S_IOERR, 1);
+        done(req, VR_BLK_S_IOERR);
     } else if (!range.sectors) {
-        done(req, VR_BLK_S_OK, 1);
+        done(req, VR_BLK_S_OK);
     } else {
         req->op = op;
         req->unmap = range.flags & RANGE_F_UNMAP;
@@ -211,20 +211,23 @@ void vr_blk_decode(const struct vr_blk_dev *dev, uint64_t features,
     struct blk_header h;
 
     memset(req, 0, sizeof(*req));
-    req->used_len = 1;
+    /* 2.7.8.2: what is written without a gap from the first writable byte on,
+     * and the status is the last one. */
+    req->used_len = !in_len;
     if (out_len < sizeof(h)) {
-        done(req, VR_BLK_S_IOERR, 0);
+        done(req, VR_BLK_S_IOERR);
         return;
     }
     memcpy(&h, head, sizeof(h));
     switch (h.type) {
     case T_IN:
-        req->used_len = in_len + 1;
         decode_transfer(dev, req, VR_BLK_READ, h.sector, in_len);
+        if (req->op == VR_BLK_READ)
+            req->used_len = in_len + 1;
         return;
     case T_OUT:
         if (dev->readonly)
-            done(req, VR_BLK_S_IOERR, 1);
+            done(req, VR_BLK_S_IOERR);
         else
             decode_transfer(dev, req, VR_BLK_WRITE, h.sector,
                             out_len - sizeof(h));
@@ -233,21 +236,22 @@ void vr_blk_decode(const struct vr_blk_dev *dev, uint64_t features,
         if (features & VR_BLK_F_FLUSH)
             req->op = VR_BLK_FLUSH;
         else
-            done(req, VR_BLK_S_UNSUPP, 1);
+            done(req, VR_BLK_S_UNSUPP);
         return;
     case T_GET_ID:
         req->reply_len = in_len < VR_SERIAL_LEN ? in_len : VR_SERIAL_LEN;
         memcpy(req->reply, dev->serial, strnlen(dev->serial, VR_SERIAL_LEN));
-        done(req, VR_BLK_S_OK, req->reply_len + (req->reply_len == in_len));
+        done(req, VR_BLK_S_OK);
+        req->used_len = req->reply_len + (req->reply_len == in_len);
         return;
     case T_DISCARD:
     case T_WRITE_ZEROES: {
         bool discard = h.type == T_DISCARD;
 
         if (!(features & (discard ? VR_BLK_F_DISCARD : VR_BLK_F_WRITE_ZEROES)))
-            done(req, VR_BLK_S_UNSUPP, 1);
+            done(req, VR_BLK_S_UNSUPP);
         else if (dev->readonly)
-            done(req, VR_BLK_S_IOERR, 1);
+            done(req, VR_BLK_S_IOERR);
         else
             decode_range(dev, req,
                          discard ? VR_BLK_DISCARD : VR_BLK_WRITE_ZEROES, head,
@@ -255,7 +259,7 @@ void vr_blk_decode(const struct vr_blk_dev *dev, uint64_t features,
         return;
     }
     default:
-        done(req, VR_BLK_S_UNSUPP, 1);
+        done(req, VR_BLK_S_UNSUPP);
     }
 }
 
