@@ -80,7 +80,21 @@ static void refused(void *ctx, const struct vr_gseg *seg, uint64_t addr)
     abort();
 }
 
-static const struct vr_dynmem_ops ops = {map, unmap, copy, 16};
+static void settle(void *ctx)
+{
+    (void)ctx;
+}
+
+/* One table of a guest's, of many. */
+static void *alloc(void *ctx, size_t size)
+{
+    static uint8_t table[VR_DYNMEM_LOCAL];
+
+    (void)ctx;
+    return size <= sizeof(table) ? table : NULL;
+}
+
+static const struct vr_dynmem_ops ops = {alloc, map, unmap, settle, copy, 16};
 
 /* Where the guest has byte @addr; NULL: nowhere. */
 static uint8_t *byte_at(const struct guest *g, uint64_t pool, uint64_t addr)

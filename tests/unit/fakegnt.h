@@ -9,6 +9,7 @@
 #ifndef TEST_FAKEGNT_H
 #define TEST_FAKEGNT_H
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,7 +36,7 @@ struct fake_table {
 
 struct fake_map {
     struct fake_map *next;
-    void *p;
+    void *p; /* NULL: unmapped, not settled */
     unsigned int n;
     uint32_t refs[];
 };
@@ -105,6 +106,17 @@ static inline int fake_check(const struct fakegnt *g, uint32_t ref, bool write)
     return write && right != FAKE_WRITE ? FAKE_DENIED : 0;
 }
 
+static inline void *fake_alloc(void *ctx, size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)ctx;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static inline void fake_settle(void *ctx);
+
 static inline void *fake_map(void *ctx, const uint32_t *refs, unsigned int n,
                              bool write)
 {
@@ -113,6 +125,7 @@ static inline void *fake_map(void *ctx, const uint32_t *refs, unsigned int n,
     unsigned int i;
     uint8_t *p;
 
+    fake_settle(g);
     if (g->table->refuse_maps) {
         g->table->refuse_maps--;
         return NULL;
@@ -146,24 +159,38 @@ static inline void *fake_map(void *ctx, const uint32_t *refs, unsigned int n,
     return p;
 }
 
+/* The pages stay pinned until this is settled. */
 static inline void fake_unmap(void *ctx, void *p, unsigned int n)
+{
+    struct fakegnt *g = ctx;
+    struct fake_map *m = g->maps;
+
+    while (m && m->p != p)
+        m = m->next;
+    if (!m || m->n != n)
+        abort(); /* not what was mapped */
+    munmap(p, n * VR_PAGE_SIZE);
+    m->p = NULL;
+}
+
+static inline void fake_settle(void *ctx)
 {
     struct fakegnt *g = ctx;
     struct fake_map **at = &g->maps, *m;
     unsigned int i;
 
-    while (*at && (*at)->p != p)
-        at = &(*at)->next;
-    m = *at;
-    if (!m || m->n != n)
-        abort(); /* not what was mapped */
-    *at = m->next;
-    munmap(p, n * VR_PAGE_SIZE);
-    for (i = 0; i < n; i++)
-        g->table->pins[m->refs[i] - FAKE_GREF]--;
-    g->table->unmaps++;
-    g->table->now_pins -= n;
-    free(m);
+    while ((m = *at)) {
+        if (m->p) {
+            at = &m->next;
+            continue;
+        }
+        *at = m->next;
+        for (i = 0; i < m->n; i++)
+            g->table->pins[m->refs[i] - FAKE_GREF]--;
+        g->table->unmaps++;
+        g->table->now_pins -= m->n;
+        free(m);
+    }
 }
 
 static inline int fake_copy(void *ctx, struct vr_gseg *seg, unsigned int n)
@@ -171,9 +198,13 @@ static inline int fake_copy(void *ctx, struct vr_gseg *seg, unsigned int n)
     struct fakegnt *g = ctx;
     unsigned int i;
 
+    fake_settle(g);
     g->table->copies++;
+    /* By a call that a worker's filter has. */
     if (g->table->copy_delay_us)
-        usleep(g->table->copy_delay_us);
+        ppoll(NULL, 0,
+              &(struct timespec){.tv_nsec = g->table->copy_delay_us * 1000},
+              NULL);
     if (g->table->fail_copies) {
         g->table->fail_copies--;
         return -5;
@@ -197,8 +228,10 @@ static inline int fake_copy(void *ctx, struct vr_gseg *seg, unsigned int n)
 }
 
 static const struct vr_dynmem_ops fake_ops __attribute__((unused)) = {
+    .alloc = fake_alloc,
     .map = fake_map,
     .unmap = fake_unmap,
+    .settle = fake_settle,
     .copy = fake_copy,
     .per_call = 16,
 };

@@ -319,6 +319,7 @@ static void pool_payload(void **state)
                       &pages);
     assert_non_null(p);
     vr_dynmem_unmap(&dm, p, pages);
+    vr_dynmem_settle(&dm);
 }
 
 static void payload(void **state)
@@ -346,6 +347,10 @@ static void payload(void **state)
     assert_int_equal(counters.grant_ops, 2);
     vr_dynmem_unmap(&dm, NULL, 5);
     assert_int_equal(counters.grant_ops, 2);
+    /* Let go of with the next call, or when that is asked for. */
+    assert_int_equal(fake_pins(&g), 3);
+    vr_dynmem_settle(&dm);
+    assert_int_equal(fake_pins(&g), 0);
     /* Refused as a whole when one page is. */
     fake_set(&g, 0x3000, 1, FAKE_READ);
     assert_null(
@@ -355,6 +360,8 @@ static void payload(void **state)
     assert_int_equal(pages, 2);
     assert_ptr_equal(iov[0].iov_base, p + 0x800);
     vr_dynmem_unmap(&dm, p, pages);
+    vr_dynmem_run(&dm);
+    assert_int_equal(fake_pins(&g), 0);
     assert_null(
         vr_dynmem_map(&dm, buf, 3, 0, 0x2011, false, iov, &niov, &pages));
     assert_null(vr_dynmem_map(&dm, buf, 3, 0, 0, false, iov, &niov, &pages));

@@ -28,6 +28,7 @@ static const char *why(struct fakegnt *g)
         assert_non_null(va);
         assert_int_equal(fake_pins(g), PAGES);
         fake_unmap(g, va, PAGES);
+        fake_settle(g);
     } else {
         assert_int_equal(rc, -EIO); /* the fake one sets no errno */
         assert_null(va);

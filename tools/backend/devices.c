@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -166,6 +167,8 @@ int vr_devices_serve(const struct vr_worker_opts *opts, struct vr_err *err)
     struct device *d;
     int rc = 0, wait = 0;
 
+    /* A worker that dies leaves its granter to us. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     /* Before libxenstore starts its thread, which inherits this. */
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);

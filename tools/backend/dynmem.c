@@ -37,6 +37,7 @@ static void window_unmap(void *ctx, void *p, uint64_t len)
     if (addr - (uintptr_t)dm->window.pool.va < dm->window.pool.size)
         return;
     dm->ops->unmap(dm->ctx, (uint8_t *)p - offset, whole_pages(addr, len));
+    dm->ops->settle(dm->ctx);
 }
 
 /* The most pages that a table touches. */
@@ -54,7 +55,7 @@ static const void *window_fetch(void *ctx, uint64_t addr, uint64_t len)
 
     if (pool)
         return pool;
-    if (len > sizeof(dm->table) ||
+    if (!dm->table || len > VR_DYNMEM_LOCAL ||
         vr_gcopy_add(&one, &dm->gwin, &area, 1, 0, len, dm->table, false, dm))
         return NULL;
     dm->counters->grant_ops++;
@@ -91,6 +92,8 @@ void vr_dynmem_pool(struct vr_dynmem *dm, const struct vr_gwin *pool, void *va)
     dm->window.pool.size = pool->size;
     dm->window.pool.va = va;
     dm->window.fetch = window_fetch;
+    if (!dm->table)
+        dm->table = dm->ops->alloc(dm->ctx, VR_DYNMEM_LOCAL);
 }
 
 /* For the grants' copies alone. */
@@ -171,9 +174,12 @@ void vr_dynmem_run(struct vr_dynmem *dm)
     uint64_t bytes = 0;
     int rc;
 
-    if (!n)
+    if (!n) {
+        vr_dynmem_settle(dm);
         return;
+    }
     dm->batch.n = 0;
+    dm->loose = false;
     rc = dm->ops->copy(dm->ctx, dm->seg, n);
     dm->counters->grant_ops += (n + dm->ops->per_call - 1) / dm->ops->per_call;
     for (i = 0; i < n; i++) {
@@ -214,6 +220,7 @@ void *vr_dynmem_map(struct vr_dynmem *dm, const struct vr_buf *buf,
     if (r <= 0)
         return NULL;
     dm->counters->grant_ops++;
+    dm->loose = false;
     p = dm->ops->map(dm->ctx, dm->refs, r, write);
     if (!p)
         return NULL;
@@ -228,6 +235,14 @@ void vr_dynmem_unmap(struct vr_dynmem *dm, void *p, unsigned int pages)
     if (!p)
         return;
     dm->ops->unmap(dm->ctx, p, pages);
+    dm->loose = true;
     dm->counters->grant_ops++;
     dm->mapped -= pages;
+}
+
+void vr_dynmem_settle(struct vr_dynmem *dm)
+{
+    if (dm->loose)
+        dm->ops->settle(dm->ctx);
+    dm->loose = false;
 }

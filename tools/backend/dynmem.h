@@ -33,15 +33,22 @@
  * each buffer. */
 #define VR_DYNMEM_CHUNK     (1280u << 10)
 #define VR_DYNMEM_MAP_PAGES (VR_DYNMEM_CHUNK / 4096 + 2 * VR_CHAIN_MAX)
+/* What vr_dynmem_pool() takes of alloc(). */
+#define VR_DYNMEM_LOCAL (16u * VR_INDIRECT_MAX)
 /* Once this many payload pages are mapped, no further request should start. */
 #define VR_DYNMEM_BUDGET 4096u
 
 /* The hypervisor's side; the tests have one of plain memory. */
 struct vr_dynmem_ops {
+    /* Memory of zeroes, for good: the local side of copies. NULL: no more. */
+    void *(*alloc)(void *ctx, size_t size);
     /* Maps @n pages, one behind the other. NULL: refused. */
     void *(*map)(void *ctx, const uint32_t *refs, unsigned int n, bool write);
-    /* Cannot fail: what cannot be unmapped ends the process. */
+    /* Gone from here on; the guest's page is free of us after settle(), or the
+     * next map() or copy(). Cannot fail: what cannot be unmapped ends the
+     * process. */
     void (*unmap)(void *ctx, void *p, unsigned int n);
+    void (*settle)(void *ctx);
     /* Carries out @n pieces and fills in each status. A negative errno: it is
      * not known what was copied. */
     int (*copy)(void *ctx, struct vr_gseg *seg, unsigned int n);
@@ -58,12 +65,13 @@ struct vr_dynmem {
      * must not gather anything itself. */
     void (*refused)(void *ctx, const struct vr_gseg *seg, uint64_t addr);
     void *refused_ctx;
+    bool loose;          /* something was unmapped, and not settled */
     unsigned int mapped; /* payload pages */
     unsigned int budget; /* VR_DYNMEM_BUDGET */
     struct vr_gcopy batch;
     struct vr_gseg seg[VR_DYNMEM_BATCH];
     uint32_t refs[VR_DYNMEM_MAP_PAGES];
-    uint8_t table[16 * VR_INDIRECT_MAX]; /* copy of one in the window */
+    uint8_t *table; /* copy of one in the window */
 };
 
 /**
@@ -99,7 +107,7 @@ int vr_dynmem_store(struct vr_dynmem *dm, const struct vr_buf *buf,
                     unsigned int n, uint64_t skip, uint64_t len, void *local,
                     void *owner);
 
-/** vr_dynmem_run() - carry out what was gathered. */
+/** vr_dynmem_run() - carry out what was gathered, and settle. */
 void vr_dynmem_run(struct vr_dynmem *dm);
 
 /**
@@ -122,7 +130,11 @@ void *vr_dynmem_map(struct vr_dynmem *dm, const struct vr_buf *buf,
                     unsigned int n, uint64_t skip, uint64_t len, bool write,
                     struct iovec *iov, unsigned int *niov, unsigned int *pages);
 
-/** vr_dynmem_unmap() - @p may be NULL. */
+/** vr_dynmem_unmap() - @p may be NULL. The guest's pages are let go of by the
+ * next vr_dynmem_settle(), or vr_dynmem_run(). */
 void vr_dynmem_unmap(struct vr_dynmem *dm, void *p, unsigned int pages);
+
+/** vr_dynmem_settle() - what was unmapped is let go of. */
+void vr_dynmem_settle(struct vr_dynmem *dm);
 
 #endif /* VR_DYNMEM_H */

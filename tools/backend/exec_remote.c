@@ -57,6 +57,7 @@ static struct rslot *list_take(struct list *list)
 static void end(struct vr_loop *l, struct rslot *r)
 {
     payload_release(l, r);
+    vr_dynmem_settle(l->remote->mem);
     request_end(l, &r->s);
     l->remote->ended = true;
 }
@@ -348,9 +349,8 @@ static int remote_open(struct vr_loop *l, struct vr_err *err)
         vr_err_set(err, "out of memory");
         return -ENOMEM;
     }
-    x->bounce_mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (x->bounce_mem == MAP_FAILED) {
+    x->bounce_mem = cfg->mem->ops->alloc(cfg->mem->ctx, len);
+    if (!x->bounce_mem) {
         vr_err_set(err, "out of memory");
         free(x);
         return -ENOMEM;
@@ -375,7 +375,6 @@ static int remote_open(struct vr_loop *l, struct vr_err *err)
 
 static void remote_close(struct vr_loop *l)
 {
-    munmap(l->remote->bounce_mem, VR_BOUNCE_MAX * VR_PAGE_SIZE);
     free(l->remote);
 }
 

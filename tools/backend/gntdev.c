@@ -1,50 +1,62 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <xentoollog.h>
+#include <sys/ioctl.h>
 
 #include "gntdev.h"
 
-/* gntdev passes on so many pieces at once (Linux: GNTDEV_COPY_BATCH). */
-#define PER_CALL 16
-
-static void *gnt_map(void *ctx, const uint32_t *refs, unsigned int n,
-                     bool write)
+int vr_gntdev_init(struct vr_gntdev *g, int fd, uint16_t domid,
+                   uint32_t max_refs)
 {
-    struct vr_gntdev *g = ctx;
-
-    /* The library does not change them, it only says it might. */
-    return xengnttab_map_domain_grant_refs(g->gt, n, g->domid, (uint32_t *)refs,
-                                           PROT_READ |
-                                               (write ? PROT_WRITE : 0));
+    g->fd = fd;
+    g->domid = domid;
+    g->map = calloc(1, sizeof(*g->map) + max_refs * sizeof(g->map->refs[0]));
+    return g->map ? 0 : -ENOMEM;
 }
 
-static void gnt_unmap(void *ctx, void *p, unsigned int n)
+static int gnt_add(void *ctx, const uint32_t *refs, uint32_t n, uint32_t *first)
 {
     struct vr_gntdev *g = ctx;
+    uint32_t i;
 
-    /* The guest waits for the page and must not be told that it is free. When
-     * the process ends, the kernel unmaps everything. */
-    if (xengnttab_unmap(g->gt, p, n))
-        abort();
+    g->map->count = n;
+    for (i = 0; i < n; i++) {
+        g->map->refs[i].domid = g->domid;
+        g->map->refs[i].ref = refs[i];
+    }
+    if (ioctl(g->fd, IOCTL_GNTDEV_MAP_GRANT_REF, g->map))
+        return -errno;
+    *first = (uint32_t)(g->map->index >> VR_PAGE_SHIFT);
+    return 0;
 }
 
-static void fill(xengnttab_grant_copy_segment_t *to, const struct vr_gseg *from,
-                 uint16_t domid)
+static int gnt_drop(void *ctx, uint32_t first, uint32_t n)
 {
-    union xengnttab_copy_ptr *local = &to->dest, *guest = &to->source;
+    struct vr_gntdev *g = ctx;
+    struct ioctl_gntdev_unmap_grant_ref run = {
+        .index = (uint64_t)first << VR_PAGE_SHIFT,
+        .count = n,
+    };
 
-    to->flags = GNTCOPY_source_gref;
+    return ioctl(g->fd, IOCTL_GNTDEV_UNMAP_GRANT_REF, &run) ? -errno : 0;
+}
+
+static void fill(struct ioctl_gntdev_grant_copy_segment *to,
+                 const struct vr_gseg *from, uint16_t domid)
+{
     if (from->to_guest) {
         to->flags = GNTCOPY_dest_gref;
-        local = &to->source;
-        guest = &to->dest;
+        to->source.virt = from->local;
+        to->dest.foreign.ref = from->ref;
+        to->dest.foreign.offset = from->offset;
+        to->dest.foreign.domid = domid;
+    } else {
+        to->flags = GNTCOPY_source_gref;
+        to->dest.virt = from->local;
+        to->source.foreign.ref = from->ref;
+        to->source.foreign.offset = from->offset;
+        to->source.foreign.domid = domid;
     }
-    local->virt = from->local;
-    guest->foreign.ref = from->ref;
-    guest->foreign.offset = from->offset;
-    guest->foreign.domid = domid;
     to->len = from->len;
     to->status = GNTST_general_error;
 }
@@ -52,47 +64,21 @@ static void fill(xengnttab_grant_copy_segment_t *to, const struct vr_gseg *from,
 static int gnt_copy(void *ctx, struct vr_gseg *seg, unsigned int n)
 {
     struct vr_gntdev *g = ctx;
+    struct ioctl_gntdev_grant_copy all = {.count = n, .segments = g->seg};
     unsigned int i;
 
     for (i = 0; i < n; i++)
         fill(&g->seg[i], &seg[i], g->domid);
     /* An error leaves pieces behind that look done and are not. */
-    if (xengnttab_grant_copy(g->gt, n, g->seg))
+    if (ioctl(g->fd, IOCTL_GNTDEV_GRANT_COPY, &all))
         return -errno;
     for (i = 0; i < n; i++)
         seg[i].status = g->seg[i].status;
     return 0;
 }
 
-const struct vr_dynmem_ops vr_gntdev_ops = {
-    .map = gnt_map,
-    .unmap = gnt_unmap,
+const struct vr_grant_ops vr_gntdev_ops = {
+    .add = gnt_add,
+    .drop = gnt_drop,
     .copy = gnt_copy,
-    .per_call = PER_CALL,
-};
-
-static void no_message(struct xentoollog_logger *logger, xentoollog_level level,
-                       int errnoval, const char *context, const char *format,
-                       va_list al) __attribute__((format(printf, 5, 0)));
-
-static void no_message(struct xentoollog_logger *logger, xentoollog_level level,
-                       int errnoval, const char *context, const char *format,
-                       va_list al)
-{
-    (void)logger;
-    (void)level;
-    (void)errnoval;
-    (void)context;
-    (void)format;
-    (void)al;
-}
-
-static void no_destroy(struct xentoollog_logger *logger)
-{
-    (void)logger;
-}
-
-struct xentoollog_logger vr_gntdev_quiet = {
-    .vmessage = no_message,
-    .destroy = no_destroy,
 };

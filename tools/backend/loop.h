@@ -75,6 +75,9 @@ struct vr_loop_cfg {
 
 struct vr_loop;
 
+/** vr_loop_local() - what a loop with @mem, and that, take of its alloc(). */
+size_t vr_loop_local(unsigned int queues, unsigned int queue_size);
+
 /**
  * vr_loop_new() - prepare: allocates all there is, publishes what the device
  * is, sets the status to ready. @cfg's pointers must outlive the loop. The

@@ -58,6 +58,7 @@ int vr_poolmap(const struct vr_dynmem_ops *ops, void *ctx,
     if (!*va) {
         rc = errno ? -errno : -EIO;
         good = count_parts(ops, ctx, refs, count);
+        ops->settle(ctx);
         vr_err_set(err,
                    "pool of %" PRIu32 " pages at grant %" PRIu32 " of domain "
                    "%" PRIu32 " cannot be mapped (%s), %s",

@@ -107,59 +107,90 @@ static const unsigned long ioctls[] = {
     BLKDISCARD,
 };
 
-/* On the one descriptor. */
-static const unsigned long grant_ioctls[] = {
+static const int granter_allowed[] = {
+    SCMP_SYS(futex),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(exit_group),
+    /* abort() */
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+};
+
+static const unsigned long granter_ioctls[] = {
     IOCTL_GNTDEV_GRANT_COPY,
     IOCTL_GNTDEV_MAP_GRANT_REF,
-    IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR,
     IOCTL_GNTDEV_UNMAP_GRANT_REF,
 };
 
-static int allow_grants(scmp_filter_ctx ctx, int fd)
+#define ALLOW(ctx, ...) seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __VA_ARGS__)
+
+static int allow_calls(scmp_filter_ctx ctx, const int *calls, unsigned int n)
 {
     unsigned int i;
-    int rc = 0;
+    /* abort(). The other processes here are of the same user: no signals to
+     * them. */
+    int rc = ALLOW(ctx, SCMP_SYS(tgkill), 1,
+                   SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 
-    for (i = 0; !rc && i < VR_ARRAY_SIZE(grant_ioctls); i++)
-        rc = seccomp_rule_add(
-            ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2,
-            SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)fd, 0),
-            SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)grant_ioctls[i], 0));
-    /* The library sleeps when Xen says "try again" to a map. */
-    if (!rc)
-        rc =
-            seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clock_nanosleep), 0);
-    if (!rc)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(nanosleep), 0);
+    for (i = 0; !rc && i < n; i++)
+        rc = ALLOW(ctx, calls[i], 0);
     return rc;
 }
 
-static int filter(int gntdev)
+/* Nothing that is mapped is ever executable. */
+static int allow_mmap(scmp_filter_ctx ctx, int gntdev)
+{
+    /* addresses kept free */
+    int rc = ALLOW(ctx, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_EQ, PROT_NONE, 0));
+
+    /* what the granter has registered */
+    if (!rc)
+        rc = ALLOW(ctx, SCMP_SYS(mmap), 3,
+                   SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+                   SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0),
+                   SCMP_A4_32(SCMP_CMP_EQ, (uint32_t)gntdev, 0));
+    /* memory for libc, if it wants some */
+    if (!rc)
+        rc = ALLOW(ctx, SCMP_SYS(mmap), 2,
+                   SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+                   SCMP_A3(SCMP_CMP_EQ, MAP_PRIVATE | MAP_ANONYMOUS, 0));
+    return rc;
+}
+
+static int worker_rules(scmp_filter_ctx ctx, int gntdev)
+{
+    unsigned int i;
+    int rc = allow_calls(ctx, allowed, VR_ARRAY_SIZE(allowed));
+
+    for (i = 0; !rc && i < VR_ARRAY_SIZE(ioctls); i++)
+        rc = ALLOW(ctx, SCMP_SYS(ioctl), 1,
+                   SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)ioctls[i], 0));
+    return rc ? rc : allow_mmap(ctx, gntdev);
+}
+
+static int granter_rules(scmp_filter_ctx ctx, int gntdev)
+{
+    unsigned int i;
+    int rc = allow_calls(ctx, granter_allowed, VR_ARRAY_SIZE(granter_allowed));
+
+    for (i = 0; !rc && i < VR_ARRAY_SIZE(granter_ioctls); i++)
+        rc = ALLOW(ctx, SCMP_SYS(ioctl), 2,
+                   SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)gntdev, 0),
+                   SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)granter_ioctls[i], 0));
+    return rc;
+}
+
+static int filter(int (*rules)(scmp_filter_ctx, int), int gntdev)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    unsigned int i;
     int rc;
 
     if (!ctx)
         return -ENOMEM;
     rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
-    for (i = 0; !rc && i < VR_ARRAY_SIZE(allowed); i++)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
-    for (i = 0; !rc && i < VR_ARRAY_SIZE(ioctls); i++)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                              SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)ioctls[i], 0));
-    /* abort(). The other workers and their parent are of the same user: no
-     * signals to them. */
     if (!rc)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
-    if (!rc)
-        rc = allow_grants(ctx, gntdev);
-    /* Memory for libc, if it wants some, and granted pages; never to be
-     * executed. */
-    if (!rc)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+        rc = rules(ctx, gntdev);
     if (!rc)
         rc = seccomp_load(ctx);
     seccomp_release(ctx);
@@ -173,7 +204,8 @@ static int limit(int what, rlim_t to)
     return setrlimit(what, &r) ? -errno : 0;
 }
 
-int vr_sandbox_worker(int gntdev, struct vr_err *err)
+static int lock_in(int (*rules)(scmp_filter_ctx, int), int gntdev,
+                   struct vr_err *err)
 {
     const char *what = "no_new_privs";
     int rc = 0;
@@ -188,9 +220,19 @@ int vr_sandbox_worker(int gntdev, struct vr_err *err)
         rc = limit(RLIMIT_NOFILE, MAX_FILES);
     if (!rc) {
         what = "system call filter (CONFIG_SECCOMP_FILTER)";
-        rc = filter(gntdev);
+        rc = filter(rules, gntdev);
     }
     if (rc)
         vr_err_set(err, "%s: %s", what, strerror(-rc));
     return rc;
+}
+
+int vr_sandbox_worker(int gntdev, struct vr_err *err)
+{
+    return lock_in(worker_rules, gntdev, err);
+}
+
+int vr_sandbox_granter(int gntdev, struct vr_err *err)
+{
+    return lock_in(granter_rules, gntdev, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the backend gives up: root at its start, and in each worker, once all
- * is open, everything but the few system calls of its loop.
+ * What the backend gives up: root at its start, and in each worker and granter,
+ * once all is open, everything but the few system calls of its loop.
  */
 #ifndef VR_SANDBOX_H
 #define VR_SANDBOX_H
@@ -14,10 +14,16 @@ int vr_sandbox_user(const char *user, struct vr_err *err);
 /**
  * vr_sandbox_worker() - no new privileges, no new files, no core, and a
  * system call filter that kills. Threads started before are bound as well.
- * @gntdev: descriptor of /dev/xen/gntdev, on which grants may be mapped,
- * unmapped and copied.
+ * @gntdev: descriptor that may be mapped; nothing else can be done with it.
  * Returns 0 or -errno with @err.
  */
 int vr_sandbox_worker(int gntdev, struct vr_err *err);
+
+/**
+ * vr_sandbox_granter() - the same, with even fewer calls.
+ * @gntdev: the descriptor on which grants may be registered, forgotten and
+ * copied.
+ */
+int vr_sandbox_granter(int gntdev, struct vr_err *err);
 
 #endif /* VR_SANDBOX_H */

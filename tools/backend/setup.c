@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../libs/bounce.h"
+#include "dynmem.h"
 #include "loop_int.h"
 
 #define IO_THREADS 8
@@ -114,18 +116,34 @@ static void first_description(struct vr_loop *l)
     describe(l);
 }
 
+size_t vr_loop_local(unsigned int queues, unsigned int queue_size)
+{
+    size_t pages =
+        (exec_remote.slot_size * queue_size * queues + VR_DYNMEM_LOCAL) /
+        VR_PAGE_SIZE;
+
+    return (pages + 2 + VR_BOUNCE_MAX) * VR_PAGE_SIZE;
+}
+
 static int make_slots(struct vr_loop *l)
 {
+    const struct vr_dynmem *mem = l->cfg.mem;
     size_t bytes = l->exec->slot_size * l->cfg.queue_size;
     unsigned int i;
     uint8_t *p;
 
     l->slots_len = bytes * l->cfg.queues;
     /* Untouched pages cost nothing: most slots are never used. */
-    p = mmap(NULL, l->slots_len, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return -errno;
+    if (mem) {
+        p = mem->ops->alloc(mem->ctx, l->slots_len);
+        if (!p)
+            return -ENOMEM;
+    } else {
+        p = mmap(NULL, l->slots_len, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            return -errno;
+    }
     l->slots = p;
     for (i = 0; i < l->cfg.queues; i++) {
         l->q[i].fresh = p;
@@ -180,7 +198,7 @@ void vr_loop_free(struct vr_loop *loop)
         loop->ops->close(loop->aio);
     if (loop->opened)
         loop->exec->close(loop);
-    if (loop->slots)
+    if (loop->slots && !loop->cfg.mem)
         munmap(loop->slots, loop->slots_len);
     free(loop);
 }

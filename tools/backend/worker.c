@@ -11,8 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <xenevtchn.h>
+#include <xengnttab.h>
 
-#include "gntdev.h"
+#include "granter.h"
 #include "loop.h"
 #include "poolmap.h"
 #include "sandbox.h"
@@ -26,10 +27,9 @@
 struct worker {
     const struct vr_xs_dev *dev;
     int sock;
-    xengnttab_handle *gt;
     xenevtchn_handle *ec;
     evtchn_port_t port;
-    struct vr_gntdev gntdev; /* the guest, for both kinds of window */
+    struct vr_grants grants; /* of both kinds of window */
     struct vr_window win;    /* the pool: mapped here */
     struct vr_dynmem mem;    /* the dynamic window */
     struct vr_ctrl_page *page;
@@ -88,7 +88,7 @@ static void open_windows(struct worker *w)
     const struct vr_xs_dev *dev = w->dev;
 
     if (vr_cfg_has_iova(&dev->cfg))
-        vr_dynmem_init(&w->mem, &dev->iova, &vr_gntdev_ops, &w->gntdev);
+        vr_dynmem_init(&w->mem, &dev->iova, &vr_grants_ops, &w->grants);
     if (vr_cfg_has_pool(&dev->cfg)) {
         w->win.base = dev->pool.base;
         w->win.size = dev->pool.size;
@@ -96,13 +96,18 @@ static void open_windows(struct worker *w)
     }
 }
 
-static int open_xen(struct worker *w, struct vr_err *err)
+/* Before anything of the guest's or the broker's is mapped, which the granter
+ * would have as well. */
+static int open_grants(struct worker *w, bool sandbox, struct vr_err *err)
 {
     const struct vr_xs_dev *dev = w->dev;
-    int rc, r;
+    size_t local = vr_cfg_has_iova(&dev->cfg)
+                       ? vr_loop_local(dev->cfg.queues, dev->cfg.queue_size)
+                       : 0;
+    int fd, rc;
 
-    w->gt = xengnttab_open(&vr_gntdev_quiet, 0);
-    if (!w->gt) {
+    fd = open("/dev/xen/gntdev", O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
         rc = -errno;
         vr_err_set(err,
                    "/dev/xen/gntdev cannot be opened: %s (module "
@@ -110,19 +115,24 @@ static int open_xen(struct worker *w, struct vr_err *err)
                    strerror(errno));
         return rc;
     }
-    w->gntdev.gt = w->gt;
-    w->gntdev.domid = dev->guest;
-    w->ec = xenevtchn_open(NULL, 0);
-    if (!w->ec) {
-        rc = -errno;
-        vr_err_set(err,
-                   "/dev/xen/evtchn cannot be opened: %s (module "
-                   "xen-evtchn? owner?)",
-                   strerror(errno));
+    rc = vr_grants_open(&w->grants, &dev->pool, &dev->iova, fd, local);
+    if (rc) {
+        vr_err_set(err, "no memory to share with the granter: %s",
+                   strerror(-rc));
         return rc;
     }
-    w->page = xengnttab_map_grant_ref(w->gt, dev->ctrl_domid, dev->ctrl_gref,
-                                      PROT_READ | PROT_WRITE);
+    return vr_granter_start(&w->grants, dev, w->sock, sandbox, err);
+}
+
+static int map_control_page(struct worker *w, struct vr_err *err)
+{
+    const struct vr_xs_dev *dev = w->dev;
+    xengnttab_handle *gt = xengnttab_open(NULL, 0);
+    int rc;
+
+    if (gt)
+        w->page = xengnttab_map_grant_ref(gt, dev->ctrl_domid, dev->ctrl_gref,
+                                          PROT_READ | PROT_WRITE);
     if (!w->page) {
         rc = -errno;
         vr_err_set(err,
@@ -131,12 +141,35 @@ static int open_xen(struct worker *w, struct vr_err *err)
                    dev->ctrl_gref, dev->ctrl_domid, strerror(errno));
         return rc;
     }
+    /* It stays mapped. */
+    xengnttab_close(gt);
     rc = vr_ctrl_check(w->page);
-    if (rc) {
+    if (rc)
         vr_err_set(err,
                    "control page is not version %u: broker and backend "
                    "have to be of one release",
                    VR_CTRL_VERSION);
+    return rc;
+}
+
+static int open_xen(struct worker *w, bool sandbox, struct vr_err *err)
+{
+    const struct vr_xs_dev *dev = w->dev;
+    int rc, r;
+
+    rc = open_grants(w, sandbox, err);
+    if (rc)
+        return rc;
+    rc = map_control_page(w, err);
+    if (rc)
+        return rc;
+    w->ec = xenevtchn_open(NULL, 0);
+    if (!w->ec) {
+        rc = -errno;
+        vr_err_set(err,
+                   "/dev/xen/evtchn cannot be opened: %s (module "
+                   "xen-evtchn? owner?)",
+                   strerror(errno));
         return rc;
     }
     r = xenevtchn_bind_interdomain(w->ec, dev->ctrl_domid, dev->ctrl_port);
@@ -201,7 +234,7 @@ static int loop_map_pool(void *ctx, struct vr_err *err)
 
     if (!pool->size)
         return 0;
-    rc = vr_poolmap(&vr_gntdev_ops, &w->gntdev, pool, w->dev->guest, &va, err);
+    rc = vr_poolmap(&vr_grants_ops, &w->grants, pool, w->dev->guest, &va, err);
     if (rc)
         return rc;
     /* The guest's data is not ours to dump. */
@@ -216,7 +249,8 @@ static void loop_unmap_pool(void *ctx)
 
     if (!w->win.va)
         return;
-    vr_gntdev_ops.unmap(&w->gntdev, w->win.va, vr_gwin_pages(&w->dev->pool));
+    vr_grants_ops.unmap(&w->grants, w->win.va, vr_gwin_pages(&w->dev->pool));
+    vr_grants_ops.settle(&w->grants);
     place_pool(w, NULL);
 }
 
@@ -333,7 +367,7 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
              err.text);
         _exit(1);
     }
-    rc = open_xen(&w, &err);
+    rc = open_xen(&w, !opts->no_sandbox, &err);
     if (rc == -EBUSY) {
         tell(&w, VR_WORKER_WAIT, err.text);
         _exit(1);
@@ -349,7 +383,7 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
     if (rc)
         goto out;
     if (!opts->no_sandbox)
-        rc = vr_sandbox_worker(xengnttab_fd(w.gt), &err);
+        rc = vr_sandbox_worker(w.grants.fd, &err);
     if (rc)
         goto out;
     snprintf(text, sizeof(text), "serves %.110s, %s%s, %s%s, %s", c->target,

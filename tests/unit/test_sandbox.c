@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a locked-in worker, and its granter, can still do. gntdev is a memory
+ * file here, whose calls all end with ENOTTY: what counts is whether the filter
+ * lets them through.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "../../tools/backend/gntdev.h"
+#include "../../tools/backend/sandbox.h"
+
+#define MIB (1u << 20)
+
+enum outcome { DONE, REFUSED, KILLED, BROKEN };
+
+static int gntdev, other; /* descriptors */
+static void *room;
+
+static enum outcome call(int fd, unsigned long what)
+{
+    uint64_t arg[64] = {0};
+
+    return ioctl(fd, what, arg) && errno == ENOTTY ? DONE : REFUSED;
+}
+
+static enum outcome add(void)
+{
+    return call(gntdev, IOCTL_GNTDEV_MAP_GRANT_REF);
+}
+
+static enum outcome drop(void)
+{
+    return call(gntdev, IOCTL_GNTDEV_UNMAP_GRANT_REF);
+}
+
+static enum outcome copy(void)
+{
+    return call(gntdev, IOCTL_GNTDEV_GRANT_COPY);
+}
+
+static enum outcome copy_elsewhere(void)
+{
+    return call(other, IOCTL_GNTDEV_GRANT_COPY);
+}
+
+static enum outcome offset(void)
+{
+    return call(gntdev, IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR);
+}
+
+static enum outcome notify(void)
+{
+    return call(gntdev, IOCTL_GNTDEV_SET_UNMAP_NOTIFY);
+}
+
+static enum outcome dmabuf(void)
+{
+    return call(gntdev, IOCTL_GNTDEV_DMABUF_EXP_FROM_REFS);
+}
+
+static enum outcome mapped(void *at, int prot, int flags, int fd)
+{
+    return mmap(at, MIB, prot, flags | (at ? MAP_FIXED : 0), fd, 0) ==
+                   MAP_FAILED
+               ? REFUSED
+               : DONE;
+}
+
+static enum outcome map(void)
+{
+    return mapped(room, PROT_READ | PROT_WRITE, MAP_SHARED, gntdev);
+}
+
+static enum outcome unmap(void)
+{
+    return mapped(room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                  -1);
+}
+
+static enum outcome map_other(void)
+{
+    return mapped(room, PROT_READ, MAP_SHARED, other);
+}
+
+static enum outcome map_code(void)
+{
+    return mapped(room, PROT_READ | PROT_EXEC, MAP_SHARED, gntdev);
+}
+
+/* Anonymous memory that names the descriptor, which Linux does not look at. */
+static enum outcome map_shared(void)
+{
+    return mapped(room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                  gntdev);
+}
+
+static enum outcome take_some(void)
+{
+    return mapped(NULL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                  -1);
+}
+
+/* Its addresses are counted already. */
+static enum outcome take_in_room(void)
+{
+    return mapped(room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                  -1);
+}
+
+static enum outcome open_file(void)
+{
+    return open("/dev/null", O_RDONLY) < 0 ? REFUSED : DONE;
+}
+
+static enum outcome signal_parent(void)
+{
+    return kill(getppid(), 0) ? REFUSED : DONE;
+}
+
+static enum outcome try(bool granter, enum outcome (*attempt)(void))
+{
+    int status;
+    pid_t pid = fork();
+    struct vr_err err;
+
+    assert_true(pid >= 0);
+    if (!pid) {
+        if (granter ? vr_sandbox_granter(gntdev, &err)
+                    : vr_sandbox_worker(gntdev, &err))
+            _exit(BROKEN);
+        _exit(attempt());
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status) == SIGSYS ? KILLED : BROKEN;
+    return WEXITSTATUS(status);
+}
+
+static void worker(void **state)
+{
+    (void)state;
+    assert_int_equal(try(false, map), DONE);
+    assert_int_equal(try(false, unmap), DONE);
+    assert_int_equal(try(false, add), KILLED);
+    assert_int_equal(try(false, drop), KILLED);
+    assert_int_equal(try(false, copy), KILLED);
+    assert_int_equal(try(false, offset), KILLED);
+    assert_int_equal(try(false, notify), KILLED);
+    assert_int_equal(try(false, dmabuf), KILLED);
+    assert_int_equal(try(false, map_other), KILLED);
+    assert_int_equal(try(false, map_code), KILLED);
+    assert_int_equal(try(false, open_file), KILLED);
+    assert_int_equal(try(false, signal_parent), KILLED);
+}
+
+static void granter(void **state)
+{
+    (void)state;
+    assert_int_equal(try(true, add), DONE);
+    assert_int_equal(try(true, drop), DONE);
+    assert_int_equal(try(true, copy), DONE);
+    assert_int_equal(try(true, copy_elsewhere), KILLED);
+    assert_int_equal(try(true, offset), KILLED);
+    assert_int_equal(try(true, notify), KILLED);
+    assert_int_equal(try(true, dmabuf), KILLED);
+    assert_int_equal(try(true, map), KILLED);
+    assert_int_equal(try(true, take_some), KILLED);
+    assert_int_equal(try(true, open_file), KILLED);
+    assert_int_equal(try(true, signal_parent), KILLED);
+}
+
+static void memory(void **state)
+{
+    (void)state;
+    assert_int_equal(try(false, take_some), DONE);
+    assert_int_equal(try(false, take_in_room), KILLED);
+    assert_int_equal(try(false, map_shared), KILLED);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    gntdev = memfd_create("gntdev", 0);
+    other = memfd_create("other", 0);
+    room = mmap(NULL, 64 * MIB, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return gntdev < 0 || other < 0 || ftruncate(gntdev, MIB) ||
+           room == MAP_FAILED;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(worker),
+        cmocka_unit_test(granter),
+        cmocka_unit_test(memory),
+    };
+    const char *preload = getenv("LD_PRELOAD");
+
+#if defined(__SANITIZE_ADDRESS__)
+    preload = "vgpreload";
+#endif
+    /* The filter would also bind what these tools do beside the program. */
+    if (preload && strstr(preload, "vgpreload")) {
+        print_message("skipped: not with sanitizers or valgrind\n");
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
