@@ -222,7 +222,7 @@ static inline void child(void)
     if (!rc)
         rc = vr_loop_new(&loop, &cfg, &err);
     if (!rc && lock_in())
-        rc = vr_sandbox_worker(h.gnt.fd, &err);
+        rc = vr_sandbox_worker(h.gnt.fd, 2 * MEM_SIZE, &err);
     if (rc) {
         fprintf(stderr, "%s\n", err.text);
         _exit(1);

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -120,6 +122,23 @@ static enum outcome take_in_room(void)
                   -1);
 }
 
+static enum outcome take_much(void)
+{
+    unsigned int i;
+
+    for (i = 0; i < 16; i++)
+        if (take_some() == REFUSED)
+            return REFUSED;
+    return DONE;
+}
+
+static enum outcome take_heap(void)
+{
+    uint8_t *at = (uint8_t *)syscall(SYS_brk, 0);
+
+    return (uint8_t *)syscall(SYS_brk, at + 4 * MIB) == at ? REFUSED : DONE;
+}
+
 static enum outcome open_file(void)
 {
     return open("/dev/null", O_RDONLY) < 0 ? REFUSED : DONE;
@@ -128,6 +147,13 @@ static enum outcome open_file(void)
 static enum outcome signal_parent(void)
 {
     return kill(getppid(), 0) ? REFUSED : DONE;
+}
+
+static enum outcome raise_limit(void)
+{
+    struct rlimit most = {RLIM_INFINITY, RLIM_INFINITY};
+
+    return setrlimit(RLIMIT_AS, &most) ? REFUSED : DONE;
 }
 
 static enum outcome try(bool granter, enum outcome (*attempt)(void))
@@ -139,7 +165,7 @@ static enum outcome try(bool granter, enum outcome (*attempt)(void))
     assert_true(pid >= 0);
     if (!pid) {
         if (granter ? vr_sandbox_granter(gntdev, &err)
-                    : vr_sandbox_worker(gntdev, &err))
+                    : vr_sandbox_worker(gntdev, 0, &err))
             _exit(BROKEN);
         _exit(attempt());
     }
@@ -178,6 +204,7 @@ static void granter(void **state)
     assert_int_equal(try(true, dmabuf), KILLED);
     assert_int_equal(try(true, map), KILLED);
     assert_int_equal(try(true, take_some), KILLED);
+    assert_int_equal(try(true, take_heap), KILLED);
     assert_int_equal(try(true, open_file), KILLED);
     assert_int_equal(try(true, signal_parent), KILLED);
 }
@@ -186,8 +213,11 @@ static void memory(void **state)
 {
     (void)state;
     assert_int_equal(try(false, take_some), DONE);
+    assert_int_equal(try(false, take_much), REFUSED);
     assert_int_equal(try(false, take_in_room), KILLED);
+    assert_int_equal(try(false, take_heap), REFUSED);
     assert_int_equal(try(false, map_shared), KILLED);
+    assert_int_equal(try(false, raise_limit), KILLED);
 }
 
 static int setup(void **state)

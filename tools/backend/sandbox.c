@@ -20,6 +20,9 @@
 /* Open ones stay; no number below is free for another. ppoll() counts too. */
 #define MAX_FILES 3
 
+/* Bytes, for stacks and libc. */
+#define SPARE (1u << 20)
+
 /*
  * /etc/passwd read by hand: getpwnam() would load name service modules, which
  * a driver domain's small image has no use for otherwise.
@@ -150,7 +153,7 @@ static int allow_mmap(scmp_filter_ctx ctx, int gntdev)
                    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
                    SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0),
                    SCMP_A4_32(SCMP_CMP_EQ, (uint32_t)gntdev, 0));
-    /* memory for libc, if it wants some */
+    /* memory for libc, if it wants some, within the limits */
     if (!rc)
         rc = ALLOW(ctx, SCMP_SYS(mmap), 2,
                    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
@@ -204,7 +207,24 @@ static int limit(int what, rlim_t to)
     return setrlimit(what, &r) ? -errno : 0;
 }
 
-static int lock_in(int (*rules)(scmp_filter_ctx, int), int gntdev,
+/* All that is needed is there, so there may be only little more. */
+static int limit_memory(size_t spare)
+{
+    unsigned long size, data, page = (unsigned long)sysconf(_SC_PAGESIZE);
+    FILE *f = fopen("/proc/self/statm", "re");
+    int n, rc;
+
+    if (!f)
+        return -errno;
+    n = fscanf(f, "%lu %*u %*u %*u %*u %lu", &size, &data);
+    fclose(f);
+    if (n != 2)
+        return -EPROTO;
+    rc = limit(RLIMIT_AS, size * page + spare);
+    return rc ? rc : limit(RLIMIT_DATA, data * page + spare);
+}
+
+static int lock_in(int (*rules)(scmp_filter_ctx, int), int gntdev, size_t spare,
                    struct vr_err *err)
 {
     const char *what = "no_new_privs";
@@ -213,9 +233,11 @@ static int lock_in(int (*rules)(scmp_filter_ctx, int), int gntdev,
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0))
         rc = -errno;
     if (!rc) {
-        what = "resource limits";
-        rc = limit(RLIMIT_CORE, 0);
+        what = "resource limits (is /proc mounted?)";
+        rc = limit_memory(spare);
     }
+    if (!rc)
+        rc = limit(RLIMIT_CORE, 0);
     if (!rc)
         rc = limit(RLIMIT_NOFILE, MAX_FILES);
     if (!rc) {
@@ -227,12 +249,12 @@ static int lock_in(int (*rules)(scmp_filter_ctx, int), int gntdev,
     return rc;
 }
 
-int vr_sandbox_worker(int gntdev, struct vr_err *err)
+int vr_sandbox_worker(int gntdev, size_t more, struct vr_err *err)
 {
-    return lock_in(worker_rules, gntdev, err);
+    return lock_in(worker_rules, gntdev, SPARE + more, err);
 }
 
 int vr_sandbox_granter(int gntdev, struct vr_err *err)
 {
-    return lock_in(granter_rules, gntdev, err);
+    return lock_in(granter_rules, gntdev, SPARE, err);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the backend gives up: root at its start, and in each worker and granter,
- * once all is open, everything but the few system calls of its loop.
+ * once all is open, everything but the few system calls of its loop, and more
+ * memory than it has.
  */
 #ifndef VR_SANDBOX_H
 #define VR_SANDBOX_H
@@ -12,12 +13,14 @@
 int vr_sandbox_user(const char *user, struct vr_err *err);
 
 /**
- * vr_sandbox_worker() - no new privileges, no new files, no core, and a
- * system call filter that kills. Threads started before are bound as well.
+ * vr_sandbox_worker() - no new privileges, no new files, no core, little more
+ * memory, and a system call filter that kills. Threads started before are bound
+ * as well.
  * @gntdev: descriptor that may be mapped; nothing else can be done with it.
+ * @more: bytes of address space that it may take beyond what it has.
  * Returns 0 or -errno with @err.
  */
-int vr_sandbox_worker(int gntdev, struct vr_err *err);
+int vr_sandbox_worker(int gntdev, size_t more, struct vr_err *err);
 
 /**
  * vr_sandbox_granter() - the same, with even fewer calls.

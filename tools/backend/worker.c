@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <xenevtchn.h>
@@ -23,6 +24,7 @@
 #define LOCK_TRIES   100
 /* Below the broker's PING_MS, so that each ping brings a look. */
 #define LOOK_MS 4000
+#define NICE    5
 
 struct worker {
     const struct vr_xs_dev *dev;
@@ -266,6 +268,23 @@ static const struct vr_loop_ops loop_ops = {
 
 /* ---- the process ---- */
 
+/* Should memory run out, this goes before anything else of the domain; and what
+ * restarts it, or kills it when the toolstack asks, has the processor first. */
+static void step_back(void)
+{
+    int fd;
+
+    /* Who became another user does not own these files, until it says so. */
+    prctl(PR_SET_DUMPABLE, 1);
+    fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (write(fd, "1000", 4) < 0)
+            vr_log(0, NULL, "oom_score_adj: %s", strerror(errno));
+        close(fd);
+    }
+    setpriority(PRIO_PROCESS, 0, NICE);
+}
+
 static void prepare_process(void)
 {
     static const int quiet[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ};
@@ -281,6 +300,7 @@ static void prepare_process(void)
         sigaction(quiet[i], &sa, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    step_back();
 }
 
 static bool worth_waiting(int rc)
@@ -383,7 +403,7 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
     if (rc)
         goto out;
     if (!opts->no_sandbox)
-        rc = vr_sandbox_worker(w.grants.fd, &err);
+        rc = vr_sandbox_worker(w.grants.fd, 0, &err);
     if (rc)
         goto out;
     snprintf(text, sizeof(text), "serves %.110s, %s%s, %s%s, %s", c->target,

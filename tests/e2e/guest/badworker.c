@@ -183,6 +183,22 @@ static int beyond_registered(void)
     return map_at(1 << 20);
 }
 
+/* Memory, as much as a small driver domain has, page by page. */
+static int takes_memory(void)
+{
+    unsigned int i;
+
+    for (i = 0; i < 32; i++) {
+        uint8_t *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (p == MAP_FAILED)
+            return -1;
+        memset(p, 1, 1 << 20);
+    }
+    return 0;
+}
+
 static int takes_shared(void)
 {
     return mmap(g.room, 1 << 20, PROT_READ | PROT_WRITE,
@@ -202,7 +218,7 @@ static void worker(bool locked, int (*attempt)(void))
         _exit(2);
     }
     granter_pid = child();
-    if (locked && vr_sandbox_worker(fd, &err)) {
+    if (locked && vr_sandbox_worker(fd, 0, &err)) {
         fprintf(stderr, "badworker: %s\n", err.text);
         _exit(2);
     }
@@ -245,6 +261,7 @@ int main(int argc, char **argv)
         {"signal to the granter", signals, false},
         {"trace the granter", traces, false},
         {"read the granter", reads_memory, false},
+        {"memory", takes_memory, false},
         {"shared memory", takes_shared, false},
     };
     unsigned int i;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A device's two processes: what a worker that was taken over can reach, and
-that neither is there without the other."""
+"""A device's two processes: what a worker that was taken over can reach, that
+neither is there without the other, and how much memory they may have."""
 
 import re
 
@@ -58,6 +58,7 @@ EXPECTED = {
     "trace the granter": ("done", "killed"),
     # not in every kernel
     "read the granter": ("done|refused", "killed"),
+    "memory": ("done", "refused"),
     "shared memory": ("done", "killed"),
 }
 
@@ -116,4 +117,26 @@ def end_together(h):
     zombies = h.gx_ok(B, "grep -l 'State:.Z' /proc/[0-9]*/status "
                       "2>/dev/null; true")
     require(not zombies, f"zombies: {zombies}")
+
+
+@group.check("little more memory than they have, and the first to go", 120)
+def limits(h):
+    ready(h)
+    disks_work(h)
+    for name in ("worker", "granter"):
+        for pid in processes(h, name):
+            out = h.gx_ok(B, f"cd /proc/{pid}; cat limits oom_score_adj; "
+                          "grep VmSize status; cut -d' ' -f19 stat")
+            most = re.search(r"Max address space +(\d+) +(\d+)", out)
+            data = re.search(r"Max data size +(\d+) +(\d+)", out)
+            size = int(re.search(r"VmSize:\s+(\d+) kB", out).group(1)) << 10
+            require(most and data, out)
+            require(most.group(1) == most.group(2) and
+                    0 <= int(most.group(1)) - size <= 2 << 20,
+                    f"vr-{name}: {size} bytes of {most.group(1)}")
+            require(int(data.group(2)) < 24 << 20, data.group(0))
+            require("\n1000\n" in out and out.split()[-1] == "5", out)
+    out = h.gx_ok(B, "cat /proc/$(pidof vr-backend | tr ' ' '\\n' | sort -n | "
+                  "head -1)/oom_score_adj")
+    require(int(out) < 1000, f"the main process: {out}")
     stop(h, G)
