@@ -7,8 +7,9 @@
  *      the broker undoes what the record names
  *   3. driver domains are created and started; they boot while
  *   4. libxl builds the guest, with our hooks inside; as soon as its memory
- *      is there, static windows are granted and the broker begins to serve, so
- *      that the backends connect while libxl goes on
+ *      is there the broker begins to serve, so that the backends connect while
+ *      libxl goes on. Nothing is granted before the guest's driver starts a
+ *      device: the broker does it then
  *   5. the broker answers when every backend is connected; xl's lock is free
  *      meanwhile (xllock.h), so that others can be created
  *
@@ -218,44 +219,33 @@ static int start_broker(struct vr_record *rec, int *fd, struct vr_err *err)
     return rc;
 }
 
-/* Grants a pool; of a dynamic window, sees that every entry is free. */
-static int seed_window(const struct vr_gtable *gt, const struct vr_record *rec,
-                       unsigned int i, enum vr_window_kind kind,
-                       struct vr_err *err)
+static int check_window(const struct vr_gtable *gt, const struct vr_record *rec,
+                        unsigned int i, enum vr_window_kind kind,
+                        struct vr_err *err)
 {
     const struct vr_gwin *w = vr_record_window(&rec->devs[i], kind);
-    uint32_t domid = rec->drivers[rec->devs[i].driver].domid, n, bad = 0;
+    uint32_t k, n = w ? vr_gwin_pages(w) : 0;
     struct vr_gntent *e;
-    int rc = 0;
 
-    if (!w)
-        return 0;
-    e = vr_gtable_entry(gt, w->gref_base);
-    n = vr_gwin_pages(w);
-    if (kind == VR_WINDOW_POOL) {
-        rc = vr_gntent_grant_range(e, n, domid, w->base >> VR_PAGE_SHIFT, false,
-                                   &bad);
-    } else {
-        while (bad < n && !vr_gntent_read(&e[bad]).flags)
-            bad++;
-        rc = bad < n ? -EBUSY : 0;
-    }
-    if (rc)
+    for (k = 0; k < n; k++) {
+        e = vr_gtable_entry(gt, w->gref_base + k);
+        if (!vr_gntent_read(e).flags)
+            continue;
         vr_err_set(err,
                    "virtio_restricted[%u]: grant %" PRIu32 " of a guest that "
-                   "has not run yet is not free: %s",
-                   i, w->gref_base + bad, strerror(-rc));
-    return rc;
+                   "has not run yet is not free",
+                   i, w->gref_base + k);
+        return -EBUSY;
+    }
+    return 0;
 }
 
 /*
- * Mapping the frames makes the table grow to its end, which dynamic
- * windows need no less than static ones: the guest cannot get there first.
- * No cache maintenance is needed: the table's frames are ordinary cacheable
- * memory for Xen and for both domains, and the pools are not written to here
- * at all.
+ * Mapping the frames makes the table grow to its end: the guest cannot get
+ * there first. That the windows' entries are free is seen here once, for an
+ * error in time.
  */
-static int seed(const struct vr_record *rec, struct vr_err *err)
+static int reserve_windows(const struct vr_record *rec, struct vr_err *err)
 {
     uint32_t first = vr_record_lowest_gref(rec) / VR_GNTENT_PER_FRAME;
     xenforeignmemory_handle *fm;
@@ -271,13 +261,13 @@ static int seed(const struct vr_record *rec, struct vr_err *err)
         return rc;
     }
     rc = vr_gtable_map(&gt, fm, rec->domid, first, rec->grant_frames - first,
-                       true, err);
+                       false, err);
     if (rc)
         goto out;
     for (i = 0; !rc && i < rec->ndevs; i++) {
-        rc = seed_window(&gt, rec, i, VR_WINDOW_POOL, err);
+        rc = check_window(&gt, rec, i, VR_WINDOW_POOL, err);
         if (!rc)
-            rc = seed_window(&gt, rec, i, VR_WINDOW_IOVA, err);
+            rc = check_window(&gt, rec, i, VR_WINDOW_IOVA, err);
     }
     vr_gtable_unmap(&gt);
 out:
@@ -291,7 +281,7 @@ int vr_create_serve(struct vr_build *b, struct vr_err *err)
     int rc;
 
     rec->domid = b->domid;
-    rc = seed(rec, err);
+    rc = reserve_windows(rec, err);
     if (!rc)
         rc = vr_record_save(rec, err);
     /* A broker that is gone is found out when its answer is awaited. */

@@ -59,7 +59,9 @@ static uint32_t count_lost(const struct vr_gntent *t,
         };
 
         lost += vr_lost_count(&t[win[i].gref], &w,
-                              win[i].dynamic ? VR_WINDOW_IOVA : VR_WINDOW_POOL,
+                              win[i].dynamic ? VR_LOST_DYNAMIC
+                              : win[i].pool  ? VR_LOST_POOL
+                                             : VR_LOST_PRIVATE,
                               win[i].domid);
     }
     return lost;
@@ -69,7 +71,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint64_t bits = 0;
     const struct vr_audit_window win[] = {
-        {.domid = 1, .gfn = 0x100, .gref = 8, .count = 16},
+        {.domid = 1,
+         .pool = VR_POOL_GRANTED,
+         .gfn = 0x100,
+         .gref = 8,
+         .count = 16},
         {.domid = 2, .gfn = 0xfffffff8, .gref = 32, .count = 16},
         {.domid = DYN_DOMID,
          .dynamic = true,

@@ -16,8 +16,16 @@
 
 /* Two devices in driver domains 3 and 4; entries of frames 2 and 3. */
 static const struct vr_audit_window win[] = {
-    {.domid = 3, .gfn = 0x48000, .gref = 1024, .count = 512},
-    {.domid = 4, .gfn = 0x50000, .gref = 1536, .count = 256},
+    {.domid = 3,
+     .pool = VR_POOL_GRANTED,
+     .gfn = 0x48000,
+     .gref = 1024,
+     .count = 512},
+    {.domid = 4,
+     .pool = VR_POOL_GRANTED,
+     .gfn = 0x50000,
+     .gref = 1536,
+     .count = 256},
 };
 
 static void fill(struct vr_gntent *t)
@@ -232,7 +240,8 @@ static void test_dynamic(void **state)
     memset(bits, 0, sizeof(bits));
     run_dynamic(t, N, bits, &a);
     assert_true(a.ok);
-    assert_null(dom(&a, 5));
+    assert_int_equal(dom(&a, 5)->pages, 0);
+    assert_true(dom(&a, 5)->driver);
     vr_audit_free(&a);
     run_dynamic(t, 1536, bits, &a);
     assert_true(a.ok);
@@ -321,6 +330,78 @@ static void test_lost(void **state)
     run_dynamic(t, N, bits, &a);
     assert_false(a.ok);
     assert_int_equal(a.lost, 60);
+    vr_audit_free(&a);
+}
+
+static void run_pool(const struct vr_gntent *t, enum vr_pool_state pool,
+                     struct vr_audit *a)
+{
+    struct vr_audit_window w[] = {win[0], win[1]};
+
+    w[0].pool = pool;
+    assert_int_equal(vr_audit_run(t, N, w, 2, NULL, 0, a), 0);
+}
+
+/* A pool whose device the guest's driver has not started. */
+static void test_private(void **state)
+{
+    static struct vr_gntent t[N];
+    struct vr_audit a;
+
+    (void)state;
+    fill(t);
+    memset(&t[1024], 0, 512 * sizeof(*t));
+    run_pool(t, VR_POOL_PRIVATE, &a);
+    assert_true(a.ok);
+    assert_int_equal(dom(&a, 3)->pages, 0);
+    assert_int_equal(dom(&a, 4)->pages, 256);
+    assert_int_equal(a.lost, 0);
+    vr_audit_free(&a);
+    /* none is there, but all should be */
+    run_pool(t, VR_POOL_GRANTED, &a);
+    assert_false(a.ok);
+    assert_int_equal(dom(&a, 3)->missing, 512);
+    vr_audit_free(&a);
+    /* an entry as it would be, which nobody should have written yet */
+    assert_int_equal(vr_gntent_grant(&t[1024 + 9], 3, 0x48009, false), 0);
+    run_pool(t, VR_POOL_PRIVATE, &a);
+    assert_false(a.ok);
+    assert_int_equal(dom(&a, 3)->excess, 1);
+    assert_int_equal(a.lost, 1);
+    vr_audit_free(&a);
+    /* the guest's own, for another domain: lost, but reachable by none of
+     * ours */
+    t[1024 + 9].domid = 9;
+    run_pool(t, VR_POOL_PRIVATE, &a);
+    assert_true(a.ok);
+    assert_int_equal(a.lost, 1);
+    assert_int_equal(dom(&a, 9)->pages, 1);
+    vr_audit_free(&a);
+    /* a table too small for it */
+    assert_int_equal(vr_audit_run(t, 0, win, 0, NULL, 0, &a), 0);
+    vr_audit_free(&a);
+}
+
+/* A pool that was taken back while the backend held some of it. */
+static void test_held(void **state)
+{
+    static struct vr_gntent t[N];
+    struct vr_audit a;
+
+    (void)state;
+    fill(t);
+    memset(&t[1024], 0, 500 * sizeof(*t));
+    run_pool(t, VR_POOL_HELD, &a);
+    assert_true(a.ok);
+    assert_int_equal(a.live[0], 12);
+    assert_int_equal(dom(&a, 3)->pages, 12);
+    assert_int_equal(a.lost, 0);
+    vr_audit_free(&a);
+    t[1024 + 505].frame = 0x1234;
+    run_pool(t, VR_POOL_HELD, &a);
+    assert_false(a.ok);
+    assert_int_equal(dom(&a, 3)->excess, 1);
+    assert_int_equal(a.lost, 1);
     vr_audit_free(&a);
 }
 
@@ -422,6 +503,8 @@ int main(void)
         cmocka_unit_test(test_excess),
         cmocka_unit_test(test_missing),
         cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_private),
+        cmocka_unit_test(test_held),
         cmocka_unit_test(test_others),
         cmocka_unit_test(test_dynamic),
         cmocka_unit_test(test_mixed),

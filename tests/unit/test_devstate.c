@@ -103,6 +103,8 @@ static void the_table(void **state)
     is(f, "failed", vr_fail_text(VR_FAIL_OUTSIDE));
     f.fail = VR_FAIL_SILENT;
     is(f, "waiting", vr_fail_text(VR_FAIL_SILENT));
+    f.fail = VR_FAIL_GRANTS;
+    is(f, "failed", f.overwritten);
     f.fail = VR_FAIL_BACKEND;
     is(f, "failed", "3 of the 8 entries");
     f.backend = VR_XB_CLOSED;

@@ -211,12 +211,38 @@ static void test_vandal(void **state)
     pthread_join(thread, NULL);
 }
 
+/* A pool is taken back at any time, and the guest's own grants stay. */
+static void test_take_back(void **state)
+{
+    struct vr_gntent e[16];
+    unsigned int i;
+
+    (void)state;
+    memset(e, 0, sizeof(e));
+    assert_int_equal(vr_gntent_take_back(e, 16, 3, 0x100), 0);
+    assert_int_equal(vr_gntent_grant_range(e, 16, 3, 0x100, false, NULL), 0);
+    e[1].domid = 0;
+    e[2].frame = 0x99;
+    e[3].flags |= VR_GTF_READONLY;
+    e[4].flags = 2;
+    e[5].flags = 0;
+    e[6].flags |= VR_GTF_READING;
+    assert_int_equal(vr_gntent_take_back(e, 16, 3, 0x100), 1);
+    for (i = 0; i < 16; i++)
+        assert_int_equal(!!e[i].flags, i >= 1 && i <= 6 && i != 5);
+    e[6].flags &= ~VR_GTF_READING;
+    assert_int_equal(vr_gntent_take_back(e, 16, 3, 0x100), 0);
+    assert_int_equal(e[6].flags, 0);
+    assert_int_not_equal(e[1].flags, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grant),  cmocka_unit_test(test_in_use),
         cmocka_unit_test(test_range),  cmocka_unit_test(test_concurrent),
         cmocka_unit_test(test_vandal), cmocka_unit_test(test_fits),
+        cmocka_unit_test(test_take_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

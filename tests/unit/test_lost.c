@@ -20,12 +20,12 @@ static const struct vr_gwin iova = {
 
 static uint32_t of_pool(const struct vr_gntent *e)
 {
-    return vr_lost_count(e, &pool, VR_WINDOW_POOL, B);
+    return vr_lost_count(e, &pool, VR_LOST_POOL, B);
 }
 
 static uint32_t of_iova(const struct vr_gntent *e)
 {
-    return vr_lost_count(e, &iova, VR_WINDOW_IOVA, B);
+    return vr_lost_count(e, &iova, VR_LOST_DYNAMIC, B);
 }
 
 /* What Linux stores, whatever was there. */
@@ -66,6 +66,22 @@ static void test_pool(void **state)
     assert_int_equal(of_pool(e), PAGES);
     memset(e, 0xff, sizeof(e));
     assert_int_equal(of_pool(e), PAGES);
+}
+
+/* Nothing of it is granted: whatever stands there is the guest's. */
+static void test_private(void **state)
+{
+    struct vr_gntent e[PAGES] = {0};
+
+    (void)state;
+    assert_int_equal(vr_lost_count(e, &pool, VR_LOST_PRIVATE, B), 0);
+    e[5].frame = 0x48005; /* what is left of a grant that was taken back */
+    e[5].domid = B;
+    assert_int_equal(vr_lost_count(e, &pool, VR_LOST_PRIVATE, B), 0);
+    linux_grants(&e[6], 0, 0x1234);
+    linux_grants(&e[7], B, 0x48007);
+    e[8].flags = 2;
+    assert_int_equal(vr_lost_count(e, &pool, VR_LOST_PRIVATE, B), 3);
 }
 
 static void test_iova(void **state)
@@ -115,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_private),
         cmocka_unit_test(test_iova),
         cmocka_unit_test(test_text),
     };

@@ -43,7 +43,7 @@ static void every_reason_has_a_text(void **state)
     unsigned int i, j;
 
     (void)state;
-    for (i = VR_FAIL_NONE; i <= VR_FAIL_SPENT + 1; i++) {
+    for (i = VR_FAIL_NONE; i <= VR_FAIL_GRANTS + 1; i++) {
         const char *text = vr_fail_text(i);
 
         assert_non_null(text);

@@ -243,6 +243,16 @@ void backends_timeout(struct super *s)
     refuse_missing(s, seconds);
 }
 
+static void show_pool(struct super *s, unsigned int i)
+{
+    enum vr_pool_state now = vr_pools_state(s->pools, i);
+
+    if (now == s->dev[i].pool_told)
+        return;
+    s->dev[i].pool_told = now;
+    vr_store_pool(s->xs, &s->rec, i, vr_pool_state_name(now));
+}
+
 void backends_stats(struct super *s, unsigned int i)
 {
     struct vr_stats_dev now;
@@ -253,6 +263,7 @@ void backends_stats(struct super *s, unsigned int i)
     memcpy(&now, &s->stats->dev[i], sizeof(now));
     s->dev[i].fail = vr_stats_why(&now);
     backends_show(s, i);
+    show_pool(s, i);
     if (s->dev[i].counted && vr_store_same_counters(&now, &s->dev[i].last))
         return;
     if (now.b.restarts != s->dev[i].last.b.restarts ||

@@ -3,15 +3,19 @@
  * vr-broker: one per guest, in the toolstack domain. Two processes:
  *
  *   supervisor  root. Talks to the plug-in and to xenstore, watches the
- *               domains, starts the clean-up. Sees nothing that the guest
- *               writes, but whether it has overwritten the windows' grants.
+ *               domains, starts the clean-up, grants pools and takes them
+ *               back. Sees nothing that the guest writes, but whether it has
+ *               overwritten the windows' grants.
  *   worker      an unprivileged user in a sandbox. Is the guest's ioreq
  *               server: device registers, interrupts, control pages. Its
- *               privileges end before the guest runs (sandbox.c).
+ *               privileges end before the guest runs (sandbox.c). With dynamic
+ *               windows it also has their part of the guest's grant table.
  *
  * Between them a SOCK_SEQPACKET pair with the messages below, and the stats
  * page. The supervisor takes what the worker says as hostile: the worst that
- * a worker taken over by its guest can do is to lie about that guest.
+ * a worker taken over by its guest can do is to lie about that guest. Which
+ * pages a pool has, and to whom it is granted, is the record's word, not the
+ * worker's.
  */
 #ifndef VR_BROKER_H
 #define VR_BROKER_H
@@ -24,7 +28,8 @@
 
 #define VR_EMPTY_DIR VR_RUN_DIR "/empty"
 
-/* How long a guest's reset may wait for the backend. */
+/* How long a guest's reset may wait for the backend, apart from what a pool's
+ * unmapping takes (lease.h). */
 #define VR_QUIESCE_MS 1000
 /* How long the reset of a device behind the IOMMU waits at least, see
  * vcpu_release(). Linux flushes after 10 ms, rounded up to its clock's ticks.
@@ -42,9 +47,14 @@ enum vr_msg_type {
     VR_MSG_CHANGED,    /* dev: look at its statistics */
     VR_MSG_KILL,       /* dev: its backend's process is to be killed */
     VR_MSG_DESTROY,    /* dev: ... did not help: its domain is to go */
+    VR_MSG_GRANT,      /* dev: its pool is to be granted; asked again ... */
+    VR_MSG_REVOKE,     /* dev: ... or taken back; ... until it is answered */
     /* supervisor to worker */
-    VR_MSG_GONE, /* dev: its driver domain has ended, or is about to */
-    VR_MSG_DEAD, /* dev: ... and reaches nothing any more */
+    VR_MSG_GONE,    /* dev: its driver domain has ended, or is about to */
+    VR_MSG_DEAD,    /* dev: ... and reaches nothing any more */
+    VR_MSG_GRANTED, /* dev: its pool is granted */
+    VR_MSG_REFUSED, /* dev: it cannot be: the guest uses the entries */
+    VR_MSG_REVOKED, /* dev: nobody can reach its pool */
 };
 
 #define VR_MSG_NO_DEV UINT32_MAX

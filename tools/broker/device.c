@@ -49,15 +49,59 @@ static void on_notify(void *ctx, unsigned int queue)
         notify_backend(d);
 }
 
+static void publish(struct device *d, const struct vr_ctrl_request *req)
+{
+    d->generation = vr_ctrl_publish(d->page, req);
+    d->acked = false;
+    notify_backend(d);
+}
+
+static void act(struct device *d, enum vr_lease_act what)
+{
+    switch (what) {
+    case VR_LEASE_NOTHING:
+        break;
+    case VR_LEASE_ASK_GRANT:
+        device_tell(d, VR_MSG_GRANT);
+        break;
+    case VR_LEASE_ASK_REVOKE:
+        device_tell(d, VR_MSG_REVOKE);
+        break;
+    case VR_LEASE_KILL:
+        device_tell(d, VR_MSG_KILL);
+        break;
+    case VR_LEASE_PUBLISH:
+        publish(d, &d->lease.req);
+        break;
+    case VR_LEASE_FAIL:
+        vr_mmio_fail(&d->mmio, VR_FAIL_GRANTS);
+        vcpu_release(d);
+        break;
+    case VR_LEASE_QUIET:
+        vr_mmio_quiesced(&d->mmio);
+        vcpu_release(d);
+        break;
+    }
+}
+
+static void follow_lease(struct device *d)
+{
+    enum vr_lease_act what;
+
+    while ((what = vr_lease_due(&d->lease, d->w->now)) != VR_LEASE_NOTHING)
+        act(d, what);
+}
+
 static void on_publish(void *ctx, const struct vr_ctrl_request *req)
 {
     struct device *d = ctx;
 
-    d->generation = vr_ctrl_publish(d->page, req);
-    d->acked = false;
     if (is_endpoint(d) && !req->run)
         d->flush_until = d->w->now + VR_FLUSH_MS;
-    notify_backend(d);
+    if (vr_lease_request(&d->lease, req, d->w->now))
+        publish(d, req);
+    else
+        follow_lease(d);
 }
 
 static void on_irq(void *ctx, bool level)
@@ -134,8 +178,10 @@ static bool take_ack(struct device *d)
     if (d->acked || !d->generation || !vr_ctrl_acked(d->page, d->generation))
         return false;
     d->acked = true;
-    vr_mmio_quiesced(&d->mmio);
-    vcpu_release(d);
+    if (vr_lease_acked(&d->lease, d->w->now))
+        act(d, VR_LEASE_QUIET);
+    else
+        follow_lease(d);
     return true;
 }
 
@@ -342,6 +388,7 @@ void device_timers(struct device *d, bool count)
         collect(d);
     if (count)
         vr_ctrl_take_counters(d->page, &d->stats->b);
+    follow_lease(d);
     ping(d);
     tell_connected(d);
     tell_failure(d);
@@ -359,9 +406,16 @@ int64_t device_next(const struct device *d)
 
     next = earlier(next, d->quiet_until);
     next = earlier(next, d->flush_until);
+    next = earlier(next, vr_lease_next(&d->lease));
     if ((d->seek && !d->gone) || d->connected != d->told_connected)
         next = earlier(next, d->w->now + SEEK_MS);
     return earlier(next, d->ping_due);
+}
+
+void device_pool(struct device *d, enum vr_lease_answer answer)
+{
+    act(d, vr_lease_answer(&d->lease, answer, d->w->now));
+    follow_lease(d);
 }
 
 void device_gone(struct device *d)
@@ -370,6 +424,7 @@ void device_gone(struct device *d)
     d->seek = false;
     d->owed = false;
     d->quiet_until = 0;
+    vr_lease_end(&d->lease);
     vr_mmio_fail(&d->mmio, VR_FAIL_GONE);
     d->told = VR_FAIL_GONE;
     vcpu_release(d);

@@ -107,12 +107,24 @@ static void destroy_backend(struct super *s, unsigned int i)
     spawn_driver_cleanup(s, drv->uuid);
 }
 
+/* It is worth a look at a device's figures. */
+static void look_at(struct super *s, unsigned int i)
+{
+    int64_t now = vr_now_ms();
+
+    if (now - s->dev[i].changed_at < CHANGED_MS) {
+        s->stats_at = s->dev[i].changed_at + CHANGED_MS;
+        return;
+    }
+    s->dev[i].changed_at = now;
+    backends_stats(s, i);
+}
+
 static void worker_message(struct super *s, const struct vr_msg *msg)
 {
     char text[sizeof(msg->text)];
     struct vr_err err;
     struct sdev *d;
-    int64_t now;
 
     switch (msg->type) {
     case VR_MSG_SERVING:
@@ -171,13 +183,12 @@ static void worker_message(struct super *s, const struct vr_msg *msg)
         domains_soon(s);
         return;
     case VR_MSG_CHANGED:
-        now = vr_now_ms();
-        if (now - d->changed_at < CHANGED_MS) {
-            s->stats_at = d->changed_at + CHANGED_MS;
-            return;
-        }
-        d->changed_at = now;
-        backends_stats(s, msg->dev);
+        look_at(s, msg->dev);
+        return;
+    case VR_MSG_GRANT:
+    case VR_MSG_REVOKE:
+        pools_order(s, msg->dev, msg->type == VR_MSG_GRANT);
+        look_at(s, msg->dev);
         return;
     }
 }

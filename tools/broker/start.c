@@ -126,6 +126,7 @@ static int start_device(struct worker *w, unsigned int i, xengntshr_handle *gs,
     d->irq = rd->irq;
     d->stats = &w->stats->dev[i];
     d->seek = true;
+    vr_lease_init(&d->lease, vr_gwin_pages(&rd->pool), VR_QUIESCE_MS);
     d->page = xengntshr_share_pages(gs, drv->domid, 1, &msg.gref, 1);
     if (!d->page) {
         vr_err_set(err,

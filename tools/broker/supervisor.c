@@ -58,6 +58,7 @@ void super_cleanup(struct super *s, bool abort)
         xs_close(s->xs);
     if (s->xch)
         xc_interface_close(s->xch);
+    pools_stop(s);
     vr_stats_close(s->stats);
     s->xs = NULL;
     s->xch = NULL;
@@ -238,6 +239,8 @@ static int start(struct super *s, struct vr_err *err)
     if (rc)
         return rc;
     rc = open_xen(s, err);
+    if (!rc)
+        rc = pools_start(s, err);
     if (rc)
         return rc;
     s->started = vr_now_ms();

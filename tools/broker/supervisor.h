@@ -9,6 +9,7 @@
  *   domains.c     do the guest and its driver domains still live?
  *   backends.c    what backends say in xenstore; what operators see there
  *   names.c       what the domains are called
+ *   pools.c       grants the pools, and takes them back
  *   grants.c      are the windows' grants still there?
  *   scope.c       out of the session that xl was called in
  */
@@ -17,7 +18,9 @@
 
 #include "broker.h"
 #include "devstate.h"
+#include "pools.h"
 #include "xen/compat.h"
+#include "xen/gtable.h"
 #include "xen/store.h"
 
 enum step {
@@ -49,6 +52,7 @@ struct sdev {
     int64_t told_at;
     int64_t changed_at; /* when the worker was last listened to */
     int64_t killed_at;  /* when its backend was to be killed; 0: never */
+    enum vr_pool_state pool_told; /* as published */
 };
 
 struct super {
@@ -59,8 +63,10 @@ struct super {
     struct log_source says;
     struct vr_record rec;
     struct vr_stats *stats;
+    struct vr_pools *pools; /* ours alone */
     struct xs_handle *xs;
     xc_interface *xch;
+    xenforeignmemory_handle *fm;
     bool published;
     bool lost; /* the worker, while the guest needs it */
     enum vr_domstate driver[VR_MAX_DEVICES];
@@ -79,6 +85,7 @@ struct super {
     int64_t grants_at; /* when the windows' grants were looked at */
     bool suspect;      /* ... and are to be, before long */
     uint64_t no_space; /* the virtio-iommu's count, as last seen */
+    int64_t pools_at, pools_debt; /* see may_work() */
     struct sdev dev[VR_MAX_DEVICES];
     /* Set when the program is to end. */
     bool done;
@@ -185,6 +192,19 @@ void names_watch(struct super *s);
 
 /** names_check() - take over their names of now. */
 void names_check(struct super *s);
+
+/* ---- pools.c ---- */
+
+/** pools_start() - once the worker is there, which is to have nothing of it.
+ * Returns 0 or -errno with @err. */
+int pools_start(struct super *s, struct vr_err *err);
+
+/** pools_stop() - let go of all handles. */
+void pools_stop(struct super *s);
+
+/** pools_order() - the worker asks for device @i's pool to be granted (@grant)
+ * or taken back. Answers it, unless it is to ask again. */
+void pools_order(struct super *s, unsigned int i, bool grant);
 
 /* ---- grants.c ---- */
 

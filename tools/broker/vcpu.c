@@ -57,7 +57,7 @@ static void device_access(struct device *d, unsigned int v)
 
     done = ioreq_exec(&w->map[d->index], &w->vcpu[v].req) == VR_MMIO_DONE;
     if (!done && !d->hold_until)
-        d->hold_until = w->now + VR_QUIESCE_MS;
+        d->hold_until = w->now + d->lease.patience_ms;
     answer(w, v, d->index, done);
     if (isr & ~vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED)
         device_acked(d);

@@ -170,6 +170,7 @@ static int64_t time_left(const struct worker *w)
 static void serve_supervisor(struct worker *w)
 {
     struct vr_msg msg;
+    struct device *d;
     int rc;
 
     for (;;) {
@@ -180,10 +181,24 @@ static void serve_supervisor(struct worker *w)
             _exit(0);
         if (msg.dev >= w->ndevs)
             continue;
-        if (msg.type == VR_MSG_GONE)
-            device_gone(&w->dev[msg.dev]);
-        else if (msg.type == VR_MSG_DEAD)
-            w->dev[msg.dev].dead = true;
+        d = &w->dev[msg.dev];
+        switch (msg.type) {
+        case VR_MSG_GONE:
+            device_gone(d);
+            break;
+        case VR_MSG_DEAD:
+            d->dead = true;
+            break;
+        case VR_MSG_GRANTED:
+            device_pool(d, VR_LEASE_IS_GRANTED);
+            break;
+        case VR_MSG_REFUSED:
+            device_pool(d, VR_LEASE_IS_REFUSED);
+            break;
+        case VR_MSG_REVOKED:
+            device_pool(d, VR_LEASE_IS_PRIVATE);
+            break;
+        }
     }
 }
 

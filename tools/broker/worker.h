@@ -21,6 +21,7 @@
 #include "arch.h"
 #include "broker.h"
 #include "ioreq.h"
+#include "lease.h"
 #include "look.h"
 #include "rate.h"
 
@@ -71,6 +72,8 @@ struct device {
     int64_t ping_due; /* when to look after it again; 0: never */
     enum vr_fail told;
     int64_t told_at;
+
+    struct vr_lease lease; /* of its pool */
 };
 
 struct vcpu {
@@ -200,6 +203,9 @@ int64_t device_next(const struct device *d);
 /** device_tell() - send the supervisor a message about it. Returns 0 or
  * -errno: there may be no room for it. */
 int device_tell(struct device *d, enum vr_msg_type type);
+
+/** device_pool() - the supervisor has done something to its pool. */
+void device_pool(struct device *d, enum vr_lease_answer answer);
 
 /** device_gone() - its driver domain has ended. */
 void device_gone(struct device *d);

@@ -90,7 +90,9 @@ static bool is_ram(const struct table *t, uint32_t gfn)
 /* Must there be an entry for page @page of the window? */
 static bool is_due(const struct vr_audit_window *w, uint32_t page)
 {
-    return !w->dynamic || (w->mapped && vr_maps_test(w->mapped, page));
+    if (!w->dynamic)
+        return w->pool == VR_POOL_GRANTED;
+    return w->mapped && vr_maps_test(w->mapped, page);
 }
 
 /* Is there one as the window says, for page @page of it? */
@@ -98,7 +100,8 @@ static bool is_right(const struct table *t, const struct vr_audit_window *w,
                      const struct vr_gntent *e, uint32_t page)
 {
     if (!w->dynamic)
-        return vr_gntent_grants(e, w->domid, w->gfn + page);
+        return w->pool != VR_POOL_PRIVATE &&
+               vr_gntent_grants(e, w->domid, w->gfn + page);
     return e->flags & VR_GTF_TYPE_MASK && !vr_gntent_foreign(e, w->domid) &&
            is_ram(t, e->frame);
 }
@@ -107,7 +110,9 @@ static bool is_right(const struct table *t, const struct vr_audit_window *w,
 static bool is_lost(const struct vr_audit_window *w, const struct vr_gntent *e,
                     bool right)
 {
-    return w->dynamic ? vr_gntent_foreign(e, w->domid) : !right;
+    if (w->dynamic)
+        return vr_gntent_foreign(e, w->domid);
+    return !right && (w->pool == VR_POOL_GRANTED || e->flags);
 }
 
 static struct item missing(const struct table *t, unsigned int w, uint32_t page)
@@ -214,6 +219,16 @@ static void make_ranges(struct vr_audit *out, const struct item *items,
     }
 }
 
+static bool find_dom(const struct vr_audit *out, uint16_t domid)
+{
+    unsigned int i;
+
+    for (i = 0; i < out->ndoms; i++)
+        if (out->doms[i].domid == domid)
+            break;
+    return i < out->ndoms;
+}
+
 static void make_sums(struct vr_audit *out, const struct item *items,
                       uint32_t count, const struct vr_audit_window *win,
                       unsigned int nwin)
@@ -245,6 +260,11 @@ static void make_sums(struct vr_audit *out, const struct item *items,
     for (i = 0; i < out->ndoms; i++)
         if (out->doms[i].missing || out->doms[i].excess)
             out->ok = false;
+    /* That a driver domain can reach nothing is to be said, too. */
+    for (i = 0; i < nwin; i++)
+        if (!find_dom(out, win[i].domid))
+            out->doms[out->ndoms++] =
+                (struct vr_audit_dom){.domid = win[i].domid, .driver = true};
 }
 
 int vr_audit_run(const struct vr_gntent *entries, uint32_t n,
@@ -271,7 +291,7 @@ int vr_audit_run(const struct vr_gntent *entries, uint32_t n,
     count = collect(&t, items, out);
     count += collect_beyond(&t, items + count);
     out->ranges = calloc(count + 1, sizeof(*out->ranges));
-    out->doms = calloc(count + 1, sizeof(*out->doms));
+    out->doms = calloc(count + nwin + 1, sizeof(*out->doms));
     if (!out->ranges || !out->doms) {
         free(items);
         vr_audit_free(out);

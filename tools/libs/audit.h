@@ -4,8 +4,9 @@
  * and compared with the windows that were declared. Pure.
  *
  * In a static window a page counts as declared only where entry, frame, domain
- * and access are exactly what the window says. In a dynamic one an entry may be
- * there or not, for any frame of the guest's RAM, read-only or not. If it is
+ * and access are exactly what the window says, and all have to be there while
+ * the pool is granted, none otherwise (pools.h). In a dynamic one an entry may
+ * be there or not, for any frame of the guest's RAM, read-only or not. If it is
  * known which pages the guest had mapped at that instant (maps.h), exactly
  * these must have an entry. Whatever else a device's driver domain can reach is
  * excess, even when the guest itself granted it: the claim is about what that
@@ -16,6 +17,7 @@
 #define VR_AUDIT_H
 
 #include "gntent.h"
+#include "pools.h"
 #include "record.h"
 
 /* Windows of one guest. */
@@ -24,6 +26,7 @@
 struct vr_audit_window {
     uint16_t domid; /* the driver domain */
     bool dynamic;
+    enum vr_pool_state pool; /* static: whether it is granted */
     uint32_t gfn; /* static: first frame; dynamic: first page of IOVA space */
     uint32_t gref;
     uint32_t count;         /* pages */
@@ -32,8 +35,8 @@ struct vr_audit_window {
 
 enum vr_audit_kind {
     VR_AUDIT_WINDOW,  /* declared and there */
-    VR_AUDIT_MISSING, /* declared (dynamic: mapped), but the table has no such
-                       * entry */
+    VR_AUDIT_MISSING, /* declared (static: and granted; dynamic: mapped), but
+                       * the table has no such entry */
     VR_AUDIT_EXCESS,  /* reachable by a driver domain or through a dynamic
                        * window, and not declared */
     VR_AUDIT_OTHER,   /* for a domain that serves no device of ours */
@@ -65,7 +68,7 @@ struct vr_audit_dom {
 struct vr_audit {
     struct vr_audit_range *ranges; /* sorted by domain, kind, frame */
     unsigned int nranges;
-    struct vr_audit_dom *doms;
+    struct vr_audit_dom *doms; /* the driver domains in any case */
     unsigned int ndoms;
     /* right entries of each window */
     uint32_t live[VR_AUDIT_WINDOWS];

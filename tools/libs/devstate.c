@@ -99,7 +99,7 @@ static bool damaged(const struct vr_devfacts *f, struct vr_devstate *out)
 
     if (!f->overwritten ||
         (f->backend == VR_XB_CONNECTED && f->fail != VR_FAIL_NONE &&
-         f->fail != VR_FAIL_BACKEND))
+         f->fail != VR_FAIL_BACKEND && f->fail != VR_FAIL_GRANTS))
         return false;
     out->state = works ? "damaged" : "failed";
     snprintf(out->reason, sizeof(out->reason), "%s", f->overwritten);

@@ -113,3 +113,17 @@ uint32_t vr_gntent_revoke_range(struct vr_gntent *e, uint32_t count)
             busy++;
     return busy;
 }
+
+uint32_t vr_gntent_take_back(struct vr_gntent *e, uint32_t count,
+                             uint16_t domid, uint32_t gfn)
+{
+    uint32_t i, busy = 0;
+
+    for (i = 0; i < count; i++) {
+        const struct vr_gntent now = vr_gntent_read(&e[i]);
+
+        if (vr_gntent_grants(&now, domid, gfn + i) && vr_gntent_revoke(&e[i]))
+            busy++;
+    }
+    return busy;
+}

@@ -79,4 +79,12 @@ int vr_gntent_grant_range(struct vr_gntent *e, uint32_t count, uint16_t domid,
  */
 uint32_t vr_gntent_revoke_range(struct vr_gntent *e, uint32_t count);
 
+/**
+ * vr_gntent_take_back() - revoke what grants @domid the @count frames from @gfn
+ * on, in order, and leave alone what the guest has written instead.
+ * Returns the number of entries still in use (0: none of these grants is left).
+ */
+uint32_t vr_gntent_take_back(struct vr_gntent *e, uint32_t count,
+                             uint16_t domid, uint32_t gfn);
+
 #endif /* VR_GNTENT_H */

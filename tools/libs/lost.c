@@ -4,7 +4,7 @@
 #include "lost.h"
 
 uint32_t vr_lost_count(const struct vr_gntent *e, const struct vr_gwin *win,
-                       unsigned int kind, uint16_t domid)
+                       enum vr_lost_rule rule, uint16_t domid)
 {
     uint32_t i, n = vr_gwin_pages(win), lost = 0;
     uint64_t gfn = win->base >> VR_PAGE_SHIFT;
@@ -12,10 +12,17 @@ uint32_t vr_lost_count(const struct vr_gntent *e, const struct vr_gwin *win,
     for (i = 0; i < n; i++) {
         const struct vr_gntent now = vr_gntent_read(&e[i]);
 
-        if (kind == VR_WINDOW_POOL)
+        switch (rule) {
+        case VR_LOST_POOL:
             lost += !vr_gntent_grants(&now, domid, gfn + i);
-        else
+            break;
+        case VR_LOST_PRIVATE:
+            lost += now.flags != 0;
+            break;
+        case VR_LOST_DYNAMIC:
             lost += vr_gntent_foreign(&now, domid);
+            break;
+        }
     }
     return lost;
 }

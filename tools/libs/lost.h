@@ -13,14 +13,20 @@
 #include "gntent.h"
 #include "record.h"
 
+/* What the entries of a window have to be. */
+enum vr_lost_rule {
+    VR_LOST_POOL,    /* a granted pool: each as it was written */
+    VR_LOST_PRIVATE, /* a pool that is not granted: each empty */
+    VR_LOST_DYNAMIC, /* an empty one tells nothing; one that is not for the
+                      * driver domain is lost */
+};
+
 /**
- * vr_lost_count() - how many entries of a window are lost. In a pool's window
- * each has to be as it was written. In a dynamic one an empty entry tells
- * nothing; one that is not for the driver domain is lost.
- * @e: the entries of @win, of the kind @kind, which are @domid's.
+ * vr_lost_count() - how many entries of a window are lost.
+ * @e: the entries of @win, which are @domid's.
  */
 uint32_t vr_lost_count(const struct vr_gntent *e, const struct vr_gwin *win,
-                       unsigned int kind, uint16_t domid);
+                       enum vr_lost_rule rule, uint16_t domid);
 
 /**
  * vr_lost_text() - says so: what happened, why, and what to do.

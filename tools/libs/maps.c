@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "maps.h"
-#include "shfile.h"
 
 static uint32_t pages_of(const struct vr_record_dev *dev)
 {

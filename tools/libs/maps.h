@@ -7,17 +7,14 @@
  *
  * A bit is set from the moment the broker writes the page's grant entry until
  * it has taken it away for certain. Entry and bit change only between
- * vr_maps_begin() and vr_maps_end(): a reader that finds the same even
- * generation before and after reading bits and table has seen both as of one
- * instant, even while the guest runs.
- *
- * The only writer takes no lock and makes no system call. The layout follows
- * from the record, so a reader has to trust nothing in the file but the bits.
+ * vr_maps_begin() and vr_maps_end(), see shfile.h. The layout follows from the
+ * record, so a reader has to trust nothing in the file but the bits.
  */
 #ifndef VR_MAPS_H
 #define VR_MAPS_H
 
 #include "record.h"
+#include "shfile.h"
 
 #define VR_MAPS_MAGIC UINT64_C(0x3150414d52560001)
 
@@ -52,14 +49,12 @@ size_t vr_maps_words(const struct vr_record *rec, unsigned int i);
  * them per request, not per page. They do not nest. */
 static inline void vr_maps_begin(struct vr_maps *maps)
 {
-    __atomic_store_n(&maps->generation, maps->generation + 1, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    vr_shfile_begin(&maps->generation);
 }
 
 static inline void vr_maps_end(struct vr_maps *maps)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&maps->generation, maps->generation + 1, __ATOMIC_RELAXED);
+    vr_shfile_end(&maps->generation);
 }
 
 /** vr_maps_set(), vr_maps_clear() - @bits: of one device; @page: index in its
@@ -82,12 +77,7 @@ static inline bool vr_maps_test(const uint64_t *bits, uint32_t page)
 /** vr_maps_generation() - for a reader, before and after it looks. */
 static inline uint32_t vr_maps_generation(const struct vr_maps *maps)
 {
-    uint32_t generation;
-
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    generation = __atomic_load_n(&maps->generation, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return generation;
+    return vr_shfile_generation(&maps->generation);
 }
 
 /** vr_maps_count() - pages of device @i that are mapped now, roughly: the

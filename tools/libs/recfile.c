@@ -217,7 +217,8 @@ void vr_record_remove_at(int dir, const char *uuid)
 {
     /* In this order: whoever is killed half-way leaves a record, by which the
      * rest is found, and a lock that still guards it. */
-    static const char *const suffix[] = {".stats", ".maps", ".json", ".lock"};
+    static const char *const suffix[] = {".stats", ".maps", ".pools", ".json",
+                                         ".lock"};
     char name[NAME_LEN];
     unsigned int i;
 

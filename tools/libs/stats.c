@@ -51,6 +51,11 @@ const char *vr_fail_text(enum vr_fail fail)
                "taken away, for a moment but too often: see whether its "
                "driver domain is overloaded; unbind and bind the guest's "
                "driver to go on";
+    case VR_FAIL_GRANTS:
+        return "the pool could not be granted when the guest's driver started "
+               "the device, because the guest has written to the pool's grant "
+               "entries: raise virtio_restricted_grants= and create it again; "
+               "see LIMITS in xl-virtio-restricted.cfg(5)";
     }
     return "failed for an unknown reason: broker and vrctl are of different "
            "versions; install matching ones";

@@ -55,6 +55,7 @@ enum vr_fail {
     VR_FAIL_UNATTACHED, /* the guest does not use its virtio-iommu for it */
     VR_FAIL_REVOKED,    /* stopped: memory was taken away while in use */
     VR_FAIL_SPENT,      /* ... and was kept for a while too often */
+    VR_FAIL_GRANTS,     /* the pool's grant entries are not free */
 };
 
 /* The guest's virtio-iommu. */

@@ -15,6 +15,7 @@
 
 #include "audit_job.h"
 #include "maps.h"
+#include "pools.h"
 #include "xen/compat.h"
 #include "xen/gtable.h"
 
@@ -48,6 +49,21 @@ static int table_size(struct job *job, uint32_t *frames, struct vr_err *err)
     return 0;
 }
 
+/* Which pools are granted, by the supervisor's account. */
+static int open_pools(struct job *job, struct vr_err *err)
+{
+    if (!job->has_rec)
+        return 0;
+    job->pools = vr_pools_open(job->g.rec.uuid, false);
+    if (job->pools || errno == ENOENT)
+        return 0;
+    vr_err_set(err,
+               "guest %s: its broker publishes in another way which pools are "
+               "granted (%s): install matching versions",
+               job->name, strerror(errno));
+    return -EPROTO;
+}
+
 /* What the guest has mapped, by its broker's account. */
 static int open_maps(struct job *job, struct vr_err *err)
 {
@@ -73,19 +89,32 @@ static int open_maps(struct job *job, struct vr_err *err)
     return 0;
 }
 
-/* Copies the grant table and the broker's account of what is mapped. False:
- * the broker changed them meanwhile, so the copies do not belong together. */
+static uint32_t generation(const struct job *job)
+{
+    return job->maps ? vr_maps_generation(job->maps) : 0;
+}
+
+static uint32_t pools_generation(const struct job *job)
+{
+    return job->pools ? vr_shfile_generation(&job->pools->generation) : 0;
+}
+
+/* Copies the grant table and the broker's account of what is granted and
+ * mapped. False: the broker changed them meanwhile, so the copies do not belong
+ * together. */
 static bool copy_once(struct job *job, const struct vr_gtable *gt)
 {
-    uint32_t i, before = job->maps ? vr_maps_generation(job->maps) : 0;
+    uint32_t i, before = generation(job), pools = pools_generation(job);
     size_t k, words = vr_maps_offset(&job->g.rec, job->g.rec.ndevs);
 
+    for (i = 0; i < job->g.rec.ndevs; i++)
+        job->pool[i] = vr_pools_state(job->pools, i);
     for (k = 0; job->maps && k < words; k++)
         job->bits[k] = __atomic_load_n(&job->maps->bits[k], __ATOMIC_RELAXED);
     for (i = 0; i < job->n; i++)
         job->copy[i] = vr_gntent_read(&gt->entries[i]);
-    return !job->maps ||
-           (!(before & 1) && vr_maps_generation(job->maps) == before);
+    return !((before | pools) & 1) && generation(job) == before &&
+           pools_generation(job) == pools;
 }
 
 /* The broker may change both many times a second, so this tries again until it
@@ -153,6 +182,7 @@ static void declare_window(struct job *job, unsigned int i,
     job->win[job->nwin++] = (struct vr_audit_window){
         .domid = rec->drivers[rec->devs[i].driver].domid,
         .dynamic = dynamic,
+        .pool = job->pool[i],
         .gfn = w->base >> VR_PAGE_SHIFT,
         .gref = w->gref_base,
         .count = vr_gwin_pages(w),
@@ -201,7 +231,9 @@ static int audit(struct job *job, bool pause, struct vr_err *err)
     bool paused = false;
     int rc;
 
-    rc = open_maps(job, err);
+    rc = open_pools(job, err);
+    if (!rc)
+        rc = open_maps(job, err);
     if (rc)
         return rc;
     /* ^C must not leave the guest paused. */
@@ -281,6 +313,7 @@ int cmd_audit(int argc, char **argv)
     status = job->result.ok ? EX_OK : EX_FAILED;
 out:
     vr_audit_free(&job->result);
+    vr_pools_close(job->pools);
     vr_maps_close(job->maps, &job->g.rec);
     free(job->bits);
     free(job->copy);

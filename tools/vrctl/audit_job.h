@@ -18,6 +18,8 @@ struct job {
     unsigned int nwin;
     struct vr_gntent *copy;
     uint32_t n;
+    struct vr_pools *pools;                  /* NULL: none was granted */
+    enum vr_pool_state pool[VR_MAX_DEVICES]; /* of the table's instant */
     struct vr_maps *maps; /* NULL: no dynamic device, or see why_not */
     uint64_t *bits;       /* a copy of its bits, of the table's instant */
     const char *why_not;  /* why dynamic windows are not compared with it */

@@ -141,16 +141,28 @@ static unsigned int num_dynamic(const struct job *job)
     return n;
 }
 
-/* How large the dynamic windows are that a domain has, and how full. */
-static void print_dynamic(const struct job *job, uint16_t domid)
+/* How large the windows are that a domain has, and how full. */
+static void print_windows(const struct job *job, uint16_t domid)
 {
     unsigned int i;
 
-    for (i = 0; i < job->nwin; i++)
-        if (job->win[i].dynamic && job->win[i].domid == domid)
+    for (i = 0; i < job->nwin; i++) {
+        const struct vr_audit_window *w = &job->win[i];
+
+        if (w->domid != domid)
+            continue;
+        if (w->dynamic)
             printf("  dynamic window of %s: %" PRIu32 " of %" PRIu32
                    " pages granted\n",
-                   window_id(job, i), job->result.live[i], job->win[i].count);
+                   window_id(job, i), job->result.live[i], w->count);
+        else if (w->pool == VR_POOL_PRIVATE)
+            printf("  pool of %s: not granted, since the device does not run\n",
+                   window_id(job, i));
+        else if (w->pool == VR_POOL_HELD)
+            printf("  pool of %s: taken back, but for %" PRIu32 " pages that "
+                   "the backend holds\n",
+                   window_id(job, i), job->result.live[i]);
+    }
 }
 
 static const char *as_what(const struct job *job)
@@ -217,7 +229,7 @@ void audit_print(const struct job *job)
         printf("domain %u (%s%s): %" PRIu32 " pages, %" PRIu32 " in use\n",
                d->domid, name, is_gone(job, d->domid) ? ", gone" : "", d->pages,
                d->in_use);
-        print_dynamic(job, d->domid);
+        print_windows(job, d->domid);
         print_ranges(job, d->domid);
     }
     if (job->result.odd)
@@ -272,11 +284,25 @@ static void json_range(yajl_gen j, const struct job *job,
     yajl_gen_map_close(j);
 }
 
-/* The dynamic windows, and whether they were compared with what is mapped. */
-static void json_dynamic(yajl_gen j, const struct job *job)
+/* Whether the pools are granted; the dynamic windows, and whether they were
+ * compared with what is mapped. */
+static void json_windows(yajl_gen j, const struct job *job)
 {
     unsigned int i;
 
+    json_key(j, "pools");
+    yajl_gen_array_open(j);
+    for (i = 0; i < job->nwin; i++) {
+        if (job->win[i].dynamic)
+            continue;
+        yajl_gen_map_open(j);
+        json_str(j, "device", window_id(job, i));
+        json_str(j, "state", vr_pool_state_name(job->win[i].pool));
+        json_u64(j, "window_pages", job->win[i].count);
+        json_u64(j, "granted_pages", job->result.live[i]);
+        yajl_gen_map_close(j);
+    }
+    yajl_gen_array_close(j);
     json_bool(j, "compared", num_dynamic(job) && !job->why_not);
     json_str(j, "not_compared_because", job->why_not ? job->why_not : "");
     json_key(j, "dynamic");
@@ -311,7 +337,7 @@ void audit_json(const struct job *job)
     lost_text(job, &why);
     json_u64(j, "lost_entries", job->result.lost);
     json_str(j, "lost_because", why.text);
-    json_dynamic(j, job);
+    json_windows(j, job);
     json_key(j, "domains");
     yajl_gen_array_open(j);
     for (i = 0; i < job->result.ndoms; i++) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "maps.h"
+#include "pools.h"
 #include "text.h"
 #include "vrctl.h"
 #include "xen/compat.h"
@@ -27,10 +28,11 @@ struct dev_view {
 struct view {
     struct guest g;
     struct vr_stats *stats;
-    struct vr_maps *maps;  /* NULL: no dynamic device, or not published */
-    uint64_t rss_kib;      /* of the broker's processes */
-    unsigned int procs;    /* how many those are */
-    char log[VR_LOG_PATH]; /* the broker's */
+    struct vr_pools *pools; /* NULL: none was granted yet */
+    struct vr_maps *maps;   /* NULL: no dynamic device, or not published */
+    uint64_t rss_kib;       /* of the broker's processes */
+    unsigned int procs;     /* how many those are */
+    char log[VR_LOG_PATH];  /* the broker's */
     struct dev_view dev[VR_MAX_DEVICES];
     enum vr_domstate driver[VR_MAX_DEVICES];
     enum vr_down down[VR_MAX_DEVICES];    /* a driver domain that waits */
@@ -44,6 +46,7 @@ static void collect(struct view *v, xc_interface *xch, struct xs_handle *xs)
     unsigned int i, n;
 
     v->stats = vr_stats_open(rec->uuid, false);
+    v->pools = vr_pools_open(rec->uuid, false);
     if (vr_record_endpoints(rec))
         v->maps = vr_maps_open(rec, false);
     if (v->g.broker) {
@@ -119,6 +122,19 @@ static void print_dynamic(const struct view *v, unsigned int i)
            vr_threshold_text(c->map_threshold, text), c->revoke_ms);
 }
 
+static const char *pool_text(const struct view *v, unsigned int i)
+{
+    switch (vr_pools_state(v->pools, i)) {
+    case VR_POOL_GRANTED:
+        return "granted: the device runs";
+    case VR_POOL_HELD:
+        return "held: taken back, but for what the backend keeps";
+    case VR_POOL_PRIVATE:
+        break;
+    }
+    return "private: the device does not run";
+}
+
 static void print_window(const struct vr_gwin *w, unsigned int kind)
 {
     char size[24];
@@ -172,6 +188,8 @@ static void print_dev(const struct view *v, unsigned int i)
         print_window(vr_record_window(d, kind), kind);
     if (!vr_record_placed(d))
         printf("  window        not placed yet\n");
+    if (vr_cfg_has_pool(&d->cfg))
+        printf("  pool          %s\n", pool_text(v, i));
     if (vr_cfg_pool_in_probe(&d->cfg))
         printf("  pool told by  %s\n",
                vr_cfg_pool_in_firmware(&d->cfg)
@@ -306,8 +324,10 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
         json_u64(j, "irq", d->irq);
     }
     json_windows(j, d);
-    if (vr_cfg_has_pool(&d->cfg))
+    if (vr_cfg_has_pool(&d->cfg)) {
         json_str(j, "pool_in", vr_pool_in_name(d->cfg.pool_in));
+        json_str(j, "pool", vr_pool_state_name(vr_pools_state(v->pools, i)));
+    }
     if (vr_cfg_has_iova(&d->cfg))
         json_dynamic(j, v, i);
     if (d->cfg.mode == VR_MODE_MIXED && dv->s)
@@ -408,6 +428,8 @@ int cmd_show(int argc, char **argv)
 out:
     if (v && v->stats)
         vr_stats_close(v->stats);
+    if (v)
+        vr_pools_close(v->pools);
     if (v)
         vr_maps_close(v->maps, &v->g.rec);
     free(v);

@@ -7,6 +7,7 @@
 
 #include "../devstate.h"
 #include "../text.h"
+#include "../pools.h"
 #include "store.h"
 
 /* Another domain can make a transaction fail by writing to what it touches;
@@ -261,9 +262,12 @@ static void fill_truth_windows(struct batch *b, const struct publish *p)
     char path[VR_XS_PATH], leaf[24];
     unsigned int kind, n = 0;
 
-    if (vr_cfg_has_pool(&p->dev->cfg))
+    if (vr_cfg_has_pool(&p->dev->cfg)) {
         batch_write(b, vr_xs_truth(path, g, id, "pool-in"),
                     vr_pool_in_name(p->dev->cfg.pool_in));
+        batch_write(b, vr_xs_truth(path, g, id, "pool"),
+                    vr_pool_state_name(VR_POOL_PRIVATE));
+    }
     for (kind = 0; kind < VR_WINDOWS; kind++) {
         const struct vr_gwin *w = vr_record_window(p->dev, kind);
 
@@ -363,7 +367,7 @@ int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
 struct truth {
     const struct vr_record *rec;
     const char *id, *driver;
-    const char *state, *error;
+    const char *state, *error, *pool;
     const struct vr_stats_dev *stats;
 };
 
@@ -390,6 +394,9 @@ static void fill_state(struct batch *b, const void *ctx)
     if (t->state)
         batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "state"),
                     t->state);
+    if (t->pool)
+        batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "pool"),
+                    t->pool);
     if (t->driver)
         batch_write(b, vr_xs_truth(path, t->rec->domid, t->id, "driver-name"),
                     t->driver);
@@ -404,6 +411,19 @@ void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
         .id = rec->devs[i].cfg.id,
         .state = state,
         .error = error,
+    };
+
+    run_batch(&b, fill_state, &t);
+}
+
+void vr_store_pool(struct xs_handle *xs, const struct vr_record *rec,
+                   unsigned int i, const char *pool)
+{
+    struct batch b = {.xs = xs};
+    struct truth t = {
+        .rec = rec,
+        .id = rec->devs[i].cfg.id,
+        .pool = pool,
     };
 
     run_batch(&b, fill_state, &t);

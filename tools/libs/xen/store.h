@@ -24,6 +24,10 @@ int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
 void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
                     unsigned int i, const char *state, const char *error);
 
+/** vr_store_pool() - say whether device @i's pool is granted (pools.h). */
+void vr_store_pool(struct xs_handle *xs, const struct vr_record *rec,
+                   unsigned int i, const char *pool);
+
 /** vr_store_driver_name() - driver domain @j has another name now. */
 void vr_store_driver_name(struct xs_handle *xs, const struct vr_record *rec,
                           unsigned int j);
