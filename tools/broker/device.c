@@ -4,6 +4,7 @@
  * interrupts, the backend writes to the control page. None of this blocks.
  */
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "iommu.h"
 
@@ -32,6 +33,8 @@ static bool is_endpoint(const struct device *d)
 
 static void notify_backend(struct device *d)
 {
+    if (!d->port)
+        return;
     d->stats->kick_events++;
     /* Nobody at the other end: Xen drops it, which is what we want. */
     xenevtchn_notify(d->w->xce, d->port);
@@ -386,7 +389,7 @@ void device_timers(struct device *d, bool count)
         device_look(d);
     if (d->owed)
         collect(d);
-    if (count)
+    if (count && !d->dead)
         vr_ctrl_take_counters(d->page, &d->stats->b);
     follow_lease(d);
     ping(d);
@@ -428,4 +431,20 @@ void device_gone(struct device *d)
     vr_mmio_fail(&d->mmio, VR_FAIL_GONE);
     d->told = VR_FAIL_GONE;
     vcpu_release(d);
+}
+
+void device_dead(struct device *d)
+{
+    if (!d->gone)
+        device_gone(d);
+    if (d->dead)
+        return;
+    d->dead = true;
+    xenevtchn_unbind(d->w->xce, d->port);
+    d->port = 0;
+    /* The page's grant ends with its mapping, start.c has closed the file. */
+    munmap(d->page, sizeof(*d->page));
+    d->page = &d->w->nobody;
+    if (is_endpoint(d))
+        iommu_dead(d->w->iommu, d->index);
 }

@@ -98,7 +98,10 @@ static void driver_dead(struct super *s, unsigned int j)
     unsigned int i;
 
     for (i = 0; i < s->rec.ndevs; i++) {
-        if (s->rec.devs[i].driver != j || s->dev[i].dead || s->sock < 0)
+        if (s->rec.devs[i].driver != j)
+            continue;
+        pools_dead(s, i);
+        if (s->dev[i].dead || s->sock < 0)
             continue;
         msg.dev = i;
         s->dev[i].dead = !broker_msg_send(s->sock, &msg);

@@ -99,6 +99,10 @@ void iommu_timers(struct iommu *io);
 /** iommu_next() - when iommu_timers() has something to do; 0: never. */
 int64_t iommu_next(const struct iommu *io);
 
+/** iommu_dead() - nothing is left of the domain of endpoint @ep's backend: what
+ * is granted to it is taken back, and nothing is granted to it any more. */
+void iommu_dead(struct iommu *io, unsigned int ep);
+
 /**
  * iommu_backend_fault() - device @d's backend has counted an access that was
  * refused: the guest is told. Address and kind of access are the backend's

@@ -25,6 +25,9 @@ static int on_map(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
     uint64_t *bits = map_bits(io, ep);
     uint32_t i;
 
+    /* Its number may be another domain's by now. */
+    if (io->w->dev[ep].dead)
+        return -EIO;
     /* Whatever the record says of the guest's RAM. */
     if (!vr_gntent_fits(gfn, npages) || !gmem_is_ram(&io->mem, gfn, npages))
         return -EINVAL;
@@ -59,6 +62,21 @@ static uint64_t on_unmap(void *ctx, unsigned int ep, uint32_t first,
         io->ep[ep].now |= now;
     }
     return busy;
+}
+
+/* The mappings remain as far as the guest is concerned: their UNMAPs find
+ * nothing left to do. */
+void iommu_dead(struct iommu *io, unsigned int ep)
+{
+    uint32_t i, n = vr_gwin_pages(&io->w->rec->devs[ep].iova);
+    struct vr_gntent *e = entries(io, ep, 0);
+    uint64_t *bits = map_bits(io, ep);
+
+    vr_maps_begin(io->maps);
+    for (i = 0; i < n; i++)
+        if (vr_maps_test(bits, i) && !vr_gntent_revoke(&e[i]))
+            vr_maps_clear(bits, i);
+    vr_maps_end(io->maps);
 }
 
 const struct vr_viommu_ops iommu_table_ops = {

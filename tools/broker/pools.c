@@ -120,3 +120,9 @@ void pools_order(struct super *s, unsigned int i, bool grant)
     if (msg.type == VR_MSG_REFUSED)
         grants_check(s, true);
 }
+
+void pools_dead(struct super *s, unsigned int i)
+{
+    if (vr_pools_state(s->pools, i) != VR_POOL_PRIVATE)
+        change(s, i, false);
+}

@@ -15,10 +15,11 @@
  *            devices: the virtio-iommu's queues lie in G's memory.
  *   xencall  replaced by /dev/null.
  *   gntshr   knows no restriction: the worker closes it; the control pages
- *            live on by their mappings.
+ *            live on by their mappings, and their grants end with these.
  *
- * So of all ioctls two remain: DM_OP (interrupts) and NOTIFY; and with dynamic
- * devices a third, which maps memory of G. DM_OP on G still
+ * So of all ioctls three remain: DM_OP (interrupts), NOTIFY and UNBIND (of the
+ * file's own ports, when a driver domain is gone); and with dynamic devices a
+ * fourth, which maps memory of G. DM_OP on G still
  * includes the whole range of operations of a device model, since a filter
  * cannot look behind a pointer.
  */
@@ -66,6 +67,11 @@ static int filter_rules(scmp_filter_ctx ctx, bool maps_guest)
     r = seccomp_rule_add(
         ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
         SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, IOCTL_EVTCHN_NOTIFY));
+    if (r)
+        return r;
+    r = seccomp_rule_add(
+        ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+        SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, IOCTL_EVTCHN_UNBIND));
     if (r)
         return r;
     r = seccomp_rule_add(

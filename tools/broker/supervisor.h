@@ -206,6 +206,10 @@ void pools_stop(struct super *s);
  * or taken back. Answers it, unless it is to ask again. */
 void pools_order(struct super *s, unsigned int i, bool grant);
 
+/** pools_dead() - nothing is left of device @i's driver domain: nor is to be
+ * left of its grants, since another domain may come to have its number. */
+void pools_dead(struct super *s, unsigned int i);
+
 /* ---- grants.c ---- */
 
 /**

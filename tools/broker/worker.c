@@ -187,7 +187,7 @@ static void serve_supervisor(struct worker *w)
             device_gone(d);
             break;
         case VR_MSG_DEAD:
-            d->dead = true;
+            device_dead(d);
             break;
         case VR_MSG_GRANTED:
             device_pool(d, VR_LEASE_IS_GRANTED);

@@ -43,7 +43,7 @@ struct device {
     struct vr_mmio mmio;
     struct vr_stats_dev *stats;
     struct vr_ctrl_page *page; /* shared with the backend */
-    evtchn_port_t port;
+    evtchn_port_t port;        /* 0: closed */
     uint32_t irq;
 
     uint32_t generation; /* of the last request; 0: none */
@@ -114,6 +114,7 @@ struct worker {
     int64_t sleep_ns;    /* until there is something to do; -1: for ever */
     int64_t counters_at; /* 0: nothing has happened since the last copy */
     bool irq_error;
+    struct vr_ctrl_page nobody; /* the control page of a backend that is dead */
 };
 
 /* ---- worker.c ---- */
@@ -207,7 +208,11 @@ int device_tell(struct device *d, enum vr_msg_type type);
 /** device_pool() - the supervisor has done something to its pool. */
 void device_pool(struct device *d, enum vr_lease_answer answer);
 
-/** device_gone() - its driver domain has ended. */
+/** device_gone() - its driver domain has ended, or is about to. */
 void device_gone(struct device *d);
+
+/** device_dead() - ... and nothing is left of it: nor is to be left of what
+ * was given to it, since another domain may come to have its number. */
+void device_dead(struct device *d);
 
 #endif /* VR_BROKER_WORKER_H */

@@ -50,8 +50,8 @@ static const char *state_of(const struct job *job, uint16_t domid)
                  : vr_domstate_name(guest_driver_state(job->xch, &job->g, i));
 }
 
-/* What is granted to a domain that is gone stays granted, and reaches nobody.
- */
+/* Its broker takes back what was granted to it. Until then it reaches nobody,
+ * since there is no domain of this number. */
 static bool is_gone(const struct job *job, uint16_t domid)
 {
     int i = driver_of(job, domid);
@@ -178,10 +178,13 @@ static void print_verdict(const struct job *job, const struct vr_audit_dom *d)
     char name[VR_NAME_LEN + 1];
 
     name_of(job, d->domid, name, sizeof(name));
-    if (d->driver && is_gone(job, d->domid))
+    if (d->driver && is_gone(job, d->domid) && d->pages)
         printf("audit: domain %u (%s) is gone: nobody can reach the %" PRIu32
                " pages that are granted to it\n",
                d->domid, name, d->pages);
+    else if (d->driver && is_gone(job, d->domid))
+        printf("audit: domain %u (%s) is gone, and nothing is granted to it\n",
+               d->domid, name);
     else if (d->driver && !d->missing && !d->excess)
         printf("audit: OK, %" PRIu32 " pages reachable by domain %u (%s), "
                "%s\n",

@@ -6,9 +6,10 @@
  * hold scrawl DOMID GREF SECONDS
  * hold pin   GUEST GREF
  * hold share DOMID
+ * hold ends  DOMID GREF PORT
  *
  * In a driver domain, as its root: what a backend that does not play by the
- * rules can do with a dynamic window of references FIRST .. FIRST + COUNT - 1.
+ * rules can do with a window of references FIRST .. FIRST + COUNT - 1.
  *
  * count: tries to copy from every reference once and prints how many it could.
  * keep:  maps a page of payload that the guest wants read, and never lets go;
@@ -22,6 +23,8 @@
  *        again while its backend works.
  * pin:   maps page GREF of GUEST, prints "pinned" and keeps it.
  * share: grants DOMID a page of this domain, prints its reference and waits.
+ * ends:  tries to map a control page, and to bind an event channel of DOMID's;
+ *        prints what could be had.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +34,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <xenevtchn.h>
 #include <xengnttab.h>
 
 static void count(xengnttab_handle *gt, uint32_t domid, uint32_t first,
@@ -142,6 +146,20 @@ static int scrawl(xengnttab_handle *gt, uint32_t domid, uint32_t gref,
     return 0;
 }
 
+static int ends(xengnttab_handle *gt, uint32_t domid, uint32_t gref,
+                uint32_t port)
+{
+    xenevtchn_handle *ec = xenevtchn_open(NULL, 0);
+    void *page = xengnttab_map_grant_ref(gt, domid, gref, PROT_READ);
+
+    if (!ec)
+        return 1;
+    printf("page %s, port %s\n", page ? "mapped" : "refused",
+           xenevtchn_bind_interdomain(ec, domid, port) < 0 ? "refused"
+                                                           : "bound");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     xengnttab_handle *gt = xengnttab_open(NULL, 0);
@@ -163,5 +181,7 @@ int main(int argc, char **argv)
         return pin(gt, v[0], v[1]);
     else if (!strcmp(argv[1], "share"))
         return share(v[0]);
+    else if (!strcmp(argv[1], "ends"))
+        return ends(gt, v[0], v[1], v[2]);
     return 0;
 }

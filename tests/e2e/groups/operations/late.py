@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A pool is granted while the guest's driver has its device running, and at no
-other time."""
+other time; nothing is left to a driver domain that is dead."""
 
 import json
 import re
@@ -201,3 +201,43 @@ def used(h):
     require(state(h) == "private", f"the pool is {state(h)}")
     h.end(G, B)
     return said.group(0)[:60]
+
+
+@group.check("a dead driver domain's number comes again: nothing is there",
+             400)
+def again(h):
+    ready(h)
+    granted(h)
+    domid, old = h.domid(G), h.domid(B)
+    node = f"/local/domain/{old}/backend/virtio_restricted/{domid}"
+    ends = [h.ok(f"xenstore-read {node}/{d}/ctrl-gref "
+                 f"{node}/{d}/event-channel").split()
+            for d in ("disk0", "disk1")]
+    windows = [w for d in h.show(G)["devices"] for w in d["windows"]]
+    # So that pages of the dynamic disk are mapped when its backend ends.
+    h.gx_ok(G, "d=$(grep -l two /sys/block/vd*/serial | cut -d/ -f4); "
+            "ioload -f /dev/$d -m randread -q 8 -t 300 -s 8 "
+            "> /tmp/io 2>&1 </dev/null & sleep 1")
+    h.ok(f"xl destroy {B}", 60)
+    h.wait_gone(B)
+    h.wait("nothing is granted", lambda: audit(h)[1]["pages"] == 0, 20)
+    _, b = audit(h)
+    require(b["state"] == "gone" and not b["in_use"], f"{b}")
+    require(state(h) == "private", f"the pool is {state(h)}")
+    h.put("b9.cfg", driver_cfg("b9"))
+    h.ok(f"DOMID={old} LIBXL_DOMID_REUSE_TIMEOUT=0 "
+         "LD_PRELOAD=/host/bin/samedomid.so xl create /host/cfg/b9.cfg", 90)
+    require(h.domid("b9") == old, f"b9 is {h.domid('b9')}, not {old}")
+    for w in windows:
+        out = h.gx_ok("b9", f"hold count {domid} {w['gref_base']} "
+                      f"{w['gref_count']}", 60, up=150)
+        require(out.startswith("0 of"), f"it can read the guest: {out}")
+    for gref, port in ends:
+        out = h.gx_ok("b9", f"hold ends 0 {gref} {port}").strip()
+        require("page refused, port refused" in out, out)
+    # What the guest wants to be mapped is not mapped for this one either.
+    h.gx_ok(G, "true")
+    _, b = audit(h)
+    require(b["pages"] == 0, f"{b}")
+    h.end(G)
+    h.end("b9")
