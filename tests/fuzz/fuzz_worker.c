@@ -234,8 +234,7 @@ static void act(unsigned int op)
         break;
     case 4:
         request(op);
-        if (!ww.lost_track)
-            ww_write(below(FX_VCPUS), WW_IOMMU, VR_MMIO_QUEUE_NOTIFY, 0);
+        ww_kick(below(FX_VCPUS));
         break;
     case 5:
         ww_write(below(FX_VCPUS), below(WW_DEVS + 1), VR_MMIO_QUEUE_NOTIFY,
@@ -285,6 +284,7 @@ static void looking(void)
         break;
     case 1:
         request(op);
+        ww_kick(op / 64 % FX_VCPUS);
         break;
     case 2:
         vr_ctrl_post(&fx.ctrl[op / 8 % WW_DEVS].intr, 1);
@@ -299,14 +299,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    unsigned int op;
+    unsigned int op, how;
 
     in = (struct input){data, size};
-    op = eat(1);
+    how = eat(1);
     ww_init();
-    fx.looking = op & 1 ? looking : NULL;
     /* From the start that most guests have, or from nothing. */
-    if (op & 2) {
+    if (how & 2) {
         unsigned int dev;
 
         for (dev = 0; dev < WW_DEVS; dev++)
@@ -318,8 +317,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (dev = 0; dev < WW_DEVS; dev++)
             ww_start(0, dev);
     }
+    fx.looking = how & 1 ? looking : NULL;
+    ww.w.poll_ns = how & 4 ? 1000000 : 0; /* poll= */
     while (in.size) {
         op = eat(1);
+        if (how & 1) /* it has always paid to look */
+            memset(&ww.w.look, 0, sizeof(ww.w.look));
         act(op);
         /* Else the worker is somewhere else for a moment. */
         if (op & 0x80 || op % 16 != 0)

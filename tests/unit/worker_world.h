@@ -70,7 +70,7 @@ struct ww {
 
     /* the guest's driver of the virtio-iommu */
     bool lost_track; /* its rings and requests are anybody's */
-    uint16_t avail, used;
+    uint16_t avail, used, kicked;
     struct ww_request req[WW_SLOTS];
 
     /* driver domains */
@@ -370,7 +370,8 @@ static void ww_run(int64_t ms)
     for (;;) {
         n = fx_deliver();
         if (!n && !fx.ntold) {
-            if (ww.timeout < 0 || ww.timeout > end - fx_ms())
+            /* Looking on may have taken longer. */
+            if (ww.timeout < 0 || (ww.timeout && ww.timeout > end - fx_ms()))
                 break;
             fx.ns += ww.timeout * INT64_C(1000000);
         }
@@ -385,6 +386,9 @@ static void ww_run(int64_t ms)
     for (n = 0; n < FX_VCPUS; n++)
         FX_REQUIRE(fx.ioreqs[n].state != STATE_IOREQ_READY,
                    "an access that nobody looks at");
+    FX_REQUIRE(ww.lost_track || ww.kicked != ww.avail ||
+                   !iommu_has_news(ww.w.iommu),
+               "a request that nobody looks at");
     if (fx_ms() < end) {
         ww.timeout -= ww.timeout < 0 ? 0 : end - fx_ms();
         fx.ns = end * 1000000;
@@ -520,7 +524,7 @@ static bool ww_start_iommu(unsigned int v)
         return false;
     memset(fx.ram, 0, WW_LAST * VR_PAGE_SIZE);
     memset(ww.req, 0, sizeof(ww.req));
-    ww.avail = ww.used = 0;
+    ww.avail = ww.used = ww.kicked = 0;
     for (dev = 0; dev < WW_DEVS; dev++) {
         for (i = 0; i < ww_npages[dev]; i++) {
             struct ww_page *p = &ww.page[dev][i];
@@ -612,6 +616,32 @@ static struct ww_request *ww_request(uint8_t type, unsigned int ep,
     return r;
 }
 
+/* Does the device want to be told of what was added since the last time? */
+static bool ww_kick_due(void)
+{
+    /* Behind the used ring (VIRTIO_F_EVENT_IDX). */
+    const uint16_t event = ((uint16_t *)(fx.ram + 0x800))[2 + 8 * WW_SLOTS];
+    const uint16_t added = ww.avail - ww.kicked;
+
+    ww.kicked = ww.avail;
+    return !ww.lost_track && (uint16_t)(ww.avail - event - 1) < added;
+}
+
+/* Tells it, by vCPU @v, if that is due and it is not busy. */
+static void ww_kick(unsigned int v)
+{
+    const ioreq_t req = {.addr = WW_MMIO + WW_IOMMU * VR_MMIO_SIZE +
+                                 VR_MMIO_QUEUE_NOTIFY,
+                         .data = VR_VIOMMU_REQUESTQ,
+                         .count = 1,
+                         .size = 4,
+                         .dir = IOREQ_WRITE,
+                         .type = IOREQ_TYPE_COPY};
+
+    if (!ww.vcpu[v].asks && ww_kick_due())
+        ww_access(v, &req);
+}
+
 /* A request, and the kick, by vCPU @v. Returns the status; 0xff: none yet. */
 static uint8_t ww_do(unsigned int v, uint8_t type, unsigned int ep,
                      uint32_t first, uint32_t npages, uint32_t frame)
@@ -620,7 +650,8 @@ static uint8_t ww_do(unsigned int v, uint8_t type, unsigned int ep,
 
     if (!r)
         return 0xff;
-    ww_write(v, WW_IOMMU, VR_MMIO_QUEUE_NOTIFY, VR_VIOMMU_REQUESTQ);
+    ww_kick(v);
+    ww_run(0);
     return r->status;
 }
 
@@ -793,14 +824,21 @@ static void ww_behave(void)
         for (v = 0; v < FX_VCPUS; v++)
             if (!ww.vcpu[v].asks)
                 ww_acknowledge(v, dev);
+    for (v = 0; v < FX_VCPUS; v++)
+        ww_kick(v);
+    ww_run(0);
 }
 
 static bool ww_quiet(void)
 {
-    unsigned int v;
+    unsigned int i;
 
-    for (v = 0; v < FX_VCPUS; v++)
-        if (ww.vcpu[v].asks)
+    for (i = 0; i < FX_VCPUS; i++)
+        if (ww.vcpu[i].asks)
+            return false;
+    for (i = 0; i < WW_SLOTS; i++)
+        if (ww.req[i].busy && !ww.lost_track &&
+            vr_vq_running(&ww.w.iommu->q[VR_VIOMMU_REQUESTQ]))
             return false;
     return !iommu_waiting(ww.w.iommu);
 }
@@ -812,7 +850,7 @@ static void ww_settle(void)
     unsigned int i;
 
     while (ww_behave(), !ww_quiet()) {
-        FX_REQUIRE(fx_ms() < end, "a vCPU waits for ever");
+        FX_REQUIRE(fx_ms() < end, "an access or a request waits for ever");
         ww_run(20);
     }
     ww_run(20);
@@ -827,6 +865,7 @@ static void ww_settle(void)
         FX_REQUIRE(!device_has_news(d), "news that nobody takes");
     }
     /* A reset of everything takes everything back. */
+    ww.lost_track = true;
     for (i = 0; i <= WW_DEVS; i++) {
         ww_write(0, i, VR_MMIO_STATUS, 0);
         while (!ww_quiet()) {
