@@ -47,10 +47,10 @@ static unsigned int text(char *buf, unsigned int max)
 /* Those that it has, mostly; and what none of them is. */
 static void worker_says(void)
 {
-    struct vr_msg msg = {.type = 1 + below(12), .dev = below(SW_DEVS + 1)};
+    struct vr_msg msg = {.type = below(24), .dev = below(SW_DEVS + 1)};
     unsigned int n;
 
-    if (msg.type == 12)
+    if (msg.type == 23)
         msg.type = UINT32_MAX;
     if (msg.dev == SW_DEVS)
         msg.dev = eat(4);
@@ -155,7 +155,7 @@ static void scribble_stats(void)
 
 static void trouble(unsigned int op)
 {
-    sw.socket_full = 0 && op & 1; /* XXX */
+    sw.socket_full = op & 1;
     store.deaf = (op & 6) == 6;
     store.conflicts = op & 8 ? below(200) : 0;
     sw.no_file = (op & 6) == 2 && eat(1) & 1;
@@ -190,8 +190,13 @@ static void act(unsigned int op)
     case 10:
         scribble_stats();
         break;
-    case 11: /* the guest writes to its table */
+    case 11: /* the guest writes to its table, or the hypervisor */
         i = 1024 + below(64);
+        if (op & 0x10 && sw.table[i].flags & VR_GTF_TYPE_MASK) {
+            sw.table[i].flags ^= VR_GTF_READING;
+            break;
+        }
+        sw.meddled = true;
         sw.table[i] = (struct vr_gntent){eat(1), below(8), eat(1)};
         break;
     case 12:

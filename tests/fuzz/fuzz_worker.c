@@ -129,7 +129,7 @@ static void meddle(void)
 
 static void scribble_page(unsigned int dev)
 {
-    uint8_t *page = (uint8_t *)&fx.ctrl[dev];
+    uint8_t *page = (uint8_t *)fx.ctrl[dev];
     unsigned int how = eat(1), n = 1 + how % 16;
     /* What it is to write, or all that it can write. */
     unsigned int at = how & 0x80
@@ -157,7 +157,7 @@ static void backend(unsigned int op)
         break;
     case 2:
         if (!ww.ended[ww_driver[dev]] &&
-            vr_ctrl_post(&fx.ctrl[dev].intr, 1 + eat(1)))
+            vr_ctrl_post(&fx.ctrl[dev]->intr, 1 + eat(1)))
             ww_backend_event(dev);
         break;
     case 3:
@@ -214,7 +214,9 @@ static void trouble(void)
 
     fx.irq_fails = what & 1;
     fx.socket_full = what & 2;
-    fx.missing[what / 4 % FX_FRAMES] = what & 0x80;
+    ww.pools_wait = what & 4;
+    ww.pool_held[what / 8 % WW_DEVS] = what & 0x20;
+    fx.missing[eat(1) % FX_FRAMES] = what & 0x80;
 }
 
 static void act(unsigned int op)
@@ -287,7 +289,8 @@ static void looking(void)
         ww_kick(op / 64 % FX_VCPUS);
         break;
     case 2:
-        vr_ctrl_post(&fx.ctrl[op / 8 % WW_DEVS].intr, 1);
+        if (fx.ctrl[op / 8 % WW_DEVS])
+            vr_ctrl_post(&fx.ctrl[op / 8 % WW_DEVS]->intr, 1);
         break;
     case 3:
         hypervisor(op / 8);

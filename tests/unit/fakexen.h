@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../tools/broker/iommu.h"
@@ -60,7 +61,7 @@ struct fakexen {
     bool missing[FX_FRAMES]; /* given back by the guest */
     unsigned int mapped;     /* pages, all together */
     ioreq_t ioreqs[MAX_VCPUS] __attribute__((aligned(4096)));
-    struct vr_ctrl_page ctrl[VR_MAX_DEVICES] __attribute__((aligned(4096)));
+    struct vr_ctrl_page *ctrl[VR_MAX_DEVICES]; /* NULL: it has let go of it */
     unsigned int nctrl;
     struct vr_gntent table[FX_GTFRAMES * VR_GNTENT_PER_FRAME];
     void *maps; /* the file */
@@ -82,8 +83,12 @@ static struct fakexen fx;
 static void fx_init(void)
 {
     int fd[2] = {fx.fd[0], fx.fd[1]};
+    unsigned int i;
     char rest[256];
 
+    for (i = 0; i < fx.nctrl; i++)
+        if (fx.ctrl[i])
+            munmap(fx.ctrl[i], VR_PAGE_SIZE);
     if (!fd[1]) {
         FX_REQUIRE(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fd), "socketpair");
         FX_REQUIRE(!fcntl(fd[1], F_SETFL, O_NONBLOCK), "fcntl");
@@ -164,6 +169,12 @@ static void fx_tell(enum vr_msg_type type, unsigned int dev)
 {
     if (fx.ntold < FX_MESSAGES)
         fx.told[fx.ntold++] = (struct vr_msg){.type = type, .dev = dev};
+}
+
+/* Nothing is left in this machine's folders. */
+int mkdir(const char *path, mode_t mode)
+{
+    return strcmp(path, VR_RUN_DIR) ? mkdirat(AT_FDCWD, path, mode) : 0;
 }
 
 void *vr_shfile_create(const char *path, size_t size)
@@ -252,6 +263,17 @@ xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *xce,
     (void)xce;
     (void)domid;
     return FX_DEVPORT + fx.nctrl - 1;
+}
+
+/* It lets go of the page as well. */
+int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
+{
+    (void)xce;
+    FX_REQUIRE(port >= FX_DEVPORT && fx.ctrl[port - FX_DEVPORT],
+               "closes a port of nobody's");
+    fx.ctrl[port - FX_DEVPORT] = NULL;
+    fx.port[port].pending = false;
+    return 0;
 }
 
 xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *xce,
@@ -487,12 +509,17 @@ int xengntshr_close(xengntshr_handle *gs)
 void *xengntshr_share_pages(xengntshr_handle *gs, uint32_t domid, int count,
                             uint32_t *refs, int writable)
 {
+    void *page;
+
     (void)gs;
     (void)domid;
     FX_REQUIRE(count == 1 && writable && fx.nctrl < VR_MAX_DEVICES,
                "an odd page");
     *refs = 8 + fx.nctrl;
-    return &fx.ctrl[fx.nctrl++];
+    page = mmap(NULL, VR_PAGE_SIZE, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    FX_REQUIRE(page != MAP_FAILED, "mmap");
+    return fx.ctrl[fx.nctrl++] = page;
 }
 
 #endif /* TEST_FAKEXEN_H */

@@ -12,10 +12,12 @@
 #ifndef TEST_SUPER_WORLD_H
 #define TEST_SUPER_WORLD_H
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,6 +62,7 @@ struct sw {
     struct vr_record rec; /* the file */
     bool no_file;
     struct vr_gntent table[SW_TABLE];
+    bool meddled; /* the guest has written to it */
     struct sw_domain dom[1 + SW_DRIVERS];
     bool xl_gone;
 
@@ -77,6 +80,7 @@ struct sw {
     int64_t killed_at[SW_DEVS], destroyed_at;
     bool wants_kill[SW_DEVS]; /* the worker has asked for it */
     bool wants_destroy[SW_DEVS];
+    bool wants_pool[SW_DEVS];
     bool told_gone[SW_DEVS], told_dead[SW_DEVS];
     unsigned int answers, questions; /* on the link */
     unsigned int lines;              /* of log */
@@ -121,16 +125,33 @@ static bool sw_printable(const char *text, size_t len)
     return true;
 }
 
+static void sw_log(const char *fmt, va_list ap)
+{
+    vsnprintf(sw.line, sizeof(sw.line), fmt, ap);
+    SW_REQUIRE(sw_printable(sw.line, strlen(sw.line)), "an odd line of log");
+    sw.logged += strlen(sw.line) + 26;
+    sw.lines++;
+}
+
 void broker_log(const char *fmt, ...)
 {
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(sw.line, sizeof(sw.line), fmt, ap);
+    sw_log(fmt, ap);
     va_end(ap);
-    SW_REQUIRE(sw_printable(sw.line, strlen(sw.line)), "an odd line of log");
-    sw.logged += strlen(sw.line) + 26;
-    sw.lines++;
+}
+
+/* As the real one: somebody else decides how often that happens. */
+void broker_log_of(struct log_source *source, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!vr_rate_take(&source->rate, sw.now, 60000, 32))
+        return;
+    va_start(ap, fmt);
+    sw_log(fmt, ap);
+    va_end(ap);
 }
 
 const char *broker_log_path(void)
@@ -146,6 +167,12 @@ void broker_log_move(const char *name)
 void broker_title(const char *fmt, ...)
 {
     (void)fmt;
+}
+
+/* Nothing is left in this machine's folders. */
+int mkdir(const char *path, mode_t mode)
+{
+    return strcmp(path, VR_RUN_DIR) ? mkdirat(AT_FDCWD, path, mode) : 0;
 }
 
 int vr_record_load(const char *uuid, struct vr_record *rec, struct vr_err *err)
@@ -277,6 +304,26 @@ static bool sw_gone(unsigned int driver)
     return !sw.dom[1 + driver].exists || sw.dom[1 + driver].other;
 }
 
+/* Entries of device @dev's pool that grant something; no other domain's. */
+static unsigned int sw_pool(unsigned int dev)
+{
+    const struct vr_gwin *win = &sw.rec.devs[dev].pool;
+    unsigned int i, n = 0;
+
+    for (i = 0; i < vr_gwin_pages(win); i++) {
+        const struct vr_gntent *e = &sw.table[win->gref_base + i];
+
+        if (!e->flags)
+            continue;
+        n++;
+        SW_REQUIRE(sw.meddled ||
+                       vr_gntent_grants(e, sw_domid[sw_driver[dev]],
+                                        (win->base >> VR_PAGE_SHIFT) + i),
+                   "granted to another domain, or another page");
+    }
+    return n;
+}
+
 int broker_msg_send(int sock, const struct vr_msg *msg)
 {
     const struct sw_domain *b;
@@ -294,6 +341,11 @@ int broker_msg_send(int sock, const struct vr_msg *msg)
         SW_REQUIRE(sw_gone(sw_driver[msg->dev]) || b->flags & XEN_DOMINF_dying,
                    "dead, but it is not");
         sw.told_dead[msg->dev] = true;
+    } else if (msg->type == VR_MSG_GRANTED) {
+        SW_REQUIRE(sw.wants_pool[msg->dev], "granted, but nobody asked");
+        SW_REQUIRE(sw.meddled || sw_pool(msg->dev) == 16, "it is not granted");
+    } else if (msg->type == VR_MSG_REVOKED) {
+        SW_REQUIRE(sw.meddled || sw_pool(msg->dev) == 0, "it is still granted");
     }
     sw.heard[sw.nheard++] = *msg;
     return 0;
@@ -313,6 +365,8 @@ int broker_msg_recv(int sock, struct vr_msg *msg)
         sw.wants_kill[msg->dev] = true;
     if (msg->dev < SW_DEVS && msg->type == VR_MSG_DESTROY)
         sw.wants_destroy[msg->dev] = true;
+    if (msg->dev < SW_DEVS && msg->type == VR_MSG_GRANT)
+        sw.wants_pool[msg->dev] = true;
     return 0;
 }
 
@@ -503,10 +557,6 @@ static void sw_init(void)
     for (i = 0; i <= SW_DRIVERS; i++)
         sw.dom[i] = (struct sw_domain){.domid = i ? sw_domid[i - 1] : SW_GUEST,
                                        .exists = true};
-    for (i = 0; i < 16; i++) {
-        vr_gntent_grant(&sw.table[1024 + i], 3, 0x48000 + i, false);
-        vr_gntent_grant(&sw.table[1056 + i], 3, 0x48020 + i, false);
-    }
     fs_init();
     put("/local/domain/3", "", 3);
     put("/local/domain/4", "", 4);
@@ -659,7 +709,12 @@ static void sw_settle(void)
     sw.socket_full = false;
     store.deaf = false;
     store.conflicts = 0;
+    for (i = 0; i < SW_TABLE; i++)
+        sw.table[i].flags &= ~VR_GTF_IN_USE;
     sw_run(20000);
+    for (i = 0; i < SW_DEVS; i++)
+        SW_REQUIRE(!sw_pool(i) || sw.wants_pool[i] || sw.meddled,
+                   "a pool that nobody asked for");
     if (sw.s.done || sw.s.step != STEP_RUNNING)
         return;
     SW_REQUIRE(sw.dom[0].exists && !sw.dom[0].other &&
@@ -669,6 +724,9 @@ static void sw_settle(void)
         SW_REQUIRE(sw.nheard == SW_MESSAGES || !sw_gone(sw_driver[i]) ||
                        (sw.told_gone[i] && sw.told_dead[i]),
                    "a driver domain's end that the worker does not know of");
+    for (i = 0; i < SW_DEVS; i++)
+        SW_REQUIRE(!sw_gone(sw_driver[i]) || sw.meddled || !sw_pool(i),
+                   "a pool of a driver domain that is dead");
 }
 
 #endif /* TEST_SUPER_WORLD_H */

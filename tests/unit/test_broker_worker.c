@@ -62,9 +62,9 @@ static void test_start(void **state)
     (void)state;
     for (dev = 0; dev < WW_DEVS; dev++) {
         assert_int_equal(ww.stats.dev[dev].backend, VR_CTRL_BACKEND_READY);
-        assert_int_equal(fx.ctrl[dev].req.run, 1);
-        assert_int_equal(fx.ctrl[dev].req.q[0].size, 16);
-        assert_int_equal(fx.ctrl[dev].req.q[1].epoch, 0);
+        assert_int_equal(fx.ctrl[dev]->req.run, 1);
+        assert_int_equal(fx.ctrl[dev]->req.q[0].size, 16);
+        assert_int_equal(fx.ctrl[dev]->req.q[1].epoch, 0);
     }
 }
 
@@ -87,12 +87,12 @@ static void test_nobody(void **state)
 static void test_interrupt(void **state)
 {
     (void)state;
-    vr_ctrl_post(&fx.ctrl[0].intr, 1);
+    vr_ctrl_post(&fx.ctrl[0]->intr, 1);
     ww_backend_event(0);
     ww_run(10);
     assert_int_equal(fx.edges[ww_irq(0)], 1);
     /* What is posted meanwhile waits for the acknowledgement. */
-    vr_ctrl_post(&fx.ctrl[0].intr, 1);
+    vr_ctrl_post(&fx.ctrl[0]->intr, 1);
     ww_backend_event(0);
     ww_run(10);
     assert_int_equal(fx.edges[ww_irq(0)], 1);
@@ -121,7 +121,7 @@ static void test_reset_times_out(void **state)
 {
     (void)state;
     assert_false(ww_write(0, 0, VR_MMIO_STATUS, 0));
-    ww_run(VR_QUIESCE_MS - 1);
+    ww_run(ww.w.dev[0].lease.patience_ms - 1);
     assert_true(ww.vcpu[0].asks);
     ww_run(1);
     assert_false(ww.vcpu[0].asks);
@@ -129,6 +129,42 @@ static void test_reset_times_out(void **state)
     ww_serve(0);
     ww_run(0);
     assert_true(ww_start(0, 0));
+}
+
+/* The backend has stopped, but has some of the pool mapped. */
+static void test_reset_waits_for_pool(void **state)
+{
+    (void)state;
+    assert_int_equal(ww.w.dev[0].lease.step, VR_LEASE_GRANTED);
+    ww.pool_held[0] = true;
+    assert_false(ww_write(0, 0, VR_MMIO_STATUS, 0));
+    ww_serve(0);
+    ww_run(500);
+    assert_true(ww.vcpu[0].asks);
+    ww.pool_held[0] = false;
+    ww_run(500);
+    assert_false(ww.vcpu[0].asks);
+    assert_int_equal(STATUS(0), 0);
+    assert_int_equal(ww.kills, 0);
+}
+
+/* A driver that starts its device: its backend hears of it when it can map the
+ * pool. */
+static void test_start_waits_for_pool(void **state)
+{
+    (void)state;
+    ww_write(0, 0, VR_MMIO_STATUS, 0);
+    ww_serve(0);
+    ww_run(10);
+    assert_int_equal(fx.ctrl[0]->req.run, 0);
+    ww.pools_wait = true;
+    assert_true(ww_start(0, 0));
+    ww_run(100);
+    assert_int_equal(fx.ctrl[0]->req.run, 0);
+    assert_int_equal(STATUS(0), 15);
+    ww.pools_wait = false;
+    ww_run(1000);
+    assert_int_equal(fx.ctrl[0]->req.run, 1);
 }
 
 /* Behind the virtio-iommu it takes its time, see vcpu_release(). */
@@ -195,7 +231,7 @@ static void test_unmap_obeys(void **state)
     ww_do(0, VR_VIOMMU_T_UNMAP, 1, 3, 1, 0);
     ww_run(25);
     assert_int_equal(ww.stats.iommu.stops, 1);
-    assert_int_equal(fx.ctrl[1].req.run, 0);
+    assert_int_equal(fx.ctrl[1]->req.run, 0);
     ww_drop(1, 3);
     ww_serve(1);
     ww_run(10);
@@ -239,6 +275,25 @@ static void test_unmap_to_the_end(void **state)
     assert_int_equal(ww_do(0, VR_VIOMMU_T_UNMAP, 2, 3, 1, 0), 0);
 }
 
+/* Nothing is left to a domain that is dead, whoever it was that ended it. */
+static void test_dead(void **state)
+{
+    (void)state;
+    map(1, 3, FX_RAM1);
+    map(3, 1, FX_RAM1 + 1);
+    map(2, 1, FX_RAM1 + 2);
+    ww_finish_end(1);
+    ww_run(0);
+    assert_int_equal(ww_entry(1, 3)->flags, 0);
+    assert_int_equal(ww_entry(3, 1)->flags, 0);
+    assert_int_not_equal(ww_entry(2, 1)->flags, 0);
+    assert_null(fx.ctrl[1]);
+    assert_non_null(fx.ctrl[2]);
+    assert_int_equal(ww_do(0, VR_VIOMMU_T_MAP, 1, 5, 1, FX_RAM1 + 3),
+                     VR_VIOMMU_S_DEVERR);
+    assert_int_equal(ww_do(0, VR_VIOMMU_T_UNMAP, 1, 3, 1, 0), 0);
+}
+
 /* A domain that serves others is the operator's to end. The worker repeats what
  * it has to say. */
 static void test_unmap_shared(void **state)
@@ -247,6 +302,8 @@ static void test_unmap_shared(void **state)
     map(2, 3, FX_RAM1);
     ww_take(2, 3, true);
     ww_do(0, VR_VIOMMU_T_UNMAP, 2, 3, 1, 0);
+    ww_run(25);
+    ww_serve(2); /* it stops, but keeps the page */
     ww_run(2000);
     assert_int_equal(ww.kills, 1);
     assert_int_equal(ww.destroys, 1);
@@ -337,7 +394,7 @@ static void test_throttle(void **state)
         ww_run(0);
     }
     assert_in_range(ww.stats.dev[0].intr_events - before, 1, 100);
-    vr_ctrl_post(&fx.ctrl[0].intr, 1);
+    vr_ctrl_post(&fx.ctrl[0]->intr, 1);
     ww_run(20);
     assert_int_equal(fx.edges[ww_irq(0)], 1);
 }
@@ -345,13 +402,13 @@ static void test_throttle(void **state)
 static void test_bad_description(void **state)
 {
     (void)state;
-    fx.ctrl[0].dev.config_generation += 2;
-    fx.ctrl[0].dev.config_len = VR_CONFIG_LEN + 1;
+    fx.ctrl[0]->dev.config_generation += 2;
+    fx.ctrl[0]->dev.config_len = VR_CONFIG_LEN + 1;
     ww_backend_event(0);
     ww_run(0);
     assert_int_equal(STATUS(0) & VR_STATUS_NEEDS_RESET, VR_STATUS_NEEDS_RESET);
-    fx.ctrl[0].dev.config_generation += 2;
-    fx.ctrl[0].dev.config_len = VR_CONFIG_LEN;
+    fx.ctrl[0]->dev.config_generation += 2;
+    fx.ctrl[0]->dev.config_len = VR_CONFIG_LEN;
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -364,12 +421,15 @@ int main(void)
         TEST(test_interrupt),
         TEST(test_reset_waits),
         TEST(test_reset_times_out),
+        TEST(test_reset_waits_for_pool),
+        TEST(test_start_waits_for_pool),
         TEST(test_reset_flushes),
         TEST(test_limit_and_flush),
         TEST(test_reset_of_gone),
         TEST(test_unmap_soon),
         TEST(test_unmap_obeys),
         TEST(test_unmap_to_the_end),
+        TEST(test_dead),
         TEST(test_unmap_shared),
         TEST(test_unmap_unheard),
         TEST(test_unmap_queue),

@@ -278,6 +278,38 @@ static void test_worker_destroys_shared(void **state)
     assert_string_not_equal(told_state(2), "connected");
 }
 
+/* A pool is granted when the worker asks, to the domain that it is for. */
+static void test_pool(void **state)
+{
+    (void)state;
+    assert_int_equal(sw_pool(2), 0);
+    sw_worker(VR_MSG_GRANT, 2);
+    assert_int_equal(heard(VR_MSG_GRANTED, 2), 1);
+    assert_int_equal(sw_pool(2), 16);
+    assert_int_equal(sw_pool(0), 0);
+    sw_worker(VR_MSG_GRANT, 1); /* it has none */
+    assert_int_equal(heard(VR_MSG_GRANTED, 1), 0);
+    sw.table[sw.rec.devs[2].pool.gref_base + 5].flags |= VR_GTF_READING;
+    sw_worker(VR_MSG_REVOKE, 2);
+    assert_int_equal(heard(VR_MSG_REVOKED, 2), 0);
+    assert_int_equal(sw_pool(2), 1);
+    sw.table[sw.rec.devs[2].pool.gref_base + 5].flags &= ~VR_GTF_READING;
+    sw_worker(VR_MSG_REVOKE, 2);
+    assert_int_equal(heard(VR_MSG_REVOKED, 2), 1);
+    assert_int_equal(sw_pool(2), 0);
+}
+
+static void test_pool_of_dead(void **state)
+{
+    (void)state;
+    sw_worker(VR_MSG_GRANT, 0);
+    sw.dom[1].exists = false;
+    sw_run(10000);
+    assert_int_equal(sw_pool(0), 0);
+    sw_worker(VR_MSG_GRANT, 0);
+    assert_int_equal(sw_pool(0), 0);
+}
+
 static void test_worker_ends(void **state)
 {
     unsigned int i;
@@ -303,6 +335,20 @@ static void test_driver_shuts_down(void **state)
     assert_string_equal(told_state(1), "failed");
     sw.dom[2].exists = false;
     sw_run(10000);
+    assert_int_equal(heard(VR_MSG_DEAD, 1), 1);
+}
+
+/* The worker's socket was full: it hears of it all the same. */
+static void test_driver_ends_unheard(void **state)
+{
+    (void)state;
+    sw.socket_full = true;
+    sw.dom[2].exists = false;
+    sw_run(10000);
+    assert_int_equal(sw.nheard, 0);
+    sw.socket_full = false;
+    sw_run(10000);
+    assert_int_equal(heard(VR_MSG_GONE, 1), 1);
     assert_int_equal(heard(VR_MSG_DEAD, 1), 1);
 }
 
@@ -366,8 +412,11 @@ int main(void)
         RUNNING(test_worker_kills),
         RUNNING(test_worker_destroys),
         RUNNING(test_worker_destroys_shared),
+        RUNNING(test_pool),
+        RUNNING(test_pool_of_dead),
         RUNNING(test_worker_ends),
         RUNNING(test_driver_shuts_down),
+        RUNNING(test_driver_ends_unheard),
         RUNNING(test_driver_replaced),
         RUNNING(test_renamed),
         RUNNING(test_backend_chatters),

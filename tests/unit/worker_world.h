@@ -73,6 +73,10 @@ struct ww {
     uint16_t avail, used, kicked;
     struct ww_request req[WW_SLOTS];
 
+    /* pools: asked of the supervisor; what the backend keeps of them */
+    enum { WW_POOL_IDLE, WW_POOL_ASKED, WW_POOL_RETURNS } pool[WW_DEVS];
+    bool pools_wait, pool_held[WW_DEVS];
+
     /* driver domains */
     bool gone[WW_DRIVERS];                /* the worker was told */
     bool ended[WW_DRIVERS];               /* nothing is left of it */
@@ -191,6 +195,7 @@ static bool ww_check_page(unsigned int dev, uint32_t i)
         FX_REQUIRE(!p->holds, "a page in use that is not granted");
         return bit;
     }
+    FX_REQUIRE(!ww.w.dev[dev].dead, "granted to a domain that is dead");
     FX_REQUIRE((e.flags & VR_GTF_TYPE_MASK) == VR_GTF_PERMIT_ACCESS,
                "an entry of another kind");
     FX_REQUIRE(e.domid == ww_domid[ww_driver[dev]],
@@ -212,9 +217,11 @@ static void ww_check_table(void)
     uint32_t i, n;
 
     for (dev = 0; dev < WW_DEVS; dev++) {
+        const uint32_t mapped = vr_viommu_mapped_pages(&ww.w.iommu->v, dev);
+
         for (i = n = 0; i < ww_npages[dev]; i++)
             n += ww_check_page(dev, i);
-        FX_REQUIRE(vr_viommu_mapped_pages(&ww.w.iommu->v, dev) == n,
+        FX_REQUIRE(mapped == n || (ww.w.dev[dev].dead && mapped > n),
                    "maps and virtio-iommu disagree");
     }
 }
@@ -253,7 +260,7 @@ static void ww_check_vcpu(unsigned int v)
     d = &ww.w.dev[theirs->dev];
     FX_REQUIRE(vr_mmio_waiting(&d->mmio) || d->flush_until,
                "waits for nothing");
-    FX_REQUIRE(fx_ms() - vcpu->since <= VR_QUIESCE_MS + VR_FLUSH_MS,
+    FX_REQUIRE(fx_ms() - vcpu->since <= d->lease.patience_ms + VR_FLUSH_MS,
                "waits too long");
 }
 
@@ -264,7 +271,7 @@ static void ww_check_device(struct device *d)
     if (vr_arch.level && !fx.irq_failed)
         FX_REQUIRE(fx.level[line] == (vr_mmio_isr(&d->mmio) != 0),
                    "the interrupt line is not what InterruptStatus says");
-    if (fx.port[d->port].masked && !d->gone && !d->quiet_until)
+    if (fx.port[d->port].masked && !d->gone && !d->quiet_until && !d->owed)
         FX_REQUIRE(vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED,
                    "a port is masked for no reason");
 }
@@ -320,9 +327,16 @@ static void ww_messages(void)
     for (i = 0; i < fx.nsaid; i++) {
         const struct vr_msg *m = &fx.said[i];
 
+        if (m->type == VR_MSG_GRANT)
+            ww.pool[m->dev] = WW_POOL_ASKED;
+        else if (m->type == VR_MSG_REVOKE)
+            ww.pool[m->dev] = WW_POOL_RETURNS;
         if (m->type != VR_MSG_KILL && m->type != VR_MSG_DESTROY)
             continue;
-        FX_REQUIRE(m->dev < WW_DEVS && ww_npages[m->dev],
+        FX_REQUIRE(m->dev < WW_DEVS, "against a device that there is not");
+        FX_REQUIRE(ww_npages[m->dev] ||
+                       (m->type == VR_MSG_KILL &&
+                        ww.w.dev[m->dev].lease.step > VR_LEASE_GRANTED),
                    "against a device that cannot hold anything");
         ww.kills += m->type == VR_MSG_KILL;
         ww.destroys += m->type == VR_MSG_DESTROY;
@@ -332,6 +346,15 @@ static void ww_messages(void)
             ww.destroy[m->dev] = ww.asked[ww_driver[m->dev]] = true;
     }
     fx.nsaid = 0;
+    for (i = 0; i < WW_DEVS && !ww.pools_wait; i++) {
+        if (ww.pool[i] == WW_POOL_ASKED && !ww.gone[ww_driver[i]])
+            fx_tell(VR_MSG_GRANTED, i);
+        else if (ww.pool[i] == WW_POOL_RETURNS && !ww.pool_held[i])
+            fx_tell(VR_MSG_REVOKED, i);
+        else
+            continue;
+        ww.pool[i] = WW_POOL_IDLE;
+    }
 }
 
 static void ww_check(void)
@@ -683,7 +706,7 @@ static void ww_backend_event(unsigned int dev)
 static void ww_serve(unsigned int dev)
 {
     static const uint8_t config[VR_CONFIG_LEN] = {0, 8};
-    struct vr_ctrl_page *page = &fx.ctrl[dev];
+    struct vr_ctrl_page *page = fx.ctrl[dev];
     struct vr_ctrl_request req;
     uint32_t generation;
 
@@ -809,7 +832,8 @@ static void ww_behave(void)
     unsigned int dev, v;
     uint32_t i;
 
-    fx.irq_fails = fx.socket_full = false;
+    fx.irq_fails = fx.socket_full = ww.pools_wait = false;
+    memset(ww.pool_held, 0, sizeof(ww.pool_held));
     memset(fx.missing, 0, sizeof(fx.missing));
     for (dev = 0; dev < WW_DEVS; dev++) {
         /* What it wrote itself it takes away itself. */
