@@ -125,33 +125,16 @@ static bool sw_printable(const char *text, size_t len)
     return true;
 }
 
-static void sw_log(const char *fmt, va_list ap)
-{
-    vsnprintf(sw.line, sizeof(sw.line), fmt, ap);
-    SW_REQUIRE(sw_printable(sw.line, strlen(sw.line)), "an odd line of log");
-    sw.logged += strlen(sw.line) + 26;
-    sw.lines++;
-}
-
 void broker_log(const char *fmt, ...)
 {
     va_list ap;
 
     va_start(ap, fmt);
-    sw_log(fmt, ap);
+    vsnprintf(sw.line, sizeof(sw.line), fmt, ap);
     va_end(ap);
-}
-
-/* As the real one: somebody else decides how often that happens. */
-void broker_log_of(struct log_source *source, const char *fmt, ...)
-{
-    va_list ap;
-
-    if (!vr_rate_take(&source->rate, sw.now, 60000, 32))
-        return;
-    va_start(ap, fmt);
-    sw_log(fmt, ap);
-    va_end(ap);
+    SW_REQUIRE(sw_printable(sw.line, strlen(sw.line)), "an odd line of log");
+    sw.logged += strlen(sw.line) + 26;
+    sw.lines++;
 }
 
 const char *broker_log_path(void)

@@ -49,6 +49,7 @@ struct ww_vcpu {
     bool asks; /* its access is not answered yet */
     unsigned int dev;
     int64_t since;
+    unsigned int answers;
     uint64_t value; /* of the last read */
 };
 
@@ -371,6 +372,7 @@ static void ww_check(void)
         slot->state = STATE_IOREQ_NONE;
         ww.vcpu[i].value = slot->data;
         ww.vcpu[i].asks = false;
+        ww.vcpu[i].answers++;
     }
     ww_collect();
     ww_messages();
@@ -470,10 +472,12 @@ static bool ww_write(unsigned int v, unsigned int dev, uint32_t off,
                    .dir = IOREQ_WRITE,
                    .type = IOREQ_TYPE_COPY};
 
+    const unsigned int before = ww.vcpu[v].answers;
+
     if (!ww_access(v, &req))
         return false;
     ww_run(0);
-    return !ww.vcpu[v].asks;
+    return ww.vcpu[v].answers != before;
 }
 
 /* Reads one; 0 when the vCPU is busy. */
@@ -485,10 +489,12 @@ static uint32_t ww_read(unsigned int v, unsigned int dev, uint32_t off)
                    .dir = IOREQ_READ,
                    .type = IOREQ_TYPE_COPY};
 
+    const unsigned int before = ww.vcpu[v].answers;
+
     if (!ww_access(v, &req))
         return 0;
     ww_run(0);
-    FX_REQUIRE(!ww.vcpu[v].asks, "a read waits");
+    FX_REQUIRE(ww.vcpu[v].answers != before, "a read waits");
     return ww.vcpu[v].value;
 }
 
