@@ -38,6 +38,7 @@
 #define FX_FRAMES   (2 * FX_BANK)
 #define FX_GTFRAMES 8u
 #define FX_MESSAGES 64u
+#define FX_START    (1000 * INT64_C(1000000000)) /* the time, ns */
 
 /* Aborts, with a word for who looks at a fuzzer's find. */
 #define FX_REQUIRE(x, what)                                                    \
@@ -99,7 +100,7 @@ static void fx_init(void)
     memset(&fx, 0, sizeof(fx));
     fx.fd[0] = fd[0];
     fx.fd[1] = fd[1];
-    fx.ns = 1000 * INT64_C(1000000000);
+    fx.ns = FX_START;
 }
 
 static int64_t fx_ms(void)

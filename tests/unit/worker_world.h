@@ -265,10 +265,21 @@ static void ww_check_vcpu(unsigned int v)
                "waits too long");
 }
 
+/* What comes to an interrupt that the guest did not ask for is paced. */
+static void ww_check_interrupts(const struct device *d)
+{
+    const uint64_t most = d->stats->config_changes +
+                          VR_PACE_PER_KICK * d->stats->kicks +
+                          (fx.ns - FX_START) / VR_PACE_MIN_NS;
+
+    FX_REQUIRE(fx.edges[ww_irq(d->index)] <= most + 1, "a storm of interrupts");
+}
+
 static void ww_check_device(struct device *d)
 {
     const uint32_t line = ww_irq(d->index);
 
+    ww_check_interrupts(d);
     if (vr_arch.level && !fx.irq_failed)
         FX_REQUIRE(fx.level[line] == (vr_mmio_isr(&d->mmio) != 0),
                    "the interrupt line is not what InterruptStatus says");
@@ -381,6 +392,8 @@ static void ww_check(void)
         ww_check_vcpu(i);
     for (i = 0; i < WW_DEVS; i++)
         ww_check_device(&ww.w.dev[i]);
+    FX_REQUIRE(fx.lines <= 100 + 10 * (fx.ns - FX_START) / 1000000000,
+               "too much to say");
 }
 
 /* ---- the worker ---- */
