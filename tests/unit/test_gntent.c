@@ -239,9 +239,9 @@ static void test_take_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grant),  cmocka_unit_test(test_in_use),
-        cmocka_unit_test(test_range),  cmocka_unit_test(test_concurrent),
-        cmocka_unit_test(test_vandal), cmocka_unit_test(test_fits),
+        cmocka_unit_test(test_grant),     cmocka_unit_test(test_in_use),
+        cmocka_unit_test(test_range),     cmocka_unit_test(test_concurrent),
+        cmocka_unit_test(test_vandal),    cmocka_unit_test(test_fits),
         cmocka_unit_test(test_take_back),
     };
 
