@@ -2,7 +2,7 @@
 /*
  * The broker's supervisor, under a plug-in, a worker that its guest has taken
  * over, backends and domains that do what the bytes say. What must hold stands
- * in super_world.h.
+ * in super_world.h and super_fakes.h.
  */
 #include <signal.h>
 

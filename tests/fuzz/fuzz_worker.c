@@ -2,7 +2,7 @@
 /*
  * The broker's worker as a whole, under a guest, backends, a hypervisor and a
  * supervisor that do what the bytes say. What must hold stands in
- * worker_world.h.
+ * worker_rules.h.
  */
 #include "../unit/worker_world.h"
 
