@@ -68,6 +68,10 @@ static void test_at_once(void **state)
     assert_int_equal(vr_ladder_climb(&l, 0, 8, true), VR_ACT_NONE);
     vr_ladder_down(&l, 0, 9);
     assert_int_equal(l.ep[0].step, VR_STEP_NONE);
+    /* Whoever looks late blames this wait, not those before. */
+    assert_int_equal(vr_ladder_climb(&l, 2, 100, false), VR_ACT_NONE);
+    assert_int_equal(vr_ladder_climb(&l, 2, 100 + 2 * VR_BUDGET_MS, false),
+                     VR_ACT_STOP);
 }
 
 /* Destroying concerns the domain: what its other endpoint is asked to give

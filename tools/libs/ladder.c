@@ -30,7 +30,7 @@ enum vr_act vr_ladder_climb(struct vr_ladder *l, unsigned int i, int64_t now,
                             bool at_once)
 {
     struct vr_ladder_ep *ep = &l->ep[i];
-    bool over;
+    bool grace;
 
     if (!ep->waiting)
         ep->waiting = now;
@@ -42,11 +42,11 @@ enum vr_act vr_ladder_climb(struct vr_ladder *l, unsigned int i, int64_t now,
         take_step(ep, VR_STEP_WAIT, now);
         /* fall through */
     case VR_STEP_WAIT:
-        over = spent(ep, now);
-        if (!at_once && !over && now - ep->since < VR_GRACE_MS)
+        grace = !at_once && now - ep->since < VR_GRACE_MS;
+        if (grace && !spent(ep, now))
             return VR_ACT_NONE;
         take_step(ep, VR_STEP_STOP, now);
-        return over ? VR_ACT_STOP_SPENT : VR_ACT_STOP;
+        return grace ? VR_ACT_STOP_SPENT : VR_ACT_STOP;
     case VR_STEP_STOP:
         if (now - ep->since < ep->revoke_ms)
             return VR_ACT_NONE;
