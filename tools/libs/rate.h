@@ -41,7 +41,7 @@ bool vr_rate_take(struct vr_rate *r, int64_t now, int64_t period,
 #define VR_PACE_REST     3
 #define VR_PACE_MIN_NS   50000
 /* A vCPU that was not running has not taken so long for the interrupt. */
-#define VR_PACE_MAX_NS 10000000
+#define VR_PACE_MAX_NS 100000000
 
 struct vr_pace {
     unsigned int paid; /* interrupts that notifications still stand for */
