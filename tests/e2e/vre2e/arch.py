@@ -102,7 +102,8 @@ ARM64 = Arch(
     # Xen hears nothing of it: the domain just stands still.
     panicked="waiting",
     samples=200, patience=1.0,
-    named=("hostile-guest", "operations/debian", "operations/ends"),
+    named=("hostile-guest", "operations/debian", "operations/ends",
+           "operations/granter", "operations/zombies"),
     # The rest of it is shown by main, dynamic and mixed.
     brief={"together": ("static, dynamic and mixed",)})
 
