@@ -24,7 +24,7 @@ WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 HARDEN   := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2 -fno-common
 CFLAGS   ?= -O2 -g
 PATHS        = -DVR_SBINDIR='"$(SBINDIR)"' -DVR_LIBEXECDIR='"$(LIBEXECDIR)"'
-ALL_CPPFLAGS = -D_GNU_SOURCE -Itools/libs $(PATHS) $(CPPFLAGS)
+ALL_CPPFLAGS = -D_GNU_SOURCE -Itools $(PATHS) $(CPPFLAGS)
 ALL_CFLAGS   = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) -MMD -MP
 ALL_LDFLAGS  = -Wl,-z,relro,-z,now $(LDFLAGS)
 ifneq ($(XEN_INCLUDE),)
@@ -50,10 +50,12 @@ VRCTL_LIBS   := -lxenlight -lxenctrl -lxenforeignmemory -lxenhypfs -lxenstore \
 BACKEND_LIBS := -lxengnttab -lxenevtchn -lxenstore -lxentoolcore -lxentoollog \
     -luring -lseccomp
 
-LIB_SRC     := $(wildcard tools/libs/*.c)
-LIBXEN_SRC  := $(wildcard tools/libs/xen/*.c)
-BROKER_SRC  := $(wildcard tools/broker/*.c)
-BACKEND_SRC := $(wildcard tools/backend/*.c)
+# The folders of a program or library: docs/architecture.md has their order.
+sources      = $(wildcard $(1)/*.c $(1)/*/*.c $(1)/*/*/*.c)
+LIBXEN_SRC  := $(call sources,tools/libs/xen)
+LIB_SRC     := $(filter-out $(LIBXEN_SRC),$(call sources,tools/libs))
+BROKER_SRC  := $(call sources,tools/broker)
+BACKEND_SRC := $(call sources,tools/backend)
 VRCTL_SRC   := $(wildcard tools/vrctl/*.c)
 PLUGIN_SRC  := $(filter-out xl-plugin/preload.c,$(wildcard xl-plugin/*.c))
 
@@ -102,15 +104,17 @@ $(O)/paths: FORCE
 
 # What ACPI guests are told, compiled on the machine that builds.
 IASL ?= iasl
-ACPI_AML := $(O)/tools/libs/acpi/aml.h
+ACPI_AML := $(O)/tools/libs/guest/acpi/aml.h
 
-$(ACPI_AML): tools/libs/acpi/aml.sh $(wildcard tools/libs/acpi/*.asl)
+$(ACPI_AML): tools/libs/guest/acpi/aml.sh \
+    $(wildcard tools/libs/guest/acpi/*.asl)
 	@mkdir -p $(@D)
 	$(call run,ASL,$< $(IASL) $@ $(filter %.asl,$^))
 
-$(call obj,tools/libs/acpi.c) $(call pic,tools/libs/acpi.c): $(ACPI_AML)
-$(call obj,tools/libs/acpi.c) $(call pic,tools/libs/acpi.c): \
-    ALL_CPPFLAGS += -I$(O)/tools/libs
+ACPI_OBJ := $(call obj,tools/libs/guest/acpi.c) $(call pic,tools/libs/guest/acpi.c)
+
+$(ACPI_OBJ): $(ACPI_AML)
+$(ACPI_OBJ): ALL_CPPFLAGS += -I$(O)/tools
 
 archive = $(call run,AR,rm -f $@ && $(AR) rcs $@ $^)
 link    = $(call run,LD,$(CC) $(ALL_CFLAGS) $(1) $(ALL_LDFLAGS) -o $@ $^ -Wl$(comma)--as-needed $(2))

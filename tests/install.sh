@@ -37,7 +37,7 @@ ends() {
 # compiled CFLAGS: whether one object is made for these flags
 compiled() {
     make --no-print-directory O="$dest/build" CFLAGS="$1" \
-        "$dest/build/tools/libs/link.o" | grep -q CC
+        "$dest/build/tools/libs/proto/link.o" | grep -q CC
 }
 
 compiled -O0 || fail "nothing was compiled"
@@ -90,7 +90,7 @@ ends 2 "$lib/vr-broker"
 # The user is what the broker asks for, and what systemd-sysusers makes of it.
 user=$(sed -n 's/^u \([^ ]*\) .*/\1/p' \
     "$dest/usr/lib/sysusers.d/virtio-restricted.conf")
-grep -q "define VR_USER \"$user\"" tools/libs/vr.h || fail "user: $user"
+grep -q "define VR_USER \"$user\"" tools/libs/base/vr.h || fail "user: $user"
 if command -v systemd-sysusers > /dev/null; then
     mkdir -p "$dest/etc"
     systemd-sysusers --root="$dest" virtio-restricted.conf

@@ -11,9 +11,9 @@
 #include <xenctrl.h>
 #include <xenguest.h>
 
-#include "dt.h"
+#include "libs/guest/dt.h"
 #include "state.h"
-#include "xen/compat.h"
+#include "libs/xen/compat.h"
 
 #define SLOTS (GUEST_VIRTIO_MMIO_SPI_LAST - GUEST_VIRTIO_MMIO_SPI_FIRST + 1)
 

@@ -19,10 +19,10 @@
 #include <xenctrl.h>
 #include <xenguest.h>
 
-#include "acpi.h"
-#include "hvm.h"
+#include "libs/guest/acpi.h"
+#include "libs/guest/hvm.h"
 #include "state.h"
-#include "xen/compat.h"
+#include "libs/xen/compat.h"
 
 #define CPUID_ADDRESS_SIZES 0x80000008u
 #define LEAST_ADDRESS_BITS  36 /* of any 64-bit processor */

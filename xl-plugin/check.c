@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "place.h"
-#include "reserve.h"
+#include "libs/guest/place.h"
+#include "libs/guest/reserve.h"
 #include "state.h"
-#include "text.h"
+#include "libs/base/text.h"
 
 /* What a hypervisor starts with when nothing tells. */
 #define DEFAULT_FRAMES          64

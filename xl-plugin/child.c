@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "child.h"
-#include "link.h"
+#include "libs/proto/link.h"
 
 #define POLL_MS    10
 #define CLEANUP_MS 120000 /* vrctl's own limits add up to about 105 s */

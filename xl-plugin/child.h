@@ -3,7 +3,7 @@
 #ifndef VR_CHILD_H
 #define VR_CHILD_H
 
-#include "vr.h"
+#include "libs/base/vr.h"
 
 /**
  * vr_child_capture() - run @path and collect its output.

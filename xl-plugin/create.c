@@ -26,10 +26,10 @@
 #include <xenforeignmemory.h>
 
 #include "child.h"
-#include "link.h"
+#include "libs/proto/link.h"
 #include "state.h"
-#include "text.h"
-#include "xen/gtable.h"
+#include "libs/base/text.h"
+#include "libs/xen/gtable.h"
 #include "xllock.h"
 
 #define PREPARE_MS 10000 /* the broker opens its handles */

@@ -21,7 +21,7 @@
 
 #include "child.h"
 #include "state.h"
-#include "text.h"
+#include "libs/base/text.h"
 
 #define JSON_MAX   (1 << 20)
 #define SAY_MAX    4096

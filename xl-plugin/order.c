@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "xen/down.h"
-#include "xsnode.h"
+#include "libs/xen/down.h"
+#include "libs/proto/xsnode.h"
 
 #include <libxl_utils.h>
 

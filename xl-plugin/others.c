@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "xen/zombies.h"
+#include "libs/xen/zombies.h"
 
 #include "child.h"
 #include "state.h"

@@ -16,8 +16,8 @@
 #include <xenguest.h>
 
 #include "child.h"
-#include "link.h"
-#include "reserve.h"
+#include "libs/proto/link.h"
+#include "libs/guest/reserve.h"
 #include "state.h"
 
 #define COMMIT_MS 5000

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "plugin.h"
-#include "record.h"
+#include "libs/config/record.h"
 
 #define EXPORT __attribute__((visibility("default")))
 

@@ -5,12 +5,12 @@
 
 #include <libxl.h>
 
-#include "desc.h"
-#include "xen/hostinfo.h"
-#include "place.h"
+#include "libs/guest/desc.h"
+#include "libs/xen/hostinfo.h"
+#include "libs/guest/place.h"
 #include "plugin.h"
-#include "record.h"
-#include "reserve.h"
+#include "libs/config/record.h"
+#include "libs/guest/reserve.h"
 
 /* A guest while libxl builds it: what the inner hooks work on. */
 struct vr_build {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "xen/gtable.h"
+#include "libs/xen/gtable.h"
 
 #define TABLE_FRAMES 64u
 #define COUNT        (64u << 20 >> VR_PAGE_SHIFT)

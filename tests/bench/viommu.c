@@ -16,8 +16,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "gntent.h"
-#include "viommu.h"
+#include "libs/window/gntent.h"
+#include "libs/iommu/viommu.h"
 
 /* What 64 grant frames hold, the most that Xen gives by default, but for the
  * frames that the guest itself needs: one large window, behind small ones of

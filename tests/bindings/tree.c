@@ -9,7 +9,7 @@
 
 #include <libfdt.h>
 
-#include "dt.h"
+#include "libs/guest/dt.h"
 
 #define SIZE 4096
 #define GIC  65000

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acpi.h"
+#include "libs/guest/acpi.h"
 
 #define HEADER 36
 

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit.h"
-#include "lost.h"
-#include "maps.h"
+#include "libs/host/audit.h"
+#include "libs/host/lost.h"
+#include "libs/proto/maps.h"
 
 #define MAX_ENTRIES 2048
 #define DYN         2u /* index of the dynamic window ... */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../tools/libs/blkreq.h"
+#include "libs/types/block/request.h"
 
 #define CAPACITY 4096u
 

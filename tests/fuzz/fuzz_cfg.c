@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bounds.h"
-#include "cfg.h"
+#include "libs/window/bounds.h"
+#include "libs/config/cfg.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

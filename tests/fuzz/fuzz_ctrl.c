@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../tools/libs/ctrl.h"
+#include "libs/proto/ctrl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../tools/libs/bounce.h"
-#include "../../tools/libs/gcopy.h"
+#include "libs/window/bounce.h"
+#include "libs/window/gcopy.h"
 
 #define PAGES 16u
 #define MAX   24u /* buffers, pieces, pages */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../tools/libs/grantreq.h"
+#include "libs/proto/grantreq.h"
 
 #define ARENA     8192u
 #define REFS      40u

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mmio.h"
+#include "libs/transport/mmio/mmio.h"
 
 #define WIN  UINT64_C(0x48000000)
 #define SIZE UINT64_C(0x8000)

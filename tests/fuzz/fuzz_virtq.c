@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../tools/libs/virtq.h"
+#include "libs/virtio/virtq.h"
 
 #define BASE UINT64_C(0x100000)
 #define SIZE 8192u

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bounds.h"
-#include "text.h"
-#include "xsnode.h"
+#include "libs/window/bounds.h"
+#include "libs/base/text.h"
+#include "libs/proto/xsnode.h"
 
 static bool bad_window(const struct vr_gwin *w, bool wanted)
 {

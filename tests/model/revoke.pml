@@ -53,8 +53,8 @@
 
 /* ---- shared memory ---- */
 
-/* tools/libs/gntent.h, grant_entry_v1_t. Xen writes flags and domid together;
- * frame stands beside them. */
+/* tools/libs/window/gntent.h, grant_entry_v1_t. Xen writes flags and domid
+ * together; frame stands beside them. */
 #define PERMIT   1 /* GTF_permit_access */
 #define READONLY 2
 #define READING  4
@@ -68,8 +68,8 @@ typedef entry_t {
 }
 entry_t ent[DOMS];
 
-/* tools/libs/ctrl.h: what the guest's driver wants, whether the backend has
- * still to take the request (its generation is new), and whether ack equals
+/* tools/libs/proto/ctrl.h: what the guest's driver wants, whether the backend
+ * has still to take the request (its generation is new), and whether ack equals
  * the generation. That neither of the two is missed is shown in wakeup.pml. */
 typedef ctrl_t {
     bool on; /* req.run */

@@ -18,7 +18,7 @@
 #define RESETS 1
 #endif
 
-/* ---- the control page, tools/libs/ctrl.h ---- */
+/* ---- the control page, tools/libs/proto/ctrl.h ---- */
 bool kick, intr; /* one queue, one bit */
 byte gen;        /* generation, odd while the request changes */
 byte ack;

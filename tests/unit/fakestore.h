@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "xen/store.h"
+#include "libs/xen/store.h"
 
 #define FS_NODES   512
 #define FS_WATCHES 16

@@ -21,9 +21,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../tools/broker/iommu.h"
-#include "hvm.h"
-#include "shfile.h"
+#include "broker/iommu.h"
+#include "libs/guest/hvm.h"
+#include "libs/base/shfile.h"
 
 #include <xengnttab.h>
 #include <xen/memory.h>

@@ -22,8 +22,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "../../tools/backend/loop.h"
-#include "../../tools/backend/sandbox.h"
+#include "backend/loop.h"
+#include "backend/sandbox.h"
 #include "fakegnt.h"
 #include "ring.h"
 

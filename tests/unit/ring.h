@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "../../tools/libs/virtq.h"
+#include "libs/virtio/virtq.h"
 
 #define RING_F_NEXT     1
 #define RING_F_WRITE    2

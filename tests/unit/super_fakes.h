@@ -20,11 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../tools/broker/supervisor.h"
+#include "broker/supervisor.h"
 #include "fakestore.h"
-#include "link.h"
-#include "shfile.h"
-#include "xen/gtable.h"
+#include "libs/proto/link.h"
+#include "libs/base/shfile.h"
+#include "libs/xen/gtable.h"
 
 #define SW_GUEST    5u
 #define SW_DEVS     3u

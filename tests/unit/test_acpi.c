@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "acpi.h"
-#include "hvm.h"
+#include "libs/guest/acpi.h"
+#include "libs/guest/hvm.h"
 
 #define MMIO(i) (UINT64_C(0xfeb00000) + (i)*0x200)
 #define POOL(i) ((UINT64_C(4) << 30) + (i) * (UINT64_C(64) << 20))

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "advisory.h"
+#include "libs/host/advisory.h"
 
 /* The numbers for a host, in one text. */
 static const char *found(const char *arch, unsigned int minor,

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "audit.h"
-#include "maps.h"
+#include "libs/host/audit.h"
+#include "libs/proto/maps.h"
 
 #define N 2048
 

@@ -21,7 +21,7 @@
 #include <xenstore.h>
 #include <cmocka.h>
 
-#include "../../tools/backend/devices.h"
+#include "backend/devices.h"
 
 #define ROOT     "backend/" VR_NAME
 #define DEV      ROOT "/5/disk0"

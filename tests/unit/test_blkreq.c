@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../../tools/libs/blkreq.h"
+#include "libs/types/block/request.h"
 
 #define IN      0
 #define OUT     1

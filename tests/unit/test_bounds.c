@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "bounds.h"
+#include "libs/window/bounds.h"
 
 #define K UINT64_C(1024)
 #define M (1024 * K)

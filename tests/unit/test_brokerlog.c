@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "../../tools/broker/broker.h"
-#include "text.h"
+#include "broker/broker.h"
+#include "libs/base/text.h"
 
 static char dir[] = "/tmp/vr-brokerlog.XXXXXX";
 static int64_t clock_ms;

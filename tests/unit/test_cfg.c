@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "bounds.h"
-#include "cfg.h"
+#include "libs/window/bounds.h"
+#include "libs/config/cfg.h"
 
 #define GOOD_NO_ID                                                             \
     "type=block,mode=static,size=64M,driver=/etc/d.cfg,target=/dev/xvdb"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../../tools/libs/ctrl.h"
+#include "libs/proto/ctrl.h"
 
 static struct vr_ctrl_page page;
 

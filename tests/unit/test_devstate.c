@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "devstate.h"
-#include "text.h"
+#include "libs/proto/devstate.h"
+#include "libs/base/text.h"
 
 /* A device that works. */
 static struct vr_devfacts works(void)

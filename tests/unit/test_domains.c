@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "../../tools/broker/supervisor.h"
+#include "broker/supervisor.h"
 
 static struct super super;
 static bool full;

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "xen/down.h"
+#include "libs/xen/down.h"
 
 #define B       3u
 #define NOTE    "/libxl/3/virtio_restricted_down"

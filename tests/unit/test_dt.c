@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <libfdt.h>
 
-#include "dt.h"
+#include "libs/guest/dt.h"
 
 #define SIZE 4096
 #define GIC  65000

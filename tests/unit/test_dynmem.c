@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "fakegnt.h"
+#include "libs/virtio/virtq.h"
 
 #define BASE  UINT64_C(0x1000000000)
 #define PAGES 2048u

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "../../tools/libs/bounce.h"
-#include "../../tools/libs/gcopy.h"
+#include "libs/window/bounce.h"
+#include "libs/window/gcopy.h"
 
 #define BASE  UINT64_C(0x1000000000)
 #define PAGES 64u

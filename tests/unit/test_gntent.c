@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "gntent.h"
+#include "libs/window/gntent.h"
 
 static void test_grant(void **state)
 {

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "../../tools/backend/granter.h"
+#include "backend/granter.h"
 #include "fakegnt.h"
 
 #define ARENA  (64u << 10)

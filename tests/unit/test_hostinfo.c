@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "hostparse.h"
+#include "libs/host/hostparse.h"
 
 #define XSM_ON "CONFIG_XSM=y\nCONFIG_XSM_FLASK=y\nCONFIG_XSM_SILO=y\n"
 

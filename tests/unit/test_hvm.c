@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "hvm.h"
+#include "libs/guest/hvm.h"
 
 #define M UINT64_C(0x100000)
 #define G UINT64_C(0x40000000)

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "../../tools/broker/iommu_int.h"
+#include "broker/iommu_int.h"
 
 #define GREF  64
 #define PAGES 16

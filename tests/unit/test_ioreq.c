@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "ioreq.h"
+#include "libs/transport/ioreq.h"
 
 #define BASE0 UINT64_C(0x02000000)
 #define BASE1 UINT64_C(0x02000600)

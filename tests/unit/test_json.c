@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "../../tools/vrctl/vrctl.h"
+#include "vrctl/vrctl.h"
 
 static void numbers_keep_their_digits(void **state)
 {

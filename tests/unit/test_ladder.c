@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ladder.h"
+#include "broker/ladder.h"
 
 #define REVOKE_MS 1000
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "lease.h"
+#include "broker/lease.h"
 
 #define PATIENCE 1000
 

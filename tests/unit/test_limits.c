@@ -20,7 +20,7 @@
 #define RUNNING_ON_VALGRIND 0
 #endif
 
-#include "../../tools/broker/broker.h"
+#include "broker/broker.h"
 
 #define MIB (1u << 20)
 

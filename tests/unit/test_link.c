@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "link.h"
+#include "libs/proto/link.h"
 
 static int pair[2];
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "lost.h"
+#include "libs/host/lost.h"
 
 #define B     3 /* the driver domain */
 #define PAGES 512u

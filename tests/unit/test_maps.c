@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "maps.h"
+#include "libs/proto/maps.h"
 
 static char folder[] = "/tmp/vr-maps-XXXXXX", path[64];
 static struct vr_record rec;

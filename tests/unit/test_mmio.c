@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "mmio.h"
+#include "libs/transport/mmio/mmio.h"
 
 #define WIN  UINT64_C(0x48000000)
 #define SIZE UINT64_C(0x100000)

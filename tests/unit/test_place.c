@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "place.h"
+#include "libs/guest/place.h"
 
 #define M    UINT64_C(0x100000)
 #define RAM0 UINT64_C(0x40000000)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "../../tools/backend/poolmap.h"
+#include "backend/poolmap.h"
 #include "fakegnt.h"
 
 #define PAGES 200u /* three parts and a bit */

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "pools.h"
-#include "shfile.h"
+#include "libs/proto/pools.h"
+#include "libs/base/shfile.h"
 
 static void test_file(void **state)
 {

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "rate.h"
+#include "libs/base/rate.h"
 
 static unsigned int takes(struct vr_rate *r, int64_t now, int64_t period,
                           unsigned int burst)

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "record.h"
+#include "libs/config/record.h"
 
 #define UUID  "01234567-89ab-cdef-0123-456789abcdef"
 #define UUID2 "11234567-89ab-cdef-0123-456789abcdef"

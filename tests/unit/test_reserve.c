@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "reserve.h"
+#include "libs/guest/reserve.h"
 
 static uint32_t grants(unsigned int vcpus, unsigned int disks,
                        unsigned int nics, unsigned int p9s)

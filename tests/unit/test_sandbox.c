@@ -21,8 +21,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "../../tools/backend/gntdev.h"
-#include "../../tools/backend/sandbox.h"
+#include "backend/gntdev.h"
+#include "backend/sandbox.h"
 
 #define MIB (1u << 20)
 

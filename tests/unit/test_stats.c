@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "record.h"
-#include "stats.h"
+#include "libs/config/record.h"
+#include "libs/proto/stats.h"
 
 /* No guest has it: the variant bits are wrong. */
 #define UUID "00000000-0000-0000-0000-7e577e577e57"

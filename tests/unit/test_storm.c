@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "../../tools/broker/iommu.h"
-#include "blkreq.h"
+#include "broker/iommu.h"
+#include "libs/types/block/request.h"
 
 #define MS        INT64_C(1000000)
 #define LOOK_NS   20

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "text.h"
+#include "libs/base/text.h"
 
 #define GREEK "\xce\xb1\xce\xb2" /* two characters of two bytes */
 #define EURO  "\xe2\x82\xac"     /* three */

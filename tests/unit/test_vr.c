@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "vr.h"
+#include "libs/base/vr.h"
 
 static void test_u64(void **state)
 {

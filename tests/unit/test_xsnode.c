@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "xsnode.h"
+#include "libs/proto/xsnode.h"
 
 static void test_paths(void **state)
 {

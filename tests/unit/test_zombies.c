@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "xen/zombies.h"
+#include "libs/xen/zombies.h"
 
 #define B      3u
 #define FOLDER "/libxl/3/virtio_restricted_zombies"

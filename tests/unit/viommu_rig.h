@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "viommu.h"
+#include "libs/iommu/viommu.h"
 
 struct rig_attach {
     uint8_t type, head_reserved[3];

@@ -25,7 +25,8 @@
 #ifndef VR_DYNMEM_H
 #define VR_DYNMEM_H
 
-#include "../libs/gcopy.h"
+#include "libs/proto/ctrl.h"
+#include "libs/window/gcopy.h"
 
 /* The most pieces carried out by one call. */
 #define VR_DYNMEM_BATCH 1024u

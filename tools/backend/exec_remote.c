@@ -28,7 +28,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "../libs/bounds.h"
+#include "libs/window/bounds.h"
 #include "remote.h"
 
 static void list_init(struct list *list)

@@ -11,7 +11,7 @@
 #include <xen/grant_table.h>
 #include <xen/sys/gntdev.h>
 
-#include "grantreq.h"
+#include "libs/proto/grantreq.h"
 
 /* Linux hands so many pieces to the hypervisor at once (GNTDEV_COPY_BATCH). */
 #define VR_GNTDEV_PER_CALL 16u

@@ -13,7 +13,7 @@
 #ifndef VR_GRANTER_H
 #define VR_GRANTER_H
 
-#include "../libs/xsnode.h"
+#include "libs/proto/xsnode.h"
 #include "grants.h"
 
 /**

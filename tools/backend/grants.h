@@ -14,7 +14,7 @@
 #define VR_GRANTS_H
 
 #include "dynmem.h"
-#include "grantreq.h"
+#include "libs/proto/grantreq.h"
 
 struct vr_grants {
     int fd; /* of gntdev */

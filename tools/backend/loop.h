@@ -28,8 +28,9 @@
 #ifndef VR_LOOP_H
 #define VR_LOOP_H
 
-#include "../libs/blkreq.h"
-#include "../libs/cfg.h"
+#include "libs/types/block/request.h"
+#include "libs/virtio/virtq.h"
+#include "libs/config/cfg.h"
 #include "aio.h"
 
 /* How the loop reaches the broker's side. */

@@ -6,7 +6,7 @@
 #ifndef VR_REMOTE_H
 #define VR_REMOTE_H
 
-#include "../libs/bounce.h"
+#include "libs/window/bounce.h"
 #include "dynmem.h"
 #include "loop_int.h"
 

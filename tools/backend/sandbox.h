@@ -7,7 +7,7 @@
 #ifndef VR_SANDBOX_H
 #define VR_SANDBOX_H
 
-#include "../libs/vr.h"
+#include "libs/base/vr.h"
 
 /** vr_sandbox_user() - become @user (a name), for good. 0 or -errno. */
 int vr_sandbox_user(const char *user, struct vr_err *err);

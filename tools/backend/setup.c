@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../libs/bounce.h"
+#include "libs/window/bounce.h"
 #include "dynmem.h"
 #include "loop_int.h"
 

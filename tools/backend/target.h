@@ -19,7 +19,7 @@
 
 #include <sys/uio.h>
 
-#include "vr.h"
+#include "libs/base/vr.h"
 
 enum vr_cache {
     VR_CACHE_AUTO,     /* direct where it works */

@@ -6,7 +6,7 @@
 #ifndef VR_WORKER_H
 #define VR_WORKER_H
 
-#include "../libs/xsnode.h"
+#include "libs/proto/xsnode.h"
 #include "target.h"
 
 /* What a worker tells its parent, one message each over the socket:

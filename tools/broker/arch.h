@@ -10,7 +10,7 @@
 
 #include <xendevicemodel.h>
 
-#include "vr.h"
+#include "libs/base/vr.h"
 
 struct vr_arch {
     const char *name;

@@ -7,8 +7,8 @@
 #include <xenctrl.h>
 
 #include "arch.h"
-#include "hvm.h"
-#include "xen/compat.h"
+#include "libs/guest/hvm.h"
+#include "libs/xen/compat.h"
 
 /* What the interrupt's way leads through: Xen follows it without looking. */
 #define EMULATED (XEN_X86_EMU_IOAPIC | XEN_X86_EMU_PIC)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "link.h"
+#include "libs/proto/link.h"
 #include "supervisor.h"
 
 /* A backend decides how often its words change, not how often we write them. */

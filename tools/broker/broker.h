@@ -22,9 +22,9 @@
 
 #include <sys/types.h>
 
-#include "rate.h"
-#include "record.h"
-#include "stats.h"
+#include "libs/base/rate.h"
+#include "libs/config/record.h"
+#include "libs/proto/stats.h"
 
 #define VR_EMPTY_DIR VR_RUN_DIR "/empty"
 

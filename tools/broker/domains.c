@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "supervisor.h"
-#include "xen/domstate.h"
+#include "libs/xen/domstate.h"
 
 /* A domain that is ending is looked at so often, and for so long after the
  * last sign of its end. */

@@ -16,7 +16,7 @@
 
 #include <xenforeignmemory.h>
 
-#include "record.h"
+#include "libs/config/record.h"
 
 #define GMEM_KEEP_MS 1000
 

@@ -13,7 +13,7 @@
  */
 #include <string.h>
 
-#include "lost.h"
+#include "libs/host/lost.h"
 #include "supervisor.h"
 
 #define LOOK_MS 60000

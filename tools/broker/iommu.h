@@ -16,10 +16,10 @@
 
 #include "gmem.h"
 #include "ladder.h"
-#include "maps.h"
-#include "viommu.h"
-#include "virtq.h"
-#include "xen/gtable.h"
+#include "libs/proto/maps.h"
+#include "libs/iommu/viommu.h"
+#include "libs/virtio/virtq.h"
+#include "libs/xen/gtable.h"
 
 struct iommu_ep {
     bool busy;           /* at this look memory was in use */

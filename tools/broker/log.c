@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "broker.h"
-#include "text.h"
+#include "libs/base/text.h"
 
 #define LOG_MAX (4 << 20)
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "broker.h"
-#include "link.h"
+#include "libs/proto/link.h"
 
 /* The memory that ps reads; known once, in main(). */
 static struct {

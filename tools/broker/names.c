@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "supervisor.h"
-#include "text.h"
+#include "libs/base/text.h"
 
 static char *name_path(char *buf, uint32_t domid)
 {

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "shfile.h"
+#include "libs/base/shfile.h"
 #include "supervisor.h"
 
 /* A guest may start and stop its device as often as it likes: one part of our

@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "link.h"
+#include "libs/proto/link.h"
 #include "supervisor.h"
 
 #define TICK_MS 5000

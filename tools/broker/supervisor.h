@@ -17,11 +17,11 @@
 #define VR_BROKER_SUPERVISOR_H
 
 #include "broker.h"
-#include "devstate.h"
-#include "pools.h"
-#include "xen/compat.h"
-#include "xen/gtable.h"
-#include "xen/store.h"
+#include "libs/proto/devstate.h"
+#include "libs/proto/pools.h"
+#include "libs/xen/compat.h"
+#include "libs/xen/gtable.h"
+#include "libs/xen/store.h"
 
 enum step {
     STEP_IDLE,     /* nothing is known yet */

@@ -20,10 +20,10 @@
 
 #include "arch.h"
 #include "broker.h"
-#include "ioreq.h"
+#include "libs/transport/ioreq.h"
 #include "lease.h"
 #include "look.h"
-#include "rate.h"
+#include "libs/base/rate.h"
 
 /* One page of requests is one page of vCPUs. */
 #define MAX_VCPUS (VR_PAGE_SIZE / sizeof(ioreq_t))

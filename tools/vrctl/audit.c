@@ -14,10 +14,10 @@
 #include <time.h>
 
 #include "audit_job.h"
-#include "maps.h"
-#include "pools.h"
-#include "xen/compat.h"
-#include "xen/gtable.h"
+#include "libs/proto/maps.h"
+#include "libs/proto/pools.h"
+#include "libs/xen/compat.h"
+#include "libs/xen/gtable.h"
 
 /* So long the broker may keep changing what it says is mapped. */
 #define STABLE_MS 2000

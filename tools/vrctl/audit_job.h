@@ -3,7 +3,7 @@
 #ifndef VRCTL_AUDIT_JOB_H
 #define VRCTL_AUDIT_JOB_H
 
-#include "audit.h"
+#include "libs/host/audit.h"
 #include "vrctl.h"
 
 struct job {

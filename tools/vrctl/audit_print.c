@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "audit_job.h"
-#include "lost.h"
+#include "libs/host/lost.h"
 
 static const char *const kind_names[] = {
     [VR_AUDIT_WINDOW] = "window",

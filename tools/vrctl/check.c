@@ -13,12 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "advisory.h"
-#include "gntent.h"
-#include "reserve.h"
+#include "libs/host/advisory.h"
+#include "libs/window/gntent.h"
+#include "libs/guest/reserve.h"
 #include "vrctl.h"
-#include "xen/hostinfo.h"
-#include "xsnode.h"
+#include "libs/xen/hostinfo.h"
+#include "libs/proto/xsnode.h"
 
 #define XL_SECONDS 20
 

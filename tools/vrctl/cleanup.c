@@ -30,11 +30,11 @@
 #include <unistd.h>
 
 #include "vrctl.h"
-#include "xen/compat.h"
-#include "xen/domstate.h"
-#include "xen/down.h"
-#include "xen/store.h"
-#include "xen/zombies.h"
+#include "libs/xen/compat.h"
+#include "libs/xen/domstate.h"
+#include "libs/xen/down.h"
+#include "libs/xen/store.h"
+#include "libs/xen/zombies.h"
 
 #define LOCK_MS       120000
 #define BROKER_MS     3000

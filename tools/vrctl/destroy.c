@@ -15,8 +15,8 @@
 #include <xentoollog.h>
 
 #include "vrctl.h"
-#include "xen/compat.h"
-#include "xen/store.h"
+#include "libs/xen/compat.h"
+#include "libs/xen/store.h"
 
 /* libxl waits up to 10 s for each of a domain's devices. */
 #define LIBXL_SECONDS  60

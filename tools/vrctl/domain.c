@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text.h"
+#include "libs/base/text.h"
 #include "vrctl.h"
-#include "xen/compat.h"
-#include "xen/domstate.h"
+#include "libs/xen/compat.h"
+#include "libs/xen/domstate.h"
 
 char *dom_uuid(const xc_domaininfo_t *info, char *buf)
 {

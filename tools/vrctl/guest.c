@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text.h"
+#include "libs/base/text.h"
 #include "vrctl.h"
-#include "xen/domstate.h"
-#include "xen/store.h"
+#include "libs/xen/domstate.h"
+#include "libs/xen/store.h"
 
 int guest_load(xc_interface *xch, const char *uuid, struct guest *g,
                struct vr_err *err)

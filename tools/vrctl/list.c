@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "vrctl.h"
-#include "xen/zombies.h"
+#include "libs/xen/zombies.h"
 
 /* "8M"; for a device of two windows "8M+16M". */
 static const char *window_text(const struct vr_dev_cfg *cfg, char *buf,

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "vrctl.h"
-#include "xsnode.h"
+#include "libs/proto/xsnode.h"
 
 void proc_polite(sigset_t *set)
 {

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "maps.h"
-#include "pools.h"
-#include "text.h"
+#include "libs/proto/maps.h"
+#include "libs/proto/pools.h"
+#include "libs/base/text.h"
 #include "vrctl.h"
-#include "xen/compat.h"
-#include "xen/down.h"
-#include "xen/store.h"
-#include "xen/zombies.h"
+#include "libs/xen/compat.h"
+#include "libs/xen/down.h"
+#include "libs/xen/store.h"
+#include "libs/xen/zombies.h"
 
 #define MAX_PROCS 8
 

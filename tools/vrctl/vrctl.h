@@ -15,9 +15,9 @@
 #include <xenstore.h>
 #include <yajl/yajl_gen.h>
 
-#include "devstate.h"
-#include "record.h"
-#include "stats.h"
+#include "libs/proto/devstate.h"
+#include "libs/config/record.h"
+#include "libs/proto/stats.h"
 
 #define EX_OK     0
 #define EX_FAILED 1

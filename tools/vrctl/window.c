@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "vrctl.h"
-#include "xen/gtable.h"
+#include "libs/xen/gtable.h"
 
 /* Maps the frames that hold a window, for as long as it takes to look: a
  * mapping that stays would keep a dead guest from going. */

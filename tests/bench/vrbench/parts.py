@@ -12,7 +12,7 @@ HERE = os.path.join(build.ROOT, "tests", "bench")
 def tool(name, libraries=()):
     """One of the small C programs of the benchmark, static."""
     cross = build.cross()[1].removeprefix("SYSROOT=")
-    flags = [f"-I{build.ROOT}/tools/libs"]
+    flags = [f"-I{build.ROOT}/tools"]
     if cross:
         triplet = arch.now.triplet
         flags += ["-isystem", f"{cross}/usr/include", "-isystem",

@@ -30,10 +30,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../../tools/backend/gntdev.h"
-#include "../../../tools/backend/granter.h"
-#include "../../../tools/backend/sandbox.h"
-#include "../../../tools/backend/worker.h"
+#include "backend/gntdev.h"
+#include "backend/granter.h"
+#include "backend/sandbox.h"
+#include "backend/worker.h"
 
 static struct vr_grants g;
 static struct vr_xs_dev dev = {.cfg = {.id = "bad"}};

@@ -24,7 +24,7 @@
 #include <xengnttab.h>
 #include <xenstore.h>
 
-#include "ctrl.h"
+#include "libs/proto/ctrl.h"
 
 static char base[512];
 

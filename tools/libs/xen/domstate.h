@@ -5,7 +5,7 @@
 
 #include <xenctrl.h>
 
-#include "../devstate.h"
+#include "libs/proto/devstate.h"
 
 static inline enum vr_domstate vr_domain_state(const xc_domaininfo_t *info)
 {

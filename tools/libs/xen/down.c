@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../xsnode.h"
+#include "libs/proto/xsnode.h"
 #include "compat.h"
 #include "domstate.h"
 #include "down.h"

@@ -20,7 +20,7 @@
 #include <xenctrl.h>
 #include <xenstore.h>
 
-#include "../record.h"
+#include "libs/config/record.h"
 
 /* Guests may take long to shut down, but a driver domain is not to go down
  * with a guest that ends days later. */

@@ -9,7 +9,7 @@
 
 #include <xenforeignmemory.h>
 
-#include "../gntent.h"
+#include "libs/window/gntent.h"
 
 struct vr_gtable {
     xenforeignmemory_handle *fm;

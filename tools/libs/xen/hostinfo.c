@@ -8,7 +8,7 @@
 #include <xenhypfs.h>
 #include <xen/version.h>
 
-#include "hostparse.h"
+#include "hostinfo.h"
 
 static int read_version(xc_interface *xch, struct vr_hostinfo *info,
                         char *cmdline, size_t size, struct vr_err *err)

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../devstate.h"
-#include "../text.h"
-#include "../pools.h"
+#include "libs/proto/devstate.h"
+#include "libs/base/text.h"
+#include "libs/proto/pools.h"
 #include "store.h"
 
 /* Another domain can make a transaction fail by writing to what it touches;

@@ -8,8 +8,8 @@
 
 #include <xenstore.h>
 
-#include "../stats.h"
-#include "../xsnode.h"
+#include "libs/proto/stats.h"
+#include "libs/proto/xsnode.h"
 
 /**
  * vr_store_publish() - write all nodes of device @i in one transaction, with

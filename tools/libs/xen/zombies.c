@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../text.h"
-#include "../xsnode.h"
+#include "libs/base/text.h"
+#include "libs/proto/xsnode.h"
 #include "compat.h"
 #include "domstate.h"
 #include "zombies.h"

@@ -18,7 +18,7 @@
 #include <xenctrl.h>
 #include <xenstore.h>
 
-#include "../vr.h"
+#include "libs/base/vr.h"
 
 /* So many of one guest, and of all, may one driver domain keep; a further one
  * does not start. The first limit is the lower: what is in use shows in memory

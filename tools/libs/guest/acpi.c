@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <assert.h>
+#include <ctype.h>
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acpi.h"
+
+/* A device term and where its placeholders are; lists end with 0, which no
+ * placeholder can have. Names: of the two letters before the number. */
+struct aml {
+    const uint8_t *code;
+    size_t size;
+    uint16_t device[3];
+    uint16_t pool[3];
+    uint16_t base[2];
+    uint16_t irq[2];
+    uint16_t min[2];
+    uint16_t max[2];
+    uint16_t length[2];
+};
+
+#include "libs/guest/acpi/aml.h" /* made by aml.sh */
+
+#define OEM_ID       "XENVR\0"
+#define OEM_TABLE_ID "VIRTIORS"
+#define CREATOR_ID   "XVR "
+#define REGISTERS    0x200 /* bytes: as in the sources */
+
+/* ACPI 6.4, 5.2.6 */
+struct header {
+    char signature[4];
+    uint32_t length;
+    uint8_t revision;
+    uint8_t checksum;
+    char oem_id[6];
+    char oem_table_id[8];
+    uint32_t oem_revision;
+    char creator_id[4];
+    uint32_t creator_revision;
+} __attribute__((packed));
+
+/* VIOT: ACPI 6.4, 5.2.33 */
+#define VIOT_MMIO       2
+#define VIOT_MMIO_IOMMU 4
+
+struct viot {
+    struct header header;
+    uint16_t node_count;
+    uint16_t node_offset;
+    uint8_t reserved[8];
+} __attribute__((packed));
+
+struct viot_iommu {
+    uint8_t type;
+    uint8_t reserved;
+    uint16_t length;
+    uint32_t reserved2;
+    uint64_t base;
+} __attribute__((packed));
+
+struct viot_mmio {
+    uint8_t type;
+    uint8_t reserved;
+    uint16_t length;
+    uint32_t endpoint;
+    uint64_t base;
+    uint16_t output_node; /* from the table's start */
+    uint8_t reserved2[6];
+} __attribute__((packed));
+
+static_assert(sizeof(struct header) == 36, "table header");
+static_assert(sizeof(struct viot) == 48, "VIOT");
+static_assert(sizeof(struct viot_iommu) == 16, "VIOT node");
+static_assert(sizeof(struct viot_mmio) == 24, "VIOT node");
+
+static uint8_t sum(const void *table, size_t size)
+{
+    const uint8_t *p = table;
+    uint8_t s = 0;
+
+    while (size--)
+        s += *p++;
+    return s;
+}
+
+/* A user's table; the copy of its header is what is looked at. */
+struct table {
+    const uint8_t *data;
+    size_t size;
+    struct header header;
+    unsigned int number; /* from 1 */
+    size_t at;
+};
+
+static int refuse(const struct table *t, struct vr_err *err, const char *what)
+{
+    char name[5];
+    unsigned int i;
+
+    for (i = 0; i < 4; i++) {
+        unsigned char c = t->header.signature[i];
+
+        name[i] = c < 0x80 && isprint(c) ? c : '?';
+    }
+    name[4] = '\0';
+    vr_err_set(err,
+               VR_ACPI_USER "table %u (%s, at byte %zu): "
+                            "%s",
+               t->number, name, t->at, what);
+    return -EINVAL;
+}
+
+static bool signature_is(const struct table *t, const char *signature)
+{
+    return !memcmp(t->header.signature, signature, 4);
+}
+
+static int check_header(struct table *t, size_t left, struct vr_err *err)
+{
+    char what[160];
+    unsigned int i;
+
+    if (left < sizeof(t->header)) {
+        snprintf(what, sizeof(what),
+                 "%zu bytes are no table, a header alone has %zu: cut them off",
+                 left, sizeof(t->header));
+        return refuse(t, err, what);
+    }
+    memcpy(&t->header, t->data, sizeof(t->header));
+    for (i = 0; i < 4; i++) {
+        unsigned char c = t->header.signature[i];
+
+        if (!(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '_')
+            return refuse(t, err,
+                          "not a table's signature: the file has to be tables "
+                          "(iasl's .aml), one behind the other");
+    }
+    t->size = le32toh(t->header.length);
+    if (t->size < sizeof(t->header) || t->size > left) {
+        snprintf(what, sizeof(what),
+                 "length %zu, where %zu to %zu are possible: join whole tables",
+                 t->size, sizeof(t->header), left);
+        return refuse(t, err, what);
+    }
+    if (sum(t->data, t->size)) {
+        snprintf(what, sizeof(what),
+                 "its bytes add up to 0x%02x, not 0: correct its checksum, or "
+                 "let iasl write the table",
+                 sum(t->data, t->size));
+        return refuse(t, err, what);
+    }
+    return 0;
+}
+
+static bool is_number(const uint8_t *p)
+{
+    return p[0] == '0' &&
+           ((p[1] >= '0' && p[1] <= '9') || (p[1] >= 'A' && p[1] <= 'F'));
+}
+
+static_assert(VR_MAX_DEVICES <= 16, "numbers in names: 00 to 0F");
+
+/* One of our devices' names somewhere in @t: 4 bytes, as names are in AML. */
+static const uint8_t *our_name(const struct table *t)
+{
+    size_t i;
+
+    for (i = sizeof(t->header); i + 4 <= t->size; i++) {
+        const uint8_t *p = t->data + i;
+
+        if (p[0] == 'V' &&
+            (((p[1] == 'R' || p[1] == 'P') && is_number(p + 2)) ||
+             !memcmp(p, "VRIO", 4)))
+            return p;
+    }
+    return NULL;
+}
+
+static int check_collisions(const struct table *t, bool need_viot,
+                            struct vr_err *err)
+{
+    const uint8_t *name;
+    char what[160];
+
+    if (signature_is(t, "VIOT") && need_viot)
+        return refuse(t, err,
+                      "a guest has one VIOT only, and devices with "
+                      "mode=dynamic or mixed need it: remove the table");
+    if (!signature_is(t, "SSDT") && !signature_is(t, "PSDT"))
+        return 0;
+    if (!memcmp(t->header.oem_table_id, OEM_TABLE_ID, 8))
+        return refuse(t, err,
+                      "its OEM table id " OEM_TABLE_ID " is that of the "
+                      "restricted devices' SSDT: give it another");
+    name = our_name(t);
+    if (name) {
+        snprintf(what, sizeof(what),
+                 "it has the name %.4s, which restricted devices take (VR00 to "
+                 "VR0F, VP00 to VP0F, VRIO): give its object another",
+                 (const char *)name);
+        return refuse(t, err, what);
+    }
+    return 0;
+}
+
+int vr_acpi_check(const void *user, size_t size, bool need_viot,
+                  struct vr_err *err)
+{
+    const unsigned int ours = need_viot ? 2 : 1;
+    struct table t = {.data = user};
+    int rc;
+
+    if (size > VR_ACPI_MAX_SIZE) {
+        vr_err_set(err,
+                   VR_ACPI_USER "%zu bytes: hvmloader has "
+                                "room for %u: remove tables",
+                   size, VR_ACPI_MAX_SIZE);
+        return -E2BIG;
+    }
+    for (; t.at < size; t.at += t.size, t.data += t.size) {
+        t.number++;
+        memset(&t.header, '?', sizeof(t.header));
+        rc = check_header(&t, size - t.at, err);
+        if (!rc)
+            rc = check_collisions(&t, need_viot, err);
+        if (rc)
+            return rc;
+    }
+    if (t.number + ours > VR_ACPI_MAX_TABLES) {
+        vr_err_set(err,
+                   VR_ACPI_USER
+                   "%u tables, and %u for the "
+                   "restricted devices: hvmloader is sure to take %u: remove "
+                   "tables, or make one SSDT of several",
+                   t.number, ours, VR_ACPI_MAX_TABLES);
+        return -E2BIG;
+    }
+    return 0;
+}
+
+static int bad_dev(unsigned int i, struct vr_err *err, const char *what,
+                   uint64_t value, const char *remedy)
+{
+    vr_err_set(err, "virtio_restricted: ACPI: device %u: %s 0x%" PRIx64 ": %s",
+               i, what, value, remedy);
+    return -EINVAL;
+}
+
+static int check_base(unsigned int i, uint64_t base, struct vr_err *err)
+{
+    if (base <= UINT32_MAX - (REGISTERS - 1))
+        return 0;
+    return bad_dev(i, err, "registers at", base, "they have to be below 4 GiB");
+}
+
+static int check_dev(const struct vr_desc_dev *devs, unsigned int i,
+                     const struct vr_desc_iommu *iommu, struct vr_err *err)
+{
+    const struct vr_desc_dev *d = &devs[i];
+    unsigned int j;
+
+    if (!d->pool_size && !d->dynamic)
+        return bad_dev(i, err, "pool of size", 0,
+                       "it needs a pool or has to be dynamic");
+    if (d->pool_size % VR_PAGE_SIZE)
+        return bad_dev(i, err, "pool of size", d->pool_size,
+                       "give whole pages");
+    if (d->pool_size && (d->pool_base % VR_PAGE_SIZE ||
+                         d->pool_size - 1 > UINT64_MAX - d->pool_base))
+        return bad_dev(i, err, "pool at", d->pool_base,
+                       "give a page's address, and an end below 2^64");
+    if (d->dynamic && !iommu)
+        return bad_dev(i, err, "endpoint", d->endpoint,
+                       "a dynamic device needs a virtio-iommu");
+    if (iommu && d->mmio_base == iommu->mmio_base)
+        return bad_dev(i, err, "registers at", d->mmio_base,
+                       "the virtio-iommu has them: give others");
+    for (j = 0; j < i; j++) {
+        if (devs[j].mmio_base == d->mmio_base)
+            return bad_dev(i, err, "registers at", d->mmio_base,
+                           "an earlier device has them: give others");
+        if (devs[j].dynamic && d->dynamic && devs[j].endpoint == d->endpoint)
+            return bad_dev(i, err, "endpoint", d->endpoint,
+                           "an earlier device has it: give another");
+    }
+    return 0;
+}
+
+static int check_devs(const struct vr_desc_dev *devs, unsigned int n,
+                      const struct vr_desc_iommu *iommu, struct vr_err *err)
+{
+    unsigned int i;
+    int rc;
+
+    if (!n || n > VR_MAX_DEVICES) {
+        vr_err_set(err,
+                   "virtio_restricted: ACPI: %u devices: give 1 to %u entries",
+                   n, VR_MAX_DEVICES);
+        return n ? -E2BIG : -EINVAL;
+    }
+    for (i = 0; i < n; i++) {
+        rc = check_base(i, devs[i].mmio_base, err);
+        if (!rc)
+            rc = check_dev(devs, i, iommu, err);
+        if (rc)
+            return rc;
+    }
+    return iommu ? check_base(n, iommu->mmio_base, err) : 0;
+}
+
+/* Where the next bytes go; with NULL they are only counted. */
+struct out {
+    uint8_t *data;
+    size_t size;
+};
+
+static uint8_t *append(struct out *o, const void *data, size_t size)
+{
+    uint8_t *p = o->data ? o->data + o->size : NULL;
+
+    if (p && size)
+        memcpy(p, data, size);
+    o->size += size;
+    return p;
+}
+
+static void put(uint8_t *term, const uint16_t *at, const void *value,
+                size_t size)
+{
+    for (; *at; at++)
+        memcpy(term + *at, value, size);
+}
+
+static void put32(uint8_t *term, const uint16_t *at, uint32_t value)
+{
+    value = htole32(value);
+    put(term, at, &value, sizeof(value));
+}
+
+static void put64(uint8_t *term, const uint16_t *at, uint64_t value)
+{
+    value = htole64(value);
+    put(term, at, &value, sizeof(value));
+}
+
+static void put_name(uint8_t *term, const uint16_t *at, const char *letters,
+                     unsigned int i)
+{
+    char name[5];
+
+    snprintf(name, sizeof(name), "%.2s%02X", letters, i % 256);
+    put(term, at, name, 4);
+}
+
+static void add_term(struct out *o, const struct aml *aml, unsigned int i,
+                     uint64_t base, uint32_t irq, const struct vr_desc_dev *d)
+{
+    uint8_t *term = append(o, aml->code, aml->size);
+
+    if (!term)
+        return;
+    put_name(term, aml->device, "VR", i);
+    put_name(term, aml->pool, "VP", i);
+    put32(term, aml->base, base);
+    put32(term, aml->irq, irq);
+    if (!d)
+        return;
+    put64(term, aml->min, d->pool_base);
+    put64(term, aml->max, d->pool_base + (d->pool_size - 1));
+    put64(term, aml->length, d->pool_size);
+}
+
+/* A table's header, to be finished when all of it is there. */
+static size_t begin_table(struct out *o, const char *signature,
+                          uint8_t revision)
+{
+    struct header h = {
+        .revision = revision,
+        .oem_revision = htole32(1),
+        .creator_revision = htole32(1),
+    };
+    size_t start = o->size;
+
+    memcpy(h.signature, signature, sizeof(h.signature));
+    memcpy(h.oem_id, OEM_ID, sizeof(h.oem_id));
+    memcpy(h.oem_table_id, OEM_TABLE_ID, sizeof(h.oem_table_id));
+    memcpy(h.creator_id, CREATOR_ID, sizeof(h.creator_id));
+    append(o, &h, sizeof(h));
+    return start;
+}
+
+static void end_table(struct out *o, size_t start)
+{
+    struct header h;
+    uint8_t *p;
+
+    if (!o->data)
+        return;
+    p = o->data + start;
+    memcpy(&h, p, sizeof(h));
+    h.length = htole32(o->size - start);
+    memcpy(p, &h, sizeof(h));
+    h.checksum = -sum(p, o->size - start);
+    memcpy(p, &h, sizeof(h));
+}
+
+/* Each pool before the device that names it, so that nothing is External.
+ * Revision 2: integers have 64 bits. */
+static void add_ssdt(struct out *o, const struct vr_desc_dev *devs,
+                     unsigned int n, const struct vr_desc_iommu *iommu)
+{
+    size_t start = begin_table(o, "SSDT", 2);
+    unsigned int i;
+
+    if (iommu)
+        add_term(o, &iommu_term, 0, iommu->mmio_base, iommu->irq, NULL);
+    for (i = 0; i < n; i++) {
+        const struct vr_desc_dev *d = &devs[i];
+
+        if (d->pool_size)
+            add_term(o, &pool_term, i, 0, 0, d);
+        add_term(o,
+                 d->pool_size && !d->pool_unnamed ? &virtio_pool_term
+                                                  : &virtio_term,
+                 i, d->mmio_base, d->irq, NULL);
+    }
+    end_table(o, start);
+}
+
+static void add_viot(struct out *o, const struct vr_desc_dev *devs,
+                     unsigned int n, const struct vr_desc_iommu *iommu)
+{
+    struct viot viot = {.node_offset = htole16(sizeof(viot))};
+    struct viot_iommu node = {
+        .type = VIOT_MMIO_IOMMU,
+        .length = htole16(sizeof(node)),
+        .base = htole64(iommu->mmio_base),
+    };
+    size_t start = begin_table(o, "VIOT", 0);
+    unsigned int i, nodes = 1;
+
+    for (i = 0; i < n; i++)
+        nodes += devs[i].dynamic;
+    viot.node_count = htole16(nodes);
+    append(o, (uint8_t *)&viot + sizeof(viot.header),
+           sizeof(viot) - sizeof(viot.header));
+    append(o, &node, sizeof(node));
+    for (i = 0; i < n; i++) {
+        struct viot_mmio ep = {
+            .type = VIOT_MMIO,
+            .length = htole16(sizeof(ep)),
+            .endpoint = htole32(devs[i].endpoint),
+            .base = htole64(devs[i].mmio_base),
+            .output_node = htole16(sizeof(viot)),
+        };
+
+        if (devs[i].dynamic)
+            append(o, &ep, sizeof(ep));
+    }
+    end_table(o, start);
+}
+
+int vr_acpi_build(const struct vr_desc_dev *devs, unsigned int n,
+                  const struct vr_desc_iommu *iommu, const void *user,
+                  size_t user_size, void **out, size_t *out_size,
+                  struct vr_err *err)
+{
+    struct out o = {.data = NULL};
+    int rc;
+
+    rc = check_devs(devs, n, iommu, err);
+    if (!rc)
+        rc = vr_acpi_check(user, user_size, iommu != NULL, err);
+    if (rc)
+        return rc;
+    /* Once to count, once to write. */
+    for (;;) {
+        append(&o, user, user_size);
+        add_ssdt(&o, devs, n, iommu);
+        if (iommu)
+            add_viot(&o, devs, n, iommu);
+        if (o.data)
+            break;
+        if (o.size > VR_ACPI_MAX_SIZE) {
+            vr_err_set(err,
+                       VR_ACPI_USER
+                       "%zu bytes, and %zu "
+                       "for the restricted devices: hvmloader has room for "
+                       "%u: remove tables",
+                       user_size, o.size - user_size, VR_ACPI_MAX_SIZE);
+            return -E2BIG;
+        }
+        o.data = malloc(o.size);
+        if (!o.data) {
+            vr_err_set(err,
+                       "virtio_restricted: ACPI: %zu bytes for tables: %s: "
+                       "free memory in the toolstack domain",
+                       o.size, strerror(ENOMEM));
+            return -ENOMEM;
+        }
+        o.size = 0;
+    }
+    *out = o.data;
+    *out_size = o.size;
+    return 0;
+}

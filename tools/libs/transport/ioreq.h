@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One request of a vCPU, as Xen forwards it to an ioreq server (Xen
+ * public/hvm/ioreq.h). Pure: works on a private copy.
+ */
+#ifndef VR_IOREQ_H
+#define VR_IOREQ_H
+
+#include "libs/transport/mmio/mmio.h"
+
+/* xen/hvm/ioreq.h wants the types of xen/xen.h first. */
+#include <xen/xen.h>
+#include <xen/hvm/ioreq.h>
+
+/** struct ioreq_dev - where a device stands in the guest's memory. */
+struct ioreq_dev {
+    uint64_t base;
+    struct vr_mmio *mmio;
+};
+
+/**
+ * ioreq_find() - the device that @req is for.
+ * Returns its index, or -1: not a plain access to one of our devices.
+ */
+int ioreq_find(const struct ioreq_dev *devs, unsigned int n,
+               const ioreq_t *req);
+
+/**
+ * ioreq_exec() - let the device answer.
+ * @req: data is set when the guest reads: bits above the size are zero.
+ */
+enum vr_mmio_result ioreq_exec(const struct ioreq_dev *dev, ioreq_t *req);
+
+/** ioreq_refuse() - the answer of an empty bus: all ones, writes are lost. */
+void ioreq_refuse(ioreq_t *req);
+
+#endif /* VR_IOREQ_H */
