@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/dynmem.h"
+#include "backend/memory/dynmem.h"
 
 #define BASE  UINT64_C(0x1000000000)
 #define POOL  UINT64_C(0x40000000)

@@ -339,8 +339,8 @@ next:
     od
 }
 
-/* tools/backend/loop.c: rings are mapped while the device runs, payload is
- * copied; a request with run=0 is acknowledged when all is unmapped. */
+/* tools/backend/worker/loop.c: rings are mapped while the device runs, payload
+ * is copied; a request with run=0 is acknowledged when all is unmapped. */
 proctype Honest(byte d)
 {
     byte ref, f, dom;

@@ -72,7 +72,7 @@ inline access(vcpu, what)
     trap[vcpu] == NOTHING
 }
 
-/* ======== tools/broker/worker.c ======== */
+/* ======== tools/broker/worker/worker.c ======== */
 
 /* What is posted while the guest has an interrupt to acknowledge stays in the
  * page until it has. */
@@ -136,7 +136,7 @@ end:
     od
 }
 
-/* ======== tools/backend/loop.c ======== */
+/* ======== tools/backend/worker/loop.c ======== */
 
 #define MORE (avail > 0 || gen != mine)
 

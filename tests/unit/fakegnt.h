@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "backend/dynmem.h"
+#include "backend/memory/dynmem.h"
 
 #define FAKE_GREF      5000u /* of the first page */
 #define FAKE_MAX_PAGES 16384u

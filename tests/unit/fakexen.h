@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/iommu.h"
+#include "broker/iommu/iommu.h"
 #include "libs/guest/hvm.h"
 #include "libs/base/shfile.h"
 

@@ -22,7 +22,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "backend/loop.h"
+#include "backend/worker/loop.h"
 #include "backend/sandbox.h"
 #include "fakegnt.h"
 #include "ring.h"

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "broker/supervisor.h"
+#include "broker/supervisor/supervisor.h"
 #include "fakestore.h"
 #include "libs/proto/link.h"
 #include "libs/base/shfile.h"

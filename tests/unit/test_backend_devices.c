@@ -21,7 +21,8 @@
 #include <xenstore.h>
 #include <cmocka.h>
 
-#include "backend/devices.h"
+#include "backend/manager/devices.h"
+#include "backend/say.h"
 
 #define ROOT     "backend/" VR_NAME
 #define DEV      ROOT "/5/disk0"

@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "backend/aio.h"
+#include "backend/block/aio.h"
 
 #define WAYS 3
 #define LEN  (300u << 10)

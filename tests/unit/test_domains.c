@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "broker/supervisor.h"
+#include "broker/supervisor/supervisor.h"
 
 static struct super super;
 static bool full;

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "backend/granter.h"
+#include "backend/memory/granter.h"
 #include "fakegnt.h"
 
 #define ARENA  (64u << 10)

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "broker/iommu_int.h"
+#include "broker/iommu/iommu_int.h"
 
 #define GREF  64
 #define PAGES 16

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "broker/ladder.h"
+#include "broker/iommu/ladder.h"
 
 #define REVOKE_MS 1000
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "broker/lease.h"
+#include "broker/worker/lease.h"
 
 #define PATIENCE 1000
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "broker/look.h"
+#include "broker/worker/look.h"
 
 /* Occasions let pass before the next look; that look. */
 static unsigned int skipped(struct vr_look *look, enum vr_look_kind kind)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "backend/poolmap.h"
+#include "backend/memory/poolmap.h"
 #include "fakegnt.h"
 
 #define PAGES 200u /* three parts and a bit */

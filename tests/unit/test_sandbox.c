@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "backend/gntdev.h"
+#include "backend/memory/gntdev.h"
 #include "backend/sandbox.h"
 
 #define MIB (1u << 20)

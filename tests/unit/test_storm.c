@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "broker/iommu.h"
+#include "broker/iommu/iommu.h"
 #include "libs/types/block/request.h"
 
 #define MS        INT64_C(1000000)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "devices.h"
+#include "backend/manager/devices.h"
 #include "sandbox.h"
 
 #define WAIT_DEFAULT 180 /* seconds */

@@ -125,7 +125,7 @@ int supervisor_run(const char *uuid);
 void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
     __attribute__((noreturn));
 
-/* ---- limits.c, sandbox.c ---- */
+/* ---- limits.c, worker/sandbox.c ---- */
 
 /** limits_supervisor() - what it may take of the toolstack domain. */
 void limits_supervisor(void);

@@ -30,10 +30,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "backend/gntdev.h"
-#include "backend/granter.h"
+#include "backend/memory/gntdev.h"
+#include "backend/memory/granter.h"
 #include "backend/sandbox.h"
-#include "backend/worker.h"
+#include "backend/say.h"
 
 static struct vr_grants g;
 static struct vr_xs_dev dev = {.cfg = {.id = "bad"}};

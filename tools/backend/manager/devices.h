@@ -7,7 +7,7 @@
 #ifndef VR_DEVICES_H
 #define VR_DEVICES_H
 
-#include "worker.h"
+#include "backend/worker/worker.h"
 
 /**
  * vr_devices_serve() - until SIGTERM, and then until no guest is left or for

@@ -3,7 +3,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "pool.h"
+#include "threads.h"
 
 struct vr_aio {
     struct vr_pool *pool;

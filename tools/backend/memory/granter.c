@@ -9,8 +9,8 @@
 #include "futex.h"
 #include "gntdev.h"
 #include "granter.h"
-#include "sandbox.h"
-#include "worker.h"
+#include "backend/sandbox.h"
+#include "backend/say.h"
 
 void vr_granter_run(struct vr_grantserver *s, struct vr_grantreq *req)
 {

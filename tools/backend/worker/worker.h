@@ -7,7 +7,7 @@
 #define VR_WORKER_H
 
 #include "libs/proto/xsnode.h"
-#include "target.h"
+#include "backend/block/target.h"
 
 /* What a worker tells its parent, one message each over the socket:
  * the letter, then text. */
@@ -35,9 +35,5 @@ struct vr_worker_opts {
 void vr_worker_main(const struct vr_xs_dev *dev, int sock,
                     const struct vr_worker_opts *opts)
     __attribute__((noreturn));
-
-/** vr_log() - one line for device @g/@id, or in general when @id is NULL. */
-void vr_log(uint32_t g, const char *id, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
 
 #endif /* VR_WORKER_H */

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "libs/window/bounce.h"
-#include "dynmem.h"
+#include "backend/memory/dynmem.h"
 #include "loop_int.h"
 
 #define IO_THREADS 8

@@ -3,8 +3,8 @@
  * A fixed set of threads that carry requests out one by one. Completions are
  * announced on an eventfd.
  */
-#ifndef VR_POOL_H
-#define VR_POOL_H
+#ifndef VR_BLOCK_THREADS_H
+#define VR_BLOCK_THREADS_H
 
 #include "aio.h"
 
@@ -26,4 +26,4 @@ void vr_pool_add(struct vr_pool *pool, struct vr_aio_req *list);
 /** vr_pool_done() - take the list of those that are done. Resets the fd. */
 struct vr_aio_req *vr_pool_done(struct vr_pool *pool);
 
-#endif /* VR_POOL_H */
+#endif /* VR_BLOCK_THREADS_H */

@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "pool.h"
+#include "threads.h"
 
 #define STACK_SIZE (128u << 10)
 

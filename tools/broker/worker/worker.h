@@ -7,6 +7,8 @@
  *   watch.c   looks on for a moment before the loop sleeps
  *   vcpu.c    a vCPU's trapped access: takes it, answers it
  *   device.c  a device: its register model, its backend's control page
+ *   lease.c   when a device's pool may be reached by its backend
+ *   look.c    whether it pays to look on
  *   iommu.c   the virtio-iommu, dynamic windows (iommu_int.h: its parts)
  */
 #ifndef VR_BROKER_WORKER_H
@@ -19,7 +21,7 @@
 #include <xen/hvm/ioreq.h>
 
 #include "arch.h"
-#include "broker.h"
+#include "broker/broker.h"
 #include "libs/transport/ioreq.h"
 #include "lease.h"
 #include "look.h"

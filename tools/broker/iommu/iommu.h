@@ -12,7 +12,7 @@
 #ifndef VR_BROKER_IOMMU_H
 #define VR_BROKER_IOMMU_H
 
-#include "worker.h"
+#include "broker/worker/worker.h"
 
 #include "gmem.h"
 #include "ladder.h"

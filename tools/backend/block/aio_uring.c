@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "pool.h"
+#include "threads.h"
 
 /*
  * The ring knows its files by index and is restricted, before it is enabled,

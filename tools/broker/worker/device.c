@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "iommu.h"
+#include "broker/iommu/iommu.h"
 
 /* How often a backend that is not there yet (or again) is looked for; it may
  * come without an event, when the broker was not listening. */

@@ -14,10 +14,11 @@
 #include <xenevtchn.h>
 #include <xengnttab.h>
 
-#include "granter.h"
+#include "backend/memory/granter.h"
 #include "loop.h"
-#include "poolmap.h"
-#include "sandbox.h"
+#include "backend/memory/poolmap.h"
+#include "backend/sandbox.h"
+#include "backend/say.h"
 #include "worker.h"
 
 #define LOCK_STEP_US 5000
@@ -37,29 +38,6 @@ struct worker {
     struct vr_ctrl_page *page;
     struct vr_target target;
 };
-
-void vr_log(uint32_t g, const char *id, const char *fmt, ...)
-{
-    char line[600], *p = line;
-    size_t left = sizeof(line) - 1;
-    va_list ap;
-    int r;
-
-    if (id)
-        r = snprintf(p, left, "vr-backend: %u/%s: ", g, id);
-    else
-        r = snprintf(p, left, "vr-backend: ");
-    p += r;
-    left -= r;
-    va_start(ap, fmt);
-    r = vsnprintf(p, left, fmt, ap);
-    va_end(ap);
-    p += (size_t)r < left ? (size_t)r : left - 1;
-    *p++ = '\n';
-    /* One write: lines of several processes stay whole. */
-    if (write(STDERR_FILENO, line, p - line) < 0)
-        return;
-}
 
 static void tell(struct worker *w, char what, const char *text)
 {

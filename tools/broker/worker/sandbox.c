@@ -40,7 +40,7 @@
 #include <xen/sys/evtchn.h>
 #include <xen/sys/privcmd.h>
 
-#include "broker.h"
+#include "broker/broker.h"
 
 static const int allowed[] = {
     SCMP_SYS(read),          SCMP_SYS(write),

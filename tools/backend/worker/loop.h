@@ -31,7 +31,7 @@
 #include "libs/types/block/request.h"
 #include "libs/virtio/virtq.h"
 #include "libs/config/cfg.h"
-#include "aio.h"
+#include "backend/block/aio.h"
 
 /* How the loop reaches the broker's side. */
 struct vr_loop_ops {

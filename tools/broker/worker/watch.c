@@ -5,7 +5,7 @@
  * by two accesses, a read of InterruptStatus and its acknowledgement. The
  * worker waits for these even without poll=.
  */
-#include "iommu.h"
+#include "broker/iommu/iommu.h"
 
 /* How long to wait for the accesses that follow an interrupt. They come as soon
  * as the guest's vCPU takes it, which is at once unless no processor is free

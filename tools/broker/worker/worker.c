@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "iommu.h"
+#include "broker/iommu/iommu.h"
 
 #define COUNTERS_MS 1000
 #define NS_PER_MS   1000000

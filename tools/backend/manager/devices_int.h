@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <xenstore.h>
 
+#include "backend/say.h"
 #include "devices.h"
 
 #define ROOT "backend/" VR_NAME /* relative: of the domain we run in */

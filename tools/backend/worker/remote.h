@@ -7,7 +7,7 @@
 #define VR_REMOTE_H
 
 #include "libs/window/bounce.h"
-#include "dynmem.h"
+#include "backend/memory/dynmem.h"
 #include "loop_int.h"
 
 enum dir { DIR_NONE, DIR_READ, DIR_WRITE };

@@ -2,7 +2,7 @@
 /* The guest's trapped accesses. */
 #include <string.h>
 
-#include "iommu.h"
+#include "broker/iommu/iommu.h"
 
 static void vcpu_done(struct worker *w, unsigned int v)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "iommu.h"
+#include "broker/iommu/iommu.h"
 
 #include <xenforeignmemory.h>
 #include <xengnttab.h>

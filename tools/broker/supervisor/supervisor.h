@@ -16,7 +16,7 @@
 #ifndef VR_BROKER_SUPERVISOR_H
 #define VR_BROKER_SUPERVISOR_H
 
-#include "broker.h"
+#include "broker/broker.h"
 #include "libs/proto/devstate.h"
 #include "libs/proto/pools.h"
 #include "libs/xen/compat.h"
