@@ -136,6 +136,7 @@ san='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 
 unit() {
     local t n
+    one "includes go one way" tests/includes.sh
     one "build with gcc" build CC=gcc O=out/native all unit-build || return
     one "format" make --no-print-directory format-check
     one "benchmark's arithmetic" python3 tests/bench/test_arithmetic.py
