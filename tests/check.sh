@@ -161,17 +161,17 @@ unit() {
 }
 
 fuzz() {
-    local t n seconds=${FUZZ_SECONDS:-5}
+    local t n seeds seconds=${FUZZ_SECONDS:-5}
     one "build fuzz targets" build CC=clang O=out/fuzz HARDEN=-fPIE \
         CFLAGS="$san -fsanitize=fuzzer-no-link" fuzz-build || return
     for t in tests/fuzz/fuzz_*.c; do
         n=$(basename "$t" .c)
         mkdir -p "out/fuzz/corpus/$n"
+        seeds=tests/fuzz/corpus/${n#fuzz_}
+        [ -d "$seeds" ] || seeds=
         together one "fuzz ${n#fuzz_} for $seconds s" "out/fuzz/tests/fuzz/$n" -seed=1 \
             -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
-            -artifact_prefix="out/fuzz/" "out/fuzz/corpus/$n" \
-            $([ -d "tests/fuzz/corpus/${n#fuzz_}" ] &&
-                echo "tests/fuzz/corpus/${n#fuzz_}")
+            -artifact_prefix="out/fuzz/" "out/fuzz/corpus/$n" $seeds
     done
     finish
 }

@@ -95,7 +95,7 @@ if command -v systemd-sysusers > /dev/null; then
     mkdir -p "$dest/etc"
     systemd-sysusers --root="$dest" virtio-restricted.conf
     grep -q "^$user:.*:/usr/sbin/nologin\$" "$dest/etc/passwd" || fail "sysusers"
-    rm -r "$dest/etc"
+    rm -r "${dest:?}/etc"
 fi
 
 # A module that cannot be unpacked is not one that is missing.

@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # leftovers.sh SECONDS [NAME...]: prints what is left of restricted guests,
 # after waiting at most SECONDS for it to go. NAMEs are domains that may stay.
 # Status 1 when something is left.
@@ -14,9 +15,9 @@ look() {
         esac
     done
     # no name, or "(null)": a domain that died but is still held
+    # shellcheck disable=SC2009 # pgrep shows no arguments here
     ps -o pid,args | grep -E '[v]r-broker|[v]rctl|[x]l (-[-a-z]+ )*create' |
         while read -r pid args; do
-            [ -n "$*" ] && [ "$keep" != " Domain-0  " ] && continue
             [ "$keep" = " Domain-0  " ] && echo "process $pid $args"
         done
     if [ "$keep" = " Domain-0  " ]; then
@@ -33,7 +34,9 @@ look() {
         [ -e $base ] || echo "$now" > $base
         [ "$(cat $base)" = "$now" ] ||
             echo "event channels of dom0: $now, at first $(cat $base)"
-        ls /var/lib/xen/userdata-*virtio* 2>/dev/null | sed 's/^/userdata /'
+        for file in /var/lib/xen/userdata-*virtio*; do
+            [ -e "$file" ] && echo "userdata $file"
+        done
     fi
 }
 

@@ -4,7 +4,8 @@
 echo 1 > /proc/sys/kernel/sysrq
 mount -t debugfs debug /sys/kernel/debug 2>/dev/null
 (while :; do agent; sleep 1; done) &
-for word in $(cat /proc/cmdline); do
+read -r cmdline < /proc/cmdline
+for word in $cmdline; do
     case $word in
     vrtest=die) sleep 1; echo c > /proc/sysrq-trigger ;;
     vrtest=never) while :; do sleep 1000; done ;;
