@@ -3,7 +3,7 @@
 
 from vre2e import arch, host as vhost
 
-from . import domains, paths, setup_times
+from . import domains, setup_times
 from .paths import DRIVER
 
 NAME = "bm"  # of the guest that comes and goes

@@ -120,7 +120,8 @@ def block(h):
     variants = [(kernel, strict) for kernel in arch.now.mappers
                 for strict in (1, 0)]
     for kernel, strict in variants:
-        steps = [("written and read back", lambda h: disk_works(h, strict)),
+        steps = [("written and read back",
+                  lambda h, strict=strict: disk_works(h, strict)),
                  ("driver unbound and bound", rebinds)]
         if arch.now.node == "firmware_node":
             steps.append(("interrupts and tables", interrupts))

@@ -99,7 +99,7 @@ def worker(h, _made):
 def main_process(h, _made):
     fresh(h)
     start_io(h)
-    main, workers = backend_pids(h)
+    main, _workers = backend_pids(h)
     h.gx_ok(B, f"kill -9 {main[0]}")
     h.gx_ok("g1", "true", t=5)
     moves(h, 40)

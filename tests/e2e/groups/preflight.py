@@ -109,7 +109,6 @@ def without_key(h):
 
 @group.check("xl create -n of a restricted guest makes nothing")
 def dry_run(h):
-    from vre2e.host import device, driver_cfg
     h.put("b1.cfg", driver_cfg("b1"))
     cfg = h.put("dry.cfg", guest_cfg("dry", [device()]))
     r = h.sh(f"xl create -n {cfg}")

@@ -107,7 +107,8 @@ class Report:
         except Fail as fail:
             self.line("FAIL", name, time.monotonic() - begin, str(fail))
             return False
-        except Exception as error:  # a broken check is a failed check
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            # A broken check is a failed check.
             with open(os.path.join(self.logdir, "exceptions.log"), "a",
                       encoding="utf-8") as file:
                 file.write(f"--- {name}\n{traceback.format_exc()}\n")

@@ -7,7 +7,7 @@ static one, with the guest module; the file system is the same."""
 import os
 import subprocess
 
-from vre2e import arch, build
+from vre2e import build
 from vre2e.host import device, driver_cfg, dynamic, guest_cfg
 from vre2e.report import Group, require
 
