@@ -1,5 +1,8 @@
 # virtio-restricted: plain GNU make, no generator. `make help` lists the goals.
 
+# What each program says to --version; NEWS tells what is in it.
+VERSION := 1.0
+
 PREFIX     ?= /usr/local
 SBINDIR    ?= $(PREFIX)/sbin
 LIBEXECDIR ?= $(PREFIX)/lib/virtio-restricted
@@ -23,7 +26,8 @@ AR := $(CROSS_COMPILE)ar
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 HARDEN   := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2 -fno-common
 CFLAGS   ?= -O2 -g
-PATHS        = -DVR_SBINDIR='"$(SBINDIR)"' -DVR_LIBEXECDIR='"$(LIBEXECDIR)"'
+PATHS        = -DVR_SBINDIR='"$(SBINDIR)"' -DVR_LIBEXECDIR='"$(LIBEXECDIR)"' \
+    -DVR_VERSION='"$(VERSION)"'
 ALL_CPPFLAGS = -D_GNU_SOURCE -Itools $(PATHS) $(CPPFLAGS)
 ALL_CFLAGS   = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS) -MMD -MP
 ALL_LDFLAGS  = -Wl,-z,relro,-z,now $(LDFLAGS)
@@ -94,13 +98,13 @@ $(O)/how: FORCE
 	$(call stamp,$(HOW))
 
 # What names an installed file is compiled again when that is to be elsewhere:
-# make; make install PREFIX=/usr.
-NAMING := $(shell grep -lE 'VR_(SBIN|LIBEXEC)DIR' $(BROKER_SRC) $(BACKEND_SRC) \
+# make; make install PREFIX=/usr. So is what names the version.
+NAMING := $(shell grep -lE 'VR_(SBINDIR|LIBEXECDIR|VERSION)' $(BROKER_SRC) $(BACKEND_SRC) \
     $(VRCTL_SRC) $(PLUGIN_SRC) xl-plugin/preload.c)
 
 $(call obj,$(NAMING)) $(call pic,$(NAMING)): $(O)/paths
 $(O)/paths: FORCE
-	$(call stamp,$(SBINDIR) $(LIBEXECDIR))
+	$(call stamp,$(SBINDIR) $(LIBEXECDIR) $(VERSION))
 
 # What ACPI guests are told, compiled on the machine that builds.
 IASL ?= iasl
@@ -151,6 +155,7 @@ include tests/tests.mk
 .PHONY: all install install-divert uninstall clean format format-check help FORCE
 INSTALL ?= install
 RELOCATE = sed -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' \
+    -e 's|@VERSION@|$(VERSION)|g' \
     -e 's|/usr/local/share/virtio-restricted|$(SHAREDIR)|g'
 MAN5 := $(notdir $(wildcard docs/man/*.5))
 MAN8 := $(notdir $(wildcard docs/man/*.8))
@@ -175,8 +180,7 @@ install: all
 	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 \
 	    $(DESTDIR)$(SHAREDIR)/examples $(DESTDIR)$(SHAREDIR)/guest \
 	    $(DESTDIR)$(USERSDIR)
-	$(INSTALL) -m 0755 $(O)/vrctl tools/bootfiles/vr-bootfiles \
-	    $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -m 0755 $(O)/vrctl $(DESTDIR)$(SBINDIR)
 	$(INSTALL) -m 0755 tools/bootfiles/vr-bootfiles-hook \
 	    $(DESTDIR)$(SHAREDIR)/guest
 	$(INSTALL) -m 0755 $(O)/vr-broker $(O)/vr-backend $(DESTDIR)$(LIBEXECDIR)
@@ -185,9 +189,10 @@ install: all
 	@mkdir -p $(O)/install
 	$(RELOCATE) xl-plugin/xl.in > $(O)/install/xl
 	$(RELOCATE) tools/mkdriver/vr-mkdriver > $(O)/install/vr-mkdriver
+	$(RELOCATE) tools/bootfiles/vr-bootfiles > $(O)/install/vr-bootfiles
 	for f in $(MAN5) $(MAN8); do \
 	    $(RELOCATE) docs/man/$$f > $(O)/install/$$f || exit 1; done
-	$(INSTALL) -m 0755 $(O)/install/xl $(O)/install/vr-mkdriver \
+	$(INSTALL) -m 0755 $(addprefix $(O)/install/,xl vr-mkdriver vr-bootfiles) \
 	    $(DESTDIR)$(SBINDIR)
 	$(INSTALL) -m 0644 $(MAN5:%=$(O)/install/%) $(DESTDIR)$(MANDIR)/man5
 	$(INSTALL) -m 0644 $(MAN8:%=$(O)/install/%) $(DESTDIR)$(MANDIR)/man8

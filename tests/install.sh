@@ -80,6 +80,21 @@ grep -q "^libexec='/usr/lib/virtio-restricted'\$" "$sbin/xl" || fail "launcher"
 ends 64 "$sbin/vrctl"
 ends 64 "$sbin/vrctl" list --nosuch
 ends 0 "$sbin/vrctl" --help
+# says NAME PROGRAM: the version that make has
+version=$(sed -n 's/^VERSION *:= *//p' Makefile)
+says() {
+    [ "$("$2" --version)" = "$1 (virtio-restricted) $version" ] ||
+        fail "$2 --version: $("$2" --version)"
+}
+says vrctl "$sbin/vrctl"
+says vr-mkdriver "$sbin/vr-mkdriver"
+says vr-bootfiles "$sbin/vr-bootfiles"
+says vr-broker "$lib/vr-broker"
+says vr-backend "$lib/vr-backend"
+grep -q "^PACKAGE_VERSION=\"$version\"\$" tools/guest-linux/dkms.conf &&
+    grep -q "^MODULE_VERSION(\"$version\")" tools/guest-linux/main.c ||
+    fail "the guest module is not of version $version"
+grep -q "^virtio-restricted $version" NEWS || fail "NEWS has no $version"
 ends 0 "$sbin/vr-mkdriver" -h
 ends 0 "$sbin/vr-mkdriver" --help
 ends 2 "$sbin/vr-mkdriver"

@@ -35,8 +35,10 @@ int main(int argc, char **argv)
 }
 C
 mkdir -p "$dir/sbin" "$dir/real" "$dir/bin" "$lib"
+# The libraries of an xl, for what the plug-in finds there.
 # shellcheck disable=SC2086
-${CC:-cc} -D_GNU_SOURCE -include stdlib.h -o "$dir/bin/xl" "$dir/xl.c" -lxlutil
+${CC:-cc} -D_GNU_SOURCE -include stdlib.h -o "$dir/bin/xl" "$dir/xl.c" \
+    -Wl,--no-as-needed -lxlutil -lxenlight -lxenguest -lxenctrl
 # launcher LIBEXECDIR: made as by make install, but with a folder of its own for
 # the system's, which may have an xl
 launcher() {
@@ -76,6 +78,18 @@ runs "the plug-in" list
 runs "global options" -v -v create -n x.cfg
 said=$(xl 2>&1)
 [ "$said" = "LD_PRELOAD=" ] || fail "no arguments: $said"
+
+# Of both halves, if they are of one version.
+said=$(xl --version 2>&1)
+[ "$said" = "virtio-restricted $(sed -n 's/^VERSION *:= *//p' Makefile)" ] ||
+    fail "its version: $said"
+cp "$build/xl-virtio-restricted.so" "$lib/vr-plugin.so"
+! said=$(xl --version 2>&1) || fail "half of it has a version: $said"
+case $said in
+*"cannot load"*) ;;
+*) fail "half of it says: $said" ;;
+esac
+whole
 
 # The system's folder first, whatever the caller's PATH has: under sudo that may
 # be anybody's.

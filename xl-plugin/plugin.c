@@ -585,9 +585,12 @@ static const struct vr_calls calls = {
 
 vr_plugin_init_fn vr_plugin_init __attribute__((visibility("default")));
 
-const struct vr_calls *vr_plugin_init(const struct vr_calls *real)
+const struct vr_calls *vr_plugin_init(const struct vr_calls *real,
+                                      const char *version)
 {
     self.real = real;
+    if (strcmp(version, VR_VERSION))
+        return NULL;
     if (!real->create_new || !real->create_restore || !real->soft_reset ||
         !real->suspend || !real->suspend_only || !real->remus_start ||
         !real->shutdown || !real->reboot || !real->trigger || !real->sysrq ||

@@ -89,11 +89,13 @@ struct vr_calls {
 
 /*
  * vr-plugin.so's one symbol. @real: the functions behind preload.c's, valid
- * for the life of the process. Returns what preload.c calls from then on;
+ * for the life of the process; @version: VR_VERSION of preload.c. Returns NULL
+ * for another version than its own, else what preload.c calls from then on;
  * cfg_readdata there gets the data already parsed (data NULL) and returns an
  * errno value, the others replace the real calls altogether.
  */
 #define VR_PLUGIN_INIT "vr_plugin_init"
-typedef const struct vr_calls *vr_plugin_init_fn(const struct vr_calls *real);
+typedef const struct vr_calls *vr_plugin_init_fn(const struct vr_calls *real,
+                                                 const char *version);
 
 #endif /* VR_PLUGIN_H */

@@ -75,6 +75,41 @@ static void find(void *slot, const char *name)
     memcpy(slot, &f, sizeof(f));
 }
 
+/* Opens vr-plugin.so once. False (and a line on stderr): it cannot be. */
+static bool load(void)
+{
+    char path[PATH_MAX];
+    vr_plugin_init_fn *init = NULL;
+    void *so, *f;
+
+    if (plugin)
+        return true;
+    snprintf(path, sizeof(path), "%s/vr-plugin.so",
+             folder[0] ? folder : VR_LIBEXECDIR);
+    so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    f = so ? dlsym(so, VR_PLUGIN_INIT) : NULL;
+    memcpy(&init, &f, sizeof(f));
+    if (init)
+        plugin = init(&real, VR_VERSION);
+    if (plugin)
+        return true;
+    fprintf(stderr,
+            "xl: virtio_restricted: cannot load %s (%s): build and install "
+            "virtio-restricted for this version of Xen\n",
+            path, so ? "wrong file" : dlerror());
+    return false;
+}
+
+/* `xl --version`, an option that xl itself does not have. Both halves of the
+ * plug-in are of this version, or nothing is told but that. */
+static void show_version(void)
+{
+    if (!load())
+        _exit(1);
+    puts("virtio-restricted " VR_VERSION);
+    _exit(fflush(stdout) ? 1 : 0);
+}
+
 /* glibc calls constructors with main()'s arguments. */
 __attribute__((constructor)) static void start(int argc, char **argv)
 {
@@ -114,33 +149,11 @@ __attribute__((constructor)) static void start(int argc, char **argv)
     if (slash && slash - info.dli_fname < (ptrdiff_t)sizeof(folder))
         memcpy(folder, info.dli_fname, slash - info.dli_fname);
     leave_environment(info.dli_fname);
-    if (argc > 1 && !strcmp(argv[1], VR_XL_LOADED))
+    if (argc > 1 && !strcmp(argv[1], VR_XL_LOADED)) {
         optind = 2;
-}
-
-/* Opens vr-plugin.so once. False (and a line on stderr): it cannot be. */
-static bool load(void)
-{
-    char path[PATH_MAX];
-    vr_plugin_init_fn *init = NULL;
-    void *so, *f;
-
-    if (plugin)
-        return true;
-    snprintf(path, sizeof(path), "%s/vr-plugin.so",
-             folder[0] ? folder : VR_LIBEXECDIR);
-    so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    f = so ? dlsym(so, VR_PLUGIN_INIT) : NULL;
-    memcpy(&init, &f, sizeof(f));
-    if (init)
-        plugin = init(&real);
-    if (plugin)
-        return true;
-    fprintf(stderr,
-            "xl: virtio_restricted: cannot load %s (%s): build and install "
-            "virtio-restricted for this version of Xen\n",
-            path, so ? "wrong file" : dlerror());
-    return false;
+        if (argc == 3 && !strcmp(argv[2], "--version"))
+            show_version();
+    }
 }
 
 /* Is there any guest with restricted devices? One open() that fails, on a

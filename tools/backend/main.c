@@ -17,6 +17,7 @@ static void usage(FILE *f)
     fprintf(f,
             "usage: vr-backend [-dhSt] [-c auto|direct|buffered] [-u user] "
             "[-w seconds]\n"
+            "       vr-backend --version\n"
             "Serves the virtio_restricted devices that xenstore lists for "
             "this domain.\n"
             "  -c  how to do I/O: direct where it works (auto, the default),\n"
@@ -61,6 +62,10 @@ int main(int argc, char **argv)
     uint64_t seconds;
     int rc, o;
 
+    if (argc == 2 && !strcmp(argv[1], "--version")) {
+        puts("vr-backend (virtio-restricted) " VR_VERSION);
+        return 0;
+    }
     while ((o = getopt(argc, argv, "c:dhStu:w:")) != -1) {
         switch (o) {
         case 'c':

@@ -83,9 +83,13 @@ int main(int argc, char **argv)
     struct vr_err err;
     int rc;
 
+    if (argc == 2 && !strcmp(argv[1], "--version")) {
+        puts("vr-broker (virtio-restricted) " VR_VERSION);
+        return 0;
+    }
     if (argc != 2 || !vr_uuid_valid(argv[1])) {
-        fprintf(stderr, "usage: vr-broker UUID (started by xl; see "
-                        "vr-broker(8))\n");
+        fprintf(stderr, "usage: vr-broker UUID | --version (started by xl; "
+                        "see vr-broker(8))\n");
         return 2;
     }
     if (check_fds())

@@ -296,6 +296,7 @@ static const char dry_run[] = "name = \"vrctl-check\"\n"
 
 struct trial {
     const char *xl;
+    bool version; /* ask for that alone */
     int cfg, out;
 };
 
@@ -307,23 +308,27 @@ static int run_xl(void *ctx)
     snprintf(cfg, sizeof(cfg), "/proc/self/fd/%d", t->cfg);
     if (dup2(t->out, 1) < 0 || dup2(t->out, 2) < 0)
         return 1;
-    execl(t->xl, "xl", "create", "-n", "-q", cfg, (char *)NULL);
+    if (t->version)
+        execl(t->xl, "xl", "--version", (char *)NULL);
+    else
+        execl(t->xl, "xl", "create", "-n", "-q", cfg, (char *)NULL);
     fprintf(stderr, "%s: %s\n", t->xl, strerror(errno));
     return 1;
 }
 
 /*
  * Launcher @xl starts an xl that has the plug-in, or none. That it starts one
- * is seen by trying; @why: what was said instead.
+ * is seen by trying; @text: what was said, or why nothing was.
  */
-static bool plugin_answers(const char *xl, char *why, size_t size)
+static bool plugin_answers(const char *xl, bool version, char *text,
+                           size_t size)
 {
-    struct trial t = {.xl = xl, .cfg = -1, .out = -1};
+    struct trial t = {.xl = xl, .version = version, .cfg = -1, .out = -1};
     char said[256];
     ssize_t len = 0;
     int rc = -1;
 
-    snprintf(why, size, "no memory to try it");
+    snprintf(text, size, "no memory to try it");
     t.cfg = memfd_create("cfg", 0);
     t.out = memfd_create("said", MFD_CLOEXEC);
     if (t.cfg < 0 || t.out < 0 ||
@@ -333,11 +338,11 @@ static bool plugin_answers(const char *xl, char *why, size_t size)
     len = pread(t.out, said, sizeof(said) - 1, 0);
     said[len < 0 ? 0 : len] = '\0';
     if (rc == -ETIMEDOUT)
-        snprintf(why, size, "no answer within %d s", XL_SECONDS);
+        snprintf(text, size, "no answer within %d s", XL_SECONDS);
     else if (rc && !said[0])
-        snprintf(why, size, "it ends without a word");
-    else if (rc)
-        vr_xs_sanitise(why, size, said, strcspn(said, "\n"));
+        snprintf(text, size, "it ends without a word");
+    else
+        vr_xs_sanitise(text, size, said, strcspn(said, "\n"));
 out:
     if (t.cfg >= 0)
         close(t.cfg);
@@ -348,16 +353,18 @@ out:
 
 static void check_plugin(struct report *r, const char *subject, const char *xl)
 {
-    char why[256];
+    char text[256];
 
-    if (plugin_answers(xl, why, sizeof(why)))
-        finding(r, OK, subject, "", "%s, the launcher: xl has the plug-in", xl);
+    if (plugin_answers(xl, false, text, sizeof(text)) &&
+        plugin_answers(xl, true, text, sizeof(text)))
+        finding(r, OK, subject, "",
+                "%s, the launcher: xl has the plug-in of %s", xl, text);
     else
         finding(r, FAIL, subject,
                 "install virtio-restricted again, built for this Xen and for "
                 "this xl's architecture",
                 "%s, the launcher: xl does not start with the plug-in: %s", xl,
-                why);
+                text);
 }
 
 static void check_launcher(struct report *r)

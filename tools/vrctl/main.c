@@ -35,7 +35,7 @@ static void help(FILE *out)
 {
     size_t i;
 
-    fputs("usage: vrctl COMMAND ...\n\n", out);
+    fputs("usage: vrctl COMMAND ...\n       vrctl --version\n\n", out);
     for (i = 0; i < VR_ARRAY_SIZE(commands); i++)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].synopsis);
     fputs("\nGUEST: name, domid or uuid. See vrctl(8).\n", out);
@@ -53,6 +53,10 @@ int main(int argc, char **argv)
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
         !strcmp(argv[1], "help")) {
         help(stdout);
+        return EX_OK;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        puts("vrctl (virtio-restricted) " VR_VERSION);
         return EX_OK;
     }
     for (i = 0; i < VR_ARRAY_SIZE(commands); i++) {
