@@ -11,7 +11,7 @@
 struct vr_pool;
 
 /** vr_pool_new() - start @threads. Returns 0 or -errno. */
-int vr_pool_new(struct vr_pool **pool, struct vr_target *target,
+int vr_pool_new(struct vr_pool **out, struct vr_target *target,
                 unsigned int threads);
 
 /** vr_pool_free() - end the threads; no request may be under way. */

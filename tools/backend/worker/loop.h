@@ -85,7 +85,7 @@ size_t vr_loop_local(unsigned int queues, unsigned int queue_size);
  * thread that calls this has to be the one that calls vr_loop_run().
  * Returns 0 or -errno with @err.
  */
-int vr_loop_new(struct vr_loop **loop, const struct vr_loop_cfg *cfg,
+int vr_loop_new(struct vr_loop **out, const struct vr_loop_cfg *cfg,
                 struct vr_err *err);
 
 /** vr_loop_aio_name() - which kind of I/O is in use. */

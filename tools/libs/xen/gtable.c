@@ -21,11 +21,13 @@ _Static_assert(offsetof(struct vr_gntent, domid) ==
 _Static_assert(offsetof(struct vr_gntent, frame) ==
                    offsetof(grant_entry_v1_t, frame),
                "frame");
+/* Two names of a bit: NOLINTBEGIN(misc-redundant-expression) */
 _Static_assert(VR_GTF_TYPE_MASK == GTF_type_mask, "GTF_type_mask");
 _Static_assert(VR_GTF_PERMIT_ACCESS == GTF_permit_access, "permit_access");
 _Static_assert(VR_GTF_READONLY == GTF_readonly, "GTF_readonly");
 _Static_assert(VR_GTF_READING == GTF_reading, "GTF_reading");
 _Static_assert(VR_GTF_WRITING == GTF_writing, "GTF_writing");
+/* NOLINTEND(misc-redundant-expression) */
 
 int vr_gtable_map(struct vr_gtable *gt, xenforeignmemory_handle *fm,
                   uint32_t domid, uint32_t first, uint32_t nframes,
