@@ -149,7 +149,7 @@ $(O)/xl-virtio-restricted.so: $(call pic,xl-plugin/preload.c)
 $(O)/vr-plugin.so: $(call pic,$(PLUGIN_SRC)) $(O)/libvrpic.a
 	$(call link,-shared,$(PLUGIN_LIBS))
 
-include tests/tests.mk
+include tests/tests.mk tests/habits.mk
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 
 .PHONY: all install install-divert uninstall clean format format-check help FORCE
@@ -241,6 +241,12 @@ help:
 	@echo 'make check           every test: unit, sanitizers, models, fuzz, end to end'
 	@echo 'make unit | guest-module | model | fuzz | e2e'
 	@echo '                     one part of it'
+	@echo 'make quick           what needs no emulated host, in a minute'
+	@echo 'make test T=NAME     one unit test: tests/unit/test_NAME.c'
+	@echo 'make lint            clang-tidy, shellcheck, pylint'
+	@echo 'make coverage        how many lines the unit tests run'
+	@echo 'make compile_commands.json'
+	@echo '                     for editors and tools of clang'
 	@echo 'make bench           measure, on both emulated hosts'
 	@echo 'make host-shell      a shell in the emulated host; make host-down ends it'
 	@echo 'make format | format-check | clean'

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Runs the tests and counts them: check.sh all|unit|module|model|fuzz|e2e
+# Runs the tests and counts them: check.sh all|quick|unit|module|model|fuzz|e2e
 #
 # HOST=arm64 or HOST=x86 limits the end-to-end tests to one emulated host.
 # Each step prints a line and keeps its full output in out/log/; the last lines
@@ -133,20 +133,53 @@ build() {
 
 san='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
 
+sanitized() {
+    one "build with sanitizers" build CC=gcc O=out/asan CFLAGS="$san" \
+        HARDEN=-fPIE unit-build
+}
 
-unit() {
-    local t n
+fuzz_targets() {
+    one "build fuzz targets" build CC=clang O=out/fuzz HARDEN=-fPIE \
+        CFLAGS="$san -fsanitize=fuzzer-no-link" fuzz-build
+}
+
+# around: all but the programs' own tests
+around() {
     one "includes go one way" tests/includes.sh
-    one "build with gcc" build CC=gcc O=out/native all unit-build || return
     one "format" make --no-print-directory format-check
+    one "lint" build CC=gcc O=out/native lint
     one "benchmark's arithmetic" python3 tests/bench/test_arithmetic.py
     one "install and uninstall" tests/install.sh out/native
     one "boot files of a guest" tests/bootfiles.sh
     one "launcher" tests/launcher.sh out/native
+}
+
+# For those who are at work: under a minute if little has changed.
+quick() {
+    local t n
+    one "build with gcc" build CC=gcc O=out/native all unit-build &&
+        sanitized && fuzz_targets || return
+    around
+    for t in tests/unit/test_*.c; do
+        n=$(basename "$t" .c)
+        together cmocka "unit $n" "out/native/tests/unit/$n"
+        together cmocka "unit $n (ASan, UBSan)" "out/asan/tests/unit/$n"
+    done
+    for t in tests/fuzz/corpus/*; do
+        n=$(basename "$t")
+        together one "inputs of fuzz $n" "out/fuzz/tests/fuzz/fuzz_$n" \
+            -runs=0 -timeout=10 -artifact_prefix=out/fuzz/ $t
+    done
+    finish
+}
+
+unit() {
+    local t n
+    one "build with gcc" build CC=gcc O=out/native all unit-build || return
+    around
     one "device-tree bindings" tests/bindings/check out/native
     one "build with clang" build CC=clang O=out/clang all unit-build
-    one "build with sanitizers" build CC=gcc O=out/asan CFLAGS="$san" \
-        HARDEN=-fPIE unit-build
+    sanitized
     one "compile against Xen 4.20" build CC=gcc O=out/xen-4.20 \
         XEN_INCLUDE="$(tests/host/host path xen-4.20-dev)/usr/include" objects
     for t in tests/unit/test_*.c; do
@@ -162,8 +195,7 @@ unit() {
 
 fuzz() {
     local t n seeds seconds=${FUZZ_SECONDS:-5}
-    one "build fuzz targets" build CC=clang O=out/fuzz HARDEN=-fPIE \
-        CFLAGS="$san -fsanitize=fuzzer-no-link" fuzz-build || return
+    fuzz_targets || return
     for t in tests/fuzz/fuzz_*.c; do
         n=$(basename "$t" .c)
         mkdir -p "out/fuzz/corpus/$n"
@@ -270,9 +302,9 @@ all)
         ;;
     esac
     ;;
-unit | module | model | fuzz | e2e) $what ;;
+quick | unit | module | model | fuzz | e2e) $what ;;
 *)
-    echo "usage: check.sh all|unit|module|model|fuzz|e2e" >&2
+    echo "usage: check.sh all|quick|unit|module|model|fuzz|e2e" >&2
     exit 2
     ;;
 esac
