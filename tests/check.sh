@@ -147,7 +147,6 @@ fuzz_targets() {
 around() {
     one "includes go one way" tests/includes.sh
     one "format" make --no-print-directory format-check
-    one "lint" build CC=gcc O=out/native lint
     one "benchmark's arithmetic" python3 tests/bench/test_arithmetic.py
     one "install and uninstall" tests/install.sh out/native
     one "boot files of a guest" tests/bootfiles.sh
@@ -159,6 +158,7 @@ quick() {
     local t n
     one "build with gcc" build CC=gcc O=out/native all unit-build &&
         sanitized && fuzz_targets || return
+    one "lint" build CC=gcc O=out/native lint
     around
     for t in tests/unit/test_*.c; do
         n=$(basename "$t" .c)
