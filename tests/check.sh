@@ -46,19 +46,23 @@ one() {
 
 # cmocka NAME COMMAND...: a cmocka program; its own tests are what counts
 cmocka() {
-    local name=$1 file ok bad r
+    local name=$1 file ok bad none r
     shift
     file=$log/${name//[^A-Za-z0-9._-]/_}.log
     CMOCKA_MESSAGE_OUTPUT=stdout "$@" > "$file" 2>&1
     r=$?
     ok=$(grep -c '^\[       OK \]' "$file")
     bad=$(grep -c '^\[  FAILED  \] [^0-9]' "$file")
+    none=$(grep -c '^skipped: ' "$file") # a test that says why it does nothing
     # a crash, a leak or a run without tests is a failure of its own
     [ $r -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
-    [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ] && bad=1
+    [ $((ok + none)) -eq 0 ] && [ "$bad" -eq 0 ] && bad=1
     passed=$((passed + ok))
     failed=$((failed + bad))
-    if [ "$bad" -eq 0 ]; then
+    skipped=$((skipped + none))
+    if [ "$bad" -eq 0 ] && [ "$ok" -eq 0 ]; then
+        say "SKIP $name: $(grep '^skipped: ' "$file")"
+    elif [ "$bad" -eq 0 ]; then
         say "PASS $name: $ok tests"
     else
         fail "$name: $ok passed, $bad failed (exit $r, output: $file)"
