@@ -223,7 +223,7 @@ X86_ROWS = [
     ("populated on demand, with a pool", [D], {"lines": "maxmem = 512"},
      r"memory=.*maxmem="),
     ("passed-through device on our interrupts", [D],
-     {"lines": 'pci = [ "0000:00:03.0@1c" ]'}, r"pci=.*slot 0x1c"),
+     {"lines": 'pci = [ "0000:00:03.0@1c" ]'}, r"PCI device.*slot 0x1c"),
     ("base inside RAM", [device(base="0x4000000")], {},
      r"\[0\].*base=0x4000000"),
     ("base between RAM and 4 GiB", [device(base="0x80000000")], {},
