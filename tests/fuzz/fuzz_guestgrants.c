@@ -7,6 +7,7 @@
  * free, else where it was.
  */
 #include "guest/kernel.h"
+#include "input.h"
 
 /* ---- the kernel's grant references ---- */
 
@@ -38,23 +39,6 @@ static struct {
     bool somebodys[REFS]; /* it was, at some time */
     unsigned int nfree, frames;
 } table;
-
-static const uint8_t *in;
-static size_t left;
-
-static unsigned int eat(unsigned int n)
-{
-    unsigned int v = 0;
-
-    while (n--) {
-        v <<= 8;
-        if (left) {
-            v |= *in++;
-            left--;
-        }
-    }
-    return v;
-}
 
 static void append(grant_ref_t ref)
 {

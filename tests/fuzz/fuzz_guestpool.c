@@ -8,6 +8,7 @@
  * reach without being its.
  */
 #include "guest/kernel.h"
+#include "input.h"
 
 #include "../../tools/guest-linux/pool.c"
 
@@ -36,23 +37,6 @@ static struct page pages[BUFFERS / PAGE_SIZE];
 /* A device that writes where it has no business: then its memory says nothing
  * any more, but the driver's is as safe as before. */
 static bool hostile;
-
-static const uint8_t *in;
-static size_t left;
-
-static uint64_t eat(unsigned int n)
-{
-    uint64_t v = 0;
-
-    while (n--) {
-        v <<= 8;
-        if (left) {
-            v |= *in++;
-            left--;
-        }
-    }
-    return v;
-}
 
 static uint8_t *at(dma_addr_t addr)
 {

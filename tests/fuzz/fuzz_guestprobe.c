@@ -6,6 +6,7 @@
  * answers has to come to the same pools.
  */
 #include "guest/kernel.h"
+#include "input.h"
 
 /* ---- virtio, as probe.c uses it ---- */
 
@@ -142,23 +143,6 @@ static void fwnode_handle_put(struct fwnode_handle *f)
 }
 
 /* ---- the device ---- */
-
-static const uint8_t *in;
-static size_t left;
-
-static uint64_t eat(unsigned int n)
-{
-    uint64_t v = 0;
-
-    while (n--) {
-        v <<= 8;
-        if (left) {
-            v |= *in++;
-            left--;
-        }
-    }
-    return v;
-}
 
 static void virtio_add_status(struct virtio_device *v, u8 bit)
 {

@@ -7,27 +7,7 @@
 #include <signal.h>
 
 #include "../unit/super_world.h"
-
-struct input {
-    const uint8_t *data;
-    size_t size;
-};
-
-static struct input in;
-
-static uint64_t eat(unsigned int n)
-{
-    uint64_t v = 0;
-
-    while (n--) {
-        v <<= 8;
-        if (in.size) {
-            v |= *in.data++;
-            in.size--;
-        }
-    }
-    return v;
-}
+#include "input.h"
 
 static unsigned int below(unsigned int n)
 {
@@ -223,12 +203,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     unsigned int op;
 
-    in = (struct input){data, size};
+    in = data;
+    left = size;
     sw_init();
     /* From the start that most guests have, or from nothing. */
     if (eat(1) & 1)
         sw_start();
-    while (in.size && !sw.s.done) {
+    while (left && !sw.s.done) {
         op = eat(1);
         act(op);
         if (op & 0x80 || op % 16 > 5)

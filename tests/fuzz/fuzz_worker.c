@@ -5,27 +5,7 @@
  * worker_rules.h.
  */
 #include "../unit/worker_world.h"
-
-struct input {
-    const uint8_t *data;
-    size_t size;
-};
-
-static struct input in;
-
-static uint64_t eat(unsigned int n)
-{
-    uint64_t v = 0;
-
-    while (n--) {
-        v <<= 8;
-        if (in.size) {
-            v |= *in.data++;
-            in.size--;
-        }
-    }
-    return v;
-}
+#include "input.h"
 
 /* A number below @n. */
 static unsigned int below(unsigned int n)
@@ -304,7 +284,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     unsigned int op, how;
 
-    in = (struct input){data, size};
+    in = data;
+    left = size;
     how = eat(1);
     ww_init();
     /* From the start that most guests have, or from nothing. */
@@ -322,7 +303,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     fx.looking = how & 1 ? looking : NULL;
     ww.w.poll_ns = how & 4 ? 1000000 : 0; /* poll= */
-    while (in.size) {
+    while (left) {
         op = eat(1);
         if (how & 1) /* it has always paid to look */
             memset(&ww.w.look, 0, sizeof(ww.w.look));
