@@ -106,7 +106,7 @@ inline look()
 #endif
 }
 
-/* device_rearm(): before it sleeps, the port is unmasked unless the guest has an
+/* device_hear(): before it sleeps, the port is unmasked unless the guest has an
  * interrupt to acknowledge and waits for nothing. */
 #ifdef FAULT_REARM
 #define REARM !isr

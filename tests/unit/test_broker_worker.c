@@ -122,7 +122,7 @@ static void test_reset_times_out(void **state)
 {
     (void)state;
     assert_false(ww_write(0, 0, VR_MMIO_STATUS, 0));
-    ww_run(ww.w.dev[0].lease.patience_ms - 1);
+    ww_run(ww_dev(0)->lease.patience_ms - 1);
     assert_true(ww.vcpu[0].asks);
     ww_run(1);
     assert_false(ww.vcpu[0].asks);
@@ -136,7 +136,7 @@ static void test_reset_times_out(void **state)
 static void test_reset_waits_for_pool(void **state)
 {
     (void)state;
-    assert_int_equal(ww.w.dev[0].lease.step, VR_LEASE_GRANTED);
+    assert_int_equal(ww_dev(0)->lease.step, VR_LEASE_GRANTED);
     ww.pool_held[0] = true;
     assert_false(ww_write(0, 0, VR_MMIO_STATUS, 0));
     ww_serve(0);
@@ -168,7 +168,7 @@ static void test_start_waits_for_pool(void **state)
     assert_int_equal(fx.ctrl[0]->req.run, 1);
 }
 
-/* Behind the virtio-iommu it takes its time, see vcpu_release(). */
+/* Behind the virtio-iommu it takes its time, see release() in device.c. */
 static void test_reset_flushes(void **state)
 {
     (void)state;

@@ -19,6 +19,7 @@ static struct worker worker;
 static struct vr_record rec;
 static struct vr_stats stats;
 static struct iommu io;
+static struct device device;
 static bool ram;
 
 /* A record that says that there is RAM everywhere, or nowhere. */
@@ -49,7 +50,8 @@ static int setup(void **state)
     rec.devs[0].iova = (struct vr_gwin){1 << 30, PAGES * VR_PAGE_SIZE, GREF};
     worker.rec = &rec;
     memset(&io, 0, sizeof(io));
-    io.w = &worker;
+    io.unit.w = &worker;
+    io.ep[0].dev = &device;
     io.stats = &stats.iommu;
     io.gt.entries = entries;
     io.gt.nframes = 1;

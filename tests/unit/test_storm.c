@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "broker/iommu/iommu.h"
+#include "broker/worker/device.h"
 #include "libs/types/block/request.h"
 
 #define MS        INT64_C(1000000)
@@ -30,6 +30,7 @@ enum step { RUNS, READS, ACKS, KICKS };
 static struct {
     int64_t now;
     struct worker w;
+    struct device dev;
     struct vr_record rec;
     struct vr_stats stats;
     struct vr_ctrl_page page;
@@ -133,48 +134,6 @@ void broker_log(const char *fmt, ...)
 void broker_title(const char *fmt, ...)
 {
     (void)fmt;
-}
-
-/* There is no virtio-iommu. */
-bool iommu_has_news(const struct iommu *io)
-{
-    return io != NULL;
-}
-
-bool iommu_waiting(const struct iommu *io)
-{
-    return io != NULL;
-}
-
-int64_t iommu_next(const struct iommu *io)
-{
-    return io != NULL;
-}
-
-void iommu_work(struct iommu *io)
-{
-    (void)io;
-}
-
-void iommu_serve_news(struct iommu *io)
-{
-    (void)io;
-}
-
-void iommu_hear(struct iommu *io)
-{
-    (void)io;
-}
-
-void iommu_timers(struct iommu *io)
-{
-    (void)io;
-}
-
-void iommu_backend_fault(struct iommu *io, const struct device *d)
-{
-    (void)io;
-    (void)d;
 }
 
 /* ---- guest and backend ---- */
@@ -302,8 +261,14 @@ static void stream(void)
 
 static void set(unsigned int reg, uint32_t value)
 {
-    assert_int_equal(vr_mmio_write(&sim.w.dev[0].mmio, reg, 4, value),
+    assert_int_equal(vr_mmio_write(&sim.dev.unit.mmio, reg, 4, value),
                      VR_MMIO_DONE);
+}
+
+static void look(struct device *d)
+{
+    d->seek = true;
+    device_unit.due(&d->unit, false);
 }
 
 static int begin(void **state)
@@ -318,7 +283,7 @@ static int begin(void **state)
         .window[0] = {0x80000000, 1 << 20},
     };
     const uint8_t config[60] = {0, 8};
-    struct device *d = &sim.w.dev[0];
+    struct device *d = &sim.dev;
     int pair[2];
 
     (void)state;
@@ -334,17 +299,20 @@ static int begin(void **state)
     sim.w.arch = &vr_arch;
     sim.w.evtchn_fd = pair[0];
     sim.w.ioreqs = &sim.ioreqs;
-    sim.w.ndevs = sim.w.nvcpus = 1;
+    sim.w.nvcpus = 1;
     sim.w.vcpu[0].port = VCPU_PORT;
-    sim.w.map[0] = (struct ioreq_dev){0x2000000, &d->mmio};
     sim.w.now = vr_now_ms();
-    *d = (struct device){.w = &sim.w, .page = &sim.page, .port = DEV_PORT};
+    *d = (struct device){.unit.ops = &device_unit,
+                         .unit.name = "disk",
+                         .unit.port = DEV_PORT,
+                         .page = &sim.page};
+    unit_add(&sim.w, &d->unit, 0x2000000);
     d->stats = &sim.stats.dev[0];
     vr_ctrl_init(&sim.page);
-    vr_mmio_init(&d->mmio, &desc, &device_ops, d, d->stats);
+    vr_mmio_init(&d->unit.mmio, &desc, &device_regs, d, d->stats);
     vr_ctrl_set_device(&sim.page, 0, config, sizeof(config));
     sim.page.status = VR_CTRL_BACKEND_READY;
-    device_look(d);
+    look(d);
     set(VR_MMIO_STATUS, VR_STATUS_ACKNOWLEDGE | VR_STATUS_DRIVER);
     set(VR_MMIO_DRIVER_FEATURES_SEL, 1);
     set(VR_MMIO_DRIVER_FEATURES, VR_F_MANDATORY >> 32);
@@ -355,9 +323,9 @@ static int begin(void **state)
     set(VR_MMIO_QUEUE_DEVICE_LOW, 0x80002000);
     set(VR_MMIO_QUEUE_READY, 1);
     set(VR_MMIO_STATUS, VR_STATUS_DRIVER_OK);
-    assert_int_equal(vr_mmio_queues(&d->mmio), 1);
+    assert_int_equal(vr_mmio_queues(&d->unit.mmio), 1);
     sim.page.ack = d->generation;
-    device_look(d);
+    look(d);
     sim.kicks = 0;
     return 0;
 }

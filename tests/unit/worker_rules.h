@@ -96,6 +96,16 @@ static const uint32_t ww_gref[WW_DEVS] = {0, 2048, 2118, 2557};
 static const unsigned int ww_driver[WW_DEVS] = {0, 1, 0, 1};
 static const uint32_t ww_domid[WW_DRIVERS] = {3, 4};
 
+static struct device *ww_dev(unsigned int dev)
+{
+    return device_at(&ww.w, dev);
+}
+
+static struct iommu *ww_iommu(void)
+{
+    return (struct iommu *)ww.w.unit[WW_IOMMU];
+}
+
 static uint32_t ww_irq(unsigned int dev)
 {
     return 33 + dev;
@@ -195,7 +205,7 @@ static bool ww_check_page(unsigned int dev, uint32_t i)
         FX_REQUIRE(!p->holds, "a page in use that is not granted");
         return bit;
     }
-    FX_REQUIRE(!ww.w.dev[dev].dead, "granted to a domain that is dead");
+    FX_REQUIRE(!ww_dev(dev)->dead, "granted to a domain that is dead");
     FX_REQUIRE((e.flags & VR_GTF_TYPE_MASK) == VR_GTF_PERMIT_ACCESS,
                "an entry of another kind");
     FX_REQUIRE(e.domid == ww_domid[ww_driver[dev]],
@@ -217,11 +227,11 @@ static void ww_check_table(void)
     uint32_t i, n;
 
     for (dev = 0; dev < WW_DEVS; dev++) {
-        const uint32_t mapped = vr_viommu_mapped_pages(&ww.w.iommu->v, dev);
+        const uint32_t mapped = vr_viommu_mapped_pages(&ww_iommu()->v, dev);
 
         for (i = n = 0; i < ww_npages[dev]; i++)
             n += ww_check_page(dev, i);
-        FX_REQUIRE(mapped == n || (ww.w.dev[dev].dead && mapped > n),
+        FX_REQUIRE(mapped == n || (ww_dev(dev)->dead && mapped > n),
                    "maps and virtio-iommu disagree");
     }
 }
@@ -250,15 +260,15 @@ static void ww_check_vcpu(unsigned int v)
 
     if (fx.ioreqs[v].state == STATE_IOREQ_READY)
         return; /* it has come while the worker was at something else */
-    FX_REQUIRE(vcpu->asks == theirs->held, "an access was lost");
+    FX_REQUIRE(vcpu->asks == (theirs->waits != NULL), "an access was lost");
     if (!vcpu->asks)
         return;
-    if (theirs->dev == WW_IOMMU) {
-        FX_REQUIRE(iommu_waiting(ww.w.iommu), "waits for the virtio-iommu");
+    if (theirs->waits->index == WW_IOMMU) {
+        FX_REQUIRE(iommu_waiting(ww_iommu()), "waits for the virtio-iommu");
         return;
     }
-    d = &ww.w.dev[theirs->dev];
-    FX_REQUIRE(vr_mmio_waiting(&d->mmio) || d->flush_until,
+    d = ww_dev(theirs->waits->index);
+    FX_REQUIRE(vr_mmio_waiting(&d->unit.mmio) || d->flush_until,
                "waits for nothing");
     FX_REQUIRE(fx_ms() - vcpu->since <= d->lease.patience_ms + VR_FLUSH_MS,
                "waits too long");
@@ -271,19 +281,20 @@ static void ww_check_interrupts(const struct device *d)
                           VR_PACE_PER_KICK * d->stats->kicks +
                           (fx.ns - FX_START) / VR_PACE_MIN_NS;
 
-    FX_REQUIRE(fx.edges[ww_irq(d->index)] <= most + 1, "a storm of interrupts");
+    FX_REQUIRE(fx.edges[ww_irq(d->unit.index)] <= most + 1,
+               "a storm of interrupts");
 }
 
 static void ww_check_device(struct device *d)
 {
-    const uint32_t line = ww_irq(d->index);
+    const uint32_t line = ww_irq(d->unit.index);
 
     ww_check_interrupts(d);
     if (vr_arch.level && !fx.irq_failed)
-        FX_REQUIRE(fx.level[line] == (vr_mmio_isr(&d->mmio) != 0),
+        FX_REQUIRE(fx.level[line] == (vr_mmio_isr(&d->unit.mmio) != 0),
                    "the interrupt line is not what InterruptStatus says");
-    if (fx.port[d->port].masked && !d->gone && !d->quiet_until && !d->owed)
-        FX_REQUIRE(vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED,
+    if (fx.port[d->unit.port].masked && !d->gone && !d->quiet_until && !d->owed)
+        FX_REQUIRE(vr_mmio_isr(&d->unit.mmio) & VR_MMIO_INT_USED,
                    "a port is masked for no reason");
 }
 
@@ -347,7 +358,7 @@ static void ww_messages(void)
         FX_REQUIRE(m->dev < WW_DEVS, "against a device that there is not");
         FX_REQUIRE(ww_npages[m->dev] ||
                        (m->type == VR_MSG_KILL &&
-                        ww.w.dev[m->dev].lease.step > VR_LEASE_GRANTED),
+                        ww_dev(m->dev)->lease.step > VR_LEASE_GRANTED),
                    "against a device that cannot hold anything");
         ww.kills += m->type == VR_MSG_KILL;
         ww.destroys += m->type == VR_MSG_DESTROY;
@@ -390,7 +401,7 @@ static void ww_check(void)
     for (i = 0; i < FX_VCPUS; i++)
         ww_check_vcpu(i);
     for (i = 0; i < WW_DEVS; i++)
-        ww_check_device(&ww.w.dev[i]);
+        ww_check_device(ww_dev(i));
     FX_REQUIRE(fx.lines <= 100 + 10 * (fx.ns - FX_START) / 1000000000,
                "too much to say");
 }
@@ -424,7 +435,7 @@ static void ww_run(int64_t ms)
         FX_REQUIRE(fx.ioreqs[n].state != STATE_IOREQ_READY,
                    "an access that nobody looks at");
     FX_REQUIRE(ww.lost_track || ww.kicked != ww.avail ||
-                   !iommu_has_news(ww.w.iommu),
+                   !iommu_has_news(ww_iommu()),
                "a request that nobody looks at");
     if (fx_ms() < end) {
         ww.timeout -= ww.timeout < 0 ? 0 : end - fx_ms();
@@ -449,8 +460,9 @@ static void ww_init(void)
 /* Its memory, which it keeps for as long as it lives. */
 static void ww_end(void)
 {
-    free(ww.w.iommu->book);
-    free(ww.w.iommu);
+    free(ww_iommu()->book);
+    free(ww_iommu());
+    free(ww_dev(0)); /* all devices */
     free(fx.maps);
 }
 

@@ -273,7 +273,7 @@ static void ww_meddle(unsigned int dev, uint32_t page, struct vr_gntent e)
 static void ww_backend_event(unsigned int dev)
 {
     if (!ww.ended[ww_driver[dev]])
-        fx_event(ww.w.dev[dev].port);
+        fx_event(ww_dev(dev)->unit.port);
 }
 
 /* A backend as it should be: describes its device, does what it is asked. */
@@ -436,9 +436,9 @@ static bool ww_quiet(void)
             return false;
     for (i = 0; i < WW_SLOTS; i++)
         if (ww.req[i].busy && !ww.lost_track &&
-            vr_vq_running(&ww.w.iommu->q[VR_VIOMMU_REQUESTQ]))
+            vr_vq_running(&ww_iommu()->q[VR_VIOMMU_REQUESTQ]))
             return false;
-    return !iommu_waiting(ww.w.iommu);
+    return !iommu_waiting(ww_iommu());
 }
 
 /* Whatever came before: in the end nothing is outstanding. */
@@ -455,11 +455,12 @@ static void ww_settle(void)
     ww_run(VR_PACE_MAX_NS / 1000000 + 20);
     ww_behave();
     for (i = 0; i < WW_DEVS; i++) {
-        const struct device *d = &ww.w.dev[i];
+        const struct device *d = ww_dev(i);
 
         if (d->gone)
             continue;
-        FX_REQUIRE(!fx.port[d->port].masked && !fx.port[d->port].pending,
+        FX_REQUIRE(!fx.port[d->unit.port].masked &&
+                       !fx.port[d->unit.port].pending,
                    "a port that is not heard any more");
         FX_REQUIRE(!device_has_news(d), "news that nobody takes");
     }
@@ -475,7 +476,7 @@ static void ww_settle(void)
     }
     ww_run(GMEM_KEEP_MS + 1);
     for (i = 0; i < WW_DEVS; i++)
-        FX_REQUIRE(!vr_viommu_mapped_pages(&ww.w.iommu->v, i),
+        FX_REQUIRE(!vr_viommu_mapped_pages(&ww_iommu()->v, i),
                    "mapped after a reset");
     FX_REQUIRE(!fx.mapped, "the guest's memory is kept mapped");
     ww_check_rest();

@@ -32,8 +32,8 @@
  * unmapping takes (lease.h). */
 #define VR_QUIESCE_MS 1000
 /* How long the reset of a device behind the IOMMU waits at least, see
- * vcpu_release(). Linux flushes after 10 ms, rounded up to its clock's ticks.
- */
+ * release() in worker/device.c. Linux flushes after 10 ms, rounded up to its
+ * clock's ticks. */
 #define VR_FLUSH_MS 50
 
 enum vr_msg_type {

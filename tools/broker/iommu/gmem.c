@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See gmem.h. Part of the worker; maps frames of its own guest alone, and of
+ * them only what the record calls RAM. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The virtio-iommu as a unit of the worker: its queues and the requests in
+ * them, faults of the devices behind it, what is due when. Nothing here blocks:
+ * a request that has to wait is looked at again when it is due.
+ */
 #include <inttypes.h>
 
 #include "iommu_int.h"
 
-/* So often is looked whether memory is free at last: each time after another
- * sixteenth of the time waited. It may be for ever, and our processor's time is
- * not the guest's. */
+/* How often a request that waits is tried again: after another sixteenth of the
+ * time that it has waited, 50 ms at the most. It may wait for ever, and our
+ * processor's time is not the guest's. */
 #define RETRY_PART   16
 #define RETRY_MS_MAX 50
 
@@ -15,26 +20,31 @@
 #define FAULT_PERIOD_MS 1000
 #define FAULTS_MAX      10
 
+static struct iommu *of(struct unit *u)
+{
+    return (struct iommu *)u;
+}
+
 /* ---- queues ---- */
 
 static void broken(struct iommu *io, unsigned int i)
 {
     io->stats->mmio.faults++;
     io->stats->mmio.fault_addr = io->q[i].fault_addr;
-    if (!io->logged || io->w->now - io->logged >= LOG_MS) {
-        io->logged = io->w->now;
+    if (!io->logged || io->unit.w->now - io->logged >= LOG_MS) {
+        io->logged = io->unit.w->now;
         broker_log("virtio-iommu: queue %u stopped: %s (0x%" PRIx64 ")", i,
                    vr_vq_fault_text(io->q[i].fault), io->q[i].fault_addr);
     }
-    vr_mmio_fail(&io->mmio, VR_FAIL_QUEUE);
+    vr_mmio_fail(&io->unit.mmio, VR_FAIL_QUEUE);
 }
 
 /* Makes what was pushed visible. */
-static void publish(struct iommu *io, unsigned int i)
+static void push(struct iommu *io, unsigned int i)
 {
     vr_vq_publish(&io->q[i]);
     if (vr_vq_should_notify(&io->q[i]))
-        vr_mmio_interrupt(&io->mmio);
+        vr_mmio_interrupt(&io->unit.mmio);
 }
 
 /* Copies @len bytes of @src to the writable buffers of @chain. Returns how
@@ -94,19 +104,19 @@ static void count(struct iommu *io, const uint8_t *out, size_t used)
 /* What the requests have changed, for the devices and the operator. */
 static void follow_endpoints(struct iommu *io)
 {
-    struct worker *w = io->w;
+    const struct vr_record *rec = io->unit.w->rec;
     unsigned int i;
 
-    for (i = 0; i < w->ndevs; i++) {
+    for (i = 0; i < rec->ndevs; i++) {
         bool attached = vr_viommu_attached(&io->v, i);
 
-        if (!vr_cfg_has_iova(&w->rec->devs[i].cfg))
+        if (!vr_cfg_has_iova(&rec->devs[i].cfg))
             continue;
         /* Nor may a device be started whose backend is to let go: it would
          * take the pages again, and be killed for it. */
-        vr_mmio_attach(&w->dev[i].mmio,
-                       attached && io->ladder.ep[i].step < VR_STEP_STOP &&
-                           !iommu_dying(io, i));
+        device_attach(io->ep[i].dev, attached &&
+                                         io->ladder.ep[i].step < VR_STEP_STOP &&
+                                         !iommu_dying(io, i));
         io->stats->ep[i].attached = attached;
         io->stats->ep[i].pages = vr_viommu_mapped_pages(&io->v, i);
         io->stats->ep[i].pages_max = vr_viommu_peak_pages(&io->v, i);
@@ -118,13 +128,13 @@ static void begin_wait(struct iommu *io)
 {
     if (io->wait_since)
         return;
-    io->wait_since = io->w->now;
+    io->wait_since = io->unit.w->now;
     io->stats->waits++;
 }
 
 static void end_wait(struct iommu *io)
 {
-    uint64_t ms = io->w->now - io->wait_since;
+    uint64_t ms = io->unit.w->now - io->wait_since;
 
     if (!io->wait_since)
         return;
@@ -189,7 +199,7 @@ static void serve_requests(struct iommu *io)
         broken(io, VR_VIOMMU_REQUESTQ);
         return;
     }
-    publish(io, VR_VIOMMU_REQUESTQ);
+    push(io, VR_VIOMMU_REQUESTQ);
     io->deaf = true;
     io->kicked = !io->pending && n == QUEUE_SIZE;
 }
@@ -249,7 +259,7 @@ static void follow_driver(struct iommu *io)
             stop_queue(io, i);
     if (!io->req.run) {
         if (take_all(io))
-            vr_mmio_quiesced(&io->mmio);
+            vr_mmio_quiesced(&io->unit.mmio);
         else
             iommu_climb(io);
         return;
@@ -260,10 +270,12 @@ static void follow_driver(struct iommu *io)
             start_queue(io, i);
     /* A request that came meanwhile is not followed yet. */
     if (!io->changed)
-        vr_mmio_quiesced(&io->mmio);
+        vr_mmio_quiesced(&io->unit.mmio);
 }
 
-void iommu_work(struct iommu *io)
+/* After an access to its registers: follows what the driver wants, and
+ * processes requests. */
+static void work(struct iommu *io)
 {
     /* A queue that turns out to be broken changes the request once more. */
     while (io->changed)
@@ -273,7 +285,7 @@ void iommu_work(struct iommu *io)
     while (io->changed)
         follow_driver(io);
     if (!io->flush_at && io->mem.used)
-        io->flush_at = io->w->now + GMEM_KEEP_MS;
+        io->flush_at = io->unit.w->now + GMEM_KEEP_MS;
 }
 
 bool iommu_has_news(const struct iommu *io)
@@ -282,14 +294,25 @@ bool iommu_has_news(const struct iommu *io)
            vr_vq_pending(&io->q[VR_VIOMMU_REQUESTQ]);
 }
 
-void iommu_serve_news(struct iommu *io)
+static bool iommu_poll(struct unit *u)
 {
+    struct iommu *io = of(u);
+
+    if (!iommu_has_news(io))
+        return false;
     io->kicked = true;
-    iommu_work(io);
+    work(io);
+    return true;
 }
 
-void iommu_hear(struct iommu *io)
+/*
+ * Has the driver kick from now on. While we are awake it need not: each kick is
+ * an exit that says what we see anyway. What came meanwhile makes iommu_due()
+ * due at once.
+ */
+static void iommu_hear(struct unit *u)
 {
+    struct iommu *io = of(u);
     struct vr_vq *q = &io->q[VR_VIOMMU_REQUESTQ];
 
     if (!io->deaf || io->pending || io->resetting || !vr_vq_running(q))
@@ -300,7 +323,21 @@ void iommu_hear(struct iommu *io)
 
 bool iommu_waiting(const struct iommu *io)
 {
-    return io->pending || io->resetting || vr_mmio_waiting(&io->mmio);
+    return io->pending || io->resetting || vr_mmio_waiting(&io->unit.mmio);
+}
+
+/* Only the vCPU that asked for memory to be taken away waits until it is. */
+static void iommu_access(struct unit *u, unsigned int v)
+{
+    struct iommu *io = of(u);
+    const bool waited = io->pending;
+    bool done = vcpu_access(u, v);
+
+    work(io);
+    done |= !vr_mmio_waiting(&u->mmio);
+    vcpu_answer(u, v, done && (waited || !io->pending));
+    if (!iommu_waiting(io))
+        vcpu_finish(u);
 }
 
 /* Looks again whether what is wanted back has become free. */
@@ -308,47 +345,117 @@ static void retry(struct iommu *io)
 {
     if (io->resetting) {
         if (take_all(io))
-            vr_mmio_quiesced(&io->mmio);
+            vr_mmio_quiesced(&io->unit.mmio);
     } else if (io->pending && execute(io)) {
-        publish(io, VR_VIOMMU_REQUESTQ);
+        push(io, VR_VIOMMU_REQUESTQ);
         io->kicked = true; /* those behind it */
     }
     iommu_climb(io);
     follow_endpoints(io);
 }
 
-void iommu_timers(struct iommu *io)
+static void iommu_due(struct unit *u, bool count)
 {
+    struct iommu *io = of(u);
+
+    (void)count;
     if (io->wait_since)
         retry(io);
     if (io->kicked || io->changed)
-        iommu_work(io);
+        work(io);
     if (!iommu_waiting(io))
-        vcpu_finish(io->w, io->w->ndevs);
-    if (io->flush_at && io->flush_at <= io->w->now) {
+        vcpu_finish(u);
+    if (io->flush_at && io->flush_at <= io->unit.w->now) {
         io->flush_at = 0;
         gmem_flush(&io->mem);
     }
 }
 
-int64_t iommu_next(const struct iommu *io)
+static int64_t next_ms(const struct iommu *io)
 {
     int64_t ms;
 
     if (io->kicked || io->changed)
-        return io->w->now;
+        return io->unit.w->now;
     if (!io->wait_since)
         return io->flush_at;
-    ms = (io->w->now - io->wait_since) / RETRY_PART + 1;
-    return io->w->now + (ms < RETRY_MS_MAX ? ms : RETRY_MS_MAX);
+    ms = (io->unit.w->now - io->wait_since) / RETRY_PART + 1;
+    return io->unit.w->now + (ms < RETRY_MS_MAX ? ms : RETRY_MS_MAX);
+}
+
+static int64_t iommu_left(const struct unit *u)
+{
+    return worker_until(u->w, next_ms((const struct iommu *)u));
+}
+
+const struct unit_ops iommu_unit = {
+    .access = iommu_access,
+    .poll = iommu_poll,
+    .due = iommu_due,
+    .left = iommu_left,
+    .hear = iommu_hear,
+};
+
+/* ---- what the register model asks for ---- */
+
+static void on_notify(void *ctx, unsigned int queue)
+{
+    struct iommu *io = ctx;
+
+    io->kicked |= queue == VR_VIOMMU_REQUESTQ;
+}
+
+static void on_publish(void *ctx, const struct vr_ctrl_request *req)
+{
+    struct iommu *io = ctx;
+
+    io->req = *req;
+    io->changed = true;
+}
+
+static void on_irq(void *ctx, bool level)
+{
+    struct iommu *io = ctx;
+
+    unit_irq(&io->unit, level);
+}
+
+const struct vr_mmio_ops iommu_regs = {
+    .notify = on_notify,
+    .publish = on_publish,
+    .irq = on_irq,
+};
+
+/* ---- the guest's memory, as the queues see it ---- */
+
+void *iommu_ring_map(void *ctx, uint64_t addr, uint64_t len, bool write)
+{
+    struct iommu *io = ctx;
+
+    (void)write;
+    return gmem_map(&io->mem, addr, len);
+}
+
+void iommu_ring_unmap(void *ctx, void *p, uint64_t len)
+{
+    struct iommu *io = ctx;
+
+    gmem_unmap(&io->mem, p, len);
+}
+
+const void *iommu_table_fetch(void *ctx, uint64_t addr, uint64_t len)
+{
+    struct iommu *io = ctx;
+
+    return gmem_read(&io->mem, addr, io->table, len) ? NULL : io->table;
 }
 
 /* ---- faults ---- */
 
 static bool may_report(struct iommu *io, struct iommu_ep *ep)
 {
-    if (io->w->now - ep->fault_period >= FAULT_PERIOD_MS) {
-        ep->fault_period = io->w->now;
+    if (io->unit.w->now - ep->fault_period >= FAULT_PERIOD_MS) {
+        ep->fault_period = io->unit.w->now;
         ep->faults = 0;
     }
     return ep->faults++ < FAULTS_MAX;
@@ -370,13 +477,14 @@ static bool report(struct iommu *io, unsigned int i, uint32_t flags,
     len = vr_viommu_fault(&io->v, i, flags | VR_VIOMMU_FAULT_ADDRESS, addr,
                           event, chain.write_len);
     vr_vq_push(q, chain.head, scatter(io, &chain, event, len));
-    publish(io, VR_VIOMMU_EVENTQ);
+    push(io, VR_VIOMMU_EVENTQ);
     return len != 0;
 }
 
-void iommu_backend_fault(struct iommu *io, const struct device *d)
+static void on_fault(void *ctx, const struct device *d)
 {
-    struct iommu_ep *ep = &io->ep[d->index];
+    struct iommu *io = ctx;
+    struct iommu_ep *ep = &io->ep[d->unit.index];
     const struct vr_ctrl_counters *c = &d->page->counters;
     uint64_t faults = __atomic_load_n(&c->faults, __ATOMIC_ACQUIRE);
     uint64_t addr = __atomic_load_n(&c->fault_addr, __ATOMIC_RELAXED);
@@ -386,7 +494,7 @@ void iommu_backend_fault(struct iommu *io, const struct device *d)
         return;
     ep->fault_seen = faults;
     if (may_report(io, ep) &&
-        report(io, d->index,
+        report(io, d->unit.index,
                access & (VR_CTRL_FAULT_READ | VR_CTRL_FAULT_WRITE), addr))
         io->stats->faults_sent++;
     else
@@ -394,3 +502,13 @@ void iommu_backend_fault(struct iommu *io, const struct device *d)
     while (io->changed)
         follow_driver(io);
 }
+
+static void on_dead(void *ctx, const struct device *d)
+{
+    iommu_table_dead(ctx, d->unit.index);
+}
+
+const struct device_iommu iommu_devices = {
+    .fault = on_fault,
+    .dead = on_dead,
+};

@@ -12,7 +12,7 @@
 #ifndef VR_BROKER_IOMMU_H
 #define VR_BROKER_IOMMU_H
 
-#include "broker/worker/worker.h"
+#include "broker/worker/device.h"
 
 #include "gmem.h"
 #include "ladder.h"
@@ -22,6 +22,7 @@
 #include "libs/xen/gtable.h"
 
 struct iommu_ep {
+    struct device *dev;
     bool busy;           /* at this look memory was in use */
     bool now;            /* ... that is wanted back at once */
     uint64_t fault_seen; /* the backend's count, as reported to the guest */
@@ -30,8 +31,7 @@ struct iommu_ep {
 };
 
 struct iommu {
-    struct worker *w;
-    struct vr_mmio mmio;
+    struct unit unit; /* first */
     struct vr_viommu v;
     struct vr_gtable gt;
     struct vr_maps *maps;
@@ -39,7 +39,6 @@ struct iommu {
     struct vr_window ram;
     uint8_t table[16 * VR_INDIRECT_MAX]; /* copy of an indirect one */
     void *book;                          /* memory of v */
-    uint32_t irq;
     struct vr_stats_iommu *stats;
 
     struct vr_vq q[VR_VIOMMU_NQUEUES];
@@ -63,51 +62,15 @@ struct iommu {
     struct vr_ladder ladder; /* by which backends in the way are removed */
 };
 
-/**
- * iommu_start() - before the sandbox: maps what is needed.
- * @fm: stays open, to be restricted to the guest.
- * Returns the device in @out (allocated, for the process's life), 0 or -errno.
- */
-int iommu_start(struct worker *w, xenforeignmemory_handle *fm,
-                struct iommu **out, struct vr_err *err);
-
-/**
- * iommu_work() - after an access to its registers: follows what the driver
- * wants, and processes requests.
- */
-void iommu_work(struct iommu *io);
+/** iommu_start() - see unit_kinds: maps what is needed, if the guest has a
+ * virtio-iommu. */
+int iommu_start(struct worker *w, const struct unit_start *s,
+                struct vr_err *err);
 
 /** iommu_has_news() - are there requests without a kick? */
 bool iommu_has_news(const struct iommu *io);
 
-/** iommu_serve_news() - process them, without a kick. */
-void iommu_serve_news(struct iommu *io);
-
-/**
- * iommu_hear() - have the driver kick from now on, before we sleep. While we
- * are awake it need not: each kick is an exit that says what we see anyway.
- * What came meanwhile makes iommu_timers() due at once.
- */
-void iommu_hear(struct iommu *io);
-
 /** iommu_waiting() - does a vCPU that has just made an access have to wait? */
 bool iommu_waiting(const struct iommu *io);
-
-/** iommu_timers() - what is due. */
-void iommu_timers(struct iommu *io);
-
-/** iommu_next() - when iommu_timers() has something to do; 0: never. */
-int64_t iommu_next(const struct iommu *io);
-
-/** iommu_dead() - nothing is left of the domain of endpoint @ep's backend: what
- * is granted to it is taken back, and nothing is granted to it any more. */
-void iommu_dead(struct iommu *io, unsigned int ep);
-
-/**
- * iommu_backend_fault() - device @d's backend has counted an access that was
- * refused: the guest is told. Address and kind of access are the backend's
- * word; only the endpoint is certain.
- */
-void iommu_backend_fault(struct iommu *io, const struct device *d);
 
 #endif /* VR_BROKER_IOMMU_H */

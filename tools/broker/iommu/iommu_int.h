@@ -19,6 +19,23 @@
 /* What vr_viommu does to the page table; the context is the struct iommu. */
 extern const struct vr_viommu_ops iommu_table_ops;
 
+/* What it does as a unit, what its register model asks for, what the devices
+ * behind it tell; the context is the struct iommu. */
+extern const struct unit_ops iommu_unit;
+extern const struct vr_mmio_ops iommu_regs;
+extern const struct device_iommu iommu_devices;
+
+/** iommu_ring_map(), iommu_ring_unmap() - a ring, see struct vr_window. */
+void *iommu_ring_map(void *ctx, uint64_t addr, uint64_t len, bool write);
+void iommu_ring_unmap(void *ctx, void *p, uint64_t len);
+
+/** iommu_table_fetch() - a copy of an indirect table. */
+const void *iommu_table_fetch(void *ctx, uint64_t addr, uint64_t len);
+
+/** iommu_table_dead() - takes back all that is granted to endpoint @ep's
+ * driver domain, which is dead. */
+void iommu_table_dead(struct iommu *io, unsigned int ep);
+
 /** iommu_table_map() - the dynamic windows of all devices, as one range of
  * references. Returns 0 or -errno with @err. */
 int iommu_table_map(struct iommu *io, xenforeignmemory_handle *fm,

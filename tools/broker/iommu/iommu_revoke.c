@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What happens to a backend that holds memory which its guest has taken back:
+ * the ladder (ladder.h) says which step is due, this takes it. iommu.c calls it
+ * after each look at what is in use.
+ */
 #include "iommu_int.h"
 
 void iommu_ladder(struct iommu *io)
 {
-    const struct vr_record *rec = io->w->rec;
+    const struct vr_record *rec = io->unit.w->rec;
     unsigned int i;
 
     for (i = 0; i < rec->ndevs; i++) {
@@ -17,26 +22,25 @@ void iommu_ladder(struct iommu *io)
 
 bool iommu_dying(const struct iommu *io, unsigned int ep)
 {
-    return vr_ladder_destroyed(&io->ladder, ep) && !io->w->dev[ep].dead;
+    return vr_ladder_destroyed(&io->ladder, ep) && !io->ep[ep].dev->dead;
 }
 
 static void stop(struct iommu *io, struct device *d, enum vr_fail why)
 {
     io->stats->stops++;
     io->stats->spent += why == VR_FAIL_SPENT;
-    vr_mmio_attach(&d->mmio, false);
-    vr_mmio_fail(&d->mmio, why);
-    vcpu_release(d);
+    device_attach(d, false);
+    device_fail(d, why);
 }
 
 static void climb(struct iommu *io, unsigned int i)
 {
-    const struct vr_record_dev *rd = &io->w->rec->devs[i];
+    const struct vr_record_dev *rd = &io->unit.w->rec->devs[i];
     const bool owned = io->ladder.ep[i].owned;
-    struct device *d = &io->w->dev[i];
+    struct device *d = io->ep[i].dev;
     enum vr_step before = io->ladder.ep[i].step;
 
-    switch (vr_ladder_climb(&io->ladder, i, io->w->now, io->ep[i].now)) {
+    switch (vr_ladder_climb(&io->ladder, i, io->unit.w->now, io->ep[i].now)) {
     case VR_ACT_NONE:
         return;
     case VR_ACT_STOP:
@@ -50,14 +54,14 @@ static void climb(struct iommu *io, unsigned int i)
         broker_log("device %s: its backend holds memory that the guest has "
                    "taken away: killing it",
                    rd->cfg.id);
-        device_tell(d, VR_MSG_KILL);
+        unit_tell(&d->unit, VR_MSG_KILL);
         return;
     case VR_ACT_DESTROY:
         if (before == VR_STEP_KILL) {
             io->stats->destroys += owned;
             broker_log("device %s: its backend holds on", rd->cfg.id);
         }
-        device_tell(d, VR_MSG_DESTROY);
+        unit_tell(&d->unit, VR_MSG_DESTROY);
         return;
     }
 }
@@ -66,11 +70,11 @@ void iommu_climb(struct iommu *io)
 {
     unsigned int i;
 
-    for (i = 0; i < io->w->ndevs; i++) {
+    for (i = 0; i < io->unit.w->rec->ndevs; i++) {
         if (io->ep[i].busy)
             climb(io, i);
         else
-            vr_ladder_down(&io->ladder, i, io->w->now);
+            vr_ladder_down(&io->ladder, i, io->unit.w->now);
         io->ep[i].busy = io->ep[i].now = false;
     }
 }
@@ -79,8 +83,8 @@ void iommu_step_down(struct iommu *io)
 {
     unsigned int i;
 
-    for (i = 0; i < io->w->ndevs; i++) {
-        vr_ladder_down(&io->ladder, i, io->w->now);
+    for (i = 0; i < io->unit.w->rec->ndevs; i++) {
+        vr_ladder_down(&io->ladder, i, io->unit.w->now);
         io->ep[i].busy = io->ep[i].now = false;
     }
 }

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Puts the virtio-iommu together, before the sandbox: its part of the guest's
+ * grant table, memory for its book-keeping, its registers.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,58 +11,6 @@
 
 #define TRANSPORT                                                              \
     (VR_F_VERSION_1 | VR_F_INDIRECT_DESC | VR_F_EVENT_IDX | VR_F_RING_RESET)
-
-/* ---- the register model ---- */
-
-static void on_notify(void *ctx, unsigned int queue)
-{
-    struct iommu *io = ctx;
-
-    io->kicked |= queue == VR_VIOMMU_REQUESTQ;
-}
-
-static void on_publish(void *ctx, const struct vr_ctrl_request *req)
-{
-    struct iommu *io = ctx;
-
-    io->req = *req;
-    io->changed = true;
-}
-
-static void on_irq(void *ctx, bool level)
-{
-    struct iommu *io = ctx;
-
-    worker_irq(io->w, io->irq, level, "virtio-iommu");
-}
-
-static const struct vr_mmio_ops mmio_ops = {
-    .notify = on_notify,
-    .publish = on_publish,
-    .irq = on_irq,
-};
-
-static void *ring_map(void *ctx, uint64_t addr, uint64_t len, bool write)
-{
-    struct iommu *io = ctx;
-
-    (void)write;
-    return gmem_map(&io->mem, addr, len);
-}
-
-static void ring_unmap(void *ctx, void *p, uint64_t len)
-{
-    struct iommu *io = ctx;
-
-    gmem_unmap(&io->mem, p, len);
-}
-
-static const void *table_fetch(void *ctx, uint64_t addr, uint64_t len)
-{
-    struct iommu *io = ctx;
-
-    return gmem_read(&io->mem, addr, io->table, len) ? NULL : io->table;
-}
 
 static void describe(const struct vr_record *rec, struct vr_viommu_desc *desc)
 {
@@ -94,7 +46,7 @@ static int start_processor(struct iommu *io, struct vr_err *err)
     size_t size;
     int rc;
 
-    describe(io->w->rec, &desc);
+    describe(io->unit.w->rec, &desc);
     size = vr_viommu_memory(&desc);
     io->book = calloc(1, size);
     if (!io->book) {
@@ -109,7 +61,7 @@ static int start_processor(struct iommu *io, struct vr_err *err)
 
 static void start_registers(struct iommu *io)
 {
-    const struct vr_record *rec = io->w->rec;
+    const struct vr_record *rec = io->unit.w->rec;
     struct vr_mmio_desc desc = {
         .device_id = VR_VIOMMU_DEVICE_ID,
         .nqueues = VR_VIOMMU_NQUEUES,
@@ -128,51 +80,71 @@ static void start_registers(struct iommu *io)
         desc.window[i].size = (rec->ram[i].end - rec->ram[i].start)
                               << VR_PAGE_SHIFT;
     }
-    vr_mmio_init(&io->mmio, &desc, &mmio_ops, io, &io->stats->mmio);
+    vr_mmio_init(&io->unit.mmio, &desc, &iommu_regs, io, &io->stats->mmio);
     vr_viommu_config(&io->v, config);
-    vr_mmio_set_device(&io->mmio, VR_VIOMMU_FEATURES, config, sizeof(config));
+    vr_mmio_set_device(&io->unit.mmio, VR_VIOMMU_FEATURES, config,
+                       sizeof(config));
 }
 
-int iommu_start(struct worker *w, xenforeignmemory_handle *fm,
-                struct iommu **out, struct vr_err *err)
+/* All devices are there. */
+static void start_endpoints(struct iommu *io)
 {
-    struct iommu *io = calloc(1, sizeof(*io));
+    const struct vr_record *rec = io->unit.w->rec;
+    unsigned int i;
+
+    for (i = 0; i < rec->ndevs; i++) {
+        io->ep[i].dev = device_at(io->unit.w, i);
+        if (vr_cfg_has_iova(&rec->devs[i].cfg))
+            device_behind(io->ep[i].dev, &iommu_devices, io);
+    }
+    iommu_ladder(io);
+}
+
+static void start_unit(struct iommu *io, struct worker *w)
+{
+    io->unit.ops = &iommu_unit;
+    io->unit.name = "virtio-iommu";
+    io->unit.irq = w->rec->iommu.irq;
+    io->stats = &w->stats->iommu;
+    unit_add(w, &io->unit, w->rec->iommu.mmio_base);
+    /* Its queues lie in the guest's memory. */
+    w->maps_guest = true;
+    io->ram = (struct vr_window){
+        .size = UINT64_MAX,
+        .map = iommu_ring_map,
+        .unmap = iommu_ring_unmap,
+        .fetch = iommu_table_fetch,
+        .ctx = io,
+    };
+}
+
+int iommu_start(struct worker *w, const struct unit_start *s,
+                struct vr_err *err)
+{
+    struct iommu *io;
     int rc;
 
+    if (!w->rec->iommu.present)
+        return 0;
+    io = calloc(1, sizeof(*io)); /* for the process's life */
     if (!io) {
         vr_err_set(err, "broker: out of memory");
         return -ENOMEM;
     }
-    io->w = w;
-    io->irq = w->rec->iommu.irq;
-    io->stats = &w->stats->iommu;
-    io->ram = (struct vr_window){
-        .size = UINT64_MAX,
-        .map = ring_map,
-        .unmap = ring_unmap,
-        .fetch = table_fetch,
-        .ctx = io,
-    };
-    gmem_init(&io->mem, fm, w->rec);
-    iommu_ladder(io);
+    start_unit(io, w);
+    gmem_init(&io->mem, s->fm, w->rec);
+    start_endpoints(io);
     io->maps = vr_maps_open(w->rec, true);
     if (!io->maps) {
         rc = errno ? -errno : -EIO;
         vr_err_set(err, "broker: cannot make %s/%s.maps: %s", VR_RUN_DIR,
                    w->rec->uuid, strerror(-rc));
-        goto out;
+        return rc;
     }
-    rc = iommu_table_map(io, fm, err);
+    rc = iommu_table_map(io, s->fm, err);
     if (!rc)
         rc = start_processor(io, err);
-    if (rc)
-        goto out;
-    start_registers(io);
-    *out = io;
-    return 0;
-out:
-    /* The process ends. */
-    free(io->book);
-    free(io);
+    if (!rc)
+        start_registers(io);
     return rc;
 }

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The page table: MAP and UNMAP as entries of the guest's grant table, and what
+ * is known of them in the maps (maps.h).
+ */
 #include <errno.h>
 
 #include "iommu_int.h"
@@ -7,26 +11,26 @@ static struct vr_gntent *entries(struct iommu *io, unsigned int ep,
                                  uint32_t first)
 {
     return vr_gtable_entry(&io->gt,
-                           io->w->rec->devs[ep].iova.gref_base + first);
+                           io->unit.w->rec->devs[ep].iova.gref_base + first);
 }
 
 static uint64_t *map_bits(struct iommu *io, unsigned int ep)
 {
-    return io->maps->bits + vr_maps_offset(io->w->rec, ep);
+    return io->maps->bits + vr_maps_offset(io->unit.w->rec, ep);
 }
 
 static int on_map(void *ctx, unsigned int ep, uint32_t first, uint32_t npages,
                   uint64_t gfn, bool readonly)
 {
     struct iommu *io = ctx;
-    const struct vr_record *rec = io->w->rec;
+    const struct vr_record *rec = io->unit.w->rec;
     uint32_t domid = rec->drivers[rec->devs[ep].driver].domid;
     struct vr_gntent *e = entries(io, ep, first);
     uint64_t *bits = map_bits(io, ep);
     uint32_t i;
 
     /* Its number may be another domain's by now. */
-    if (io->w->dev[ep].dead)
+    if (io->ep[ep].dev->dead)
         return -EIO;
     /* Whatever the record says of the guest's RAM. */
     if (!vr_gntent_fits(gfn, npages) || !gmem_is_ram(&io->mem, gfn, npages))
@@ -66,9 +70,9 @@ static uint64_t on_unmap(void *ctx, unsigned int ep, uint32_t first,
 
 /* The mappings remain as far as the guest is concerned: their UNMAPs find
  * nothing left to do. */
-void iommu_dead(struct iommu *io, unsigned int ep)
+void iommu_table_dead(struct iommu *io, unsigned int ep)
 {
-    uint32_t i, n = vr_gwin_pages(&io->w->rec->devs[ep].iova);
+    uint32_t i, n = vr_gwin_pages(&io->unit.w->rec->devs[ep].iova);
     struct vr_gntent *e = entries(io, ep, 0);
     uint64_t *bits = map_bits(io, ep);
 
@@ -87,7 +91,7 @@ const struct vr_viommu_ops iommu_table_ops = {
 int iommu_table_map(struct iommu *io, xenforeignmemory_handle *fm,
                     struct vr_err *err)
 {
-    const struct vr_record *rec = io->w->rec;
+    const struct vr_record *rec = io->unit.w->rec;
     uint32_t first = UINT32_MAX, end = 0;
     unsigned int i;
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See ladder.h. iommu_revoke.c asks, and does what it says. */
 #include "ladder.h"
 
 bool vr_ladder_destroyed(const struct vr_ladder *l, unsigned int i)

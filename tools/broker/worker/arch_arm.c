@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Interrupts of a guest on Arm, see arch.h. */
 #if defined(__aarch64__) || defined(__arm__)
 #include "arch.h"
 

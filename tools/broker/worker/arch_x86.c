@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Interrupts of a guest on x86, see arch.h. */
 #if defined(__x86_64__) || defined(__i386__)
 #include <errno.h>
 #include <string.h>

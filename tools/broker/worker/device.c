@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "broker/iommu/iommu.h"
+#include "device.h"
 
 /* How often a backend that is not there yet (or again) is looked for; it may
  * come without an event, when the broker was not listening. */
@@ -26,18 +26,18 @@
 /* At most so often does the supervisor hear of one device. */
 #define TELL_MS 1000
 
-static bool is_endpoint(const struct device *d)
+static struct device *of(struct unit *u)
 {
-    return vr_cfg_has_iova(&d->w->rec->devs[d->index].cfg);
+    return (struct device *)u;
 }
 
 static void notify_backend(struct device *d)
 {
-    if (!d->port)
+    if (!d->unit.port)
         return;
     d->stats->kick_events++;
     /* Nobody at the other end: Xen drops it, which is what we want. */
-    xenevtchn_notify(d->w->xce, d->port);
+    xenevtchn_notify(d->unit.w->xce, d->unit.port);
 }
 
 /* ---- what the register model asks for ---- */
@@ -46,7 +46,7 @@ static void on_notify(void *ctx, unsigned int queue)
 {
     struct device *d = ctx;
 
-    d->w->last = VR_LOOK_KICK;
+    d->unit.w->last = VR_LOOK_KICK;
     vr_pace_kick(&d->pace);
     if (vr_ctrl_post(&d->page->kick, UINT64_C(1) << queue))
         notify_backend(d);
@@ -59,30 +59,53 @@ static void publish(struct device *d, const struct vr_ctrl_request *req)
     notify_backend(d);
 }
 
+/*
+ * Lets go of the vCPUs whose writes to @d are complete.
+ *
+ * The reset of a device behind the IOMMU takes VR_FLUSH_MS at least. Linux
+ * collects UNMAP requests and asks for the answers when a timer ends. When it
+ * shuts down, it resets its devices one after the other, the virtio-iommu last,
+ * and then looks at that one's queue no more: the timer, if it ends later and
+ * there are such requests, waits for their answers for ever. While the reset of
+ * the last device is held, the timer ends in time.
+ */
+static void release(struct device *d)
+{
+    if (!d->hold_until || d->flush_until || vr_mmio_waiting(&d->unit.mmio))
+        return;
+    d->hold_until = 0;
+    vcpu_finish(&d->unit);
+}
+
+void device_fail(struct device *d, enum vr_fail why)
+{
+    vr_mmio_fail(&d->unit.mmio, why);
+    release(d);
+}
+
 static void act(struct device *d, enum vr_lease_act what)
 {
     switch (what) {
     case VR_LEASE_NOTHING:
         break;
     case VR_LEASE_ASK_GRANT:
-        device_tell(d, VR_MSG_GRANT);
+        unit_tell(&d->unit, VR_MSG_GRANT);
         break;
     case VR_LEASE_ASK_REVOKE:
-        device_tell(d, VR_MSG_REVOKE);
+        unit_tell(&d->unit, VR_MSG_REVOKE);
         break;
     case VR_LEASE_KILL:
-        device_tell(d, VR_MSG_KILL);
+        unit_tell(&d->unit, VR_MSG_KILL);
         break;
     case VR_LEASE_PUBLISH:
         publish(d, &d->lease.req);
         break;
     case VR_LEASE_FAIL:
-        vr_mmio_fail(&d->mmio, VR_FAIL_GRANTS);
-        vcpu_release(d);
+        device_fail(d, VR_FAIL_GRANTS);
         break;
     case VR_LEASE_QUIET:
-        vr_mmio_quiesced(&d->mmio);
-        vcpu_release(d);
+        vr_mmio_quiesced(&d->unit.mmio);
+        release(d);
         break;
     }
 }
@@ -91,7 +114,7 @@ static void follow_lease(struct device *d)
 {
     enum vr_lease_act what;
 
-    while ((what = vr_lease_due(&d->lease, d->w->now)) != VR_LEASE_NOTHING)
+    while ((what = vr_lease_due(&d->lease, d->unit.w->now)) != VR_LEASE_NOTHING)
         act(d, what);
 }
 
@@ -99,9 +122,9 @@ static void on_publish(void *ctx, const struct vr_ctrl_request *req)
 {
     struct device *d = ctx;
 
-    if (is_endpoint(d) && !req->run)
-        d->flush_until = d->w->now + VR_FLUSH_MS;
-    if (vr_lease_request(&d->lease, req, d->w->now))
+    if (d->iommu && !req->run)
+        d->flush_until = d->unit.w->now + VR_FLUSH_MS;
+    if (vr_lease_request(&d->lease, req, d->unit.w->now))
         publish(d, req);
     else
         follow_lease(d);
@@ -111,10 +134,10 @@ static void on_irq(void *ctx, bool level)
 {
     struct device *d = ctx;
 
-    worker_irq(d->w, d->irq, level, d->w->rec->devs[d->index].cfg.id);
+    unit_irq(&d->unit, level);
 }
 
-const struct vr_mmio_ops device_ops = {
+const struct vr_mmio_ops device_regs = {
     .notify = on_notify,
     .publish = on_publish,
     .irq = on_irq,
@@ -122,19 +145,21 @@ const struct vr_mmio_ops device_ops = {
 
 /* ---- backends ---- */
 
-/* Is the port to be heard? See the comment in worker.c. */
-void device_rearm(struct device *d)
+/* Hears the port again, unless the backend is to wait: see worker.c. */
+static void device_hear(struct unit *u)
 {
+    struct device *d = of(u);
+
     /* First of all, or a guest that acknowledges nothing keeps us awake. */
-    if (d->quiet_until <= d->w->now)
+    if (d->quiet_until <= d->unit.w->now)
         d->quiet_until = 0;
     if (!d->masked || d->gone || d->quiet_until)
         return;
-    if ((d->owed || vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED) &&
-        !vr_mmio_unquiet(&d->mmio))
+    if ((d->owed || vr_mmio_isr(&d->unit.mmio) & VR_MMIO_INT_USED) &&
+        !vr_mmio_unquiet(&d->unit.mmio))
         return;
     d->masked = false;
-    worker_unmask(d->w, d->port);
+    ports_unmask(d->unit.w, d->unit.port);
 }
 
 /* Most interrupts cost no look at the clock. */
@@ -153,9 +178,9 @@ static bool collect(struct device *d)
 {
     const bool held = d->owed;
 
-    if (vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED)
+    if (vr_mmio_isr(&d->unit.mmio) & VR_MMIO_INT_USED)
         return false;
-    if (vr_ctrl_collect(&d->page->intr) & vr_mmio_queues(&d->mmio))
+    if (vr_ctrl_collect(&d->page->intr) & vr_mmio_queues(&d->unit.mmio))
         d->owed = true;
     if (!d->owed)
         return false;
@@ -166,11 +191,11 @@ static bool collect(struct device *d)
     d->owed = false;
     /* The event of what this one tells, too, may be on its way. */
     d->excused = true;
-    vr_mmio_interrupt(&d->mmio);
+    vr_mmio_interrupt(&d->unit.mmio);
     return true;
 }
 
-void device_acked(struct device *d)
+static void guest_acked(struct device *d)
 {
     if (d->pace.raised)
         vr_pace_acked(&d->pace, vr_now_ns());
@@ -181,30 +206,23 @@ static bool take_ack(struct device *d)
     if (d->acked || !d->generation || !vr_ctrl_acked(d->page, d->generation))
         return false;
     d->acked = true;
-    if (vr_lease_acked(&d->lease, d->w->now))
+    if (vr_lease_acked(&d->lease, d->unit.w->now))
         act(d, VR_LEASE_QUIET);
     else
         follow_lease(d);
     return true;
 }
 
-int device_tell(struct device *d, enum vr_msg_type type)
-{
-    struct vr_msg msg = {.type = type, .dev = d->index};
-
-    return broker_msg_send(d->w->sock, &msg);
-}
-
 static void tell_connected(struct device *d)
 {
     if (d->connected && !d->told_connected)
-        d->told_connected = !device_tell(d, VR_MSG_CONNECTED);
+        d->told_connected = !unit_tell(&d->unit, VR_MSG_CONNECTED);
 }
 
 /* The backend has come back: what was kicked meanwhile may have been lost. */
 static void kick_all(struct device *d)
 {
-    uint32_t queues = vr_mmio_queues(&d->mmio);
+    uint32_t queues = vr_mmio_queues(&d->unit.mmio);
 
     if (!queues)
         return;
@@ -223,19 +241,19 @@ static bool take_description(struct device *d)
         return false;
     }
     if (rc) {
-        if (!d->invalid && vr_rate_take(&d->complaints, d->w->now, TELL_MS, 1))
-            device_tell(d, VR_MSG_INVALID);
+        if (!d->invalid &&
+            vr_rate_take(&d->complaints, d->unit.w->now, TELL_MS, 1))
+            unit_tell(&d->unit, VR_MSG_INVALID);
         d->invalid = true;
-        vr_mmio_fail(&d->mmio, VR_FAIL_BACKEND);
-        vcpu_release(d);
+        device_fail(d, VR_FAIL_BACKEND);
         return true;
     }
     d->invalid = false;
     d->described = dev.config_generation;
     vr_ctrl_take_counters(d->page, &d->stats->b); /* the target's size */
-    vr_mmio_set_device(&d->mmio, dev.features, dev.config, dev.config_len);
+    vr_mmio_set_device(&d->unit.mmio, dev.features, dev.config, dev.config_len);
     if (d->stats->config_changes != changes)
-        d->grown_at = d->w->now;
+        d->grown_at = d->unit.w->now;
     if (d->backend != VR_CTRL_BACKEND_READY) {
         d->backend = VR_CTRL_BACKEND_READY;
         if (d->connected)
@@ -258,7 +276,7 @@ static bool take_status(struct device *d)
     if (status == VR_CTRL_BACKEND_READY) {
         if (!change && version == d->described)
             return false;
-        if (d->grown_at && d->w->now - d->grown_at < GROW_MS) {
+        if (d->grown_at && d->unit.w->now - d->grown_at < GROW_MS) {
             d->seek = true;
             return false;
         }
@@ -268,15 +286,14 @@ static bool take_status(struct device *d)
         return false;
     d->backend = status;
     if (status == VR_CTRL_BACKEND_FAILED) {
-        vr_mmio_fail(&d->mmio, VR_FAIL_BACKEND);
-        vcpu_release(d);
+        device_fail(d, VR_FAIL_BACKEND);
     }
     /* Absent: the guest's requests wait for a new backend process. */
     return true;
 }
 
 /* Looks at all that the backend may have written. */
-void device_look(struct device *d)
+static void look(struct device *d)
 {
     if (d->gone)
         return;
@@ -286,8 +303,9 @@ void device_look(struct device *d)
 }
 
 /* Returns whether it was about something. */
-bool device_event(struct device *d)
+static bool device_event(struct unit *u)
 {
+    struct device *d = of(u);
     const bool owed = d->owed;
     bool useful;
 
@@ -297,13 +315,13 @@ bool device_event(struct device *d)
         return false;
     useful = collect(d);
     useful |= take_ack(d);
-    if (is_endpoint(d))
-        iommu_backend_fault(d->w->iommu, d);
+    if (d->iommu)
+        d->iommu->fault(d->iommu_ctx, d);
     /* The backend decides how often its state changes: counts as idle. */
     take_status(d);
     if (!useful && !d->excused && (owed || !d->owed) &&
-        !vr_rate_take(&d->idle, d->w->now, IDLE_MS, IDLE_EVENTS))
-        d->quiet_until = d->w->now + THROTTLE_MS;
+        !vr_rate_take(&d->idle, d->unit.w->now, IDLE_MS, IDLE_EVENTS))
+        d->quiet_until = d->unit.w->now + THROTTLE_MS;
     d->excused = false;
     return useful;
 }
@@ -317,24 +335,29 @@ bool device_has_news(const struct device *d)
         return false;
     if (d->owed)
         return d->pace.paid || (int64_t)vr_now_ns() >= d->pace.next;
-    if (intr & vr_mmio_queues(&d->mmio) &&
-        !(vr_mmio_isr(&d->mmio) & VR_MMIO_INT_USED))
+    if (intr & vr_mmio_queues(&d->unit.mmio) &&
+        !(vr_mmio_isr(&d->unit.mmio) & VR_MMIO_INT_USED))
         return true;
     return d->generation && !d->acked && vr_ctrl_acked(d->page, d->generation);
 }
 
-void device_serve_news(struct device *d)
+static bool device_poll(struct unit *u)
 {
+    struct device *d = of(u);
+
+    if (!device_has_news(d))
+        return false;
     take_ack(d);
     collect(d);
     d->excused = true;
+    return true;
 }
 
 /* ---- time ---- */
 
 static bool in_use(const struct device *d)
 {
-    return d->connected && !d->gone && vr_mmio_queues(&d->mmio);
+    return d->connected && !d->gone && vr_mmio_queues(&d->unit.mmio);
 }
 
 static void ping(struct device *d)
@@ -346,13 +369,13 @@ static void ping(struct device *d)
     if (!in_use(d)) {
         d->stats->silent = 0;
     } else if (pending) {
-        d->stats->silent = d->w->now - d->ping_at >= SILENT_MS;
-        d->ping_due =
-            d->stats->silent ? d->w->now + PING_MS : d->ping_at + SILENT_MS;
+        d->stats->silent = d->unit.w->now - d->ping_at >= SILENT_MS;
+        d->ping_due = d->stats->silent ? d->unit.w->now + PING_MS
+                                       : d->ping_at + SILENT_MS;
     } else {
         d->stats->silent = 0;
-        if (!d->ping_at || d->w->now - d->ping_at >= PING_MS) {
-            d->ping_at = d->w->now;
+        if (!d->ping_at || d->unit.w->now - d->ping_at >= PING_MS) {
+            d->ping_at = d->unit.w->now;
             if (vr_ctrl_post(&d->page->kick, VR_CTRL_PING))
                 notify_backend(d);
         }
@@ -364,29 +387,30 @@ static void tell_failure(struct device *d)
 {
     enum vr_fail fail = vr_stats_why(d->stats);
 
-    if (fail == d->told || d->w->now - d->told_at < TELL_MS)
+    if (fail == d->told || d->unit.w->now - d->told_at < TELL_MS)
         return;
     d->told = fail;
-    d->told_at = d->w->now;
-    device_tell(d, VR_MSG_CHANGED);
+    d->told_at = d->unit.w->now;
+    unit_tell(&d->unit, VR_MSG_CHANGED);
 }
 
-void device_timers(struct device *d, bool count)
+static void device_due(struct unit *u, bool count)
 {
-    const int64_t now = d->w->now;
+    struct device *d = of(u);
+    const int64_t now = d->unit.w->now;
 
     if (d->flush_until && d->flush_until <= now) {
         d->flush_until = 0;
-        vcpu_release(d);
+        release(d);
     }
     if (d->seek || (d->hold_until && d->hold_until <= now))
-        device_look(d);
+        look(d);
     if (d->hold_until && d->hold_until <= now) {
-        vr_mmio_timeout(&d->mmio);
-        vcpu_release(d);
+        vr_mmio_timeout(&d->unit.mmio);
+        release(d);
     }
     if (d->quiet_until && d->quiet_until <= now)
-        device_look(d);
+        look(d);
     if (d->owed)
         collect(d);
     if (count && !d->dead)
@@ -402,49 +426,138 @@ static int64_t earlier(int64_t a, int64_t b)
     return !b || (a && a < b) ? a : b;
 }
 
-int64_t device_next(const struct device *d)
+static int64_t next_ms(const struct device *d)
 {
     /* Past its time limit a vCPU waits for the flush alone. */
-    int64_t next = d->hold_until > d->w->now ? d->hold_until : 0;
+    int64_t next = d->hold_until > d->unit.w->now ? d->hold_until : 0;
 
     next = earlier(next, d->quiet_until);
     next = earlier(next, d->flush_until);
     next = earlier(next, vr_lease_next(&d->lease));
     if ((d->seek && !d->gone) || d->connected != d->told_connected)
-        next = earlier(next, d->w->now + SEEK_MS);
+        next = earlier(next, d->unit.w->now + SEEK_MS);
     return earlier(next, d->ping_due);
 }
 
-void device_pool(struct device *d, enum vr_lease_answer answer)
+static int64_t device_left(const struct unit *u)
 {
-    act(d, vr_lease_answer(&d->lease, answer, d->w->now));
+    const struct device *d = (const struct device *)u;
+    int64_t ns = worker_until(u->w, next_ms(d)), interrupt;
+
+    if (!d->owed)
+        return ns;
+    interrupt = d->pace.next - (int64_t)vr_now_ns();
+    if (interrupt < 0)
+        interrupt = 0;
+    return interrupt < ns ? interrupt : ns;
+}
+
+/* ---- what the supervisor says ---- */
+
+static void pool(struct device *d, enum vr_lease_answer answer)
+{
+    act(d, vr_lease_answer(&d->lease, answer, d->unit.w->now));
     follow_lease(d);
 }
 
-void device_gone(struct device *d)
+/* Its driver domain has ended, or is about to. */
+static void gone(struct device *d)
 {
     d->gone = true;
     d->seek = false;
     d->owed = false;
     d->quiet_until = 0;
     vr_lease_end(&d->lease);
-    vr_mmio_fail(&d->mmio, VR_FAIL_GONE);
+    device_fail(d, VR_FAIL_GONE);
     d->told = VR_FAIL_GONE;
-    vcpu_release(d);
 }
 
-void device_dead(struct device *d)
+/* ... and nothing is left of it: nor is to be left of what was given to it,
+ * since another domain may come to have its number. */
+static void dead(struct device *d)
 {
     if (!d->gone)
-        device_gone(d);
+        gone(d);
     if (d->dead)
         return;
     d->dead = true;
-    xenevtchn_unbind(d->w->xce, d->port);
-    d->port = 0;
+    xenevtchn_unbind(d->unit.w->xce, d->unit.port);
+    d->unit.port = 0;
     /* The page's grant ends with its mapping, start.c has closed the file. */
     munmap(d->page, sizeof(*d->page));
-    d->page = &d->w->nobody;
-    if (is_endpoint(d))
-        iommu_dead(d->w->iommu, d->index);
+    d->page = d->nobody;
+    if (d->iommu)
+        d->iommu->dead(d->iommu_ctx, d);
 }
+
+static void device_told(struct unit *u, enum vr_msg_type type)
+{
+    struct device *d = of(u);
+
+    switch (type) {
+    case VR_MSG_GONE:
+        gone(d);
+        break;
+    case VR_MSG_DEAD:
+        dead(d);
+        break;
+    case VR_MSG_GRANTED:
+        pool(d, VR_LEASE_IS_GRANTED);
+        break;
+    case VR_MSG_REFUSED:
+        pool(d, VR_LEASE_IS_REFUSED);
+        break;
+    case VR_MSG_REVOKED:
+        pool(d, VR_LEASE_IS_PRIVATE);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- what the guest does ---- */
+
+static void device_access(struct unit *u, unsigned int v)
+{
+    struct device *d = of(u);
+    uint32_t isr = vr_mmio_isr(&u->mmio);
+    bool done = vcpu_access(u, v), acked;
+
+    if (!done && !d->hold_until)
+        d->hold_until = u->w->now + d->lease.patience_ms;
+    vcpu_answer(u, v, done);
+    acked = isr & ~vr_mmio_isr(&u->mmio) & VR_MMIO_INT_USED;
+    if (acked)
+        guest_acked(d);
+    /* Now that the guest has acknowledged the interrupt, or waits for the
+     * backend, the backend's port will be unmasked (device_hear()). What the
+     * backend wrote while it was masked is looked at here. */
+    if (acked || !done)
+        look(d);
+    /* Another vCPU's write may have completed by this one's. */
+    release(d);
+}
+
+/* ---- what an IOMMU does ---- */
+
+void device_behind(struct device *d, const struct device_iommu *iommu,
+                   void *ctx)
+{
+    d->iommu = iommu;
+    d->iommu_ctx = ctx;
+}
+
+void device_attach(struct device *d, bool attached)
+{
+    vr_mmio_attach(&d->unit.mmio, attached);
+}
+
+const struct unit_ops device_unit = {
+    .access = device_access,
+    .event = device_event,
+    .poll = device_poll,
+    .due = device_due,
+    .left = device_left,
+    .hear = device_hear,
+    .told = device_told,
+};

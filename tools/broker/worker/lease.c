@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See lease.h. device.c asks, and does what it says. */
 #include <string.h>
 
 #include "lease.h"

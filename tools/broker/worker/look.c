@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* See look.h. watch.c asks. */
 #include "look.h"
 
 bool vr_look_begin(struct vr_look *look, enum vr_look_kind kind)

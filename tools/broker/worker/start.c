@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The worker's start: control pages, event channels, the ioreq server. All
- * that needs privileges happens here.
+ * The worker's start: Xen's handles, the units, the ioreq server, and last the
+ * sandbox. All that needs privileges happens here and in the units' own starts.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,21 +9,18 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "broker/iommu/iommu.h"
+#include "worker.h"
 
-#include <xenforeignmemory.h>
-#include <xengnttab.h>
 #include <xen/memory.h>
 #include <xen/hvm/hvm_op.h>
 
-static int open_all(struct worker *w, xenforeignmemory_handle **fm,
-                    xengntshr_handle **gs, struct vr_err *err)
+static int open_all(struct worker *w, struct unit_start *s, struct vr_err *err)
 {
     w->dm = xendevicemodel_open(NULL, 0);
-    *fm = xenforeignmemory_open(NULL, 0);
+    s->fm = xenforeignmemory_open(NULL, 0);
     w->xce = xenevtchn_open(NULL, 0);
-    *gs = xengntshr_open(NULL, 0);
-    if (w->dm && *fm && w->xce && *gs)
+    s->gs = xengntshr_open(NULL, 0);
+    if (w->dm && s->fm && w->xce && s->gs)
         return 0;
     vr_err_set(err,
                "broker: cannot open Xen's device files (privcmd, evtchn, "
@@ -65,7 +62,7 @@ static int start_ioreq(struct worker *w, xenforeignmemory_handle *fm,
             PROT_READ | PROT_WRITE, 0))
         return ioreq_failed(w, err, "map its page");
     w->ioreqs = addr;
-    for (i = 0; i < w->ndevs + !!w->iommu; i++) {
+    for (i = 0; i < w->nunits; i++) {
         uint64_t base = w->map[i].base;
 
         if (xendevicemodel_map_io_range_to_ioreq_server(
@@ -92,92 +89,19 @@ static int start_ioreq(struct worker *w, xenforeignmemory_handle *fm,
     return 0;
 }
 
-static int start_device(struct worker *w, unsigned int i, xengntshr_handle *gs,
-                        struct vr_err *err)
-{
-    const struct vr_record_dev *rd = &w->rec->devs[i];
-    const struct vr_record_driver *drv = &w->rec->drivers[rd->driver];
-    bool endpoint = vr_cfg_has_iova(&rd->cfg);
-    struct vr_mmio_desc desc = {
-        .device_id = rd->cfg.type,
-        .nqueues = rd->cfg.queues,
-        .queue_size_max = rd->cfg.queue_size,
-        /* Without a pool no indirect tables: see bounds.h. */
-        .transport = vr_cfg_has_pool(&rd->cfg)
-                         ? VR_F_TRANSPORT
-                         : VR_F_TRANSPORT & ~VR_F_INDIRECT_DESC,
-        .mandatory = VR_F_MANDATORY,
-        .endpoint = endpoint,
-    };
-    struct vr_msg msg = {.type = VR_MSG_DEVICE, .dev = i};
-    struct device *d = &w->dev[i];
-    unsigned int k;
-    int port;
-
-    for (k = 0; k < VR_WINDOWS; k++) {
-        const struct vr_gwin *win = vr_record_window(rd, k);
-
-        if (win)
-            desc.window[desc.nwindows++] =
-                (struct vr_mmio_window){win->base, win->size};
-    }
-    d->w = w;
-    d->index = i;
-    d->irq = rd->irq;
-    d->stats = &w->stats->dev[i];
-    d->seek = true;
-    vr_lease_init(&d->lease, vr_gwin_pages(&rd->pool), VR_QUIESCE_MS);
-    d->page = xengntshr_share_pages(gs, drv->domid, 1, &msg.gref, 1);
-    if (!d->page) {
-        vr_err_set(err,
-                   "device %s: cannot share a control page with driver "
-                   "domain %s (%" PRIu32 "): %s; raise the limit of "
-                   "xen-gntalloc (module parameter `limit`)",
-                   rd->cfg.id, drv->name, drv->domid, strerror(errno));
-        return errno ? -errno : -ENOMEM;
-    }
-    vr_ctrl_init(d->page);
-    port = xenevtchn_bind_unbound_port(w->xce, drv->domid);
-    if (port < 0) {
-        vr_err_set(err,
-                   "device %s: no event channel for driver domain %s "
-                   "(%" PRIu32 "): %s; see whether it still runs",
-                   rd->cfg.id, drv->name, drv->domid, strerror(errno));
-        return -errno;
-    }
-    d->port = port;
-    vr_mmio_init(&d->mmio, &desc, &device_ops, d, d->stats);
-    w->map[i].base = rd->mmio_base;
-    w->map[i].mmio = &d->mmio;
-    msg.port = port;
-    return broker_msg_send(w->sock, &msg);
-}
-
 int worker_start(struct worker *w, struct vr_err *err)
 {
-    xenforeignmemory_handle *fm = NULL;
-    xengntshr_handle *gs = NULL;
+    struct unit_start s = {.fm = NULL};
     unsigned int i;
     int rc;
 
     rc = w->arch->check(w->rec->domid, err);
     if (!rc)
-        rc = open_all(w, &fm, &gs, err);
-    if (rc)
-        return rc;
-    for (i = 0; i < w->ndevs; i++) {
-        rc = start_device(w, i, gs, err);
-        if (rc)
-            return rc;
-    }
-    if (w->rec->iommu.present) {
-        rc = iommu_start(w, fm, &w->iommu, err);
-        if (rc)
-            return rc;
-        w->map[w->ndevs].base = w->rec->iommu.mmio_base;
-        w->map[w->ndevs].mmio = &w->iommu->mmio;
-    }
-    rc = start_ioreq(w, fm, err);
+        rc = open_all(w, &s, err);
+    for (i = 0; !rc && unit_kinds[i]; i++)
+        rc = unit_kinds[i](w, &s, err);
+    if (!rc)
+        rc = start_ioreq(w, s.fm, err);
     if (rc)
         return rc;
     w->evtchn_fd = xenevtchn_fd(w->xce);
@@ -185,10 +109,9 @@ int worker_start(struct worker *w, struct vr_err *err)
         vr_err_set(err, "broker: event channel: %s", strerror(errno));
         return -errno;
     }
-    /* Not needed again, and gntshr knows no restriction. Guest memory is
-     * mapped for the virtio-iommu alone. */
-    if (!w->iommu)
-        xenforeignmemory_close(fm);
-    xengntshr_close(gs);
-    return sandbox_enter(w->rec->domid, w->iommu != NULL, err);
+    /* Not needed again, and gntshr knows no restriction. */
+    if (!w->maps_guest)
+        xenforeignmemory_close(s.fm);
+    xengntshr_close(s.gs);
+    return sandbox_enter(w->rec->domid, w->maps_guest, err);
 }

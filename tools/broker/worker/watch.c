@@ -5,7 +5,7 @@
  * by two accesses, a read of InterruptStatus and its acknowledgement. The
  * worker waits for these even without poll=.
  */
-#include "broker/iommu/iommu.h"
+#include "worker.h"
 
 /* How long to wait for the accesses that follow an interrupt. They come as soon
  * as the guest's vCPU takes it, which is at once unless no processor is free
@@ -22,18 +22,8 @@ static bool look_around(struct worker *w)
         if (w->ioreqs->vcpu_ioreq[i].state == STATE_IOREQ_READY)
             found |= vcpu_event(w, i);
     }
-    for (i = 0; i < w->ndevs; i++) {
-        struct device *d = &w->dev[i];
-
-        if (!device_has_news(d))
-            continue;
-        device_serve_news(d);
-        found = true;
-    }
-    if (w->iommu && iommu_has_news(w->iommu)) {
-        iommu_serve_news(w->iommu);
-        found = true;
-    }
+    for (i = 0; i < w->nunits; i++)
+        found |= w->unit[i]->ops->poll(w->unit[i]);
     return found;
 }
 

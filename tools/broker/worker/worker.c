@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The worker: turns the guest's trapped accesses into calls of the register
- * model, and what the model asks for into events and interrupts.
+ * The worker: turns the guest's trapped accesses into calls of the units'
+ * register models, and what these ask for into events and interrupts. The
+ * supervisor forks it (spawn.c).
  *
  * It waits at one place, in worker_run(). What happens around it,
  * worker_settle() before and worker_serve() after, does not block; that is also
@@ -29,74 +30,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "broker/iommu/iommu.h"
+#include "worker.h"
 
-#define COUNTERS_MS 1000
-#define NS_PER_MS   1000000
-
-/* The library unmasks one port a call, the kernel takes any number. */
-static void flush_unmask(struct worker *w)
+void unit_add(struct worker *w, struct unit *u, uint64_t base)
 {
-    size_t len = w->nunmask * sizeof(w->unmask[0]);
-
-    if (len && write(w->evtchn_fd, w->unmask, len) != (ssize_t)len)
-        broker_log("worker: cannot unmask event channels: %s", strerror(errno));
-    w->nunmask = 0;
-}
-
-void worker_unmask(struct worker *w, evtchn_port_t port)
-{
-    if (w->nunmask == BATCH)
-        flush_unmask(w);
-    w->unmask[w->nunmask++] = port;
-}
-
-void worker_irq(struct worker *w, uint32_t irq, bool level, const char *who)
-{
-    if (!level && !w->arch->level)
-        return;
-    if (level)
-        w->last = VR_LOOK_IRQ;
-    if (!w->arch->irq(w->dm, w->rec->domid, irq, level) || w->irq_error)
-        return;
-    w->irq_error = true;
-    broker_log("%s: cannot raise interrupt %" PRIu32 ": %s", who, irq,
-               strerror(errno));
-}
-
-static bool serve_port(struct worker *w, evtchn_port_t port)
-{
-    unsigned int i;
-
-    for (i = 0; i < w->nvcpus; i++) {
-        if (w->vcpu[i].port == port) {
-            w->vcpu[i].masked = true;
-            return vcpu_event(w, i);
-        }
-    }
-    for (i = 0; i < w->ndevs; i++) {
-        if (w->dev[i].port == port)
-            return device_event(&w->dev[i]);
-    }
-    return false;
-}
-
-/* All ports that have an event, each once. True when one was of use. */
-static bool serve_ports(struct worker *w)
-{
-    evtchn_port_t ports[BATCH];
-    ssize_t r = read(w->evtchn_fd, ports, sizeof(ports));
-    bool useful = false;
-    unsigned int i, n;
-
-    if (r < 0)
-        return false;
-    n = r / sizeof(ports[0]);
-    for (i = 0; i < n; i++)
-        useful |= serve_port(w, ports[i]);
-    if (n && !w->counters_at)
-        w->counters_at = w->now + COUNTERS_MS;
-    return useful;
+    u->w = w;
+    u->index = w->nunits++;
+    w->unit[u->index] = u;
+    w->map[u->index].base = base;
+    w->map[u->index].mmio = &u->mmio;
 }
 
 static void serve_timers(struct worker *w)
@@ -104,10 +46,8 @@ static void serve_timers(struct worker *w)
     bool count = w->counters_at && w->counters_at <= w->now;
     unsigned int i;
 
-    for (i = 0; i < w->ndevs; i++)
-        device_timers(&w->dev[i], count);
-    if (w->iommu)
-        iommu_timers(w->iommu);
+    for (i = 0; i < w->nunits; i++)
+        w->unit[i]->ops->due(w->unit[i], count);
     if (count)
         w->counters_at = 0;
 }
@@ -121,46 +61,21 @@ static void hear(struct worker *w)
         if (!w->vcpu[i].masked)
             continue;
         w->vcpu[i].masked = false;
-        worker_unmask(w, w->vcpu[i].port);
+        ports_unmask(w, w->vcpu[i].port);
     }
-    for (i = 0; i < w->ndevs; i++)
-        device_rearm(&w->dev[i]);
-    flush_unmask(w);
-    if (w->iommu)
-        iommu_hear(w->iommu);
-}
-
-/* Nanoseconds until an interrupt that is owed may be raised. */
-static int64_t interrupt_left(const struct worker *w)
-{
-    int64_t next = INT64_MAX, left;
-    unsigned int i;
-
-    for (i = 0; i < w->ndevs; i++)
-        if (w->dev[i].owed && w->dev[i].pace.next < next)
-            next = w->dev[i].pace.next;
-    if (next == INT64_MAX)
-        return next;
-    left = next - (int64_t)vr_now_ns();
-    return left > 0 ? left : 0;
+    for (i = 0; i < w->nunits; i++)
+        w->unit[i]->ops->hear(w->unit[i]);
+    ports_flush(w);
 }
 
 /* Nanoseconds until serve_timers() has something to do; -1: never. */
 static int64_t time_left(const struct worker *w)
 {
-    int64_t t, next = w->counters_at, left = interrupt_left(w);
+    int64_t left = worker_until(w, w->counters_at), t;
     unsigned int i;
 
-    for (i = 0; i < w->ndevs; i++) {
-        t = device_next(&w->dev[i]);
-        if (t && (!next || t < next))
-            next = t;
-    }
-    t = w->iommu ? iommu_next(w->iommu) : 0;
-    if (t && (!next || t < next))
-        next = t;
-    if (next) {
-        t = next > w->now ? (next - w->now) * NS_PER_MS : 0;
+    for (i = 0; i < w->nunits; i++) {
+        t = w->unit[i]->ops->left(w->unit[i]);
         if (t < left)
             left = t;
     }
@@ -170,7 +85,6 @@ static int64_t time_left(const struct worker *w)
 static void serve_supervisor(struct worker *w)
 {
     struct vr_msg msg;
-    struct device *d;
     int rc;
 
     for (;;) {
@@ -179,26 +93,8 @@ static void serve_supervisor(struct worker *w)
             return;
         if (rc) /* the supervisor is gone, and so would be the clean-up */
             _exit(0);
-        if (msg.dev >= w->ndevs)
-            continue;
-        d = &w->dev[msg.dev];
-        switch (msg.type) {
-        case VR_MSG_GONE:
-            device_gone(d);
-            break;
-        case VR_MSG_DEAD:
-            device_dead(d);
-            break;
-        case VR_MSG_GRANTED:
-            device_pool(d, VR_LEASE_IS_GRANTED);
-            break;
-        case VR_MSG_REFUSED:
-            device_pool(d, VR_LEASE_IS_REFUSED);
-            break;
-        case VR_MSG_REVOKED:
-            device_pool(d, VR_LEASE_IS_PRIVATE);
-            break;
-        }
+        if (msg.dev < w->rec->ndevs)
+            w->unit[msg.dev]->ops->told(w->unit[msg.dev], msg.type);
     }
 }
 
@@ -222,7 +118,6 @@ int worker_open(struct worker *w, const struct vr_record *rec,
     w->stats = stats;
     w->sock = sock;
     w->arch = &vr_arch;
-    w->ndevs = rec->ndevs;
     for (i = 0; i < rec->ndevs; i++) {
         int64_t ns = rec->devs[i].cfg.poll_us * INT64_C(1000);
 
@@ -253,7 +148,7 @@ void worker_serve(struct worker *w, bool ports, bool supervisor)
 
     w->now = w->looked = vr_now_ms();
     if (ports)
-        served = serve_ports(w);
+        served = ports_serve(w);
     if (supervisor)
         serve_supervisor(w);
     if (served)
