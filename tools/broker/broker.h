@@ -58,13 +58,14 @@ enum vr_msg_type {
 };
 
 #define VR_MSG_NO_DEV UINT32_MAX
+#define VR_MSG_TEXT   384
 
 struct vr_msg {
     uint32_t type; /* enum vr_msg_type */
     uint32_t dev;
     uint32_t gref;
     uint32_t port;
-    char text[384];
+    char text[VR_MSG_TEXT];
 };
 
 /* ---- log.c, sources.c ---- */

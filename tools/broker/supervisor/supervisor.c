@@ -13,60 +13,29 @@
  * From 'P' on only SIGKILL ends us before that: without its broker a guest
  * hangs, so who wants the broker gone has to end the guest.
  *
- * One loop, which sleeps in poll(); each kind of event has one function. The
- * worker is forked before any Xen handle is opened here, so that it inherits
- * none.
+ * One loop, which sleeps in poll(): a table says which descriptor and which
+ * time is whose. The worker is forked before any Xen handle is opened here, so
+ * that it inherits none.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libs/proto/link.h"
 #include "supervisor.h"
 
 #define TICK_MS 5000
-/* A backend may change its nodes as fast as it likes: so often do we look. */
+/* A backend may change its nodes as fast as it likes: the time between two
+ * looks at them. */
 #define LOOK_MS 100
-/* Somebody may repeat a signal for as long as the guest lives. */
+/* Somebody may repeat a signal for as long as the guest lives: the time between
+ * two lines about that. */
 #define DECLINED_MS 60000
-
-void super_refuse(struct super *s, const char *text)
-{
-    broker_log("cannot start: %s", text);
-    if (s->step == STEP_STARTING || s->step == STEP_PREPARED ||
-        s->step == STEP_IDLE)
-        s->step = STEP_FAILED;
-    vr_link_send(s->link, 'E', text);
-}
-
-/*
- * vrctl takes our place, process number included: whoever waits for the
- * broker's end waits for the end of the clean-up. In an abort the link stays
- * open for as long.
- */
-void super_cleanup(struct super *s, bool abort)
-{
-    spawn_stop(s);
-    if (s->xs)
-        xs_close(s->xs);
-    if (s->xch)
-        xc_interface_close(s->xch);
-    pools_stop(s);
-    vr_stats_close(s->stats);
-    s->xs = NULL;
-    s->xch = NULL;
-    s->stats = NULL;
-    spawn_cleanup(s, abort);
-    s->done = true;
-    s->status = 1;
-}
 
 /* ---- time ---- */
 
@@ -132,233 +101,7 @@ static void tick(struct super *s)
     domains_check(s);
 }
 
-/* ---- messages of the plug-in ---- */
-
-/* The old one stays when the new one cannot be had. */
-static int load_record(struct super *s, struct vr_err *err)
-{
-    static struct vr_record fresh;
-    int rc = vr_record_load(s->uuid, &fresh, err);
-
-    if (rc)
-        return rc;
-    if (strcmp(fresh.uuid, s->uuid)) {
-        vr_err_set(err, "broker: the record of %s is about another guest",
-                   s->uuid);
-        return -EINVAL;
-    }
-    s->rec = fresh;
-    return 0;
-}
-
-static void on_prepare(struct super *s)
-{
-    struct vr_err err;
-
-    /* Whatever happens now, a plug-in that vanishes leaves us to clean up. */
-    s->step = STEP_PREPARED;
-    if (load_record(s, &err)) {
-        super_refuse(s, err.text);
-        return;
-    }
-    s->rec.broker = getpid();
-    s->rec.broker_start = vr_proc_start(getpid());
-    if (vr_record_save(&s->rec, &err)) {
-        super_refuse(s, err.text);
-        return;
-    }
-    broker_log("prepared for guest %s", s->rec.name);
-    vr_link_send(s->link, 'O', NULL);
-}
-
-static int open_xen(struct super *s, struct vr_err *err)
-{
-    s->xch = xc_interface_open(NULL, NULL, 0);
-    s->xs = xs_open(0);
-    if (!s->xch || !s->xs) {
-        vr_err_set(err,
-                   "broker: cannot reach %s: %s; is this the toolstack's "
-                   "domain, with xenstored running?",
-                   s->xch ? "xenstore" : "the hypervisor", strerror(errno));
-        return -EIO;
-    }
-    return 0;
-}
-
-/*
- * xenstored looks at each of its sockets for every request of anybody's: that
- * is what a guest that merely runs would cost the others. So its broker goes on
- * by way of the kernel, whose one connection all programs share. While xl
- * waits, the socket is faster.
- */
-static void share_connection(struct super *s)
-{
-    static const char name[] = "XENSTORED_PATH"; /* libxenstore's */
-    struct xs_handle *old = s->xs, *xs;
-    struct vr_err err;
-
-    if (getenv(name) || setenv(name, "/dev/xen/xenbus", 0))
-        return;
-    xs = xs_open(0);
-    unsetenv(name);
-    if (!xs)
-        return;
-    s->xs = xs;
-    if (!backends_watch(s, &err)) {
-        names_watch(s);
-        xs_close(old);
-        return;
-    }
-    broker_log("%s", err.text);
-    xs_close(xs);
-    s->xs = old;
-}
-
-static int start(struct super *s, struct vr_err *err)
-{
-    int rc;
-
-    rc = load_record(s, err);
-    if (rc)
-        return rc;
-    if (s->rec.domid == VR_DOMID_NONE || !s->rec.ndevs) {
-        vr_err_set(err,
-                   "broker: the record of %s names no domain or no "
-                   "device yet",
-                   s->rec.name);
-        return -EINVAL;
-    }
-    s->stats = vr_stats_open(s->uuid, true);
-    if (!s->stats) {
-        vr_err_set(err, "broker: cannot make %s/%s.stats: %s", VR_RUN_DIR,
-                   s->uuid, strerror(errno));
-        return -errno;
-    }
-    s->stats->ndevs = s->rec.ndevs;
-    rc = spawn_worker(s, err);
-    if (rc)
-        return rc;
-    rc = open_xen(s, err);
-    if (!rc)
-        rc = pools_start(s, err);
-    if (rc)
-        return rc;
-    s->started = vr_now_ms();
-    names_watch(s);
-    return 0;
-}
-
-static void on_start(struct super *s)
-{
-    struct vr_err err;
-
-    if (s->step != STEP_PREPARED) {
-        super_refuse(
-            s, "broker: the plug-in said 'S' out of turn; install matching "
-               "versions of both");
-        return;
-    }
-    s->step = STEP_STARTING;
-    if (start(s, &err))
-        super_refuse(s, err.text);
-    else
-        domains_check(s);
-}
-
-static void on_commit(struct super *s)
-{
-    struct vr_err err;
-
-    if (s->step != STEP_READY) {
-        super_refuse(
-            s, "broker: the plug-in said 'C' out of turn; install matching "
-               "versions of both");
-        return;
-    }
-    /* The plug-in had its turn: what it wrote since is not to be lost. */
-    if (load_record(s, &err))
-        broker_log("%s", err.text);
-    s->rec.phase = VR_PHASE_RUNNING;
-    if (vr_record_save(&s->rec, &err))
-        broker_log("%s", err.text);
-    s->step = STEP_RUNNING;
-    broker_log("the guest may run");
-    vr_link_send(s->link, 'O', NULL);
-    close(s->link);
-    s->link = -1;
-    share_connection(s);
-    names_check(s);
-    scope_leave(s);
-    domains_check(s);
-}
-
-/*
- * xl ended before it said 'P': no domain was made, the record is all there is.
- * An xl that lives has removed it, or will.
- */
-static void never_begun(struct super *s)
-{
-    const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
-    unsigned int i;
-
-    s->done = true;
-    /* A process closes its files some time before it is gone. */
-    for (i = 0; i < 20; i++) {
-        if (load_record(s, NULL) || s->rec.broker ||
-            s->rec.phase != VR_PHASE_CREATING)
-            return;
-        if (vr_proc_start(s->rec.creator) != s->rec.creator_start) {
-            vr_record_remove(s->uuid);
-            return;
-        }
-        nanosleep(&step, NULL);
-    }
-}
-
-static void on_link(struct super *s)
-{
-    char type, text[VR_LINK_MAX + 1];
-    int rc = vr_link_recv(s->link, 0, &type, text);
-
-    if (rc == -ETIMEDOUT)
-        return;
-    if (rc) {
-        if (s->step == STEP_IDLE) {
-            never_begun(s);
-            return;
-        }
-        broker_log("the plug-in is gone before the guest was complete: "
-                   "undoing everything");
-        super_cleanup(s, true);
-        return;
-    }
-    if ((type == 'P' || type == 'S') && strcmp(text, s->uuid)) {
-        super_refuse(s,
-                     "broker: asked to serve another guest than the one it was "
-                     "started for");
-        return;
-    }
-    switch (type) {
-    case 'P':
-        on_prepare(s);
-        break;
-    case 'S':
-        on_start(s);
-        break;
-    case 'C':
-        on_commit(s);
-        break;
-    case 'A':
-        broker_log("xl gives up: undoing everything");
-        super_cleanup(s, true);
-        break;
-    default:
-        super_refuse(s, "broker: the plug-in sent an unknown message; install "
-                        "matching versions of both");
-    }
-}
-
-/* ---- signals, xenstore, the loop ---- */
+/* ---- signals, xenstore ---- */
 
 static void on_signal(struct super *s)
 {
@@ -400,8 +143,8 @@ static void on_xenstore(struct super *s)
     unsigned int n;
     char **w;
 
-    /* Bounded: see process_messages(). */
-    for (n = 0; n < 256 && (w = xs_check_watch(s->xs)); n++) {
+    /* Bounded: see reports_read(). */
+    for (n = 0; n < 256 && s->xs && (w = xs_check_watch(s->xs)); n++) {
         if (w[XS_WATCH_TOKEN][0] == 'n')
             names = true;
         else
@@ -429,61 +172,105 @@ static int open_signals(struct super *s)
     return s->sig < 0 ? -errno : 0;
 }
 
+/* ---- what may be ready, and what may be due ---- */
+
+static int signal_fd(const struct super *s)
+{
+    return s->sig;
+}
+
+static int link_fd(const struct super *s)
+{
+    return s->link;
+}
+
+static int worker_fd(const struct super *s)
+{
+    return s->sock;
+}
+
+static int xenstore_fd(const struct super *s)
+{
+    return s->xs ? xs_fileno(s->xs) : -1;
+}
+
+/* In the order in which they have their turn. */
+static const struct {
+    int (*fd)(const struct super *s); /* -1: not there */
+    void (*act)(struct super *s);
+} sources[READY] = {
+    [READY_SIGNAL] = {signal_fd, on_signal},
+    [READY_LINK] = {link_fd, plugin_message},
+    [READY_WORKER] = {worker_fd, reports_read},
+    [READY_XENSTORE] = {xenstore_fd, on_xenstore},
+};
+
+static int64_t look_at(const struct super *s)
+{
+    return s->look ? s->look_at : INT64_MAX;
+}
+
+static int64_t ending_at(const struct super *s)
+{
+    return s->ending_at ? s->ending_at : INT64_MAX;
+}
+
+static int64_t stats_at(const struct super *s)
+{
+    return s->stats_at ? s->stats_at : INT64_MAX;
+}
+
+static int64_t tick_at(const struct super *s)
+{
+    return s->tick;
+}
+
+static const struct {
+    int64_t (*at)(const struct super *s); /* INT64_MAX: never */
+    void (*act)(struct super *s);
+} timers[] = {
+    {backends_deadline, backends_timeout},
+    {look_at, look},
+    {ending_at, domains_check},
+    {stats_at, look_stats},
+    {tick_at, tick},
+};
+
 int super_time_left(const struct super *s)
 {
-    int64_t next = s->tick, now = vr_now_ms();
+    int64_t next = INT64_MAX, now = vr_now_ms();
+    unsigned int i;
 
-    if (backends_deadline(s) < next)
-        next = backends_deadline(s);
-    if (s->look && s->look_at < next)
-        next = s->look_at;
-    if (s->ending_at && s->ending_at < next)
-        next = s->ending_at;
-    if (s->stats_at && s->stats_at < next)
-        next = s->stats_at;
     if (s->step == STEP_IDLE)
         return -1;
+    for (i = 0; i < VR_ARRAY_SIZE(timers); i++)
+        if (timers[i].at(s) < next)
+            next = timers[i].at(s);
     return next > now ? (int)(next - now) : 0;
 }
 
 void super_serve(struct super *s, const bool ready[READY])
 {
-    const int sock = s->sock;
+    unsigned int i;
     int64_t now;
 
-    if (ready[READY_SIGNAL])
-        on_signal(s);
-    if (!s->done && ready[READY_LINK])
-        on_link(s);
-    if (!s->done && ready[READY_WORKER] && s->sock == sock)
-        process_messages(s);
-    if (!s->done && ready[READY_XENSTORE] && s->xs)
-        on_xenstore(s);
+    for (i = 0; i < READY && !s->done; i++)
+        if (ready[i])
+            sources[i].act(s);
     now = vr_now_ms();
-    if (!s->done && backends_deadline(s) <= now)
-        backends_timeout(s);
-    if (!s->done && s->look && s->look_at <= now)
-        look(s);
-    if (!s->done && s->ending_at && s->ending_at <= now)
-        domains_check(s);
-    if (!s->done && s->stats_at && s->stats_at <= now)
-        look_stats(s);
-    if (!s->done && s->tick <= now)
-        tick(s);
+    for (i = 0; i < VR_ARRAY_SIZE(timers) && !s->done; i++)
+        if (timers[i].at(s) <= now)
+            timers[i].act(s);
 }
 
 static void turn(struct super *s)
 {
-    struct pollfd p[READY] = {
-        [READY_LINK] = {.fd = s->link, .events = POLLIN},
-        [READY_SIGNAL] = {.fd = s->sig, .events = POLLIN},
-        [READY_WORKER] = {.fd = s->sock, .events = POLLIN},
-        [READY_XENSTORE] = {.fd = s->xs ? xs_fileno(s->xs) : -1,
-                            .events = POLLIN},
-    };
+    struct pollfd p[READY];
     bool ready[READY];
     unsigned int i;
 
+    for (i = 0; i < READY; i++)
+        p[i] = (struct pollfd){.fd = sources[i].fd(s), .events = POLLIN};
     if (poll(p, READY, super_time_left(s)) < 0 && errno != EINTR) {
         broker_log("poll: %s", strerror(errno));
         s->done = true;
@@ -494,6 +281,8 @@ static void turn(struct super *s)
         ready[i] = p[i].revents != 0;
     super_serve(s, ready);
 }
+
+/* ---- the loop ---- */
 
 void super_init(struct super *s, const char *uuid)
 {

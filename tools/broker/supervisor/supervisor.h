@@ -2,9 +2,10 @@
 /*
  * The supervisor's parts, and who calls whom:
  *
- *   supervisor.c  the steps of a guest's life, the plug-in's messages, the
- *                 loop; calls the others
- *   process.c     what the worker says
+ *   supervisor.c  the loop: what is ready, what is due; calls the others
+ *   plugin.c      what the plug-in says: the steps to a guest that runs
+ *   reports.c     what the worker says
+ *   life.c        devices that cannot start, and the end of it all
  *   spawn.c       starts and ends processes: the worker, `vrctl cleanup`
  *   domains.c     do the guest and its driver domains still live?
  *   backends.c    what backends say in xenstore; what operators see there
@@ -106,7 +107,7 @@ static inline const struct vr_record_driver *dev_driver(const struct super *s,
 /* ---- supervisor.c ---- */
 
 /* What a turn of the loop has found ready to be read. */
-enum { READY_LINK, READY_SIGNAL, READY_WORKER, READY_XENSTORE, READY };
+enum { READY_SIGNAL, READY_LINK, READY_WORKER, READY_XENSTORE, READY };
 
 /** super_init() - @s: all zero. @uuid: kept. */
 void super_init(struct super *s, const char *uuid);
@@ -117,16 +118,23 @@ int super_time_left(const struct super *s);
 /** super_serve() - the turn after that; does what is due, too. */
 void super_serve(struct super *s, const bool ready[READY]);
 
+/* ---- life.c ---- */
+
 /** super_refuse() - tell the plug-in why the guest cannot start. */
 void super_refuse(struct super *s, const char *text);
 
 /** super_cleanup() - become `vrctl cleanup`. @abort: xl was not done yet. */
 void super_cleanup(struct super *s, bool abort);
 
-/* ---- process.c ---- */
+/* ---- plugin.c ---- */
 
-/** process_messages() - what the worker says. */
-void process_messages(struct super *s);
+/** plugin_message() - the plug-in says something, or is gone. */
+void plugin_message(struct super *s);
+
+/* ---- reports.c ---- */
+
+/** reports_read() - what the worker says, or that it is gone. */
+void reports_read(struct super *s);
 
 /* ---- spawn.c ---- */
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the worker says: a process not to be trusted. */
+/*
+ * What the worker says: a process that its guest may have taken over, so that
+ * each message is weighed, and none may come so often that it keeps us from the
+ * rest. The loop calls this when there are messages, or the worker is gone.
+ */
 #include <errno.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -7,12 +11,11 @@
 
 #include "supervisor.h"
 
-/* A worker that its guest has taken over may send messages as fast as it
- * likes: so often do we look at a device. */
+/* A worker that its guest has taken over may send messages as fast as it likes.
+ * The time between two looks at a device's figures, two kills of its backend,
+ * and two clean-ups of its driver domain, which take up to 80 s each. */
 #define CHANGED_MS 500
 #define KILL_MS    500
-/* The clean-up of a driver domain has limits of its own, 80 s in all: so often
- * is one begun. */
 #define DESTROY_MS 90000
 
 /* Without its worker the guest hangs at its next access to a device. */
@@ -35,11 +38,12 @@ static void worker_lost(struct super *s)
         backends_show(s, i);
 }
 
-static void worker_serving(struct super *s)
+static void on_serving(struct super *s, const struct vr_msg *msg)
 {
     struct vr_err err;
     unsigned int i;
 
+    (void)msg;
     if (s->step != STEP_STARTING || s->published)
         return;
     for (i = 0; i < s->rec.ndevs; i++) {
@@ -120,80 +124,120 @@ static void look_at(struct super *s, unsigned int i)
     backends_stats(s, i);
 }
 
-static void worker_message(struct super *s, const struct vr_msg *msg)
+/* Returns @text, with the worker's words as one may read them. */
+static const char *clean(const struct vr_msg *msg, char text[VR_MSG_TEXT])
 {
-    char text[sizeof(msg->text)];
-    struct vr_err err;
-    struct sdev *d;
-
-    switch (msg->type) {
-    case VR_MSG_SERVING:
-        worker_serving(s);
-        return;
-    case VR_MSG_ERROR:
-        vr_xs_sanitise(text, sizeof(text), msg->text, strlen(msg->text));
-        if (s->step == STEP_STARTING)
-            super_refuse(s, text);
-        else
-            broker_log_of(&s->says, "worker: %s", text);
-        return;
-    case VR_MSG_LOG:
-        vr_xs_sanitise(text, sizeof(text), msg->text, strlen(msg->text));
-        broker_log_of(&s->says, "worker: %s", text);
-        return;
-    }
-    if (msg->dev >= s->rec.ndevs)
-        return;
-    d = &s->dev[msg->dev];
-    switch (msg->type) {
-    case VR_MSG_DEVICE:
-        /* From the time before it dropped its privileges, and only then. */
-        if (s->step != STEP_STARTING || s->published)
-            return;
-        d->has_page = true;
-        d->gref = msg->gref;
-        d->port = msg->port;
-        return;
-    case VR_MSG_CONNECTED:
-        if (d->connected)
-            return;
-        d->connected = true;
-        if (s->step == STEP_STARTING)
-            backends_complete(s);
-        return;
-    case VR_MSG_INVALID:
-        vr_err_set(&err,
-                   "device %s: driver domain %s describes a device that "
-                   "cannot be: use a vr-backend of this version in it",
-                   dev_id(s, msg->dev), dev_driver(s, msg->dev)->name);
-        if (s->step == STEP_STARTING)
-            super_refuse(s, err.text);
-        else
-            broker_log_of(&d->log, "%s", err.text);
-        return;
-    case VR_MSG_KILL:
-    case VR_MSG_DESTROY:
-        if (!s->published)
-            return;
-        if (msg->type == VR_MSG_KILL)
-            kill_backend(s, msg->dev);
-        else
-            destroy_backend(s, msg->dev);
-        /* The guest waits: the reason may be that its domain is gone. */
-        domains_soon(s);
-        return;
-    case VR_MSG_CHANGED:
-        look_at(s, msg->dev);
-        return;
-    case VR_MSG_GRANT:
-    case VR_MSG_REVOKE:
-        pools_order(s, msg->dev, msg->type == VR_MSG_GRANT);
-        look_at(s, msg->dev);
-        return;
-    }
+    vr_xs_sanitise(text, VR_MSG_TEXT, msg->text, strlen(msg->text));
+    return text;
 }
 
-void process_messages(struct super *s)
+static void on_log(struct super *s, const struct vr_msg *msg)
+{
+    char text[VR_MSG_TEXT];
+
+    broker_log_of(&s->says, "worker: %s", clean(msg, text));
+}
+
+static void on_error(struct super *s, const struct vr_msg *msg)
+{
+    char text[VR_MSG_TEXT];
+
+    if (s->step == STEP_STARTING)
+        super_refuse(s, clean(msg, text));
+    else
+        on_log(s, msg);
+}
+
+/* From the time before it dropped its privileges, and only then. */
+static void on_device(struct super *s, const struct vr_msg *msg)
+{
+    struct sdev *d = &s->dev[msg->dev];
+
+    if (s->step != STEP_STARTING || s->published)
+        return;
+    d->has_page = true;
+    d->gref = msg->gref;
+    d->port = msg->port;
+}
+
+static void on_connected(struct super *s, const struct vr_msg *msg)
+{
+    if (s->dev[msg->dev].connected)
+        return;
+    s->dev[msg->dev].connected = true;
+    if (s->step == STEP_STARTING)
+        backends_complete(s);
+}
+
+static void on_invalid(struct super *s, const struct vr_msg *msg)
+{
+    struct vr_err err;
+
+    vr_err_set(&err,
+               "device %s: driver domain %s describes a device that "
+               "cannot be: use a vr-backend of this version in it",
+               dev_id(s, msg->dev), dev_driver(s, msg->dev)->name);
+    if (s->step == STEP_STARTING)
+        super_refuse(s, err.text);
+    else
+        broker_log_of(&s->dev[msg->dev].log, "%s", err.text);
+}
+
+static void on_changed(struct super *s, const struct vr_msg *msg)
+{
+    look_at(s, msg->dev);
+}
+
+/* The guest waits: the reason may be that the domain is gone. */
+static void on_kill(struct super *s, const struct vr_msg *msg)
+{
+    if (!s->published)
+        return;
+    kill_backend(s, msg->dev);
+    domains_soon(s);
+}
+
+static void on_destroy(struct super *s, const struct vr_msg *msg)
+{
+    if (!s->published)
+        return;
+    destroy_backend(s, msg->dev);
+    domains_soon(s);
+}
+
+static void on_pool(struct super *s, const struct vr_msg *msg)
+{
+    pools_order(s, msg->dev, msg->type == VR_MSG_GRANT);
+    look_at(s, msg->dev);
+}
+
+/* Those that come from the worker. */
+static const struct {
+    void (*act)(struct super *s, const struct vr_msg *msg);
+    bool of_device; /* msg->dev counts */
+} reports[] = {
+    [VR_MSG_DEVICE] = {on_device, true},
+    [VR_MSG_SERVING] = {on_serving, false},
+    [VR_MSG_ERROR] = {on_error, false},
+    [VR_MSG_LOG] = {on_log, false},
+    [VR_MSG_CONNECTED] = {on_connected, true},
+    [VR_MSG_INVALID] = {on_invalid, true},
+    [VR_MSG_CHANGED] = {on_changed, true},
+    [VR_MSG_KILL] = {on_kill, true},
+    [VR_MSG_DESTROY] = {on_destroy, true},
+    [VR_MSG_GRANT] = {on_pool, true},
+    [VR_MSG_REVOKE] = {on_pool, true},
+};
+
+static void worker_message(struct super *s, const struct vr_msg *msg)
+{
+    if (msg->type >= VR_ARRAY_SIZE(reports) || !reports[msg->type].act)
+        return;
+    if (!reports[msg->type].of_device || msg->dev < s->rec.ndevs)
+        reports[msg->type].act(s, msg);
+}
+
+void reports_read(struct super *s)
 {
     struct vr_msg msg;
     unsigned int n;
