@@ -98,7 +98,10 @@ void broker_log_move(const char *name);
 /** broker_log_to() - from now on lines go to the supervisor. */
 void broker_log_to(int sock);
 
-/* ---- main.c ---- */
+/* ---- title.c ---- */
+
+/** broker_title_init() - the arguments of main(), whose memory is kept. */
+void broker_title_init(int argc, char **argv);
 
 /** broker_title() - what ps shows of this process. */
 void broker_title(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vr-broker's beginning: out of xl, which starts it, into a process of its own
+ * with nothing of xl's but the link to the plug-in. The rest is
+ * supervisor_run().
+ */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,37 +17,6 @@
 
 #include "broker.h"
 #include "libs/proto/link.h"
-
-/* The memory that ps reads; known once, in main(). */
-static struct {
-    char *start;
-    size_t size;
-} title;
-
-void broker_title(const char *fmt, ...)
-{
-    va_list ap;
-
-    if (!title.size)
-        return;
-    memset(title.start, 0, title.size);
-    va_start(ap, fmt);
-    vsnprintf(title.start, title.size, fmt, ap);
-    va_end(ap);
-}
-
-/* Argument strings lie one behind the other. */
-static void title_init(int argc, char **argv)
-{
-    char *end = argv[0];
-    int i;
-
-    for (i = 0; i < argc; i++)
-        if (argv[i] == end)
-            end += strlen(argv[i]) + 1;
-    title.start = argv[0];
-    title.size = end - argv[0];
-}
 
 /* Output is the log's from now on, and nothing is read. */
 static void open_files(const char *name)
@@ -106,7 +79,7 @@ int main(int argc, char **argv)
     limits_supervisor();
     if (chdir("/"))
         broker_log("chdir /: %s", strerror(errno));
-    title_init(argc, argv);
+    broker_title_init(argc, argv);
     broker_title("vr-broker %s", rc ? uuid : rec.name);
     prctl(PR_SET_NAME, "vr-broker");
     if (rc)

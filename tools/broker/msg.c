@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What supervisor and worker say to each other. */
+/*
+ * What supervisor and worker say to each other, one message a packet. A process
+ * that is not to be trusted may be at the other end: whoever reads weighs it.
+ */
 #include <errno.h>
 #include <sys/socket.h>
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How much is logged of what somebody decides who is not trusted. */
+/*
+ * How much is logged of what somebody decides who is not trusted: both
+ * processes log by this what guest or driver domain can bring about.
+ */
 #include <stdio.h>
 
 #include "broker.h"

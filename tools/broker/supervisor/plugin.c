@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the plug-in says, from 'P' to 'C' (see supervisor.c): the guest's devices
- * are prepared, started, and let run. The loop calls this when there is a
- * message, or the plug-in is gone.
+ * What the plug-in says, from 'P' to 'C' (see supervisor.c): the guest's
+ * devices are prepared, started, and let run. The loop calls this when there is
+ * a message, or the plug-in is gone.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -163,8 +163,9 @@ void worker_run(const struct vr_record *rec, struct vr_stats *stats, int sock)
     struct pollfd p[2];
     struct timespec t;
 
-    prctl(PR_SET_NAME, "vr-worker");
-    broker_title("vr-worker %s", rec->name);
+    /* The backend has a vr-worker, and one domain may have both. */
+    prctl(PR_SET_NAME, "vr-ioreq");
+    broker_title("vr-ioreq %s", rec->name);
     if (worker_open(w, rec, stats, sock, &err))
         die(w, VR_MSG_NO_DEV, err.text);
     p[0] = (struct pollfd){.fd = w->evtchn_fd, .events = POLLIN};

@@ -78,7 +78,7 @@ def fresh(h):
 
 def pids(h):
     """Of both processes of the broker: supervisor and worker."""
-    out = h.ok("cd /proc; for name in vr-broker vr-worker; do "
+    out = h.ok("cd /proc; for name in vr-broker vr-ioreq; do "
                "grep -lx $name [0-9]*/comm; done").split()
     require(len(out) == 2, f"broker and worker: {out}")
     return [path.split("/")[0] for path in out]
