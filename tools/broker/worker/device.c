@@ -31,15 +31,6 @@ static struct device *of(struct unit *u)
     return (struct device *)u;
 }
 
-static void notify_backend(struct device *d)
-{
-    if (!d->unit.port)
-        return;
-    d->stats->kick_events++;
-    /* Nobody at the other end: Xen drops it, which is what we want. */
-    xenevtchn_notify(d->unit.w->xce, d->unit.port);
-}
-
 /* ---- what the register model asks for ---- */
 
 static void on_notify(void *ctx, unsigned int queue)
@@ -48,15 +39,14 @@ static void on_notify(void *ctx, unsigned int queue)
 
     d->unit.w->last = VR_LOOK_KICK;
     vr_pace_kick(&d->pace);
-    if (vr_ctrl_post(&d->page->kick, UINT64_C(1) << queue))
-        notify_backend(d);
+    d->bell->kick(d, queue);
 }
 
 static void publish(struct device *d, const struct vr_ctrl_request *req)
 {
     d->generation = vr_ctrl_publish(d->page, req);
     d->acked = false;
-    notify_backend(d);
+    d->bell->ring(d);
 }
 
 /*
@@ -159,7 +149,7 @@ static void device_hear(struct unit *u)
         !vr_mmio_unquiet(&d->unit.mmio))
         return;
     d->masked = false;
-    ports_unmask(d->unit.w, d->unit.port);
+    d->bell->unmask(d);
 }
 
 /* Most interrupts cost no look at the clock. */
@@ -180,7 +170,7 @@ static bool collect(struct device *d)
 
     if (vr_mmio_isr(&d->unit.mmio) & VR_MMIO_INT_USED)
         return false;
-    if (vr_ctrl_collect(&d->page->intr) & vr_mmio_queues(&d->unit.mmio))
+    if (d->bell->drain(d) & vr_mmio_queues(&d->unit.mmio))
         d->owed = true;
     if (!d->owed)
         return false;
@@ -227,7 +217,7 @@ static void kick_all(struct device *d)
     if (!queues)
         return;
     vr_ctrl_post(&d->page->kick, queues);
-    notify_backend(d);
+    d->bell->ring(d);
 }
 
 static bool take_description(struct device *d)
@@ -329,13 +319,11 @@ static bool device_event(struct unit *u)
 /* Has this backend news that matter now? A throttled one has to wait. */
 bool device_has_news(const struct device *d)
 {
-    uint64_t intr = __atomic_load_n(&d->page->intr, __ATOMIC_RELAXED);
-
     if (d->gone || d->quiet_until)
         return false;
     if (d->owed)
         return d->pace.paid || (int64_t)vr_now_ns() >= d->pace.next;
-    if (intr & vr_mmio_queues(&d->unit.mmio) &&
+    if (d->bell->pending(d) & vr_mmio_queues(&d->unit.mmio) &&
         !(vr_mmio_isr(&d->unit.mmio) & VR_MMIO_INT_USED))
         return true;
     return d->generation && !d->acked && vr_ctrl_acked(d->page, d->generation);
@@ -377,7 +365,7 @@ static void ping(struct device *d)
         if (!d->ping_at || d->unit.w->now - d->ping_at >= PING_MS) {
             d->ping_at = d->unit.w->now;
             if (vr_ctrl_post(&d->page->kick, VR_CTRL_PING))
-                notify_backend(d);
+                d->bell->ring(d);
         }
         d->ping_due = d->ping_at + PING_MS;
     }
@@ -481,8 +469,7 @@ static void dead(struct device *d)
     if (d->dead)
         return;
     d->dead = true;
-    xenevtchn_unbind(d->unit.w->xce, d->unit.port);
-    d->unit.port = 0;
+    d->bell->close(d);
     /* The page's grant ends with its mapping, start.c has closed the file. */
     munmap(d->page, sizeof(*d->page));
     d->page = d->nobody;

@@ -33,22 +33,6 @@ static int share_page(struct device *d, xengntshr_handle *gs,
     return 0;
 }
 
-static int make_port(struct device *d, const struct vr_record_driver *drv,
-                     struct vr_err *err)
-{
-    int port = xenevtchn_bind_unbound_port(d->unit.w->xce, drv->domid);
-
-    if (port < 0) {
-        vr_err_set(err,
-                   "device %s: no event channel for driver domain %s "
-                   "(%" PRIu32 "): %s; see whether it still runs",
-                   d->unit.name, drv->name, drv->domid, strerror(errno));
-        return -errno;
-    }
-    d->unit.port = port;
-    return 0;
-}
-
 static void make_registers(struct device *d, const struct vr_record_dev *rd)
 {
     struct vr_mmio_desc desc = {
@@ -86,12 +70,13 @@ static int start(struct worker *w, struct device *d, unsigned int i,
     d->unit.name = rd->cfg.id;
     d->unit.irq = rd->irq;
     d->stats = &w->stats->dev[i];
+    d->bell = broker_bells[VR_BELL_trapped];
     d->seek = true;
     unit_add(w, &d->unit, rd->mmio_base);
     vr_lease_init(&d->lease, vr_gwin_pages(&rd->pool), VR_QUIESCE_MS);
     rc = share_page(d, gs, drv, &msg.gref, err);
     if (!rc)
-        rc = make_port(d, drv, err);
+        rc = d->bell->make(d, drv, err);
     if (rc)
         return rc;
     make_registers(d, rd);
