@@ -42,12 +42,27 @@ static void worker_says(void)
         sw_say(&msg);
 }
 
+/* As long as a value may be, the same byte nearly everywhere. */
+static void long_value(unsigned int dev, const char *leaf)
+{
+    static char value[FS_VALUE];
+    unsigned int n = below(4);
+
+    memset(value, eat(1), sizeof(value));
+    for (; n; n--)
+        value[eat(2) % sizeof(value)] = eat(1);
+    sw_backend_writes(dev, leaf, value, sizeof(value) - below(2));
+}
+
+/* It may write to its two nodes, and with that remove them, or make nodes below
+ * them: none of which anybody told it to. */
 static void backend_writes(unsigned int op)
 {
     static const char *const states[] = {"1", "2", "3", "4",
                                          "5", "6", "",  "44"};
     unsigned int dev = below(SW_DEVS), n;
-    char buf[260];
+    const char *leaf = op & 2 ? "error" : "state";
+    char buf[260], path[VR_XS_PATH];
 
     if (op & 1) {
         const char *state = states[below(VR_ARRAY_SIZE(states))];
@@ -55,8 +70,24 @@ static void backend_writes(unsigned int op)
         sw_backend_writes(dev, "state", state, strlen(state));
         return;
     }
-    n = text(buf, 250);
-    sw_backend_writes(dev, op & 2 ? "error" : "state", buf, n);
+    switch (op / 4 % 4) {
+    case 0:
+        n = text(buf, 250);
+        sw_backend_writes(dev, leaf, buf, n);
+        break;
+    case 1:
+        long_value(dev, leaf);
+        break;
+    case 2:
+        sw_backend_removes(dev, leaf);
+        break;
+    case 3:
+        sw_backend(path, dev, leaf);
+        snprintf(buf, sizeof(buf), "%s/%u", leaf, below(4));
+        if (find(path) && store.n < FS_NODES / 2 && !sw_gone(sw_driver[dev]))
+            fs_set(make(sw_backend(path, dev, buf)), "x", below(2));
+        break;
+    }
 }
 
 /* What becomes of a domain; never that it comes back. */

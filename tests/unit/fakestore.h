@@ -16,6 +16,7 @@
 #include "libs/xen/store.h"
 
 #define FS_NODES   512
+#define FS_VALUE   4096 /* bytes; xenstored takes no more */
 #define FS_WATCHES 16
 #define FS_EVENTS  64
 #define FS_REQUIRE(x)                                                          \
@@ -28,7 +29,7 @@
 
 struct node {
     char path[VR_XS_PATH];
-    char value[VR_PATH_LEN + 1];
+    char *value; /* ends with a 0 of ours */
     unsigned int len;
     struct xs_permissions perms[2];
     unsigned int nperms;
@@ -81,7 +82,7 @@ static struct node *make(const char *path)
     FS_REQUIRE(store.n < FS_NODES);
     node = &store.nodes[store.n++];
     snprintf(node->path, sizeof(node->path), "%s", path);
-    node->value[0] = '\0';
+    node->value = calloc(1, 1);
     node->len = 0;
     memcpy(node->perms, parent->perms, sizeof(node->perms));
     node->nperms = parent->nperms;
@@ -114,7 +115,9 @@ static void fs_fire(const char *path)
 
 static void fs_set(struct node *node, const void *value, unsigned int len)
 {
-    FS_REQUIRE(node && len <= VR_PATH_LEN);
+    FS_REQUIRE(node && len <= FS_VALUE);
+    node->value = realloc(node->value, len + 1);
+    FS_REQUIRE(node->value);
     memcpy(node->value, value, len);
     node->value[len] = '\0';
     node->len = len;
@@ -124,6 +127,8 @@ static void fs_set(struct node *node, const void *value, unsigned int len)
 /* The tree with nothing in it. */
 static void fs_init(void)
 {
+    while (store.n)
+        free(store.nodes[--store.n].value);
     store.n = 1;
     store.calls = store.perm_calls = store.conflicts = 0;
     store.open = store.deaf = false;
@@ -131,6 +136,7 @@ static void fs_init(void)
     store.nwatches = store.nevents = 0;
     memset(&store.nodes[0], 0, sizeof(store.nodes[0]));
     strcpy(store.nodes[0].path, "/");
+    store.nodes[0].value = calloc(1, 1);
     store.nodes[0].nperms = 1;
 }
 
@@ -195,8 +201,10 @@ bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
     (void)t;
     h->calls++;
     for (i = 0; i < h->n; i++) {
-        if (fs_below(h->nodes[i].path, path))
+        if (fs_below(h->nodes[i].path, path)) {
+            free(h->nodes[i].value);
             continue;
+        }
         if (k != i)
             h->nodes[k] = h->nodes[i];
         k++;

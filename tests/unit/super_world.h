@@ -193,6 +193,15 @@ static void sw_backend_writes(unsigned int dev, const char *leaf,
         fs_set(node, value, len);
 }
 
+/* ... or removes one, which it may as well: xenstored asks for no more. */
+static void sw_backend_removes(unsigned int dev, const char *leaf)
+{
+    char path[VR_XS_PATH];
+
+    if (find(sw_backend(path, dev, leaf)) && !sw_gone(sw_driver[dev]))
+        xs_rm(&store, XBT_NULL, path);
+}
+
 static void sw_signal(uint32_t number, uint32_t sender)
 {
     struct signalfd_siginfo info = {.ssi_signo = number, .ssi_pid = sender};
