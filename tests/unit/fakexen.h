@@ -67,6 +67,8 @@ struct fakexen {
     struct vr_gntent table[FX_GTFRAMES * VR_GNTENT_PER_FRAME];
     void *maps; /* the file */
 
+    const char *fails; /* this call; NULL: none */
+    int error;         /* ... with this errno */
     bool irq_fails, socket_full;
     bool irq_failed;                 /* ... at some time */
     bool level[64];                  /* of each interrupt line */
@@ -75,6 +77,7 @@ struct fakexen {
     unsigned int nsaid;
     struct vr_msg told[FX_MESSAGES]; /* to the worker */
     unsigned int ntold;
+    bool maps_guest;    /* the sandbox lets the worker do that */
     unsigned int lines; /* in the log */
     char line[512];     /* the last one */
 };
@@ -101,6 +104,14 @@ static void fx_init(void)
     fx.fd[0] = fd[0];
     fx.fd[1] = fd[1];
     fx.ns = FX_START;
+}
+
+static bool fx_fails(const char *call)
+{
+    if (!fx.fails || strcmp(fx.fails, call))
+        return false;
+    errno = fx.error;
+    return true;
 }
 
 static int64_t fx_ms(void)
@@ -141,8 +152,8 @@ void broker_title(const char *fmt, ...)
 
 int sandbox_enter(uint32_t domid, bool maps_guest, struct vr_err *err)
 {
-    (void)maps_guest;
     (void)err;
+    fx.maps_guest = maps_guest;
     FX_REQUIRE(domid == FX_GUEST, "another guest's sandbox");
     return 0;
 }
@@ -180,6 +191,8 @@ int mkdir(const char *path, mode_t mode)
 
 void *vr_shfile_create(const char *path, size_t size)
 {
+    if (fx_fails(__func__))
+        return NULL;
     (void)path;
     fx.maps = calloc(1, size);
     return fx.maps;
@@ -195,7 +208,7 @@ void *vr_shfile_open(const char *path, size_t size)
 
 /* ---- event channels ---- */
 
-static void fx_event(evtchn_port_t port)
+static inline void fx_event(evtchn_port_t port)
 {
     FX_REQUIRE(port < FX_PORTS, "no such port");
     fx.port[port].pending = true;
@@ -239,6 +252,8 @@ static unsigned int fx_deliver(void)
 
 xenevtchn_handle *xenevtchn_open(xentoollog_logger *logger, unsigned int flags)
 {
+    if (fx_fails(__func__))
+        return NULL;
     (void)logger;
     (void)flags;
     return (xenevtchn_handle *)&fx;
@@ -261,6 +276,8 @@ int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
 xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *xce,
                                                       uint32_t domid)
 {
+    if (fx_fails(__func__))
+        return -1;
     (void)xce;
     (void)domid;
     return FX_DEVPORT + fx.nctrl - 1;
@@ -281,6 +298,8 @@ xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *xce,
                                                      uint32_t domid,
                                                      evtchn_port_t remote)
 {
+    if (fx_fails(__func__))
+        return -1;
     (void)xce;
     FX_REQUIRE(domid == FX_GUEST, "another guest's port");
     return remote;
@@ -291,6 +310,8 @@ xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *xce,
 xendevicemodel_handle *xendevicemodel_open(xentoollog_logger *logger,
                                            unsigned int flags)
 {
+    if (fx_fails(__func__))
+        return NULL;
     (void)logger;
     (void)flags;
     return (xendevicemodel_handle *)&fx;
@@ -299,6 +320,8 @@ xendevicemodel_handle *xendevicemodel_open(xentoollog_logger *logger,
 int xendevicemodel_create_ioreq_server(xendevicemodel_handle *dm, domid_t domid,
                                        int buffered, ioservid_t *id)
 {
+    if (fx_fails(__func__))
+        return -1;
     (void)dm;
     (void)buffered;
     FX_REQUIRE(domid == FX_GUEST, "another guest's ioreq server");
@@ -311,6 +334,8 @@ int xendevicemodel_map_io_range_to_ioreq_server(xendevicemodel_handle *dm,
                                                 int mmio, uint64_t start,
                                                 uint64_t end)
 {
+    if (fx_fails(__func__))
+        return -1;
     (void)dm;
     (void)domid;
     (void)id;
@@ -321,6 +346,8 @@ int xendevicemodel_map_io_range_to_ioreq_server(xendevicemodel_handle *dm,
 int xendevicemodel_nr_vcpus(xendevicemodel_handle *dm, domid_t domid,
                             unsigned int *vcpus)
 {
+    if (fx_fails(__func__))
+        return -1;
     (void)dm;
     (void)domid;
     *vcpus = FX_VCPUS;
@@ -333,6 +360,8 @@ int xendevicemodel_set_ioreq_server_state(xendevicemodel_handle *dm,
 {
     unsigned int v;
 
+    if (fx_fails(__func__))
+        return -1;
     (void)dm;
     (void)domid;
     (void)id;
@@ -415,6 +444,8 @@ int xc_domain_getinfolist(xc_interface *xch, uint32_t first, unsigned int max,
 xenforeignmemory_handle *xenforeignmemory_open(xentoollog_logger *logger,
                                                unsigned int flags)
 {
+    if (fx_fails(__func__))
+        return NULL;
     (void)logger;
     (void)flags;
     return (xenforeignmemory_handle *)&fx;
@@ -472,6 +503,8 @@ xenforeignmemory_resource_handle *xenforeignmemory_map_resource(
     unsigned int id, unsigned long frame, unsigned long n, void **addr,
     int prot, int flags)
 {
+    if (fx_fails(__func__))
+        return NULL;
     (void)fm;
     (void)id;
     (void)prot;
@@ -496,6 +529,8 @@ int xenforeignmemory_unmap_resource(xenforeignmemory_handle *fm,
 
 xengntshr_handle *xengntshr_open(xentoollog_logger *logger, unsigned int flags)
 {
+    if (fx_fails(__func__))
+        return NULL;
     (void)logger;
     (void)flags;
     return (xengntshr_handle *)&fx;
@@ -512,6 +547,8 @@ void *xengntshr_share_pages(xengntshr_handle *gs, uint32_t domid, int count,
 {
     void *page;
 
+    if (fx_fails(__func__))
+        return NULL;
     (void)gs;
     (void)domid;
     FX_REQUIRE(count == 1 && writable && fx.nctrl < VR_MAX_DEVICES,

@@ -412,6 +412,97 @@ static void test_bad_description(void **state)
     fx.ctrl[0]->dev.config_len = VR_CONFIG_LEN;
 }
 
+/* The pool's grants cannot be had. */
+static void test_pool_refused(void **state)
+{
+    (void)state;
+    ww.pools_wait = true;
+    ww_write(0, 0, VR_MMIO_STATUS, 0);
+    ww_serve(0);
+    ww_run(0);
+    fx_tell(VR_MSG_REVOKED, 0);
+    ww_run(0);
+    assert_false(ww.vcpu[0].asks);
+    assert_true(ww_start(0, 0));
+    fx_tell(VR_MSG_REFUSED, 0);
+    ww_run(0);
+    assert_int_equal(STATUS(0) & VR_STATUS_NEEDS_RESET, VR_STATUS_NEEDS_RESET);
+    assert_int_equal(vr_stats_why(&ww.stats.dev[0]), VR_FAIL_GRANTS);
+    ww.pool[0] = WW_POOL_IDLE;
+}
+
+/* The log says so once. */
+static void test_no_interrupt(void **state)
+{
+    unsigned int i;
+
+    (void)state;
+    fx.irq_fails = true;
+    for (i = 0; i < 3; i++) {
+        vr_ctrl_post(&fx.ctrl[0]->intr, 1);
+        ww_backend_event(0);
+        ww_run(VR_PACE_MAX_NS / 1000000);
+        ww_acknowledge(0, 0);
+    }
+    assert_int_equal(fx.lines, 1);
+    assert_non_null(strstr(fx.line, "disk0: cannot raise interrupt"));
+}
+
+/* ---- the virtio-iommu's queues ---- */
+
+/* The driver claims more than its ring holds. */
+static void test_broken_queue(void **state)
+{
+    (void)state;
+    ((uint16_t *)(fx.ram + 0x400))[1] += 100;
+    ww.lost_track = true;
+    ww_write(0, WW_IOMMU, VR_MMIO_QUEUE_NOTIFY, VR_VIOMMU_REQUESTQ);
+    assert_int_equal(STATUS(WW_IOMMU) & VR_STATUS_NEEDS_RESET,
+                     VR_STATUS_NEEDS_RESET);
+    assert_non_null(strstr(fx.line, "virtio-iommu: queue 0 stopped"));
+}
+
+/* A backend counts accesses that were refused: the guest has an event of it, if
+ * it has given a buffer, and so many in a second. */
+static void test_faults(void **state)
+{
+    uint8_t *const queue = fx.ram + 0xc00;
+    struct vr_ctrl_counters *c = &fx.ctrl[1]->counters;
+    uint16_t *const avail = (uint16_t *)(queue + 0x80);
+    unsigned int i;
+
+    (void)state;
+    *(struct vr_vring_desc *)queue =
+        (struct vr_vring_desc){WW_EVENTQ + 0x180, 24, 2 /* writable */, 0};
+    avail[2] = 0;
+    avail[1] = 1;
+    c->fault_addr = WW_AT(1) + 0x1234;
+    c->fault_access = VR_CTRL_FAULT_WRITE;
+    c->faults = 1;
+    ww_backend_event(1);
+    ww_run(0);
+    assert_int_equal(ww.stats.iommu.faults_sent, 1);
+    assert_int_equal(((uint16_t *)(queue + 0x100))[1], 1);
+    assert_int_equal(*(uint32_t *)(queue + 0x188), 1); /* endpoint */
+    assert_int_equal(*(uint64_t *)(queue + 0x190), WW_AT(1) + 0x1234);
+    for (i = 2; i < 20; i++) {
+        avail[1] = i;
+        avail[2 + (i - 1) % 4] = 0;
+        c->faults = i;
+        ww_backend_event(1);
+        ww_run(0);
+    }
+    assert_int_equal(ww.stats.iommu.faults_sent, 10);
+    assert_int_equal(ww.stats.iommu.faults_dropped, 9);
+    /* No buffer is left in the next period. */
+    avail[1] = ((uint16_t *)(queue + 0x100))[1];
+    ww_run(1000);
+    c->faults = 20;
+    ww_backend_event(1);
+    ww_run(0);
+    assert_int_equal(ww.stats.iommu.faults_dropped, 10);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -438,6 +529,10 @@ int main(void)
         TEST(test_meddled),
         TEST(test_throttle),
         TEST(test_bad_description),
+        TEST(test_pool_refused),
+        TEST(test_no_interrupt),
+        TEST(test_broken_queue),
+        TEST(test_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

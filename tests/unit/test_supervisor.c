@@ -202,6 +202,116 @@ static void test_backend_refuses(void **state)
     assert_non_null(strstr(sw.answer_text, "no ?[2J such ? file"));
 }
 
+/* As far as the worker's start. */
+static void begin(void)
+{
+    sw_plugin('P', SW_UUID);
+    sw_plugin('S', SW_UUID);
+    assert_int_equal(sw.s.step, STEP_STARTING);
+}
+
+static void refused(const char *text)
+{
+    assert_int_equal(sw.answer, 'E');
+    if (!strstr(sw.answer_text, text))
+        fail_msg("%s", sw.answer_text);
+    assert_int_equal(sw.s.step, STEP_FAILED);
+}
+
+static void test_worker_ends_early(void **state)
+{
+    (void)state;
+    begin();
+    sw.worker_ended = true;
+    sw_run(0);
+    refused("the broker's worker ended unexpectedly; see /var/log/xen/");
+}
+
+static void test_worker_forgets(void **state)
+{
+    (void)state;
+    begin();
+    sw_worker(VR_MSG_DEVICE, 0);
+    sw_worker(VR_MSG_SERVING, VR_MSG_NO_DEV);
+    refused("the broker's worker has forgotten a device");
+}
+
+static void test_worker_cannot(void **state)
+{
+    struct vr_msg msg = {.type = VR_MSG_ERROR, .dev = VR_MSG_NO_DEV};
+
+    (void)state;
+    begin();
+    strcpy(msg.text, "device disk0: no event\a channel");
+    sw_say(&msg);
+    sw_run(0);
+    refused("device disk0: no event? channel");
+}
+
+static void test_description_invalid(void **state)
+{
+    (void)state;
+    begin();
+    sw_worker(VR_MSG_INVALID, 1);
+    refused("device disk1: driver domain driver1 describes a device that "
+            "cannot be");
+}
+
+static void test_invalid_later(void **state)
+{
+    (void)state;
+    sw_worker(VR_MSG_INVALID, 1);
+    assert_false(sw.s.done);
+    assert_non_null(strstr(sw.line, "device disk1: driver domain driver1"));
+}
+
+static void test_guest_gone_early(void **state)
+{
+    (void)state;
+    begin();
+    sw.dom[0].exists = false;
+    xs_rm(&store, XBT_NULL, "/local/domain/5");
+    sw_run(0);
+    refused("the guest has gone while its devices were starting");
+}
+
+static void test_driver_gone_early(void **state)
+{
+    (void)state;
+    begin();
+    sw.dom[2].exists = false;
+    xs_rm(&store, XBT_NULL, "/local/domain/4");
+    sw_run(0);
+    refused("device disk1: driver domain driver1 (4) is gone");
+}
+
+static void test_no_record(void **state)
+{
+    (void)state;
+    sw.no_file = true;
+    sw_plugin('P', SW_UUID);
+    refused("no record");
+}
+
+static void test_no_domain(void **state)
+{
+    (void)state;
+    sw.rec.domid = VR_DOMID_NONE;
+    sw_plugin('P', SW_UUID);
+    sw_plugin('S', SW_UUID);
+    refused("names no domain or no device yet");
+    sw.rec.domid = SW_GUEST;
+}
+
+static void test_unknown_words(void **state)
+{
+    (void)state;
+    sw_plugin('S', SW_UUID);
+    refused("said 'S' out of turn");
+    sw_plugin('?', NULL);
+    refused("the plug-in sent an unknown message");
+}
+
 /* ---- signals ---- */
 
 static void test_signals(void **state)
@@ -324,6 +434,18 @@ static void test_worker_ends(void **state)
 
 /* ---- domains ---- */
 
+/* Requests wait until it runs again. */
+static void test_driver_paused(void **state)
+{
+    (void)state;
+    sw.dom[2].flags |= XEN_DOMINF_paused;
+    sw_run(6000);
+    assert_string_equal(told_state(1), "waiting");
+    sw.dom[2].flags = 0;
+    sw_run(6000);
+    assert_string_equal(told_state(1), "connected");
+}
+
 static void test_driver_shuts_down(void **state)
 {
     (void)state;
@@ -392,6 +514,43 @@ static void test_backend_chatters(void **state)
     assert_in_range(sw.lines - before, 1, 40);
 }
 
+/* It may remove what it may write to, or write as much as xenstored takes. */
+static void test_backend_removes(void **state)
+{
+    static char value[FS_VALUE];
+
+    (void)state;
+    memset(value, 'x', sizeof(value));
+    sw_backend_writes(0, "error", value, sizeof(value));
+    sw_backend_writes(0, "state", "6", 1);
+    sw_run(1000);
+    assert_string_equal(told_state(0), "waiting");
+    sw_backend_removes(0, "error");
+    sw_backend_removes(0, "state");
+    sw_run(1000);
+    assert_false(sw.s.done);
+    assert_string_not_equal(told_state(0), "connected");
+    assert_string_equal(told_state(1), "connected");
+}
+
+/* ---- figures ---- */
+
+static void test_figures(void **state)
+{
+    const char *const kicks = "/libxl/5/virtio_restricted/disk0/counters/kicks";
+
+    (void)state;
+    sw.s.stats->dev[0].kicks = 5;
+    sw_worker(VR_MSG_CHANGED, 0);
+    assert_string_equal(node(kicks), "5");
+    /* Not more often than twice a second, but in the end. */
+    sw.s.stats->dev[0].kicks = 6;
+    sw_worker(VR_MSG_CHANGED, 0);
+    assert_string_equal(node(kicks), "5");
+    sw_run(500);
+    assert_string_equal(node(kicks), "6");
+}
+
 #define TEST(f)    cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define RUNNING(f) cmocka_unit_test_setup_teardown(f, setup_running, teardown)
 
@@ -407,6 +566,16 @@ int main(void)
         TEST(test_xl_never_began),
         TEST(test_silent_backend),
         TEST(test_backend_refuses),
+        TEST(test_worker_ends_early),
+        TEST(test_worker_forgets),
+        TEST(test_worker_cannot),
+        TEST(test_description_invalid),
+        RUNNING(test_invalid_later),
+        TEST(test_guest_gone_early),
+        TEST(test_driver_gone_early),
+        TEST(test_no_record),
+        TEST(test_no_domain),
+        TEST(test_unknown_words),
         RUNNING(test_signals),
         RUNNING(test_worker_lies),
         RUNNING(test_worker_kills),
@@ -415,11 +584,14 @@ int main(void)
         RUNNING(test_pool),
         RUNNING(test_pool_of_dead),
         RUNNING(test_worker_ends),
+        RUNNING(test_driver_paused),
         RUNNING(test_driver_shuts_down),
         RUNNING(test_driver_ends_unheard),
         RUNNING(test_driver_replaced),
         RUNNING(test_renamed),
         RUNNING(test_backend_chatters),
+        RUNNING(test_backend_removes),
+        RUNNING(test_figures),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

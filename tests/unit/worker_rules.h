@@ -237,7 +237,7 @@ static void ww_check_table(void)
 }
 
 /* What is not the worker's. That takes long: once is enough. */
-static void ww_check_rest(void)
+static inline void ww_check_rest(void)
 {
     unsigned int dev;
     uint32_t i;
@@ -409,7 +409,7 @@ static void ww_check(void)
 /* ---- the worker ---- */
 
 /* Lets it run, and @ms pass. */
-static void ww_run(int64_t ms)
+static inline void ww_run(int64_t ms)
 {
     const int64_t end = fx_ms() + ms;
     int64_t last = fx_ms();
@@ -443,15 +443,21 @@ static void ww_run(int64_t ms)
     }
 }
 
-static void ww_init(void)
+/* Its start, with what fx.fails names. Returns 0 or -errno with @err. */
+static int ww_open(struct vr_err *err)
+{
+    ww_record();
+    memset(&ww, 0, sizeof(ww));
+    ww.lost_track = true;
+    return worker_open(&ww.w, &ww_rec, &ww.stats, 0, err);
+}
+
+static inline void ww_init(void)
 {
     struct vr_err err;
 
     fx_init();
-    ww_record();
-    memset(&ww, 0, sizeof(ww));
-    ww.lost_track = true;
-    FX_REQUIRE(!worker_open(&ww.w, &ww_rec, &ww.stats, 0, &err), err.text);
+    FX_REQUIRE(!ww_open(&err), err.text);
     fx.nsaid = 0;
     ww.timeout = worker_settle(&ww.w);
     ww_check();
@@ -460,9 +466,12 @@ static void ww_init(void)
 /* Its memory, which it keeps for as long as it lives. */
 static void ww_end(void)
 {
-    free(ww_iommu()->book);
-    free(ww_iommu());
-    free(ww_dev(0)); /* all devices */
+    if (ww.w.unit[WW_IOMMU]) {
+        free(ww_iommu()->book);
+        free(ww_iommu());
+    }
+    if (ww.w.unit[0])
+        free(ww_dev(0)); /* all devices */
     free(fx.maps);
 }
 
