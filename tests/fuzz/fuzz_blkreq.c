@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libs/types/block/request.h"
+#include "../unit/blkchain.h"
 
 #define CAPACITY 4096u
 
@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* The first bytes of the readable buffers, in memory of exactly that size. */
 static uint8_t *gather_head(const struct vr_chain *c)
 {
-    uint32_t len = vr_blk_head_len(c->read_len), at = 0, i, k;
+    uint32_t len = vr_front_len(VR_BLK_HEADER, VR_BLK_HEAD_MAX, c->read_len),
+             at = 0, i, k;
     uint8_t *head = malloc(len ? len : 1);
 
     for (i = 0; at < len; i++) {
@@ -36,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .serial = "01234567890123456789"};
     static struct vr_chain chain;
     struct vr_blk_req req, far;
+    struct blk_data io;
     uint8_t *bufs[16], *head;
     uint32_t out_len, in_len;
     uint64_t features;
@@ -75,23 +77,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     out_len = chain.read_len;
     in_len = chain.write_len;
     head = gather_head(&chain);
-    if (!vr_blk_parse(&dev, features, &chain, &req)) {
+    if (!blk_parse(&dev, features, &chain, &req, &io)) {
         vr_blk_decode(&dev, features, head, out_len, in_len - 1, &far);
         if (far.op != req.op || far.status_value != req.status_value ||
             far.offset != req.offset || far.len != req.len ||
             far.used_len != req.used_len || far.reply_len != req.reply_len ||
             far.reply_len > in_len - 1)
             abort();
-        *req.status = req.status_value;
+        *io.status = req.status_value;
         if (req.op != VR_BLK_DONE && req.op != VR_BLK_FLUSH &&
             (req.offset > CAPACITY * 512 ||
              req.len > CAPACITY * 512 - req.offset || !req.len))
             abort();
         if (req.op == VR_BLK_READ || req.op == VR_BLK_WRITE) {
-            for (i = 0; i < req.niov; i++) {
-                total += req.iov[i].iov_len;
+            for (i = 0; i < io.niov; i++) {
+                total += io.iov[i].iov_len;
                 if (req.op == VR_BLK_READ)
-                    memset(req.iov[i].iov_base, 1, req.iov[i].iov_len);
+                    memset(io.iov[i].iov_base, 1, io.iov[i].iov_len);
             }
             if (total != req.len || (dev.readonly && req.op == VR_BLK_WRITE))
                 abort();

@@ -23,7 +23,7 @@
 #include <cmocka.h>
 
 #include "backend/worker/loop.h"
-#include "backend/sandbox.h"
+#include "backend/block/block.h"
 #include "fakegnt.h"
 #include "ring.h"
 
@@ -62,7 +62,7 @@ struct host {
     struct fakegnt gnt;   /* the guest's memory, and its grants */
     struct vr_window win; /* static: what the device sees of it */
     struct vr_ctrl_page *page;
-    struct vr_target target;
+    struct vr_block block;
     pid_t pid;
     int wake_fd, intr_fd, stop[2];
     struct vr_ctrl_request req;
@@ -158,7 +158,7 @@ static inline void op_unmap_pool(void *ctx)
     host->pool->mapped--;
 }
 
-static const struct vr_loop_ops loop_ops = {
+static const struct vr_dev_ops loop_ops = {
     op_drain, op_unmask, op_notify, op_log, op_note, op_map_pool, op_unmap_pool,
 };
 
@@ -181,21 +181,19 @@ static inline bool lock_in(void)
 
 static inline void child(void)
 {
-    struct vr_loop_cfg cfg = {
+    struct vr_dev_setup cfg = {
+        .serve = &vr_serve_block,
+        .source = &h.block,
         .win = &h.win,
         .page = h.page,
-        .target = &h.target,
         .ops = &loop_ops,
         .ctx = &h,
-        .aio = h.v->aio,
         .wake_fd = h.wake_fd,
         .stop_fd = h.stop[0],
         .queues = QUEUES,
         .queue_size = QSIZE,
         .poll_us = 20,
         .look_ms = 1,
-        .discard = true,
-        .serial = "serial-0123456789abc",
     };
     const struct vr_gwin gwin = {RING_BASE + h.v->pool, MEM_SIZE - h.v->pool,
                                  FAKE_GREF +
@@ -215,14 +213,18 @@ static inline void child(void)
         cfg.map_threshold = h.v->threshold;
     }
     place_pool(&h, NULL);
+    h.block.ops = h.v->aio;
+    h.block.only = h.block.discard = true;
+    strcpy(h.block.dev.serial, "serial-0123456789abc");
     do {
         /* A ring that was closed holds its files for a moment. */
-        rc = vr_target_open(&h.target, h.path, false, h.v->cache, &err);
+        rc = vr_target_open(&h.block.target, h.path, false, h.v->cache, &err);
     } while (rc == -EBUSY && ms++ < LIMIT_MS && !usleep(1000));
     if (!rc)
         rc = vr_loop_new(&loop, &cfg, &err);
     if (!rc && lock_in())
-        rc = vr_sandbox_worker(h.gnt.fd, 2 * MEM_SIZE, &err);
+        rc = vr_sandbox_worker(&vr_serve_block.calls, h.gnt.fd, 2 * MEM_SIZE,
+                               &err);
     if (rc) {
         fprintf(stderr, "%s\n", err.text);
         _exit(1);

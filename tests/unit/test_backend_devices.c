@@ -367,7 +367,7 @@ static void await_connected(void)
 static int start(unsigned int wait)
 {
     const struct vr_worker_opts opts = {
-        .cache = VR_CACHE_AUTO, .wait = wait, .haste = 10};
+        .io = {.cache = VR_CACHE_AUTO}, .wait = wait, .haste = 10};
     pthread_mutexattr_t attr;
     struct vr_err err;
 

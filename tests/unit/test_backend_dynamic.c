@@ -621,7 +621,8 @@ static void small_aperture(void **state)
 {
     const struct vr_gwin gwin = {RING_BASE, (1u << 20) - 4096, FAKE_GREF};
     static struct vr_dynmem dm;
-    struct vr_loop_cfg cfg = {
+    struct vr_dev_setup cfg = {
+        .serve = &vr_serve_block,
         .win = &dm.window,
         .mem = &dm,
         .queues = 1,
@@ -719,14 +720,14 @@ static void not_taken(bool pool)
     const struct variant v = {.dynamic = true, .pool = pool ? half : 0};
     const struct vr_gwin high = {RING_BASE + half, half,
                                  FAKE_GREF + (uint32_t)(half / PAGE)};
-    struct vr_loop_cfg cfg = {
+    struct vr_dev_setup cfg = {
         .win = &h.dynmem.window,
         .mem = &h.dynmem,
         .map_threshold = 0,
-        .target = &h.target,
+        .serve = &vr_serve_block,
+        .source = &h.block,
         .ops = &loop_ops,
         .ctx = &h,
-        .aio = &aio,
         .wake_fd = -1,
         .stop_fd = -1,
         .queues = 1,
@@ -747,7 +748,9 @@ static void not_taken(bool pool)
     h.wake_fd = eventfd(0, EFD_NONBLOCK);
     h.intr_fd = eventfd(0, EFD_NONBLOCK);
     vr_ctrl_init(h.page);
-    h.target = (struct vr_target){
+    h.block.ops = &aio;
+    h.block.only = true;
+    h.block.target = (struct vr_target){
         .fd = -1,
         .direct_fd = -1,
         .direct = true,

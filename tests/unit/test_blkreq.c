@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
-#include "libs/types/block/request.h"
+#include "libs/window/bounds.h"
+#include "blkchain.h"
 
 #define IN      0
 #define OUT     1
@@ -20,6 +20,7 @@
 static struct vr_blk_dev dev;
 static struct vr_chain chain;
 static struct vr_blk_req req;
+static struct blk_data data;
 static uint8_t mem[8192];
 static uint64_t features;
 
@@ -30,7 +31,7 @@ static int setup(void **state)
                               .blk_size = 512,
                               .queues = 1,
                               .queue_size = 128,
-                              .size_max = VR_BLK_SIZE_MAX,
+                              .size_max = VR_POOL_SIZE_MAX,
                               .discard = true,
                               .zeroes = true,
                               .serial = "disk-1"};
@@ -67,14 +68,14 @@ static int request(uint32_t type, uint64_t sector, bool write, uint32_t len)
     if (len)
         buf(write, mem + 512, len);
     buf(true, mem + 64, 1);
-    return vr_blk_parse(&dev, features, &chain, &req);
+    return blk_parse(&dev, features, &chain, &req, &data);
 }
 
 static void expect_done(uint8_t status)
 {
     assert_int_equal(req.op, VR_BLK_DONE);
     assert_int_equal(req.status_value, status);
-    assert_ptr_equal(req.status, mem + 64);
+    assert_ptr_equal(data.status, mem + 64);
 }
 
 static void read_write(void **state)
@@ -84,14 +85,14 @@ static void read_write(void **state)
     assert_int_equal(req.op, VR_BLK_READ);
     assert_int_equal(req.offset, 3 * 512);
     assert_int_equal(req.len, 1024);
-    assert_int_equal(req.niov, 1);
-    assert_ptr_equal(req.iov[0].iov_base, mem + 512);
-    assert_ptr_equal(req.status, mem + 64);
+    assert_int_equal(data.niov, 1);
+    assert_ptr_equal(data.iov[0].iov_base, mem + 512);
+    assert_ptr_equal(data.status, mem + 64);
     assert_int_equal(req.used_len, 1025);
     assert_int_equal(request(OUT, 3, false, 512), 0);
     assert_int_equal(req.op, VR_BLK_WRITE);
-    assert_int_equal(req.niov, 1);
-    assert_ptr_equal(req.iov[0].iov_base, mem + 512);
+    assert_int_equal(data.niov, 1);
+    assert_ptr_equal(data.iov[0].iov_base, mem + 512);
     assert_int_equal(req.used_len, 1);
 }
 
@@ -111,13 +112,13 @@ static void any_framing(void **state)
     buf(false, mem + 11, 5 + 12);
     buf(false, mem + 512, 500);
     buf(true, mem + 64, 1);
-    assert_int_equal(vr_blk_parse(&dev, features, &chain, &req), 0);
+    assert_int_equal(blk_parse(&dev, features, &chain, &req, &data), 0);
     assert_int_equal(req.op, VR_BLK_WRITE);
     assert_int_equal(req.len, 512);
-    assert_int_equal(req.niov, 2);
-    assert_ptr_equal(req.iov[0].iov_base, mem + 16);
-    assert_int_equal(req.iov[0].iov_len, 12);
-    assert_int_equal(req.iov[1].iov_len, 500);
+    assert_int_equal(data.niov, 2);
+    assert_ptr_equal(data.iov[0].iov_base, mem + 16);
+    assert_int_equal(data.iov[0].iov_len, 12);
+    assert_int_equal(data.iov[1].iov_len, 500);
 
     type = IN;
     memset(&chain, 0, sizeof(chain));
@@ -125,12 +126,12 @@ static void any_framing(void **state)
     buf(false, mem, 16);
     buf(true, mem + 512, 100);
     buf(true, mem + 1024, 413);
-    assert_int_equal(vr_blk_parse(&dev, features, &chain, &req), 0);
+    assert_int_equal(blk_parse(&dev, features, &chain, &req, &data), 0);
     assert_int_equal(req.op, VR_BLK_READ);
     assert_int_equal(req.len, 512);
-    assert_int_equal(req.niov, 2);
-    assert_int_equal(req.iov[1].iov_len, 412);
-    assert_ptr_equal(req.status, mem + 1024 + 412);
+    assert_int_equal(data.niov, 2);
+    assert_int_equal(data.iov[1].iov_len, 412);
+    assert_ptr_equal(data.status, mem + 1024 + 412);
 }
 
 static void capacity(void **state)
@@ -171,9 +172,9 @@ static void no_status(void **state)
 {
     (void)state;
     buf(false, mem, 16);
-    assert_int_equal(vr_blk_parse(&dev, features, &chain, &req), -EPROTO);
+    assert_int_equal(blk_parse(&dev, features, &chain, &req, &data), -EPROTO);
     memset(&chain, 0, sizeof(chain));
-    assert_int_equal(vr_blk_parse(&dev, features, &chain, &req), -EPROTO);
+    assert_int_equal(blk_parse(&dev, features, &chain, &req, &data), -EPROTO);
 }
 
 static void short_header(void **state)
@@ -181,11 +182,11 @@ static void short_header(void **state)
     (void)state;
     buf(false, mem, 15);
     buf(true, mem + 64, 1);
-    assert_int_equal(vr_blk_parse(&dev, features, &chain, &req), 0);
+    assert_int_equal(blk_parse(&dev, features, &chain, &req, &data), 0);
     expect_done(VR_BLK_S_IOERR);
     memset(&chain, 0, sizeof(chain));
     buf(true, mem + 64, 1);
-    assert_int_equal(vr_blk_parse(&dev, features, &chain, &req), 0);
+    assert_int_equal(blk_parse(&dev, features, &chain, &req, &data), 0);
     expect_done(VR_BLK_S_IOERR);
 }
 
@@ -327,7 +328,7 @@ static void used_lengths(void **state)
                 buf(false, mem + 2048, given);
             buf(true, mem + 512, 512);
             buf(true, mem + 64, 1);
-            assert_int_equal(vr_blk_parse(&dev, features, &chain, &req), 0);
+            assert_int_equal(blk_parse(&dev, features, &chain, &req, &data), 0);
             assert_int_equal(req.used_len, types[i] == IN       ? 513
                                            : types[i] == GET_ID ? 20
                                                                 : 0);
@@ -405,6 +406,11 @@ static void sizes(void **state)
 }
 
 /* The same verdict whether the request is in memory or was measured only. */
+static uint32_t head_len(uint64_t out_len)
+{
+    return vr_front_len(VR_BLK_HEADER, VR_BLK_HEAD_MAX, out_len);
+}
+
 static void decode(void **state)
 {
     static const uint32_t type[] = {IN, OUT, FLUSH, GET_ID, DISCARD, ZEROES, 9};
@@ -412,13 +418,13 @@ static void decode(void **state)
     size_t i, k;
 
     (void)state;
-    assert_int_equal(vr_blk_head_len(0), 0);
-    assert_int_equal(vr_blk_head_len(15), 15);
-    assert_int_equal(vr_blk_head_len(16), 16);
-    assert_int_equal(vr_blk_head_len(31), 16);
-    assert_int_equal(vr_blk_head_len(32), 32);
-    assert_int_equal(vr_blk_head_len(33), 16);
-    assert_int_equal(vr_blk_head_len(UINT32_MAX), 16);
+    assert_int_equal(head_len(0), 0);
+    assert_int_equal(head_len(15), 15);
+    assert_int_equal(head_len(16), 16);
+    assert_int_equal(head_len(31), 16);
+    assert_int_equal(head_len(32), 32);
+    assert_int_equal(head_len(33), 16);
+    assert_int_equal(head_len(UINT32_MAX), 16);
     for (i = 0; i < VR_ARRAY_SIZE(type); i++) {
         for (k = 0; k < VR_ARRAY_SIZE(len) * 2; k++) {
             uint32_t n = len[k / 2], out = k & 1 ? 16 : 16 + n;

@@ -21,8 +21,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "backend/block/block.h"
 #include "backend/memory/gntdev.h"
-#include "backend/sandbox.h"
 
 #define MIB (1u << 20)
 
@@ -165,7 +165,7 @@ static enum outcome try(bool granter, enum outcome (*attempt)(void))
     assert_true(pid >= 0);
     if (!pid) {
         if (granter ? vr_sandbox_granter(gntdev, &err)
-                    : vr_sandbox_worker(gntdev, 0, &err))
+                    : vr_sandbox_worker(&vr_serve_block.calls, gntdev, 0, &err))
             _exit(BROKEN);
         _exit(attempt());
     }

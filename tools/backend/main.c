@@ -52,7 +52,7 @@ static int parse_cache(const char *s, enum vr_cache *out)
 int main(int argc, char **argv)
 {
     struct vr_worker_opts opts = {
-        .cache = VR_CACHE_AUTO,
+        .io = {.cache = VR_CACHE_AUTO},
         .wait = WAIT_DEFAULT * 1000,
         .haste = 1,
     };
@@ -69,7 +69,7 @@ int main(int argc, char **argv)
     while ((o = getopt(argc, argv, "c:dhStu:w:")) != -1) {
         switch (o) {
         case 'c':
-            if (parse_cache(optarg, &opts.cache)) {
+            if (parse_cache(optarg, &opts.io.cache)) {
                 fprintf(stderr,
                         "vr-backend: -c %s: not auto, direct or "
                         "buffered\n",
@@ -87,7 +87,7 @@ int main(int argc, char **argv)
             patient = true;
             break;
         case 't':
-            opts.threads = true;
+            opts.io.threads = true;
             break;
         case 'u':
             user = optarg;

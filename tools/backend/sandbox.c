@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The user that vr-backend becomes, and the filter and limits of its workers
+ * and granters. What the type of a device takes stands beside its code.
+ */
 #include <errno.h>
 #include <grp.h>
-#include <linux/fs.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -76,19 +80,12 @@ int vr_sandbox_user(const char *user, struct vr_err *err)
     return 0;
 }
 
-static const int allowed[] = {
-    /* the loop */
-    SCMP_SYS(io_uring_enter),
-    SCMP_SYS(ppoll),
+static const int worker_call[] = {
+    /* the loop: notifications, the log, the parent; the time */
     SCMP_SYS(read),
     SCMP_SYS(write),
     SCMP_SYS(clock_gettime),
-    /* requests that a thread carries out */
-    SCMP_SYS(preadv2),
-    SCMP_SYS(pwritev2),
-    SCMP_SYS(fdatasync),
-    SCMP_SYS(fallocate),
-    SCMP_SYS(lseek), /* the target's size */
+    /* the granter's answers; threads */
     SCMP_SYS(futex),
     /* the end, by whatever way */
     SCMP_SYS(close),
@@ -105,12 +102,9 @@ static const int allowed[] = {
     SCMP_SYS(gettid),
 };
 
-static const unsigned long ioctls[] = {
-    IOCTL_EVTCHN_NOTIFY,
-    BLKDISCARD,
-};
+static const unsigned long worker_ioctl[] = {IOCTL_EVTCHN_NOTIFY};
 
-static const int granter_allowed[] = {
+static const int granter_call[] = {
     SCMP_SYS(futex),
     SCMP_SYS(restart_syscall),
     SCMP_SYS(exit_group),
@@ -120,24 +114,47 @@ static const int granter_allowed[] = {
     SCMP_SYS(gettid),
 };
 
-static const unsigned long granter_ioctls[] = {
+static const unsigned long granter_ioctl[] = {
     IOCTL_GNTDEV_GRANT_COPY,
     IOCTL_GNTDEV_MAP_GRANT_REF,
     IOCTL_GNTDEV_UNMAP_GRANT_REF,
 };
 
+/* What a process may do, beside its own rule for gntdev. */
+struct process {
+    int gntdev;
+    const struct vr_calls *type; /* NULL: of no device */
+};
+
 #define ALLOW(ctx, ...) seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __VA_ARGS__)
 
-static int allow_calls(scmp_filter_ctx ctx, const int *calls, unsigned int n)
+/* abort(). The other processes here are of the same user: no signals to them.
+ */
+static int allow_abort(scmp_filter_ctx ctx)
+{
+    return ALLOW(ctx, SCMP_SYS(tgkill), 1,
+                 SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
+}
+
+static int allow_calls(scmp_filter_ctx ctx, const int *call, unsigned int n)
 {
     unsigned int i;
-    /* abort(). The other processes here are of the same user: no signals to
-     * them. */
-    int rc = ALLOW(ctx, SCMP_SYS(tgkill), 1,
-                   SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
+    int rc = 0;
 
     for (i = 0; !rc && i < n; i++)
-        rc = ALLOW(ctx, calls[i], 0);
+        rc = ALLOW(ctx, call[i], 0);
+    return rc;
+}
+
+static int allow_ioctls(scmp_filter_ctx ctx, const unsigned long *request,
+                        unsigned int n)
+{
+    unsigned int i;
+    int rc = 0;
+
+    for (i = 0; !rc && i < n; i++)
+        rc = ALLOW(ctx, SCMP_SYS(ioctl), 1,
+                   SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)request[i], 0));
     return rc;
 }
 
@@ -161,30 +178,41 @@ static int allow_mmap(scmp_filter_ctx ctx, int gntdev)
     return rc;
 }
 
-static int worker_rules(scmp_filter_ctx ctx, int gntdev)
+static int worker_rules(scmp_filter_ctx ctx, const struct process *p)
 {
+    const struct vr_calls part[] = {
+        {worker_call, VR_ARRAY_SIZE(worker_call), worker_ioctl,
+         VR_ARRAY_SIZE(worker_ioctl)},
+        *p->type,
+    };
     unsigned int i;
-    int rc = allow_calls(ctx, allowed, VR_ARRAY_SIZE(allowed));
+    int rc = allow_abort(ctx);
 
-    for (i = 0; !rc && i < VR_ARRAY_SIZE(ioctls); i++)
-        rc = ALLOW(ctx, SCMP_SYS(ioctl), 1,
-                   SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)ioctls[i], 0));
-    return rc ? rc : allow_mmap(ctx, gntdev);
+    for (i = 0; !rc && i < VR_ARRAY_SIZE(part); i++) {
+        rc = allow_calls(ctx, part[i].call, part[i].calls);
+        if (!rc)
+            rc = allow_ioctls(ctx, part[i].ioctl, part[i].ioctls);
+    }
+    return rc ? rc : allow_mmap(ctx, p->gntdev);
 }
 
-static int granter_rules(scmp_filter_ctx ctx, int gntdev)
+static int granter_rules(scmp_filter_ctx ctx, const struct process *p)
 {
     unsigned int i;
-    int rc = allow_calls(ctx, granter_allowed, VR_ARRAY_SIZE(granter_allowed));
+    int rc = allow_abort(ctx);
 
-    for (i = 0; !rc && i < VR_ARRAY_SIZE(granter_ioctls); i++)
+    if (!rc)
+        rc = allow_calls(ctx, granter_call, VR_ARRAY_SIZE(granter_call));
+    for (i = 0; !rc && i < VR_ARRAY_SIZE(granter_ioctl); i++)
         rc = ALLOW(ctx, SCMP_SYS(ioctl), 2,
-                   SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)gntdev, 0),
-                   SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)granter_ioctls[i], 0));
+                   SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)p->gntdev, 0),
+                   SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)granter_ioctl[i], 0));
     return rc;
 }
 
-static int filter(int (*rules)(scmp_filter_ctx, int), int gntdev)
+typedef int rules_fn(scmp_filter_ctx ctx, const struct process *p);
+
+static int filter(rules_fn *rules, const struct process *p)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int rc;
@@ -193,7 +221,7 @@ static int filter(int (*rules)(scmp_filter_ctx, int), int gntdev)
         return -ENOMEM;
     rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
     if (!rc)
-        rc = rules(ctx, gntdev);
+        rc = rules(ctx, p);
     if (!rc)
         rc = seccomp_load(ctx);
     seccomp_release(ctx);
@@ -224,7 +252,7 @@ static int limit_memory(size_t spare)
     return rc ? rc : limit(RLIMIT_DATA, data * page + spare);
 }
 
-static int lock_in(int (*rules)(scmp_filter_ctx, int), int gntdev, size_t spare,
+static int lock_in(rules_fn *rules, const struct process *p, size_t spare,
                    struct vr_err *err)
 {
     const char *what = "no_new_privs";
@@ -242,19 +270,24 @@ static int lock_in(int (*rules)(scmp_filter_ctx, int), int gntdev, size_t spare,
         rc = limit(RLIMIT_NOFILE, MAX_FILES);
     if (!rc) {
         what = "system call filter (CONFIG_SECCOMP_FILTER)";
-        rc = filter(rules, gntdev);
+        rc = filter(rules, p);
     }
     if (rc)
         vr_err_set(err, "%s: %s", what, strerror(-rc));
     return rc;
 }
 
-int vr_sandbox_worker(int gntdev, size_t more, struct vr_err *err)
+int vr_sandbox_worker(const struct vr_calls *type, int gntdev, size_t more,
+                      struct vr_err *err)
 {
-    return lock_in(worker_rules, gntdev, SPARE + more, err);
+    const struct process p = {gntdev, type};
+
+    return lock_in(worker_rules, &p, SPARE + more, err);
 }
 
 int vr_sandbox_granter(int gntdev, struct vr_err *err)
 {
-    return lock_in(granter_rules, gntdev, SPARE, err);
+    const struct process p = {gntdev, NULL};
+
+    return lock_in(granter_rules, &p, SPARE, err);
 }

@@ -12,15 +12,25 @@
 /** vr_sandbox_user() - become @user (a name), for good. 0 or -errno. */
 int vr_sandbox_user(const char *user, struct vr_err *err);
 
+/* System calls, by number, and what may be asked of any descriptor. */
+struct vr_calls {
+    const int *call;
+    unsigned int calls;
+    const unsigned long *ioctl;
+    unsigned int ioctls;
+};
+
 /**
  * vr_sandbox_worker() - no new privileges, no new files, no core, little more
  * memory, and a system call filter that kills. Threads started before are bound
  * as well.
+ * @type: what its device's type takes beside what all workers do.
  * @gntdev: descriptor that may be mapped; nothing else can be done with it.
  * @more: bytes of address space that it may take beyond what it has.
  * Returns 0 or -errno with @err.
  */
-int vr_sandbox_worker(int gntdev, size_t more, struct vr_err *err);
+int vr_sandbox_worker(const struct vr_calls *type, int gntdev, size_t more,
+                      struct vr_err *err);
 
 /**
  * vr_sandbox_granter() - the same, with even fewer calls.

@@ -36,6 +36,8 @@
 #include "backend/say.h"
 
 static struct vr_grants g;
+/* What a type of device adds is I/O on its source. */
+static const struct vr_calls calls;
 static struct vr_xs_dev dev = {.cfg = {.id = "bad"}};
 static uint32_t other_domid, other_ref;
 static int socks[2];
@@ -218,7 +220,7 @@ static void worker(bool locked, int (*attempt)(void))
         _exit(2);
     }
     granter_pid = child();
-    if (locked && vr_sandbox_worker(fd, 0, &err)) {
+    if (locked && vr_sandbox_worker(&calls, fd, 0, &err)) {
         fprintf(stderr, "badworker: %s\n", err.text);
         _exit(2);
     }

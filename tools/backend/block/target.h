@@ -19,13 +19,7 @@
 
 #include <sys/uio.h>
 
-#include "libs/base/vr.h"
-
-enum vr_cache {
-    VR_CACHE_AUTO,     /* direct where it works */
-    VR_CACHE_DIRECT,   /* an error where it does not */
-    VR_CACHE_BUFFERED, /* always through the page cache */
-};
+#include "backend/serve.h"
 
 /* How the bytes of a transfer go. */
 enum vr_way {

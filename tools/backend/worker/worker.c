@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The life of a worker: its process, what it opens, what the loop asks of Xen
+ * and of the parent. The only file of worker/ that uses Xen's libraries.
+ */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +39,8 @@ struct worker {
     struct vr_window win;    /* the pool: mapped here */
     struct vr_dynmem mem;    /* the dynamic window */
     struct vr_ctrl_page *page;
-    struct vr_target target;
+    const struct vr_serve *serve;
+    void *source; /* of the type: what the device is about */
 };
 
 static void tell(struct worker *w, char what, const char *text)
@@ -81,9 +85,10 @@ static void open_windows(struct worker *w)
 static int open_grants(struct worker *w, bool sandbox, struct vr_err *err)
 {
     const struct vr_xs_dev *dev = w->dev;
-    size_t local = vr_cfg_has_iova(&dev->cfg)
-                       ? vr_loop_local(dev->cfg.queues, dev->cfg.queue_size)
-                       : 0;
+    size_t local =
+        vr_cfg_has_iova(&dev->cfg)
+            ? vr_loop_local(w->serve, dev->cfg.queues, dev->cfg.queue_size)
+            : 0;
     int fd, rc;
 
     fd = open("/dev/xen/gntdev", O_RDWR | O_CLOEXEC);
@@ -234,7 +239,7 @@ static void loop_unmap_pool(void *ctx)
     place_pool(w, NULL);
 }
 
-static const struct vr_loop_ops loop_ops = {
+static const struct vr_dev_ops loop_ops = {
     .drain = loop_drain,
     .unmask = loop_unmask,
     .notify = loop_notify,
@@ -309,92 +314,96 @@ static const char *windows_text(const struct vr_xs_dev *dev, char *buf,
     return buf;
 }
 
-static const char *size_text(const struct vr_target *t, char *buf, size_t size)
+/* By the words of the nodes. Ends the process if that cannot be. */
+static void open_source(struct worker *w, const struct vr_worker_opts *opts)
 {
-    uint64_t sectors = vr_target_sectors(t);
-    unsigned int rest = (unsigned int)(t->size - sectors * VR_BLK_SECTOR);
-    int n;
+    const struct vr_dev_cfg *c = &w->dev->cfg;
+    unsigned int tries = LOCK_TRIES;
+    struct vr_err err;
+    int rc;
 
-    n = snprintf(buf, size,
-                 "%" PRIu64 " sectors in blocks of %" PRIu32 " bytes", sectors,
-                 t->blk_size);
-    if (rest)
-        snprintf(buf + n, size - n, " (the last %u bytes are cut off)", rest);
-    return buf;
+    w->serve = vr_serve_find(c->type);
+    if (!w->serve) {
+        tell(w, VR_WORKER_FAILED, "the backend has no such type of device");
+        _exit(1);
+    }
+    do {
+        /* The kernel lets go of a former worker's ring, and with it of the
+         * lock, a moment after the process is gone. */
+        rc = w->serve->open(&w->source, c, &opts->io, &err);
+    } while (rc == -EBUSY && tries-- && !usleep(LOCK_STEP_US));
+    if (rc) {
+        tell(w, worth_waiting(rc) ? VR_WORKER_WAIT : VR_WORKER_FAILED,
+             err.text);
+        _exit(1);
+    }
+}
+
+static int make_loop(struct worker *w, struct vr_loop **loop,
+                     struct vr_err *err)
+{
+    const struct vr_dev_cfg *c = &w->dev->cfg;
+    bool dynamic = vr_cfg_has_iova(c);
+    const struct vr_dev_setup setup = {
+        .serve = w->serve,
+        .source = w->source,
+        .win = dynamic ? &w->mem.window : &w->win,
+        .mem = dynamic ? &w->mem : NULL,
+        .map_threshold = c->map_threshold,
+        .page = w->page,
+        .ops = &loop_ops,
+        .ctx = w,
+        .wake_fd = xenevtchn_fd(w->ec),
+        .stop_fd = w->sock,
+        .queues = c->queues,
+        .queue_size = c->queue_size,
+        .poll_us = c->poll_us,
+        .look_ms = LOOK_MS,
+    };
+
+    if (w->page->req.run || w->page->counters.requests)
+        w->page->counters.restarts++;
+    return vr_loop_new(loop, &setup, err);
+}
+
+static void say_connected(struct worker *w, struct vr_loop *loop)
+{
+    char what[128], windows[128], text[VR_WORKER_MSG_MAX];
+
+    w->serve->show(vr_loop_dev(loop), what, sizeof(what));
+    snprintf(text, sizeof(text), "serves %.110s, %s, %s", w->dev->cfg.target,
+             what, windows_text(w->dev, windows, sizeof(windows)));
+    tell(w, VR_WORKER_CONNECTED, text);
+    loop_notify(w);
 }
 
 void vr_worker_main(const struct vr_xs_dev *dev, int sock,
                     const struct vr_worker_opts *opts)
 {
-    const struct vr_dev_cfg *c = &dev->cfg;
-    bool dynamic = vr_cfg_has_iova(c);
-    char windows[128], size[96];
     static struct worker w; /* too large for a stack */
-    struct vr_loop_cfg lc = {
-        .win = dynamic ? &w.mem.window : &w.win,
-        .mem = dynamic ? &w.mem : NULL,
-        .map_threshold = c->map_threshold,
-        .target = &w.target,
-        .ops = &loop_ops,
-        .ctx = &w,
-        .aio = opts->threads ? &vr_aio_threads : NULL,
-        .stop_fd = sock,
-        .queues = c->queues,
-        .queue_size = c->queue_size,
-        .poll_us = c->poll_us,
-        .look_ms = LOOK_MS,
-        .discard = c->discard,
-    };
-    unsigned int tries = LOCK_TRIES;
-    struct vr_loop *loop;
     struct vr_err err = {"out of memory"};
-    char text[VR_WORKER_MSG_MAX];
+    struct vr_loop *loop;
     int rc;
 
     w.dev = dev;
     w.sock = sock;
     prepare_process();
-    do {
-        /* The kernel lets go of a former worker's ring, and with it of the
-         * lock, a moment after the process is gone. */
-        rc = vr_target_open(&w.target, c->target, c->readonly, opts->cache,
-                            &err);
-    } while (rc == -EBUSY && tries-- && !usleep(LOCK_STEP_US));
-    if (rc) {
-        tell(&w, worth_waiting(rc) ? VR_WORKER_WAIT : VR_WORKER_FAILED,
-             err.text);
-        _exit(1);
-    }
+    open_source(&w, opts);
     rc = open_xen(&w, !opts->no_sandbox, &err);
     if (rc == -EBUSY) {
         tell(&w, VR_WORKER_WAIT, err.text);
         _exit(1);
     }
-    if (rc)
-        goto out;
-    if (w.page->req.run || w.page->counters.requests)
-        w.page->counters.restarts++;
-    lc.page = w.page;
-    lc.wake_fd = xenevtchn_fd(w.ec);
-    memcpy(lc.serial, c->serial, sizeof(lc.serial));
-    rc = vr_loop_new(&loop, &lc, &err);
-    if (rc)
-        goto out;
-    if (!opts->no_sandbox)
-        rc = vr_sandbox_worker(w.grants.fd, 0, &err);
-    if (rc)
-        goto out;
-    snprintf(text, sizeof(text), "serves %.110s, %s%s, %s%s, %s", c->target,
-             size_text(&w.target, size, sizeof(size)),
-             c->readonly ? ", read-only" : "", vr_loop_aio_name(loop),
-             w.target.direct ? ", direct" : ", buffered",
-             windows_text(dev, windows, sizeof(windows)));
-    tell(&w, VR_WORKER_CONNECTED, text);
-    loop_notify(&w);
+    if (!rc)
+        rc = make_loop(&w, &loop, &err);
+    if (!rc && !opts->no_sandbox)
+        rc = vr_sandbox_worker(&w.serve->calls, w.grants.fd, 0, &err);
+    if (rc) {
+        tell(&w, VR_WORKER_FAILED, err.text);
+        _exit(1);
+    }
+    say_connected(&w, loop);
     vr_loop_run(loop);
     /* The kernel unmaps and unbinds; what is under way has ended. */
     _exit(0);
-out:
-    tell(&w, VR_WORKER_FAILED, err.text);
-    _exit(1);
 }

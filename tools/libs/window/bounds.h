@@ -49,6 +49,8 @@
 
 /* The longest segment offered, however large the window. */
 #define VR_SIZE_MAX_LIMIT (UINT32_C(1) << 20)
+/* The same in a pool: Linux's restricted pool maps at most 256 KiB at once. */
+#define VR_POOL_SIZE_MAX (UINT32_C(256) << 10)
 
 /**
  * vr_size_max() - the longest segment that a request may have.

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
 #include <string.h>
 
 #include "request.h"
@@ -104,46 +103,6 @@ uint32_t vr_blk_config(const struct vr_blk_dev *dev, uint8_t *buf)
         put(buf, 56, 1, dev->discard); /* unmap is possible, not promised */
     }
     return 60;
-}
-
-/*
- * Takes @len bytes off the front of *@iov, into @dst. The caller knows that
- * so many are there.
- */
-static void take_front(struct iovec **iov, unsigned int *niov, void *dst,
-                       size_t len)
-{
-    uint8_t *to = dst;
-
-    while (len) {
-        struct iovec *v = *iov;
-        size_t n = v->iov_len < len ? v->iov_len : len;
-
-        memcpy(to, v->iov_base, n);
-        to += n;
-        len -= n;
-        v->iov_base = (uint8_t *)v->iov_base + n;
-        v->iov_len -= n;
-        if (!v->iov_len) {
-            (*iov)++;
-            (*niov)--;
-        }
-    }
-    /* The guest can change its memory; from here on the copy counts. */
-    __asm__ volatile("" : : "r"(dst) : "memory");
-}
-
-/* Writes @room bytes of @src to the front of @iov. */
-static void put_front(struct iovec *iov, unsigned int niov, const uint8_t *src,
-                      size_t room)
-{
-    for (; niov && room; iov++, niov--) {
-        size_t n = iov->iov_len < room ? iov->iov_len : room;
-
-        memcpy(iov->iov_base, src, n);
-        src += n;
-        room -= n;
-    }
 }
 
 /* req->used_len stays: that of a request that writes nothing but its status. */
@@ -261,33 +220,4 @@ void vr_blk_decode(const struct vr_blk_dev *dev, uint64_t features,
     default:
         done(req, VR_BLK_S_UNSUPP);
     }
-}
-
-int vr_blk_parse(const struct vr_blk_dev *dev, uint64_t features,
-                 struct vr_chain *chain, struct vr_blk_req *req)
-{
-    struct iovec *out = chain->iov, *in = chain->iov + chain->nread, *last;
-    unsigned int nout = chain->nread, nin = chain->nwrite;
-    uint8_t head[VR_BLK_HEAD_MAX];
-
-    if (!nin)
-        return -EPROTO;
-    last = &in[nin - 1];
-    last->iov_len--;
-    take_front(&out, &nout, head, vr_blk_head_len(chain->read_len));
-    vr_blk_decode(dev, features, head, chain->read_len, chain->write_len - 1,
-                  req);
-    req->status = (uint8_t *)last->iov_base + last->iov_len;
-    if (!last->iov_len)
-        nin--;
-    if (req->op == VR_BLK_READ) {
-        req->iov = in;
-        req->niov = nin;
-    } else if (req->op == VR_BLK_WRITE) {
-        req->iov = out;
-        req->niov = nout;
-    } else if (req->reply_len) {
-        put_front(in, nin, req->reply, req->reply_len);
-    }
-    return 0;
 }

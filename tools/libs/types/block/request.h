@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * virtio-block requests (virtio 1.2, 5.2.6): from a chain of buffers to an
- * operation on the target. Pure. The header and the segments of DISCARD and
- * WRITE_ZEROES are copied once; nothing is assumed about how the driver cuts
- * a request into buffers (2.7.4.1).
+ * operation on the target. Pure.
  *
- * What a request asks for follows from its first bytes, the *head*, and from
- * how many readable and writable bytes it has: vr_blk_decode(). With the
- * buffers in memory vr_blk_parse() does all of it.
+ * What a request asks for follows from its first bytes, the *head*, of which
+ * the caller has a copy, and from how many readable and writable bytes it has.
  */
 #ifndef VR_BLOCK_REQUEST_H
 #define VR_BLOCK_REQUEST_H
 
-#include "libs/window/window.h"
+#include "libs/base/vr.h"
 
 #define VR_BLK_F_SIZE_MAX     (UINT64_C(1) << 1)
 #define VR_BLK_F_SEG_MAX      (UINT64_C(1) << 2)
@@ -33,8 +30,6 @@
 /* Header, and the one range of DISCARD or WRITE_ZEROES behind it. */
 #define VR_BLK_HEADER   16u
 #define VR_BLK_HEAD_MAX 32u
-/* Static: Linux's restricted pool maps at most 256 KiB at once. */
-#define VR_BLK_SIZE_MAX (256u << 10)
 #define VR_BLK_SEG_MAX  126u
 /* What one DISCARD or WRITE_ZEROES may cover. One range a request: Linux then
  * sends one request each, and each stays one operation on the target. A range
@@ -75,10 +70,6 @@ struct vr_blk_req {
     uint32_t used_len;    /* for the used ring once status is OK */
     uint8_t reply[VR_SERIAL_LEN]; /* VR_BLK_DONE: what goes to the front of */
     uint32_t reply_len;           /* the writable bytes (GET_ID) */
-    /* vr_blk_parse() only: */
-    struct iovec *iov; /* READ, WRITE: the data, in the chain's own array */
-    unsigned int niov;
-    uint8_t *status; /* in guest memory: write, never read */
 };
 
 /** vr_blk_seg_max() - the most data segments of one request. */
@@ -94,20 +85,10 @@ uint64_t vr_blk_features(const struct vr_blk_dev *dev);
 uint32_t vr_blk_config(const struct vr_blk_dev *dev, uint8_t *buf);
 
 /**
- * vr_blk_head_len() - how many of @out_len readable bytes vr_blk_decode()
- * wants to see; the rest is data.
- */
-static inline uint32_t vr_blk_head_len(uint64_t out_len)
-{
-    if (out_len == VR_BLK_HEAD_MAX)
-        return VR_BLK_HEAD_MAX;
-    return out_len < VR_BLK_HEADER ? out_len : VR_BLK_HEADER;
-}
-
-/**
  * vr_blk_decode() - what does a request ask for?
  * @features: as negotiated; what was not is answered UNSUPP.
- * @head: a private copy of the first vr_blk_head_len(@out_len) bytes.
+ * @head: a private copy of the first bytes: VR_BLK_HEADER of them, or as many
+ * as there are; all when there are VR_BLK_HEAD_MAX.
  * @out_len: readable bytes. @in_len: writable ones, without the status.
  *
  * Requests that are wrong give VR_BLK_DONE with an error status. The data of
@@ -116,15 +97,6 @@ static inline uint32_t vr_blk_head_len(uint64_t out_len)
 void vr_blk_decode(const struct vr_blk_dev *dev, uint64_t features,
                    const uint8_t *head, uint64_t out_len, uint64_t in_len,
                    struct vr_blk_req *req);
-
-/**
- * vr_blk_parse() - the same for a chain of a local window.
- * @chain: its iov array is cut to the data in place and must live as long as
- * @req. A reply is written into the chain.
- * Returns 0, or -EPROTO when there is not even a byte for the status.
- */
-int vr_blk_parse(const struct vr_blk_dev *dev, uint64_t features,
-                 struct vr_chain *chain, struct vr_blk_req *req);
 
 /* ---- what others want to know of a config space ---- */
 

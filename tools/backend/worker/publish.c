@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is done goes into the used rings, and the guest is told, now or a little
+ * later: loop.h says why. For loop.c.
+ */
+#include "loop_int.h"
+
+int64_t vr_gap_limit(const struct vr_queue *q)
+{
+    return vr_clamp(4 * q->gap, GAP_MIN_NS, VR_GAP_MAX);
+}
+
+int64_t vr_held_deadline(const struct vr_queue *q)
+{
+    int64_t gap = q->last_done + vr_gap_limit(q);
+    int64_t whole =
+        q->held_since + vr_clamp(q->service / 2, 0, COALESCE_MAX_NS);
+
+    return gap < whole ? gap : whole;
+}
+
+void vr_loop_publish(struct vr_loop *l)
+{
+    struct vr_dev *d = &l->dev;
+    bool tell = d->tell;
+    unsigned int i;
+
+    d->tell = false;
+    for (i = 0; i < l->nqueues; i++) {
+        struct vr_queue *q = &d->q[i];
+
+        if (!q->held || !vr_vq_running(&q->vq))
+            continue;
+        vr_vq_publish(&q->vq);
+        if (q->inflight > q->held && q->epoch && vr_held_deadline(q) > d->now &&
+            !d->stopping)
+            continue;
+        q->held = 0;
+        if (vr_vq_should_notify(&q->vq))
+            l->intr |= UINT64_C(1) << i;
+    }
+    if (l->intr && vr_ctrl_post(&d->cfg.page->intr, l->intr)) {
+        vr_counters(d)->interrupts++;
+        tell = true;
+    }
+    l->intr = 0;
+    if (tell)
+        vr_notify_broker(d);
+}
