@@ -198,16 +198,18 @@ unit() {
 }
 
 fuzz() {
-    local t n seeds seconds=${FUZZ_SECONDS:-5}
+    local t n seeds dict seconds=${FUZZ_SECONDS:-5}
     fuzz_targets || return
     for t in tests/fuzz/fuzz_*.c; do
         n=$(basename "$t" .c)
         mkdir -p "out/fuzz/corpus/$n"
         seeds=tests/fuzz/corpus/${n#fuzz_}
         [ -d "$seeds" ] || seeds=
+        dict=tests/fuzz/dict/${n#fuzz_}.dict
+        [ -f "$dict" ] && dict=-dict=$dict || dict=
         together one "fuzz ${n#fuzz_} for $seconds s" "out/fuzz/tests/fuzz/$n" -seed=1 \
             -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
-            -artifact_prefix="out/fuzz/" "out/fuzz/corpus/$n" $seeds
+            -artifact_prefix="out/fuzz/" $dict "out/fuzz/corpus/$n" $seeds
     done
     finish
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "libs/transport/mmio/mmio.h"
+#include "libs/types/block/request.h"
 
 #define WIN  UINT64_C(0x48000000)
 #define SIZE UINT64_C(0x8000)
@@ -103,7 +104,7 @@ static void acknowledge(struct world *w)
 /* A driver's disk does not shrink, whatever the backend says. */
 static void check_capacity(struct world *w, uint32_t status)
 {
-    uint64_t capacity = w->stats.capacity;
+    uint64_t capacity = vr_blk_capacity(w->stats.config);
 
     if (!(status & VR_STATUS_DRIVER)) {
         w->capacity = 0;

@@ -36,7 +36,7 @@ static void sw_record(struct vr_record *r)
     for (i = 0; i < SW_DEVS; i++) {
         struct vr_record_dev *d = &r->devs[i];
 
-        d->cfg = (struct vr_dev_cfg){.type = VR_TYPE_BLOCK,
+        d->cfg = (struct vr_dev_cfg){.type = VR_TYPE_block,
                                      .mode = i == 0   ? VR_MODE_STATIC
                                              : i == 1 ? VR_MODE_DYNAMIC
                                                       : VR_MODE_MIXED,

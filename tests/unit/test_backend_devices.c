@@ -301,7 +301,7 @@ static void publish(void)
     char path[256];
     unsigned int i, n;
 
-    dev.cfg.type = VR_TYPE_BLOCK;
+    dev.cfg.type = VR_TYPE_block;
     dev.cfg.mode = VR_MODE_DYNAMIC;
     strcpy(dev.cfg.id, "disk0");
     strcpy(dev.cfg.target, "/dev/null");

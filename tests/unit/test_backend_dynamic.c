@@ -782,7 +782,7 @@ static void not_taken(bool pool)
     assert_int_equal(counts()->requests, 3);
     assert_int_equal(counts()->errors, 0);
     assert_int_equal(counts()->retries, 1);
-    assert_int_equal(counts()->target_io, VR_CTRL_IO_DIRECT | VR_CTRL_IO_OWN);
+    assert_int_equal(counts()->target_io, VR_BLK_IO_DIRECT | VR_BLK_IO_OWN);
     assert_int_equal(*h.logs, 1);
     assert_int_equal(fake_pins(&h.gnt), 0);
     free(h.page);

@@ -130,7 +130,7 @@ static void flush_fails(void **state)
     assert_int_equal(do_request(0, 4, 0, 0, false),
                      cached ? VR_BLK_S_IOERR : 0);
     assert_int_equal(counts()->flush_errors, cached ? 2 : 1);
-    assert_int_equal(!!(counts()->target_io & VR_CTRL_IO_LOST), cached);
+    assert_int_equal(!!(counts()->target_io & VR_BLK_IO_LOST), cached);
 }
 
 static void ranges_fail(void **state)

@@ -15,7 +15,8 @@
 
 #define GOOD_NO_ID                                                             \
     "type=block,mode=static,size=64M,driver=/etc/d.cfg,target=/dev/xvdb"
-#define GOOD "id=disk0," GOOD_NO_ID
+#define GOOD    "id=disk0," GOOD_NO_ID
+#define NO_SIZE "id=disk0,type=block,driver=/etc/d.cfg,target=/dev/xvdb"
 #define DYN_NO_WINDOW                                                          \
     "id=disk0,type=block,mode=dynamic,driver=/etc/d.cfg,target=/dev/xvdb"
 #define MIX "id=disk0,type=block,mode=mixed,driver=/etc/d.cfg,target=/dev/xvdb"
@@ -33,7 +34,7 @@ static void test_defaults(void **state)
     (void)state;
     assert_int_equal(vr_cfg_parse(0, GOOD, &c, &err), 0);
     assert_string_equal(c.id, "disk0");
-    assert_int_equal(c.type, VR_TYPE_BLOCK);
+    assert_int_equal(c.type, VR_TYPE_block);
     assert_int_equal(c.mode, VR_MODE_STATIC);
     assert_int_equal(c.size, 64 << 20);
     assert_false(c.has_base);
@@ -285,9 +286,9 @@ static void test_readonly_has_no_discard(void **state)
 
 #define P "virtio_restricted[1]: "
 #define KEYS                                                                   \
-    ": use id, type, mode, size, base, pool_in, aperture, map_threshold, "     \
-    "revoke_timeout, driver, backend, target, access, queues, queue_size, "    \
-    "serial, discard, timeout or poll"
+    ": use one of id, type, mode, size, base, pool_in, aperture, "             \
+    "map_threshold, revoke_timeout, driver, backend, queue_size, timeout, "    \
+    "poll, target, access, queues, serial, discard"
 
 /* What is wrong, its value and the remedy: the exact line. */
 #define BY_ID                                                                  \
@@ -356,14 +357,15 @@ static const struct {
        "could wait for address space for ever: use at least 32960K, or smaller "
        "or fewer queues"},
     {DYN ",size=64M",
-     P "size=64M is the pool of mode=static or mode=mixed: with mode=dynamic "
-       "write aperture= instead, or mode=mixed for both"},
-    {DYN ",base=0x50000000", P "base=0x50000000 is the address of a pool, and "
-                               "mode=dynamic has none: take it out"},
+     P "size=64M is for mode=static and mode=mixed; with mode=dynamic: write "
+       "aperture= instead, or mode=mixed for both"},
+    {DYN ",base=0x50000000",
+     P "base=0x50000000 is for mode=static and mode=mixed; with mode=dynamic: "
+       "it is the address of a pool: take it out"},
     {GOOD ",aperture=32M",
-     P "aperture=32M is for mode=dynamic (instead of size=) and mode=mixed "
-       "(beside it): add one of them, or write size= alone for the pool of "
-       "mode=static"},
+     P "aperture=32M is for mode=dynamic and mode=mixed; with mode=static: add "
+       "mode=dynamic (it takes the place of size=) or mode=mixed (it stands "
+       "beside size=), or write size= alone"},
     {GOOD ",pool_in=probe",
      P "pool_in=probe is for mode=mixed: PROBE is a request to a virtio-iommu, "
        "and a device with mode=static is behind none; take the key out, or add "
@@ -373,8 +375,9 @@ static const struct {
        "and a device with mode=static is behind none; take the key out, or add "
        "mode=mixed and aperture="},
     {DYN ",pool_in=firmware",
-     P "pool_in=firmware says how the guest finds a pool, and mode=dynamic has "
-       "none: take it out, or write mode=mixed and size="},
+     P "pool_in=firmware is for mode=static and mode=mixed; with mode=dynamic: "
+       "it says how the guest finds a pool: take it out, or write mode=mixed "
+       "and size="},
     {MIX ",pool_in=acpi", P "pool_in=acpi is no place where a guest looks: use "
                             "firmware, probe or both"},
     {MIX, P "size= is missing: add it, such as size=64M"},
@@ -389,13 +392,13 @@ static const struct {
        "could wait for address space for ever: use at least 1036K, or smaller "
        "or fewer queues"},
     {GOOD ",map_threshold=64K",
-     P "map_threshold= is for mode=dynamic and mode=mixed: in mode=static "
-       "the pool is mapped once and as a whole; take the key out, or add one "
-       "of them"},
+     P "map_threshold=64K is for mode=dynamic and mode=mixed; with "
+       "mode=static: the "
+       "pool is mapped once and as a whole: take the key out"},
     {GOOD ",revoke_timeout=1000",
-     P "revoke_timeout= is for mode=dynamic and mode=mixed: in mode=static "
-       "the pool is mapped once and as a whole; take the key out, or add one "
-       "of them"},
+     P "revoke_timeout=1000 is for mode=dynamic and mode=mixed; with "
+       "mode=static: the "
+       "pool is mapped once and as a whole: take the key out"},
     {DYN ",map_threshold=often", P "map_threshold=often is not a size: use "
                                    "never, always or a number with K or M, "
                                    "such as 64K"},
@@ -416,10 +419,12 @@ static const struct {
     {"size=2G", P "size=2G is too large: use at most 1G"},
     {"size=99999999999999999999",
      P "size=99999999999999999999 is too large: use at most 1G"},
-    {"size=0", P "size=0 is too small: a guest passes its rings and all data "
-                 "in flight through the window, use at least 2M"},
-    {"size=2047K", P "size=2047K is too small: a guest passes its rings and "
-                     "all data in flight through the window, use at least 2M"},
+    {NO_SIZE ",size=0",
+     P "size=0 is too small: a guest passes its rings and all data "
+       "in flight through the window, use at least 2M"},
+    {NO_SIZE ",size=2044K",
+     P "size=2044K is too small: a guest passes its rings and "
+       "all data in flight through the window, use at least 2M"},
     {"size=2097153", P "size=2097153 is not whole pages: use a multiple of "
                        "4K"},
     {"base=top", P "base=top is not an address: use a number such as "
@@ -587,8 +592,8 @@ static void test_names(void **state)
     enum vr_mode m;
 
     (void)state;
-    assert_int_equal(vr_type_parse(vr_type_name(VR_TYPE_BLOCK), &t), 0);
-    assert_int_equal(t, VR_TYPE_BLOCK);
+    assert_int_equal(vr_type_parse(vr_type_name(VR_TYPE_block), &t), 0);
+    assert_int_equal(t, VR_TYPE_block);
     assert_int_equal(vr_mode_parse(vr_mode_name(VR_MODE_STATIC), &m), 0);
     assert_int_equal(m, VR_MODE_STATIC);
     assert_int_equal(vr_mode_parse(vr_mode_name(VR_MODE_DYNAMIC), &m), 0);

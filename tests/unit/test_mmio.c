@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "libs/transport/mmio/mmio.h"
+#include "libs/types/block/request.h"
 
 #define WIN  UINT64_C(0x48000000)
 #define SIZE UINT64_C(0x100000)
@@ -782,8 +783,8 @@ static void a_disk_in_use_only_grows(void **state)
     struct fake *f = running();
 
     (void)state;
-    assert_int_equal(f->stats.capacity, 4096);
-    assert_int_equal(f->stats.block_size, 512);
+    assert_int_equal(vr_blk_capacity(f->stats.config), 4096);
+    assert_int_equal(vr_blk_block_size(f->stats.config), 512);
     vr_mmio_set_device(&f->m, features, smaller, sizeof(smaller));
     vr_mmio_set_device(&f->m, features, huge, sizeof(huge));
     vr_mmio_set_device(&f->m, features, disk, 0);
@@ -793,7 +794,7 @@ static void a_disk_in_use_only_grows(void **state)
     vr_mmio_set_device(&f->m, features, other, sizeof(other));
     assert_int_equal(f->raised, 1);
     assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG, 8), 17 * 256);
-    assert_int_equal(f->stats.capacity, 17 * 256);
+    assert_int_equal(vr_blk_capacity(f->stats.config), 17 * 256);
     assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG + 8, 4), 0);
     assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG + 20, 4), 512);
     assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG + 34, 2), 4);

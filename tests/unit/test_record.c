@@ -44,7 +44,7 @@ static void fill(struct vr_record *rec)
     rec->ndevs = 2;
     rec->devs[0].cfg = (struct vr_dev_cfg){
         .id = "disk0",
-        .type = VR_TYPE_BLOCK,
+        .type = VR_TYPE_block,
         .mode = VR_MODE_STATIC,
         .size = 64 << 20,
         .driver = "/etc/xen/disk-driver.cfg",

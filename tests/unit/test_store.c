@@ -45,7 +45,7 @@ static void fill(struct vr_record *rec, enum vr_mode mode)
     rec->ndevs = 1;
     rec->devs[0].cfg = (struct vr_dev_cfg){
         .id = "disk0",
-        .type = VR_TYPE_BLOCK,
+        .type = VR_TYPE_block,
         .mode = mode,
         .target = "/dev/xvdb",
         .queues = 1,

@@ -274,7 +274,7 @@ static void look(struct device *d)
 static int begin(void **state)
 {
     struct vr_mmio_desc desc = {
-        .device_id = VR_TYPE_BLOCK,
+        .device_id = VR_TYPE_block,
         .nqueues = 1,
         .queue_size_max = 128,
         .transport = VR_F_TRANSPORT,
@@ -437,7 +437,7 @@ static void test_changes(void **state)
     sectors = vr_blk_capacity(sim.page.dev.config);
     sim.page.status = VR_CTRL_BACKEND_READY;
     run(guest, 1500);
-    assert_int_equal(s->capacity, sectors);
+    assert_int_equal(vr_blk_capacity(s->config), sectors);
 }
 
 static void test_rubbish(void **state)

@@ -83,7 +83,7 @@ static const struct vr_xs_dev good = {
     .cfg =
         {
             .id = "disk0",
-            .type = VR_TYPE_BLOCK,
+            .type = VR_TYPE_block,
             .mode = VR_MODE_STATIC,
             .target = "/dev/xvdb",
             .readonly = true,

@@ -141,7 +141,7 @@ static void ww_record(void)
         struct vr_record_dev *d = &r->devs[i];
 
         snprintf(d->cfg.id, sizeof(d->cfg.id), "disk%u", i);
-        d->cfg.type = VR_TYPE_BLOCK;
+        d->cfg.type = VR_TYPE_block;
         d->cfg.mode = i == 0   ? VR_MODE_STATIC
                       : i == 2 ? VR_MODE_MIXED
                                : VR_MODE_DYNAMIC;

@@ -104,39 +104,6 @@ static void json_counters(yajl_gen j, const void *base, const struct counter *c,
     yajl_gen_map_close(j);
 }
 
-/* How the backend does its I/O, in its own words. */
-static const char *target_io(const struct vr_stats_dev *s)
-{
-    if (s->b.target_io & VR_CTRL_IO_OWN)
-        return "direct, but not on the guest's pages";
-    return s->b.target_io & VR_CTRL_IO_DIRECT ? "direct" : "page cache";
-}
-
-void stats_print_disk(const struct vr_stats_dev *s)
-{
-    const uint64_t told = s->capacity * 512, has = s->b.target_size;
-    char size[24];
-
-    if (!s->block_size)
-        return;
-    printf("  capacity      %" PRIu64 " sectors (%s), in blocks of %" PRIu32
-           " bytes\n",
-           s->capacity, vr_format_size(told, size), s->block_size);
-    if (has > told)
-        printf("  target size   %" PRIu64 " bytes; the last %" PRIu64
-               " are cut off\n",
-               has, has - told);
-    else if (has < told)
-        printf("  target size   %" PRIu64 " bytes: it has shrunk, and I/O on "
-               "the %" PRIu64 " that are missing fails\n",
-               has, told - has);
-    printf("  target I/O    %s%s\n", target_io(s),
-           s->b.target_io & VR_CTRL_IO_LOST
-               ? "; a flush has failed, so all later ones do: what the guest "
-                 "wrote may be lost"
-               : "");
-}
-
 void stats_print(const struct vr_stats_dev *s)
 {
     unsigned int q, nq = s->nqueues;
@@ -162,11 +129,6 @@ void stats_json(yajl_gen j, const struct vr_stats_dev *s)
 {
     unsigned int q, nq = s->nqueues;
 
-    json_u64(j, "capacity_sectors", s->capacity);
-    json_u64(j, "block_size", s->block_size);
-    json_u64(j, "target_size", s->b.target_size);
-    json_str(j, "target_io", target_io(s));
-    json_bool(j, "flush_lost", s->b.target_io & VR_CTRL_IO_LOST);
     json_u64(j, "status", s->status);
     json_u64(j, "features", s->features);
     json_u64(j, "failed", vr_stats_why(s));

@@ -3,6 +3,7 @@
  * Collected once; printed for people or as JSON. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,59 @@ static void print_window(const struct vr_gwin *w, unsigned int kind)
            w->gref_base + vr_gwin_pages(w) - 1);
 }
 
+static void type_line(void *ctx, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void type_line(void *ctx, const char *name, const char *fmt, ...)
+{
+    va_list ap;
+
+    (void)ctx;
+    printf("  %-13s ", name);
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+}
+
+static void type_text(void *ctx, const char *name, const char *value)
+{
+    json_str(ctx, name, value);
+}
+
+static void type_number(void *ctx, const char *name, uint64_t value)
+{
+    json_u64(ctx, name, value);
+}
+
+static void type_flag(void *ctx, const char *name, bool value)
+{
+    json_bool(ctx, name, value);
+}
+
+/* What only its type knows of a device. @j NULL: for a person. */
+static void show_type(const struct vr_record_dev *d,
+                      const struct vr_stats_dev *s, yajl_gen j)
+{
+    const struct vr_type_spec *spec = vr_type_spec(d->cfg.type);
+    const struct vr_show to = {.line = type_line,
+                               .text = type_text,
+                               .number = type_number,
+                               .flag = type_flag,
+                               .ctx = j};
+    const struct vr_seen seen = {
+        .cfg = &d->cfg,
+        .config = s && s->described ? s->config : NULL,
+        .target_size = s ? s->b.target_size : 0,
+        .target_io = s ? s->b.target_io : 0,
+    };
+
+    if (!j && spec && spec->show)
+        spec->show(&seen, &to);
+    else if (j && spec && spec->json)
+        spec->json(&seen, &to);
+}
+
 static void print_dev(const struct view *v, unsigned int i)
 {
     const struct vr_record *rec = &v->g.rec;
@@ -174,11 +228,7 @@ static void print_dev(const struct view *v, unsigned int i)
     printf("  backend       %s%s%s\n", vr_xbstate_name(dv->backend),
            dv->backend_error[0] ? ", says " : "",
            dv->backend_error[0] ? vr_quote(quote, dv->backend_error) : "");
-    printf("  target        %s, %s%s\n", d->cfg.target,
-           d->cfg.readonly ? "read-only" : "read-write",
-           d->cfg.discard ? ", discard" : "");
-    if (dv->s)
-        stats_print_disk(dv->s);
+    show_type(d, dv->s, NULL);
     if (d->mmio_base)
         printf("  registers     0x%" PRIx64 ", interrupt %" PRIu32 "\n",
                d->mmio_base, d->irq);
@@ -313,10 +363,7 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     json_u64(j, "driver_zombies", v->zombies[d->driver]);
     json_str(j, "backend", vr_xbstate_name(dv->backend));
     json_str(j, "backend_error", dv->backend_error);
-    json_str(j, "target", d->cfg.target);
-    json_bool(j, "readonly", d->cfg.readonly);
-    json_bool(j, "discard", d->cfg.discard);
-    json_str(j, "serial", d->cfg.serial);
+    show_type(d, dv->s, j);
     json_u64(j, "queues", d->cfg.queues);
     json_u64(j, "queue_size", d->cfg.queue_size);
     if (d->mmio_base) { /* else it is not placed yet */

@@ -167,8 +167,6 @@ uint32_t windows_busy(const struct guest *g, int wait_ms,
 uint32_t windows_revoke(const struct guest *g);
 
 /* counters.c: the live figures. @s NULL: there are none. */
-/* The lines about capacity and target alone. */
-void stats_print_disk(const struct vr_stats_dev *s);
 void stats_print(const struct vr_stats_dev *s);
 void stats_json(yajl_gen j, const struct vr_stats_dev *s);
 void iommu_print(const struct vr_record *rec, const struct vr_stats_iommu *s);

@@ -208,7 +208,7 @@ def refused(h):
         (mixed(size="300M"), "gntdev maps at once"),
         (mixed(pool_in="viot"), "use firmware, probe or both"),
         (device(pool_in="probe"), "is behind none"),
-        (dynamic(pool_in="both"), "mode=dynamic has none"),
+        (dynamic(pool_in="both"), "it says how the guest finds a pool"),
     ]
     for text, want in bad:
         cfg = h.put("mr.cfg", guest_cfg("mr", [text], **arch.now.usual))

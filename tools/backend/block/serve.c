@@ -83,9 +83,9 @@ static void show_target(struct vr_dev *d)
     struct vr_ctrl_counters *c = vr_counters(d);
 
     c->target_size = t->size;
-    c->target_io = (t->direct ? VR_CTRL_IO_DIRECT : 0) |
-                   (vr_target_own_only(t) ? VR_CTRL_IO_OWN : 0) |
-                   (vr_target_lost(t) ? VR_CTRL_IO_LOST : 0);
+    c->target_io = (t->direct ? VR_BLK_IO_DIRECT : 0) |
+                   (vr_target_own_only(t) ? VR_BLK_IO_OWN : 0) |
+                   (vr_target_lost(t) ? VR_BLK_IO_LOST : 0);
 }
 
 static void describe(struct vr_dev *d)
@@ -416,7 +416,7 @@ static const int calls[] = {
 static const unsigned long ioctls[] = {BLKDISCARD};
 
 const struct vr_serve vr_serve_block = {
-    .type = VR_TYPE_BLOCK,
+    .type = VR_TYPE_block,
     .calls = {calls, VR_ARRAY_SIZE(calls), ioctls, VR_ARRAY_SIZE(ioctls)},
     .front = VR_BLK_HEADER,
     .front_only = VR_BLK_HEAD_MAX,

@@ -2,12 +2,12 @@
 /* The table of device types, made at build time. Asked once, by the worker. */
 #include "worker.h"
 
-#define TYPE(name) extern const struct vr_serve vr_serve_##name;
+#define TYPE(name, id) extern const struct vr_serve vr_serve_##name;
 #include "libs/types/types.def"
 #undef TYPE
 
 static const struct vr_serve *const types[] = {
-#define TYPE(name) &vr_serve_##name,
+#define TYPE(name, id) &vr_serve_##name,
 #include "libs/types/types.def"
 #undef TYPE
 };

@@ -1,35 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Takes a device string apart, and reads the keys that every device has; those
+ * of a type are read by its own table (types.h). Called by the plug-in. Pure.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "cfg_int.h"
 #include "libs/base/text.h"
 
 /* A person's config line is far shorter; bounds the copy below. */
 #define TEXT_MAX 4096
 
-/*
- * Linux bounces every buffer of a request through the pool, beside the rings
- * themselves, and tries again for ever where there is no room: with nothing
- * else under way its longest request, 1280 KiB, has to fit.
- */
-#define SIZE_MIN (UINT64_C(2) << 20)
-
-#define QUEUE_SIZE_MIN     8
-#define QUEUE_SIZE_DEFAULT 128
-#define TIMEOUT_DEFAULT    60
-#define TIMEOUT_MAX        3600
-#define POLL_MAX           100000
+#define fail vr_parse_fail
+#define show vr_shown
 
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static bool printable(const char *s)
-{
-    for (; *s; s++) {
-        if (*s < 0x20 || *s > 0x7e)
-            return false;
-    }
-    return true;
 }
 
 /* Trims in place: the end is cut, the start returned. */
@@ -45,8 +35,10 @@ static char *trim(char *s)
     return s;
 }
 
-static int parse_id(struct parser *p, const char *value)
+static int parse_id(struct vr_parser *p, const struct vr_key *key,
+                    const char *value)
 {
+    (void)key;
     if (!vr_id_valid(value))
         return fail(p,
                     "id=%s is not a name: use 1 to %d letters, digits, '-' "
@@ -56,10 +48,53 @@ static int parse_id(struct parser *p, const char *value)
     return 0;
 }
 
-static int parse_bytes(struct parser *p, const char *value)
+static int parse_type(struct vr_parser *p, const struct vr_key *key,
+                      const char *value)
+{
+    const struct vr_type_spec *spec;
+    char all[64] = "";
+    unsigned int i;
+
+    (void)key;
+    if (!vr_type_parse(value, &p->cfg->type))
+        return 0;
+    for (i = 0; (spec = vr_type_at(i)); i++) {
+        strcat(all, !i ? "" : vr_type_at(i + 1) ? ", " : " or ");
+        strcat(all, spec->name);
+    }
+    return fail(p, "type=%s is not a device type: use %s", show(value).text,
+                all);
+}
+
+static int parse_mode(struct vr_parser *p, const struct vr_key *key,
+                      const char *value)
+{
+    (void)key;
+    if (vr_mode_parse(value, &p->cfg->mode))
+        return fail(p, "mode=%s is not a mode: use static, dynamic or mixed",
+                    show(value).text);
+    return 0;
+}
+
+static int parse_pool_in(struct vr_parser *p, const struct vr_key *key,
+                         const char *value)
+{
+    (void)key;
+    if (vr_pool_in_parse(value, &p->cfg->pool_in))
+        return fail(p,
+                    "pool_in=%s is no place where a guest looks: use "
+                    "firmware, probe or both",
+                    show(value).text);
+    return 0;
+}
+
+/* How small is too small depends on the type: cfgcheck.c. */
+static int parse_bytes(struct vr_parser *p, const struct vr_key *key,
+                       const char *value)
 {
     int rc = vr_parse_size(value, &p->cfg->size);
 
+    (void)key;
     if (rc == -EINVAL)
         return fail(p,
                     "size=%s is not a size: use a number with K, M or G, "
@@ -68,22 +103,19 @@ static int parse_bytes(struct parser *p, const char *value)
     if (rc || p->cfg->size > SIZE_LIMIT)
         return fail(p, "size=%s is too large: use at most 1G",
                     show(value).text);
-    if (p->cfg->size < SIZE_MIN)
-        return fail(p,
-                    "size=%s is too small: a guest passes its rings and "
-                    "all data in flight through the window, use at least 2M",
-                    show(value).text);
     if (p->cfg->size % VR_PAGE_SIZE)
         return fail(p, "size=%s is not whole pages: use a multiple of 4K",
                     show(value).text);
     return 0;
 }
 
-/* How small is too small depends on the queues: cfgcheck.c. */
-static int parse_aperture(struct parser *p, const char *value)
+/* ... and on the queues. */
+static int parse_aperture(struct vr_parser *p, const struct vr_key *key,
+                          const char *value)
 {
     int rc = vr_parse_size(value, &p->cfg->aperture);
 
+    (void)key;
     if (rc == -EINVAL)
         return fail(p,
                     "aperture=%s is not a size: use a number with K, M or G, "
@@ -98,10 +130,12 @@ static int parse_aperture(struct parser *p, const char *value)
     return 0;
 }
 
-static int parse_threshold(struct parser *p, const char *value)
+static int parse_threshold(struct vr_parser *p, const struct vr_key *key,
+                           const char *value)
 {
     int rc = vr_threshold_parse(value, &p->cfg->map_threshold);
 
+    (void)key;
     if (rc == -EINVAL)
         return fail(p,
                     "map_threshold=%s is not a size: use never, always or a "
@@ -115,10 +149,12 @@ static int parse_threshold(struct parser *p, const char *value)
     return 0;
 }
 
-static int parse_base(struct parser *p, const char *value)
+static int parse_base(struct vr_parser *p, const struct vr_key *key,
+                      const char *value)
 {
     int rc = vr_parse_u64(value, ADDR_LIMIT - 1, &p->cfg->base);
 
+    (void)key;
     if (rc == -EINVAL)
         return fail(p,
                     "base=%s is not an address: use a number such as "
@@ -136,28 +172,10 @@ static int parse_base(struct parser *p, const char *value)
     return 0;
 }
 
-static int parse_path(struct parser *p, enum key key, const char *value,
-                      char *out)
+static int parse_backend(struct vr_parser *p, const struct vr_key *key,
+                         const char *value)
 {
-    if (value[0] != '/')
-        return fail(p, "%s=%s is not an absolute path: begin it with /",
-                    cfg_key_name[key], show(value).text);
-    if (strlen(value) > VR_PATH_LEN)
-        return fail(p,
-                    "%s=%s is too long: use a path of at most %d "
-                    "characters",
-                    cfg_key_name[key], show(value).text, VR_PATH_LEN);
-    if (!printable(value))
-        return fail(p,
-                    "%s=%s has characters that cannot be passed on: use a "
-                    "path of printable ASCII characters",
-                    cfg_key_name[key], show(value).text);
-    strcpy(out, value);
-    return 0;
-}
-
-static int parse_backend(struct parser *p, const char *value)
-{
+    (void)key;
     if (!vr_name_valid(value) || strchr(value, '/'))
         return fail(p,
                     "backend=%s is not a domain name: use the name that "
@@ -168,182 +186,214 @@ static int parse_backend(struct parser *p, const char *value)
     return 0;
 }
 
-static int parse_serial(struct parser *p, const char *value)
-{
-    /* What udev keeps as it is in the name of a link; a slash would make a
-     * folder, a blank a second link, and it replaces others. */
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                  "abcdefghijklmnopqrstuvwxyz"
-                                  "0123456789#+-.:=@_";
-
-    if (strlen(value) > VR_SERIAL_LEN || value[0] == '.' ||
-        value[strspn(value, allowed)])
-        return fail(p,
-                    "serial=%s cannot name the disk in /dev/disk/by-id: use 1 "
-                    "to %d letters, digits or characters of #+-.:=@_, with no "
-                    "dot at the beginning",
-                    show(value).text, VR_SERIAL_LEN);
-    strcpy(p->cfg->serial, value);
-    return 0;
-}
-
-static int parse_count(struct parser *p, enum key key, const char *value,
-                       unsigned int min, unsigned int max, unsigned int *out)
+static int parse_queue_size(struct vr_parser *p, const struct vr_key *key,
+                            const char *value)
 {
     uint64_t v;
 
-    if (vr_parse_u64(value, max, &v) || v < min)
-        return fail(p, "%s=%s is out of range: use a number from %u to %u",
-                    cfg_key_name[key], show(value).text, min, max);
-    *out = v;
-    return 0;
-}
-
-static int parse_queue_size(struct parser *p, const char *value)
-{
-    uint64_t v;
-
-    if (vr_parse_u64(value, VR_MAX_QUEUE_SIZE, &v) || v < QUEUE_SIZE_MIN ||
-        v & (v - 1))
+    (void)key;
+    if (vr_parse_u64(value, key->max, &v) || v < key->min || v & (v - 1))
         return fail(p,
                     "queue_size=%s is not a power of two from %u to %u: use "
                     "64, 128 or 256",
-                    show(value).text, QUEUE_SIZE_MIN, VR_MAX_QUEUE_SIZE);
+                    show(value).text, key->min, key->max);
     p->cfg->queue_size = v;
     return 0;
 }
 
-/* Both our words and those of xl's disk=. */
-static int parse_access(struct parser *p, const char *value)
+/* In the order in which messages name them. */
+static const struct vr_key keys[] = {
+    {.name = "id", .parse = parse_id, .example = "disk0", .required = true},
+    {.name = "type", .parse = parse_type, .example = "block", .required = true},
+    {.name = "mode",
+     .parse = parse_mode,
+     .example = "dynamic",
+     .fallback = "static"},
+    {.name = "size",
+     .parse = parse_bytes,
+     .example = "64M",
+     .modes = VR_IN_POOL,
+     .foreign = "write aperture= instead, or mode=mixed for both"},
+    {.name = "base",
+     .parse = parse_base,
+     .example = "0x7c000000",
+     .modes = VR_IN_POOL,
+     .foreign = "it is the address of a pool: take it out"},
+    {.name = "pool_in",
+     .parse = parse_pool_in,
+     .example = "probe",
+     .modes = VR_IN_POOL,
+     .fallback = "firmware",
+     .foreign = "it says how the guest finds a pool: take it out, or write "
+                "mode=mixed and size="},
+    {.name = "aperture",
+     .parse = parse_aperture,
+     .example = "32M",
+     .modes = VR_IN_IOVA,
+     .foreign = "add mode=dynamic (it takes the place of size=) or mode=mixed "
+                "(it stands beside size=), or write size= alone"},
+    {.name = "map_threshold",
+     .parse = parse_threshold,
+     .example = "64K",
+     .modes = VR_IN_IOVA,
+     .fallback = "never",
+     .foreign = "the pool is mapped once and as a whole: take the key out"},
+    {.name = "revoke_timeout",
+     .parse = vr_key_count,
+     .example = "500",
+     .modes = VR_IN_IOVA,
+     .fallback = "1000",
+     .kind = VR_KEY_COUNT,
+     VR_KEY_FIELD(revoke_ms),
+     .min = VR_REVOKE_MS_MIN,
+     .max = VR_REVOKE_MS_MAX,
+     .foreign = "the pool is mapped once and as a whole: take the key out"},
+    {.name = "driver",
+     .parse = vr_key_path,
+     .example = "/etc/xen/driver.cfg",
+     .kind = VR_KEY_PATH,
+     VR_KEY_FIELD(driver)},
+    {.name = "backend", .parse = parse_backend, .example = "storage"},
+    {.name = "queue_size",
+     .parse = parse_queue_size,
+     .example = "64",
+     .fallback = "128",
+     .kind = VR_KEY_COUNT,
+     VR_KEY_FIELD(queue_size),
+     .min = 8,
+     .max = VR_MAX_QUEUE_SIZE},
+    {.name = "timeout",
+     .parse = vr_key_count,
+     .example = "120",
+     .fallback = "60",
+     .kind = VR_KEY_COUNT,
+     VR_KEY_FIELD(timeout),
+     .min = 1,
+     .max = 3600},
+    {.name = "poll",
+     .parse = vr_key_count,
+     .example = "50",
+     .fallback = "0",
+     .kind = VR_KEY_COUNT,
+     VR_KEY_FIELD(poll_us),
+     .max = 100000},
+};
+
+unsigned int vr_cfg_keys(const struct vr_key **out)
 {
-    p->cfg->readonly = !strcmp(value, "ro") || !strcmp(value, "r");
-    if (!p->cfg->readonly && strcmp(value, "rw") && strcmp(value, "w"))
-        return fail(p, "access=%s is neither rw nor ro: use one of them",
-                    show(value).text);
-    return 0;
+    *out = keys;
+    return VR_ARRAY_SIZE(keys);
 }
 
-static int parse_value(struct parser *p, enum key key, const char *value)
+/* A key of every device, or of @spec's. */
+static const struct vr_key *find_key(const struct vr_type_spec *spec,
+                                     const char *name)
 {
-    struct vr_dev_cfg *cfg = p->cfg;
+    const struct vr_key *key = vr_key_find(keys, VR_ARRAY_SIZE(keys), name);
 
-    switch (key) {
-    case KEY_ID:
-        return parse_id(p, value);
-    case KEY_TYPE:
-        if (vr_type_parse(value, &cfg->type))
-            return fail(p, "type=%s is not a device type: use block",
-                        show(value).text);
-        return 0;
-    case KEY_MODE:
-        if (vr_mode_parse(value, &cfg->mode))
-            return fail(p,
-                        "mode=%s is not a mode: use static, dynamic or mixed",
-                        show(value).text);
-        return 0;
-    case KEY_SIZE:
-        return parse_bytes(p, value);
-    case KEY_BASE:
-        return parse_base(p, value);
-    case KEY_POOL_IN:
-        if (vr_pool_in_parse(value, &cfg->pool_in))
-            return fail(p,
-                        "pool_in=%s is no place where a guest looks: use "
-                        "firmware, probe or both",
-                        show(value).text);
-        return 0;
-    case KEY_APERTURE:
-        return parse_aperture(p, value);
-    case KEY_MAP_THRESHOLD:
-        return parse_threshold(p, value);
-    case KEY_REVOKE_TIMEOUT:
-        return parse_count(p, key, value, VR_REVOKE_MS_MIN, VR_REVOKE_MS_MAX,
-                           &cfg->revoke_ms);
-    case KEY_DRIVER:
-        return parse_path(p, key, value, cfg->driver);
-    case KEY_BACKEND:
-        return parse_backend(p, value);
-    case KEY_TARGET:
-        return parse_path(p, key, value, cfg->target);
-    case KEY_ACCESS:
-        return parse_access(p, value);
-    case KEY_QUEUES:
-        return parse_count(p, key, value, 1, VR_MAX_QUEUES, &cfg->queues);
-    case KEY_QUEUE_SIZE:
-        return parse_queue_size(p, value);
-    case KEY_SERIAL:
-        return parse_serial(p, value);
-    case KEY_DISCARD:
-        cfg->discard = !strcmp(value, "1") || !strcmp(value, "on");
-        if (!cfg->discard && strcmp(value, "0") && strcmp(value, "off"))
-            return fail(p,
-                        "discard=%s is neither on nor off: use one of "
-                        "them, or 1 or 0",
-                        show(value).text);
-        return 0;
-    case KEY_TIMEOUT:
-        return parse_count(p, key, value, 1, TIMEOUT_MAX, &cfg->timeout);
-    case KEY_POLL:
-        return parse_count(p, key, value, 0, POLL_MAX, &cfg->poll_us);
-    case KEY_COUNT:
-        break;
-    }
-    return fail(p, "unknown key");
+    return key || !spec ? key : vr_key_find(spec->keys, spec->nkeys, name);
 }
 
-/* The key that @s begins with, as "key="; KEY_COUNT: none. */
-static unsigned int starts_key(const char *s)
+/* The same, but of any type's when the device's is not known. */
+static const struct vr_key *find_known(const struct vr_parser *p,
+                                       const char *name)
 {
-    unsigned int key;
-    size_t len;
+    const struct vr_key *key = find_key(p->spec, name);
+    const struct vr_type_spec *spec;
+    unsigned int i;
 
-    for (key = 0; key < KEY_COUNT; key++) {
-        len = strlen(cfg_key_name[key]);
-        if (!strncmp(s, cfg_key_name[key], len) &&
-            s[len + strspn(s + len, " \t")] == '=')
-            break;
-    }
+    for (i = 0; !key && !p->spec && (spec = vr_type_at(i)); i++)
+        key = find_key(spec, name);
     return key;
 }
 
-/* What is no part of any value, but easily written into one. */
-static int check_slips(struct parser *p, enum key key, const char *value)
+/* The key that @s begins with, as "key="; NULL: none. */
+static const struct vr_key *starts_key(const struct vr_parser *p, const char *s)
 {
-    const char *name = cfg_key_name[key], *s;
+    char name[24];
+    size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyz_");
+
+    if (!len || len >= sizeof(name) || s[len + strspn(s + len, " \t")] != '=')
+        return NULL;
+    memcpy(name, s, len);
+    name[len] = '\0';
+    return find_known(p, name);
+}
+
+/* What is no part of any value, but easily written into one. */
+static int check_slips(struct vr_parser *p, const struct vr_key *key,
+                       const char *value)
+{
+    const struct vr_key *next;
     size_t len = strlen(value);
-    unsigned int next;
+    const char *s;
 
     if (strchr("'\"", value[0]) || strchr("'\"", value[len - 1]))
-        return fail(p, "%s=%s: quotes are not taken off: leave them out", name,
-                    show(value).text);
+        return fail(p, "%s=%s: quotes are not taken off: leave them out",
+                    key->name, show(value).text);
     for (s = value; (s = strpbrk(s, " \t;#")); s++) {
         if (*s == '#' && (s == value || is_blank(s[-1])))
             return fail(p,
                         "%s=%s: no comment can stand in a device string: put "
                         "it behind the string",
-                        name, show(value).text);
-        next = *s == '#' ? KEY_COUNT : starts_key(s + 1);
-        if (next != KEY_COUNT)
-            return fail(p, "%s=%s: there is no comma before %s=: add it", name,
-                        show(value).text, cfg_key_name[next]);
+                        key->name, show(value).text);
+        next = *s == '#' ? NULL : starts_key(p, s + 1);
+        if (next)
+            return fail(p, "%s=%s: there is no comma before %s=: add it",
+                        key->name, show(value).text, next->name);
     }
     return 0;
 }
 
-static int no_value(struct parser *p, const char *item)
+static int no_value(struct vr_parser *p, const char *item)
 {
-    if (p->last == KEY_DRIVER || p->last == KEY_TARGET)
+    const struct vr_key *last = p->ngiven ? p->given[p->ngiven - 1].key : NULL;
+
+    if (last && last->kind == VR_KEY_PATH)
         return fail(p,
                     "\"%s\" has no value: write KEY=VALUE; if it belongs to "
                     "%s=, rename that file: a comma ends a value",
-                    show(item).text, cfg_key_name[p->last]);
+                    show(item).text, last->name);
     return fail(p, "\"%s\" has no value: write KEY=VALUE", show(item).text);
 }
 
-static int parse_item(struct parser *p, char *item)
+static void list_keys(const struct vr_key *list, unsigned int n, char *out,
+                      size_t size)
 {
+    unsigned int i;
+
+    for (i = 0; i < n; i++) {
+        size_t len = strlen(out);
+
+        snprintf(out + len, size - len, "%s%s", len ? ", " : "", list[i].name);
+    }
+}
+
+static int unknown_key(struct vr_parser *p, const char *name)
+{
+    const struct vr_type_spec *other;
+    char all[512] = "";
+    unsigned int i;
+
+    for (i = 0; p->spec && (other = vr_type_at(i)); i++) {
+        if (find_key(other, name))
+            return fail(p,
+                        "%s= is for type=%s: take it out of a device with "
+                        "type=%s",
+                        name, other->name, p->spec->name);
+    }
+    list_keys(keys, VR_ARRAY_SIZE(keys), all, sizeof(all));
+    for (i = 0; (other = vr_type_at(i)); i++) {
+        if (other == p->spec || (!p->spec && !i))
+            list_keys(other->keys, other->nkeys, all, sizeof(all));
+    }
+    return fail(p, "unknown key \"%s\": use one of %s", show(name).text, all);
+}
+
+static int parse_item(struct vr_parser *p, char *item)
+{
+    const struct vr_key *key;
     char *eq, *name, *value;
-    unsigned int key;
     int rc;
 
     item = trim(item);
@@ -357,47 +407,70 @@ static int parse_item(struct parser *p, char *item)
     value = trim(eq + 1);
     if (!*name)
         return fail(p, "\"=%s\" has no key: write KEY=VALUE", show(value).text);
-    for (key = 0; key < KEY_COUNT && strcmp(name, cfg_key_name[key]); key++)
-        ;
-    if (key == KEY_COUNT)
-        return fail(p,
-                    "unknown key \"%s\": use id, type, mode, size, base, "
-                    "pool_in, aperture, map_threshold, revoke_timeout, "
-                    "driver, backend, target, access, queues, queue_size, "
-                    "serial, discard, timeout or poll",
-                    show(name).text);
-    if (p->seen & (1u << key))
+    key = find_known(p, name);
+    if (!key)
+        return unknown_key(p, name);
+    if (vr_given(p, name))
         return fail(p,
                     "%s= is given twice, the second time as \"%s\": give "
                     "it once",
                     name, show(value).text);
-    p->seen |= 1u << key;
-    p->last = key;
+    p->given[p->ngiven].key = key;
+    p->given[p->ngiven++].value = value;
     if (!*value)
         return fail(p, "%s= is empty: give a value or leave the key out", name);
     rc = check_slips(p, key, value);
-    return rc ? rc : parse_value(p, key, value);
+    return rc ? rc : key->parse(p, key, value);
+}
+
+/* The device's type, by which its keys are known, wherever it stands. */
+static const struct vr_type_spec *find_type(const char *text)
+{
+    const char *item, *value;
+    enum vr_type type;
+    char word[16];
+    size_t len;
+
+    for (item = text; item; item = strchr(item, ','), item += !!item) {
+        item += strspn(item, " \t\n\r");
+        if (strncmp(item, "type", 4))
+            continue;
+        value = item + 4 + strspn(item + 4, " \t");
+        if (*value != '=')
+            continue;
+        value += 1 + strspn(value + 1, " \t");
+        len = strcspn(value, ", \t\n\r");
+        if (len >= sizeof(word))
+            return NULL;
+        memcpy(word, value, len);
+        word[len] = '\0';
+        return vr_type_parse(word, &type) ? NULL : vr_type_spec(type);
+    }
+    return NULL;
+}
+
+static void set_fallbacks(struct vr_parser *p, const struct vr_key *list,
+                          unsigned int n)
+{
+    unsigned int i;
+
+    /* They are right: a unit test reads them all. */
+    for (i = 0; i < n; i++)
+        if (list[i].fallback)
+            (void)list[i].parse(p, &list[i], list[i].fallback);
 }
 
 int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
                  struct vr_err *err)
 {
-    struct parser p = {
-        .cfg = cfg, .last = KEY_COUNT, .err = err, .index = index};
+    struct vr_parser p = {.cfg = cfg, .err = err, .index = index};
     char buf[TEXT_MAX + 1];
     char *item = buf, *comma;
     size_t len = strnlen(text, TEXT_MAX + 1);
     int rc;
 
     memset(cfg, 0, sizeof(*cfg));
-    cfg->mode = VR_MODE_STATIC;
     cfg->queues = 1;
-    cfg->queue_size = QUEUE_SIZE_DEFAULT;
-    cfg->discard = true;
-    cfg->map_threshold = VR_NEVER_MAP;
-    cfg->revoke_ms = VR_REVOKE_MS_DEFAULT;
-    cfg->timeout = TIMEOUT_DEFAULT;
-
     if (len > TEXT_MAX)
         return fail(&p, "longer than %d characters: shorten it", TEXT_MAX);
     memcpy(buf, text, len);
@@ -405,6 +478,10 @@ int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
     if (!*trim(buf))
         return fail(&p, "empty: write \"id=disk0, type=block, mode=static, "
                         "size=64M, driver=FILE, target=PATH\" or take it out");
+    p.spec = find_type(buf);
+    set_fallbacks(&p, keys, VR_ARRAY_SIZE(keys));
+    if (p.spec)
+        set_fallbacks(&p, p.spec->keys, p.spec->nkeys);
     for (;;) {
         comma = strchr(item, ',');
         if (comma)

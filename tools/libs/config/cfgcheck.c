@@ -1,149 +1,148 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a device's keys must not say together, and what the devices of a guest
+ * must not. Called by the plug-in and by cfg.c. Pure. */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "libs/window/bounds.h"
 #include "cfg_int.h"
 
-static int check_pool(struct parser *p)
+static int check_pool(struct vr_parser *p)
 {
-    if (!seen(p, KEY_SIZE))
-        return fail(p, "size= is missing: add it, such as size=64M");
+    char min[24];
+
+    if (!vr_given(p, "size"))
+        return vr_parse_fail(p, "size= is missing: add it, such as size=64M");
+    if (p->cfg->size < p->spec->size_min)
+        return vr_parse_fail(
+            p,
+            "size=%s is too small: a guest passes its rings and "
+            "all data in flight through the window, use at least %s",
+            vr_shown(vr_given(p, "size")).text,
+            vr_format_size(p->spec->size_min, min));
     if (p->cfg->has_base && p->cfg->base > ADDR_LIMIT - p->cfg->size)
-        return fail(p,
-                    "base=0x%" PRIx64 " and size= reach beyond any guest's "
-                    "memory: " BASE_REMEDY,
-                    p->cfg->base);
+        return vr_parse_fail(p,
+                             "base=0x%" PRIx64
+                             " and size= reach beyond any guest's "
+                             "memory: " BASE_REMEDY,
+                             p->cfg->base);
     return 0;
 }
 
-static int check_aperture(struct parser *p)
+static int check_aperture(struct vr_parser *p)
 {
     const struct vr_dev_cfg *c = p->cfg;
     bool mixed = c->mode == VR_MODE_MIXED;
     char size[24], min[24];
 
-    if (!seen(p, KEY_APERTURE))
-        return fail(p,
-                    "aperture= is missing: mode=%s needs it, such as "
-                    "aperture=32M",
-                    vr_mode_name(c->mode));
+    if (!vr_given(p, "aperture"))
+        return vr_parse_fail(p,
+                             "aperture= is missing: mode=%s needs it, such as "
+                             "aperture=32M",
+                             vr_mode_name(c->mode));
     if (!vr_size_max(c->aperture, c->queues, c->queue_size, mixed))
-        return fail(p,
-                    "aperture=%s is too small for queues=%u and "
-                    "queue_size=%u, requests could wait for address space for "
-                    "ever: use at least %s, or smaller or fewer queues",
-                    vr_format_size(c->aperture, size), c->queues, c->queue_size,
-                    vr_format_size(
-                        vr_aperture_min(c->queues, c->queue_size, mixed), min));
+        return vr_parse_fail(
+            p,
+            "aperture=%s is too small for queues=%u and "
+            "queue_size=%u, requests could wait for address space for "
+            "ever: use at least %s, or smaller or fewer queues",
+            vr_format_size(c->aperture, size), c->queues, c->queue_size,
+            vr_format_size(vr_aperture_min(c->queues, c->queue_size, mixed),
+                           min));
     return 0;
 }
 
-static int check_static(struct parser *p)
+/* Such as "mode=static and mode=mixed". */
+static void name_modes(unsigned int modes, char *buf, size_t size)
 {
-    static const enum key foreign[] = {KEY_MAP_THRESHOLD, KEY_REVOKE_TIMEOUT};
-    char size[24];
+    enum vr_mode mode;
+
+    buf[0] = '\0';
+    for (mode = VR_MODE_STATIC; mode <= VR_MODE_MIXED; mode++) {
+        size_t len = strlen(buf);
+
+        if (modes & VR_IN(mode))
+            snprintf(buf + len, size - len, "%smode=%s", len ? " and " : "",
+                     vr_mode_name(mode));
+    }
+}
+
+/* Keys that the device's mode does not know. */
+static int check_foreign(struct vr_parser *p)
+{
+    char modes[64];
     unsigned int i;
 
-    if (seen(p, KEY_APERTURE))
-        return fail(p,
-                    "aperture=%s is for mode=dynamic (instead of size=) and "
-                    "mode=mixed (beside it): add one of them, or write size= "
-                    "alone for the pool of mode=static",
-                    vr_format_size(p->cfg->aperture, size));
-    for (i = 0; i < VR_ARRAY_SIZE(foreign); i++) {
-        if (seen(p, foreign[i]))
-            return fail(p,
-                        "%s= is for mode=dynamic and mode=mixed: in "
-                        "mode=static the pool is mapped once and as a whole; "
-                        "take the key out, or add one of them",
-                        cfg_key_name[foreign[i]]);
+    for (i = 0; i < p->ngiven; i++) {
+        const struct vr_key *key = p->given[i].key;
+
+        if (!key->modes || key->modes & VR_IN(p->cfg->mode))
+            continue;
+        name_modes(key->modes, modes, sizeof(modes));
+        return vr_parse_fail(p, "%s=%s is for %s; with mode=%s: %s", key->name,
+                             vr_shown(p->given[i].value).text, modes,
+                             vr_mode_name(p->cfg->mode), key->foreign);
     }
-    if (p->cfg->pool_in != VR_POOL_IN_FIRMWARE)
-        return fail(p,
-                    "pool_in=%s is for mode=mixed: PROBE is a request to a "
-                    "virtio-iommu, and a device with mode=static is behind "
-                    "none; take the key out, or add mode=mixed and aperture=",
-                    vr_pool_in_name(p->cfg->pool_in));
-    return check_pool(p);
+    return 0;
 }
 
-static int check_dynamic(struct parser *p)
+static int check_mode(struct vr_parser *p)
 {
-    char size[24];
+    const struct vr_dev_cfg *c = p->cfg;
+    int rc = check_foreign(p);
 
-    if (seen(p, KEY_SIZE))
-        return fail(p,
-                    "size=%s is the pool of mode=static or mode=mixed: with "
-                    "mode=dynamic write aperture= instead, or mode=mixed for "
-                    "both",
-                    vr_format_size(p->cfg->size, size));
-    if (seen(p, KEY_BASE))
-        return fail(p,
-                    "base=0x%" PRIx64 " is the address of a pool, and "
-                    "mode=dynamic has none: take it out",
-                    p->cfg->base);
-    if (seen(p, KEY_POOL_IN))
-        return fail(p,
-                    "pool_in=%s says how the guest finds a pool, and "
-                    "mode=dynamic has none: take it out, or write mode=mixed "
-                    "and size=",
-                    vr_pool_in_name(p->cfg->pool_in));
-    return check_aperture(p);
-}
-
-static int check_mode(struct parser *p)
-{
-    int rc;
-
-    switch (p->cfg->mode) {
-    case VR_MODE_STATIC:
-        return check_static(p);
-    case VR_MODE_DYNAMIC:
-        return check_dynamic(p);
-    case VR_MODE_MIXED:
+    if (!rc && c->mode == VR_MODE_STATIC && c->pool_in != VR_POOL_IN_FIRMWARE)
+        return vr_parse_fail(
+            p,
+            "pool_in=%s is for mode=mixed: PROBE is a request to a "
+            "virtio-iommu, and a device with mode=static is behind "
+            "none; take the key out, or add mode=mixed and aperture=",
+            vr_pool_in_name(c->pool_in));
+    if (!rc && vr_cfg_has_pool(c))
         rc = check_pool(p);
-        return rc ? rc : check_aperture(p);
-    }
-    return fail(p, "unknown mode");
+    if (!rc && vr_cfg_has_iova(c))
+        rc = check_aperture(p);
+    return rc;
 }
 
-int cfg_check_device(struct parser *p)
+static int check_required(struct vr_parser *p, const struct vr_key *keys,
+                          unsigned int n)
 {
-    static const struct {
-        enum key key;
-        const char *example;
-    } required[] = {
-        {KEY_ID, "id=disk0"},
-        {KEY_TYPE, "type=block"},
-        {KEY_TARGET, "target=/dev/xvdb"},
-    };
     unsigned int i;
-    int rc;
 
-    for (i = 0; i < VR_ARRAY_SIZE(required); i++) {
-        if (!seen(p, required[i].key))
-            return fail(p, "%s= is missing: add it, such as %s",
-                        cfg_key_name[required[i].key], required[i].example);
+    for (i = 0; i < n; i++) {
+        if (keys[i].required && !vr_given(p, keys[i].name))
+            return vr_parse_fail(p, "%s= is missing: add it, such as %s=%s",
+                                 keys[i].name, keys[i].name, keys[i].example);
     }
-    rc = check_mode(p);
+    return 0;
+}
+
+int cfg_check_device(struct vr_parser *p)
+{
+    const struct vr_key *keys;
+    unsigned int n = vr_cfg_keys(&keys);
+    int rc = check_required(p, keys, n);
+
+    if (!rc)
+        rc = check_required(p, p->spec->keys, p->spec->nkeys);
+    if (!rc)
+        rc = check_mode(p);
     if (rc)
         return rc;
-    if (seen(p, KEY_DRIVER) && seen(p, KEY_BACKEND))
-        return fail(p,
-                    "driver=%s and backend=%s are both given: keep driver= "
-                    "for a domain to create, or backend= for one that runs",
-                    show(p->cfg->driver).text, show(p->cfg->backend).text);
-    if (!seen(p, KEY_DRIVER) && !seen(p, KEY_BACKEND))
-        return fail(p,
-                    "neither driver= nor backend= is given: add "
-                    "driver=FILE (a driver domain to create) or backend=NAME "
-                    "(one that runs)");
-    if (p->cfg->readonly && seen(p, KEY_DISCARD) && p->cfg->discard)
-        return fail(p, "discard=on contradicts access=ro: take one of them "
-                       "out");
-    if (p->cfg->readonly)
-        p->cfg->discard = false;
-    return 0;
+    if (vr_given(p, "driver") && vr_given(p, "backend"))
+        return vr_parse_fail(
+            p,
+            "driver=%s and backend=%s are both given: keep driver= "
+            "for a domain to create, or backend= for one that runs",
+            vr_shown(p->cfg->driver).text, vr_shown(p->cfg->backend).text);
+    if (!vr_given(p, "driver") && !vr_given(p, "backend"))
+        return vr_parse_fail(p, "neither driver= nor backend= is given: add "
+                                "driver=FILE (a driver domain to create) or "
+                                "backend=NAME (one that runs)");
+    return p->spec->check ? p->spec->check(p) : 0;
 }
 
 static bool same_driver(const struct vr_dev_cfg *a, const struct vr_dev_cfg *b)
@@ -155,26 +154,31 @@ static int check_pair(const struct vr_dev_cfg *cfg, unsigned int i,
                       unsigned int j, struct vr_err *err)
 {
     const struct vr_dev_cfg *a = &cfg[i], *b = &cfg[j];
-    struct parser p = {.err = err, .index = j};
+    const struct vr_type_spec *spec = vr_type_spec(b->type);
+    struct vr_parser p = {.err = err, .index = j};
 
     if (!strcmp(a->id, b->id))
-        return fail(&p,
-                    "id=%s is used by virtio_restricted[%u] as well: give "
-                    "each device its own id",
-                    b->id, i);
-    if (same_driver(a, b) && !strcmp(a->target, b->target) &&
-        !(a->readonly && b->readonly))
-        return fail(&p,
-                    "target=%s is used by virtio_restricted[%u] as well: "
-                    "give each device its own, or all access=ro",
-                    show(b->target).text, i);
+        return vr_parse_fail(
+            &p,
+            "id=%s is used by virtio_restricted[%u] as well: give "
+            "each device its own id",
+            b->id, i);
+    if (a->type == b->type && same_driver(a, b) &&
+        !strcmp(a->target, b->target) && !(spec->shares && spec->shares(a, b)))
+        return vr_parse_fail(
+            &p,
+            "target=%s is used by virtio_restricted[%u] as well: "
+            "give each device its own%s%s",
+            vr_shown(b->target).text, i, spec->remedy ? ", or " : "",
+            spec->remedy ? spec->remedy : "");
     if (a->has_base && b->has_base && a->base < b->base + b->size &&
         b->base < a->base + a->size)
-        return fail(&p,
-                    "base=0x%" PRIx64 " overlaps the window of "
-                    "virtio_restricted[%u], 0x%" PRIx64 "-0x%" PRIx64 ": move "
-                    "it, or leave base= out",
-                    b->base, i, a->base, a->base + a->size - 1);
+        return vr_parse_fail(&p,
+                             "base=0x%" PRIx64 " overlaps the window of "
+                             "virtio_restricted[%u], 0x%" PRIx64 "-0x%" PRIx64
+                             ": move "
+                             "it, or leave base= out",
+                             b->base, i, a->base, a->base + a->size - 1);
     return 0;
 }
 

@@ -1,32 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The words for values of the device string that are words, and back: for who
+ * reads and writes them. Pure. */
+#include <errno.h>
+#include <string.h>
+
 #include "cfg_int.h"
-
-const char *const cfg_key_name[KEY_COUNT] = {
-    [KEY_ID] = "id",
-    [KEY_TYPE] = "type",
-    [KEY_MODE] = "mode",
-    [KEY_SIZE] = "size",
-    [KEY_BASE] = "base",
-    [KEY_POOL_IN] = "pool_in",
-    [KEY_APERTURE] = "aperture",
-    [KEY_MAP_THRESHOLD] = "map_threshold",
-    [KEY_REVOKE_TIMEOUT] = "revoke_timeout",
-    [KEY_DRIVER] = "driver",
-    [KEY_BACKEND] = "backend",
-    [KEY_TARGET] = "target",
-    [KEY_ACCESS] = "access",
-    [KEY_QUEUES] = "queues",
-    [KEY_QUEUE_SIZE] = "queue_size",
-    [KEY_SERIAL] = "serial",
-    [KEY_DISCARD] = "discard",
-    [KEY_TIMEOUT] = "timeout",
-    [KEY_POLL] = "poll",
-};
-
-const char *vr_type_name(enum vr_type type)
-{
-    return type == VR_TYPE_BLOCK ? "block" : NULL;
-}
 
 static const char *const mode_name[] = {
     [VR_MODE_STATIC] = "static",
@@ -56,14 +34,6 @@ const char *vr_pool_in_name(enum vr_pool_in where)
 const char *vr_window_name(enum vr_window_kind kind)
 {
     return mode_name[kind == VR_WINDOW_POOL ? VR_MODE_STATIC : VR_MODE_DYNAMIC];
-}
-
-int vr_type_parse(const char *s, enum vr_type *out)
-{
-    if (strcmp(s, "block"))
-        return -EINVAL;
-    *out = VR_TYPE_BLOCK;
-    return 0;
 }
 
 int vr_mode_parse(const char *s, enum vr_mode *out)

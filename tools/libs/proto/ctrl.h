@@ -95,15 +95,11 @@ struct vr_ctrl_counters {
     uint64_t last_errno;
     uint64_t retries;     /* transfers that another attempt was made for */
     uint64_t target_size; /* bytes */
-    uint64_t target_io;   /* VR_CTRL_IO_* */
+    uint64_t target_io;   /* bits that are the type's, such as VR_BLK_IO_* */
 };
 
 #define VR_CTRL_FAULT_READ  1u
 #define VR_CTRL_FAULT_WRITE 2u
-
-#define VR_CTRL_IO_DIRECT 1u /* direct I/O ... */
-#define VR_CTRL_IO_OWN    2u /* ... on memory of the backend alone */
-#define VR_CTRL_IO_LOST   4u /* a flush failed: no later one can succeed */
 
 enum vr_ctrl_status {
     VR_CTRL_BACKEND_ABSENT = 0, /* not there yet, or gone */

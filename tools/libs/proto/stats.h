@@ -7,9 +7,10 @@
 #ifndef VR_STATS_H
 #define VR_STATS_H
 
+#include "libs/types/types.h"
 #include "ctrl.h"
 
-#define VR_STATS_MAGIC UINT64_C(0x3454415453525600) /* 4: layout */
+#define VR_STATS_MAGIC UINT64_C(0x3554415453525600) /* 5: layout */
 
 struct vr_stats_queue {
     uint64_t desc, driver, device; /* as the guest set them up */
@@ -33,11 +34,11 @@ struct vr_stats_dev {
     uint32_t status;       /* the virtio status register */
     uint32_t failed;       /* enum vr_fail */
     uint64_t features;     /* negotiated */
-    uint64_t capacity;     /* of a block device, as the guest sees it: in */
-    uint32_t block_size;   /* sectors of 512 bytes; 0: not known yet */
     uint32_t backend;      /* enum vr_ctrl_status, as last seen */
     uint32_t silent;       /* 1: the backend has not answered for a while */
     uint32_t nqueues;
+    uint32_t described;             /* 1: @config is what the guest sees */
+    uint8_t config[VR_SEEN_CONFIG]; /* the beginning of its config space */
     struct vr_stats_queue q[VR_MAX_QUEUES];
     struct vr_ctrl_counters b; /* the backend's own counters, unverified */
 };

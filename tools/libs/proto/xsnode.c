@@ -114,19 +114,20 @@ static void put_window(struct vr_xs_kv *kv, unsigned int *n,
 unsigned int vr_xs_dev_format(const struct vr_xs_dev *dev, struct vr_xs_kv *kv)
 {
     const struct vr_dev_cfg *c = &dev->cfg;
-    const char *type = vr_type_name(c->type), *mode = vr_mode_name(c->mode);
-    char threshold[24];
-    unsigned int n = 0, w = 0;
+    const struct vr_type_spec *spec = vr_type_spec(c->type);
+    const char *mode = vr_mode_name(c->mode);
+    char threshold[24], value[VR_PATH_LEN + 1];
+    unsigned int n = 0, w = 0, i;
 
     put(kv, &n, "frontend-id", "%" PRIu32, dev->guest);
-    put(kv, &n, "type", "%s", type ? type : "?");
+    put(kv, &n, "type", "%s", spec ? spec->name : "?");
     put(kv, &n, "mode", "%s", mode ? mode : "?");
-    put(kv, &n, "target", "%s", c->target);
-    put(kv, &n, "access", "%s", c->readonly ? "ro" : "rw");
+    for (i = 0; spec && i < spec->nkeys; i++)
+        if (spec->keys[i].node)
+            put(kv, &n, spec->keys[i].node, "%s",
+                vr_key_text(&spec->keys[i], c, value));
     put(kv, &n, "queues", "%u", c->queues);
     put(kv, &n, "queue-size", "%u", c->queue_size);
-    put(kv, &n, "serial", "%s", c->serial);
-    put(kv, &n, "discard", "%d", c->discard);
     put(kv, &n, "poll", "%u", c->poll_us);
     if (vr_cfg_has_iova(c))
         put(kv, &n, "map-threshold", "%s",
@@ -224,18 +225,39 @@ static int get_u32(struct reader *r, const char *key, uint32_t min,
     return rc;
 }
 
-/* One of two words; @out tells whether it was the second. */
-static int get_choice(struct reader *r, const char *key, const char *no,
-                      const char *yes, bool *out)
+static int get_bool(struct reader *r, const char *key, bool *out)
 {
     char text[8];
     int rc = get_text(r, key, text, sizeof(text));
 
     if (rc)
         return rc;
-    if (strcmp(text, no) && strcmp(text, yes))
+    if (strcmp(text, "0") && strcmp(text, "1"))
         return refuse(r, key, text, "unknown value");
-    *out = !strcmp(text, yes);
+    *out = text[0] == '1';
+    return 0;
+}
+
+/* The nodes of its type's keys. */
+static int get_own(struct reader *r, struct vr_dev_cfg *c)
+{
+    const struct vr_type_spec *spec = vr_type_spec(c->type);
+    char text[VR_PATH_LEN + 1];
+    const char *why;
+    unsigned int i;
+    int rc;
+
+    for (i = 0; i < spec->nkeys; i++) {
+        const struct vr_key *key = &spec->keys[i];
+
+        if (!key->node)
+            continue;
+        rc = get_text(r, key->node, text, sizeof(text));
+        if (rc)
+            return rc;
+        if (vr_key_read(key, text, c, &why))
+            return refuse(r, key->node, text, why);
+    }
     return 0;
 }
 
@@ -265,12 +287,7 @@ static int get_cfg(struct reader *r, struct vr_dev_cfg *c)
     rc = get_kind(r, c);
     if (rc)
         return rc;
-    rc = get_text(r, "target", c->target, sizeof(c->target));
-    if (rc)
-        return rc;
-    if (c->target[0] != '/')
-        return refuse(r, "target", c->target, "not an absolute path");
-    rc = get_choice(r, "access", "rw", "ro", &c->readonly);
+    rc = get_own(r, c);
     if (rc)
         return rc;
     rc = get_u32(r, "queues", 1, VR_MAX_QUEUES, &v);
@@ -286,12 +303,6 @@ static int get_cfg(struct reader *r, struct vr_dev_cfg *c)
         return -EINVAL;
     }
     c->queue_size = v;
-    rc = get_text(r, "serial", c->serial, sizeof(c->serial));
-    if (rc)
-        return rc;
-    rc = get_choice(r, "discard", "0", "1", &c->discard);
-    if (rc)
-        return rc;
     rc = get_u32(r, "poll", 0, POLL_MAX, &v);
     if (rc)
         return rc;
@@ -398,7 +409,7 @@ int vr_xs_dev_parse(struct vr_xs_dev *dev, const char *id,
                     void *ctx, struct vr_err *err)
 {
     struct reader r = {.get = get, .ctx = ctx, .err = err};
-    bool online;
+    bool online = false;
     int rc;
 
     memset(dev, 0, sizeof(*dev));
@@ -428,7 +439,7 @@ int vr_xs_dev_parse(struct vr_xs_dev *dev, const char *id,
     rc = get_u32(&r, "event-channel", 1, PORT_MAX, &dev->ctrl_port);
     if (rc)
         return rc;
-    rc = get_choice(&r, "online", "0", "1", &online);
+    rc = get_bool(&r, "online", &online);
     if (rc)
         return rc;
     if (!online)

@@ -122,28 +122,13 @@ static uint32_t register_read(struct vr_mmio *m, uint32_t off)
 }
 
 /*
- * Config space of a device that failed before DRIVER_OK.
- *
- * That is the fate of a guest whose kernel ignores the pool: its rings lie
- * outside of the window, QueueReady stays 0. Linux does not look at QueueReady
- * after it has written it, nor at DEVICE_NEEDS_RESET in probe, and would wait
- * for ever for the first read of the partition scan. But virtio_blk sets up
- * its queues (init_vq) before it reads the limits from config space, so a
- * block size that cannot be makes the probe fail in the ordinary way:
- * Linux 6.1 checks it itself ("invalid block size: 0x1"), 6.12 leaves it to
- * the block layer ("Invalid logical block size (1)"). Zero would not do: the
- * block layer of 6.12 takes it for 512. All the rest reads as zero, so that a
- * driver that goes on nevertheless finds a disk of no sectors, which Linux
- * does not scan for partitions.
- *
- * A device that fails later keeps its config space: a capacity of zero would
- * be taken for a resize.
+ * Config space of a device that failed before DRIVER_OK: what has its driver
+ * give up in its probe, as far as the type knows such a thing. A device that
+ * fails later keeps its config space, whose end would be taken for a change.
  */
 static uint8_t blind_config(const struct vr_mmio *m, unsigned int off)
 {
-    const unsigned int blk_size = 20; /* struct virtio_blk_config, 5.2.4 */
-
-    return is_block(m) && off == blk_size;
+    return m->spec && m->spec->blind ? m->spec->blind(off) : 0;
 }
 
 /* 4.2.2.2: any width for config space; ours answers any alignment too. */

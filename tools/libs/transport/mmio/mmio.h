@@ -126,6 +126,7 @@ struct vr_mmio_queue {
 struct vr_mmio {
     /* private to mmio*.c */
     struct vr_mmio_desc desc;
+    const struct vr_type_spec *spec; /* NULL: none of the types' devices */
     const struct vr_mmio_ops *ops;
     void *ctx;
     struct vr_stats_dev *stats;
@@ -170,8 +171,8 @@ void vr_mmio_init(struct vr_mmio *m, const struct vr_mmio_desc *desc,
  * @len: at most VR_CONFIG_LEN.
  *
  * For the first time, after a backend's restart, or when the device has grown:
- * then the driver gets a config-change interrupt (4.2.3.4). Nothing but the
- * capacity of a block device that has a driver changes, and that only upwards.
+ * then the driver gets a config-change interrupt (4.2.3.4). While a
+ * driver has the device, its type says what may change (renew() in types.h).
  * Also ends the state that vr_mmio_fail(VR_FAIL_GONE) began.
  *
  * Returns 0, or -EPROTO when the driver works with features that are gone from

@@ -12,13 +12,8 @@
 #ifndef VR_MMIO_INT_H
 #define VR_MMIO_INT_H
 
-#include "libs/types/block/request.h"
+#include "libs/types/types.h"
 #include "mmio.h"
-
-static inline bool is_block(const struct vr_mmio *m)
-{
-    return m->desc.device_id == 2; /* virtio 1.2, 5.2.1 */
-}
 
 /*
  * 2.4.1: after a reset the status is 0, and drivers wait for that. A device

@@ -18,10 +18,8 @@ void mmio_show(struct vr_mmio *m)
     s->failed = vr_mmio_failed(m);
     s->features = m->status & VR_STATUS_FEATURES_OK ? m->drv_features : 0;
     s->nqueues = m->desc.nqueues;
-    if (is_block(m)) {
-        s->capacity = vr_blk_capacity(m->config);
-        s->block_size = vr_blk_block_size(m->config);
-    }
+    s->described = m->described;
+    memcpy(s->config, m->config, sizeof(s->config));
     for (i = 0; i < m->desc.nqueues; i++) {
         s->q[i].desc = m->q[i].desc;
         s->q[i].driver = m->q[i].driver;
@@ -336,23 +334,14 @@ uint32_t vr_mmio_isr(const struct vr_mmio *m)
     return m->isr;
 }
 
-/*
- * The backend is not trusted, and a driver takes what it has read for granted.
- * While there is one, a block device can only grow: a driver that was told of a
- * smaller disk would drop what it has of the rest. Returns whether @fresh has
- * changed anything.
- */
+/* The backend is not trusted, and a driver takes what it has read for granted:
+ * while there is one, the type decides. Returns whether @fresh has changed
+ * anything. */
 static bool take_config(struct vr_mmio *m, const uint8_t *fresh)
 {
-    if (is_block(m) && m->described && m->status & VR_STATUS_DRIVER) {
-        uint64_t capacity = vr_blk_capacity(fresh);
-
-        if (capacity <= vr_blk_capacity(m->config) ||
-            capacity > VR_BLK_CAPACITY_MAX)
-            return false;
-        memcpy(m->config, fresh, sizeof(capacity)); /* its first field */
-        return true;
-    }
+    if (m->spec && m->spec->renew && m->described &&
+        m->status & VR_STATUS_DRIVER)
+        return m->spec->renew(m->config, fresh);
     if (!memcmp(fresh, m->config, VR_CONFIG_LEN))
         return false;
     memcpy(m->config, fresh, VR_CONFIG_LEN);
@@ -396,6 +385,7 @@ void vr_mmio_init(struct vr_mmio *m, const struct vr_mmio_desc *desc,
 
     memset(m, 0, sizeof(*m));
     m->desc = *desc;
+    m->spec = vr_type_spec(desc->device_id);
     m->ops = ops;
     m->ctx = ctx;
     m->stats = stats;

@@ -39,6 +39,11 @@
 #define VR_BLK_DISCARD_SECTORS (1u << 21) /* 1 GiB */
 #define VR_BLK_ZEROES_SECTORS  (1u << 15) /* 16 MiB */
 
+/* How the backend does its I/O, for the operator. */
+#define VR_BLK_IO_DIRECT 1u /* direct I/O ... */
+#define VR_BLK_IO_OWN    2u /* ... on memory of the backend alone */
+#define VR_BLK_IO_LOST   4u /* a flush failed: no later one can succeed */
+
 /* What the device is. */
 struct vr_blk_dev {
     uint64_t capacity; /* sectors of 512 bytes */
