@@ -100,8 +100,8 @@ int vr_key_choice(struct vr_parser *p, const struct vr_key *key,
 
     if (!yes && strcmp(value, key->words[0]))
         return vr_parse_fail(p, "%s=%s is neither %s nor %s: use one of them",
-                             key->name, vr_shown(value).text, key->words[1],
-                             key->words[0]);
+                             key->name, vr_shown(value).text, key->words[0],
+                             key->words[1]);
     *(bool *)field(key, p->cfg) = yes;
     return 0;
 }
