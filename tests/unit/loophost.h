@@ -75,7 +75,7 @@ struct host {
 
 static struct host h;
 
-static inline void op_drain(void *ctx)
+static inline void op_hear(void *ctx)
 {
     struct host *host = ctx;
     eventfd_t n;
@@ -88,7 +88,7 @@ static inline void op_unmask(void *ctx)
     (void)ctx;
 }
 
-static inline void op_notify(void *ctx)
+static inline void op_tell(void *ctx)
 {
     struct host *host = ctx;
 
@@ -158,8 +158,25 @@ static inline void op_unmap_pool(void *ctx)
     host->pool->mapped--;
 }
 
+static inline bool op_ring(void *ctx, struct vr_ctrl_page *page,
+                           uint64_t queues)
+{
+    (void)ctx;
+    return vr_ctrl_post(&page->intr, queues);
+}
+
 static const struct vr_dev_ops loop_ops = {
-    op_drain, op_unmask, op_notify, op_log, op_note, op_map_pool, op_unmap_pool,
+    op_log,
+    op_note,
+    op_map_pool,
+    op_unmap_pool,
+};
+
+static const struct vr_bell_ops loop_bell = {
+    .hear = op_hear,
+    .unmask = op_unmask,
+    .tell = op_tell,
+    .ring = op_ring,
 };
 
 static inline bool in_valgrind(void)
@@ -188,6 +205,8 @@ static inline void child(void)
         .page = h.page,
         .ops = &loop_ops,
         .ctx = &h,
+        .bell = &loop_bell,
+        .bell_state = &h,
         .wake_fd = h.wake_fd,
         .stop_fd = h.stop[0],
         .queues = QUEUES,
@@ -198,6 +217,7 @@ static inline void child(void)
     const struct vr_gwin gwin = {RING_BASE + h.v->pool, MEM_SIZE - h.v->pool,
                                  FAKE_GREF +
                                      (uint32_t)(h.v->pool >> VR_PAGE_SHIFT)};
+    const struct vr_calls *calls = &vr_serve_block.calls;
     struct vr_loop *loop;
     struct vr_err err;
     int rc, ms = 0;
@@ -223,8 +243,7 @@ static inline void child(void)
     if (!rc)
         rc = vr_loop_new(&loop, &cfg, &err);
     if (!rc && lock_in())
-        rc = vr_sandbox_worker(&vr_serve_block.calls, h.gnt.fd, 2 * MEM_SIZE,
-                               &err);
+        rc = vr_sandbox_worker(&calls, 1, h.gnt.fd, 2 * MEM_SIZE, &err);
     if (rc) {
         fprintf(stderr, "%s\n", err.text);
         _exit(1);

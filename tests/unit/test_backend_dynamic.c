@@ -728,6 +728,8 @@ static void not_taken(bool pool)
         .source = &h.block,
         .ops = &loop_ops,
         .ctx = &h,
+        .bell = &loop_bell,
+        .bell_state = &h,
         .wake_fd = -1,
         .stop_fd = -1,
         .queues = 1,

@@ -23,6 +23,7 @@
 
 #include "backend/block/block.h"
 #include "backend/memory/gntdev.h"
+#include "backend/worker/bell.h"
 
 #define MIB (1u << 20)
 
@@ -158,6 +159,8 @@ static enum outcome raise_limit(void)
 
 static enum outcome try(bool granter, enum outcome (*attempt)(void))
 {
+    const struct vr_calls *const parts[] = {&vr_serve_block.calls,
+                                            &vr_bells[VR_BELL_trapped]->calls};
     int status;
     pid_t pid = fork();
     struct vr_err err;
@@ -165,7 +168,8 @@ static enum outcome try(bool granter, enum outcome (*attempt)(void))
     assert_true(pid >= 0);
     if (!pid) {
         if (granter ? vr_sandbox_granter(gntdev, &err)
-                    : vr_sandbox_worker(&vr_serve_block.calls, gntdev, 0, &err))
+                    : vr_sandbox_worker(parts, VR_ARRAY_SIZE(parts), gntdev, 0,
+                                        &err))
             _exit(BROKEN);
         _exit(attempt());
     }

@@ -46,7 +46,7 @@ void vr_queue_fault(struct vr_dev *d, struct vr_queue *q)
     vr_counters(d)->fault_access = 0;
     count_fault(d, q->vq.fault_addr);
     vr_set_status(d, VR_CTRL_BACKEND_FAILED);
-    vr_notify_broker(d);
+    vr_tell_broker(d);
     snprintf(what, sizeof(what), " stopped: %s", vr_vq_fault_text(q->vq.fault));
     log_fault(d, &d->last_log, q, what, q->vq.fault_addr,
               "; the guest has to reset the device");

@@ -17,10 +17,12 @@
 
 #include "libs/virtio/virtq.h"
 #include "libs/window/chain.h"
+#include "sandbox.h"
 
 struct vr_dev;
 struct vr_dynmem;
 struct vr_serve;
+struct vr_xs_dev;
 
 /* The most readable bytes in front of its data that a type sees. */
 #define VR_FRONT_MAX 32u
@@ -98,14 +100,30 @@ struct vr_memory {
 
 extern const struct vr_memory vr_memory_local, vr_memory_remote;
 
-/* How the device reaches the broker's side. */
+/*
+ * How backend and guest wake each other, one table for each line of
+ * libs/proto/bell.def. What reads the device's own notifications and writes
+ * them is all of its system calls, beside those in @calls.
+ */
+struct vr_bell_ops {
+    struct vr_calls calls;
+    /* @fd: becomes readable when the device is to look at its queues, and at
+     * its control page. Returns 0 or -errno with @err; -EBUSY: a former worker
+     * still has it. */
+    int (*open)(void **state, const struct vr_xs_dev *dev, int *fd,
+                struct vr_err *err);
+    /* That came: takes it off @fd. No further one arrives before unmask(). */
+    void (*hear)(void *state);
+    void (*unmask)(void *state);
+    /* The broker is to look at the control page. */
+    void (*tell)(void *state);
+    /* The guest is to look at @queues, a bit each. True: by an interrupt of
+     * the broker's, who has to be told. */
+    bool (*ring)(void *state, struct vr_ctrl_page *page, uint64_t queues);
+};
+
+/* What the device asks of its process. */
 struct vr_dev_ops {
-    /* A notification came (wake_fd is readable): take it off the fd. No
-     * further one is to arrive before unmask(). */
-    void (*drain)(void *ctx);
-    void (*unmask)(void *ctx);
-    /* Tell the broker to look at the control page. */
-    void (*notify)(void *ctx);
     /* One line for the log; not on the path of requests. */
     void (*log)(void *ctx, const char *text);
     /* What the operator is to know of the device as long as it is so, for the
@@ -129,7 +147,9 @@ struct vr_dev_setup {
     struct vr_ctrl_page *page;
     const struct vr_dev_ops *ops;
     void *ctx;
-    int wake_fd; /* notifications */
+    const struct vr_bell_ops *bell;
+    void *bell_state; /* what bell->open() gave, and: */
+    int wake_fd;
     int stop_fd; /* readable or closed: end */
     unsigned int queues, queue_size;
     unsigned int poll_us;
@@ -174,9 +194,9 @@ static inline void vr_note_payload(struct vr_dev *d, uint64_t addr,
         c->payload_high = addr + len - 1;
 }
 
-static inline void vr_notify_broker(struct vr_dev *d)
+static inline void vr_tell_broker(struct vr_dev *d)
 {
-    d->cfg.ops->notify(d->cfg.ctx);
+    d->cfg.bell->tell(d->cfg.bell_state);
 }
 
 static inline void vr_dev_log(struct vr_dev *d, const char *text)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The user that vr-backend becomes, and the filter and limits of its workers
- * and granters. What the type of a device takes stands beside its code.
+ * and granters. What a part of a worker takes stands beside its code.
  */
 #include <errno.h>
 #include <grp.h>
@@ -15,7 +15,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include <xen/xen.h>
-#include <xen/sys/evtchn.h>
 #include <xen/grant_table.h>
 #include <xen/sys/gntdev.h>
 
@@ -102,8 +101,6 @@ static const int worker_call[] = {
     SCMP_SYS(gettid),
 };
 
-static const unsigned long worker_ioctl[] = {IOCTL_EVTCHN_NOTIFY};
-
 static const int granter_call[] = {
     SCMP_SYS(futex),
     SCMP_SYS(restart_syscall),
@@ -123,7 +120,8 @@ static const unsigned long granter_ioctl[] = {
 /* What a process may do, beside its own rule for gntdev. */
 struct process {
     int gntdev;
-    const struct vr_calls *type; /* NULL: of no device */
+    const struct vr_calls *const *parts;
+    unsigned int n;
 };
 
 #define ALLOW(ctx, ...) seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __VA_ARGS__)
@@ -180,18 +178,17 @@ static int allow_mmap(scmp_filter_ctx ctx, int gntdev)
 
 static int worker_rules(scmp_filter_ctx ctx, const struct process *p)
 {
-    const struct vr_calls part[] = {
-        {worker_call, VR_ARRAY_SIZE(worker_call), worker_ioctl,
-         VR_ARRAY_SIZE(worker_ioctl)},
-        *p->type,
-    };
     unsigned int i;
     int rc = allow_abort(ctx);
 
-    for (i = 0; !rc && i < VR_ARRAY_SIZE(part); i++) {
-        rc = allow_calls(ctx, part[i].call, part[i].calls);
+    if (!rc)
+        rc = allow_calls(ctx, worker_call, VR_ARRAY_SIZE(worker_call));
+    for (i = 0; !rc && i < p->n; i++) {
+        const struct vr_calls *part = p->parts[i];
+
+        rc = allow_calls(ctx, part->call, part->calls);
         if (!rc)
-            rc = allow_ioctls(ctx, part[i].ioctl, part[i].ioctls);
+            rc = allow_ioctls(ctx, part->ioctl, part->ioctls);
     }
     return rc ? rc : allow_mmap(ctx, p->gntdev);
 }
@@ -277,17 +274,17 @@ static int lock_in(rules_fn *rules, const struct process *p, size_t spare,
     return rc;
 }
 
-int vr_sandbox_worker(const struct vr_calls *type, int gntdev, size_t more,
-                      struct vr_err *err)
+int vr_sandbox_worker(const struct vr_calls *const *parts, unsigned int n,
+                      int gntdev, size_t more, struct vr_err *err)
 {
-    const struct process p = {gntdev, type};
+    const struct process p = {gntdev, parts, n};
 
     return lock_in(worker_rules, &p, SPARE + more, err);
 }
 
 int vr_sandbox_granter(int gntdev, struct vr_err *err)
 {
-    const struct process p = {gntdev, NULL};
+    const struct process p = {.gntdev = gntdev};
 
     return lock_in(granter_rules, &p, SPARE, err);
 }

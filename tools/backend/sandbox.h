@@ -24,13 +24,14 @@ struct vr_calls {
  * vr_sandbox_worker() - no new privileges, no new files, no core, little more
  * memory, and a system call filter that kills. Threads started before are bound
  * as well.
- * @type: what its device's type takes beside what all workers do.
+ * @parts: what its @n parts take, its type of device among them, beside what
+ * all workers do. None is to name a call of another's.
  * @gntdev: descriptor that may be mapped; nothing else can be done with it.
  * @more: bytes of address space that it may take beyond what it has.
  * Returns 0 or -errno with @err.
  */
-int vr_sandbox_worker(const struct vr_calls *type, int gntdev, size_t more,
-                      struct vr_err *err);
+int vr_sandbox_worker(const struct vr_calls *const *parts, unsigned int n,
+                      int gntdev, size_t more, struct vr_err *err);
 
 /**
  * vr_sandbox_granter() - the same, with even fewer calls.

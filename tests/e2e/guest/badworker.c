@@ -7,7 +7,8 @@
  * of GUEST with a pool of PAGES references from POOL on and a dynamic window
  * from WINDOW on (0 0: none), and then tries what it should not be able to do:
  * with the grants REF that other domains, or other devices of GUEST, have made
- * to this one. Each attempt is made by a new worker, first without the lock,
+ * to this one. What a type of device adds to the lock is of no use for that.
+ * Each attempt is made by a new worker, first without the lock,
  * which shows whether it could work at all.
  *
  * One line each, "ATTEMPT: without WORD, locked WORD". The words: done, refused
@@ -36,8 +37,6 @@
 #include "backend/say.h"
 
 static struct vr_grants g;
-/* What a type of device adds is I/O on its source. */
-static const struct vr_calls calls;
 static struct vr_xs_dev dev = {.cfg = {.id = "bad"}};
 static uint32_t other_domid, other_ref;
 static int socks[2];
@@ -220,7 +219,7 @@ static void worker(bool locked, int (*attempt)(void))
         _exit(2);
     }
     granter_pid = child();
-    if (locked && vr_sandbox_worker(&calls, fd, 0, &err)) {
+    if (locked && vr_sandbox_worker(NULL, 0, fd, 0, &err)) {
         fprintf(stderr, "badworker: %s\n", err.text);
         _exit(2);
     }

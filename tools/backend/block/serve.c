@@ -164,7 +164,7 @@ static void note_cut(struct vr_dev *d)
                  "%" PRIu64 ": its I/O beyond the end fails; let it grow again",
                  b->dev.capacity, b->offered);
     vr_dev_note(d, text);
-    vr_notify_broker(d);
+    vr_tell_broker(d);
 }
 
 /* A disk grows with its target but does not shrink: the guest would be cut off
@@ -199,7 +199,7 @@ static void block_look(struct vr_dev *d)
              b->offered);
     vr_dev_log(d, text);
     describe(d);
-    vr_notify_broker(d);
+    vr_tell_broker(d);
 }
 
 /* ---- requests ---- */

@@ -146,7 +146,7 @@ static void read_request(struct vr_loop *l)
         /* Not to be understood: be quiet, and say so. */
         memset(&req, 0, sizeof(req));
         vr_counters(d)->faults++;
-        d->cfg.ops->log(d->cfg.ctx, "control page: request makes no sense");
+        vr_dev_log(d, "control page: request makes no sense");
     }
     d->req = req;
     l->generation = generation;
@@ -268,7 +268,7 @@ static void follow_request(struct vr_loop *l)
     vr_ctrl_ack(d->cfg.page, l->generation);
     l->acked = true;
     l->last_progress = d->now;
-    vr_notify_broker(d);
+    vr_tell_broker(d);
 }
 
 /* ---- waiting ---- */
@@ -292,7 +292,7 @@ static bool arm(struct vr_loop *l)
     vr_ctrl_collect(&d->cfg.page->kick);
     if (l->masked) {
         l->masked = false;
-        d->cfg.ops->unmask(d->cfg.ctx);
+        d->cfg.bell->unmask(d->cfg.bell_state);
     }
     l->armed = true;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -398,7 +398,7 @@ static void leave(struct vr_loop *l)
         vr_vq_stop(&d->q[i].vq);
     unmap_pool(l);
     vr_set_status(d, VR_CTRL_BACKEND_ABSENT);
-    vr_notify_broker(d);
+    vr_tell_broker(d);
 }
 
 /* A notification came. @woken: when we began to sleep for it, or 0. */
@@ -406,7 +406,7 @@ static void take_event(struct vr_loop *l, int64_t woken)
 {
     struct vr_dev *d = &l->dev;
 
-    d->cfg.ops->drain(d->cfg.ctx);
+    d->cfg.bell->hear(d->cfg.bell_state);
     l->masked = true;
     vr_counters(d)->kicks++;
     vr_ctrl_collect(&d->cfg.page->kick);

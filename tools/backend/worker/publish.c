@@ -39,11 +39,11 @@ void vr_loop_publish(struct vr_loop *l)
         if (vr_vq_should_notify(&q->vq))
             l->intr |= UINT64_C(1) << i;
     }
-    if (l->intr && vr_ctrl_post(&d->cfg.page->intr, l->intr)) {
+    if (l->intr && d->cfg.bell->ring(d->cfg.bell_state, d->cfg.page, l->intr)) {
         vr_counters(d)->interrupts++;
         tell = true;
     }
     l->intr = 0;
     if (tell)
-        vr_notify_broker(d);
+        vr_tell_broker(d);
 }

@@ -14,10 +14,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <xenevtchn.h>
 #include <xengnttab.h>
 
 #include "backend/memory/granter.h"
+#include "bell.h"
 #include "loop.h"
 #include "backend/memory/poolmap.h"
 #include "backend/sandbox.h"
@@ -33,14 +33,15 @@
 struct worker {
     const struct vr_xs_dev *dev;
     int sock;
-    xenevtchn_handle *ec;
-    evtchn_port_t port;
     struct vr_grants grants; /* of both kinds of window */
     struct vr_window win;    /* the pool: mapped here */
     struct vr_dynmem mem;    /* the dynamic window */
     struct vr_ctrl_page *page;
     const struct vr_serve *serve;
     void *source; /* of the type: what the device is about */
+    const struct vr_bell_ops *bell;
+    void *bell_state;
+    int wake_fd;
 };
 
 static void tell(struct worker *w, char what, const char *text)
@@ -140,7 +141,7 @@ static int map_control_page(struct worker *w, struct vr_err *err)
 static int open_xen(struct worker *w, bool sandbox, struct vr_err *err)
 {
     const struct vr_xs_dev *dev = w->dev;
-    int rc, r;
+    int rc;
 
     rc = open_grants(w, sandbox, err);
     if (rc)
@@ -148,54 +149,11 @@ static int open_xen(struct worker *w, bool sandbox, struct vr_err *err)
     rc = map_control_page(w, err);
     if (rc)
         return rc;
-    w->ec = xenevtchn_open(NULL, 0);
-    if (!w->ec) {
-        rc = -errno;
-        vr_err_set(err,
-                   "/dev/xen/evtchn cannot be opened: %s (module "
-                   "xen-evtchn? owner?)",
-                   strerror(errno));
+    rc = w->bell->open(&w->bell_state, dev, &w->wake_fd, err);
+    if (rc)
         return rc;
-    }
-    r = xenevtchn_bind_interdomain(w->ec, dev->ctrl_domid, dev->ctrl_port);
-    if (r < 0) {
-        /* Xen says EINVAL when the other end is bound already: to a former
-         * worker, whose end goes with the last of its I/O. */
-        rc = errno == EINVAL ? -EBUSY : -errno;
-        vr_err_set(err, "event channel %u of domain %u cannot be bound: %s",
-                   dev->ctrl_port, dev->ctrl_domid, strerror(errno));
-        return rc;
-    }
-    w->port = r;
-    /* The loop reads it only after it was reported; never wait there. */
-    if (fcntl(xenevtchn_fd(w->ec), F_SETFL, O_NONBLOCK)) {
-        rc = -errno;
-        vr_err_set(err, "event channel: %s", strerror(errno));
-        return rc;
-    }
     open_windows(w);
     return 0;
-}
-
-static void loop_drain(void *ctx)
-{
-    struct worker *w = ctx;
-
-    xenevtchn_pending(w->ec);
-}
-
-static void loop_unmask(void *ctx)
-{
-    struct worker *w = ctx;
-
-    xenevtchn_unmask(w->ec, w->port);
-}
-
-static void loop_notify(void *ctx)
-{
-    struct worker *w = ctx;
-
-    xenevtchn_notify(w->ec, w->port);
 }
 
 static void loop_log(void *ctx, const char *text)
@@ -240,9 +198,6 @@ static void loop_unmap_pool(void *ctx)
 }
 
 static const struct vr_dev_ops loop_ops = {
-    .drain = loop_drain,
-    .unmask = loop_unmask,
-    .notify = loop_notify,
     .log = loop_log,
     .note = loop_note,
     .map_pool = loop_map_pool,
@@ -353,7 +308,9 @@ static int make_loop(struct worker *w, struct vr_loop **loop,
         .page = w->page,
         .ops = &loop_ops,
         .ctx = w,
-        .wake_fd = xenevtchn_fd(w->ec),
+        .bell = w->bell,
+        .bell_state = w->bell_state,
+        .wake_fd = w->wake_fd,
         .stop_fd = w->sock,
         .queues = c->queues,
         .queue_size = c->queue_size,
@@ -366,6 +323,13 @@ static int make_loop(struct worker *w, struct vr_loop **loop,
     return vr_loop_new(loop, &setup, err);
 }
 
+static int lock_in(const struct worker *w, struct vr_err *err)
+{
+    const struct vr_calls *const parts[] = {&w->serve->calls, &w->bell->calls};
+
+    return vr_sandbox_worker(parts, VR_ARRAY_SIZE(parts), w->grants.fd, 0, err);
+}
+
 static void say_connected(struct worker *w, struct vr_loop *loop)
 {
     char what[128], windows[128], text[VR_WORKER_MSG_MAX];
@@ -374,7 +338,7 @@ static void say_connected(struct worker *w, struct vr_loop *loop)
     snprintf(text, sizeof(text), "serves %.110s, %s, %s", w->dev->cfg.target,
              what, windows_text(w->dev, windows, sizeof(windows)));
     tell(w, VR_WORKER_CONNECTED, text);
-    loop_notify(w);
+    w->bell->tell(w->bell_state);
 }
 
 void vr_worker_main(const struct vr_xs_dev *dev, int sock,
@@ -387,6 +351,7 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
 
     w.dev = dev;
     w.sock = sock;
+    w.bell = vr_bells[VR_BELL_trapped];
     prepare_process();
     open_source(&w, opts);
     rc = open_xen(&w, !opts->no_sandbox, &err);
@@ -397,7 +362,7 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
     if (!rc)
         rc = make_loop(&w, &loop, &err);
     if (!rc && !opts->no_sandbox)
-        rc = vr_sandbox_worker(&w.serve->calls, w.grants.fd, 0, &err);
+        rc = lock_in(&w, &err);
     if (rc) {
         tell(&w, VR_WORKER_FAILED, err.text);
         _exit(1);
