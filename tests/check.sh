@@ -150,6 +150,7 @@ fuzz_targets() {
 # around: all but the programs' own tests
 around() {
     one "includes go one way" tests/includes.sh
+    one "links in documents" tests/links.sh
     one "format" make --no-print-directory format-check
     one "benchmark's arithmetic" python3 tests/bench/test_arithmetic.py
     one "install and uninstall" tests/install.sh out/native

@@ -102,7 +102,7 @@ demo: setup
 	@tests/demo/demo $(HOST)
 
 bench: setup bench-modules
-	@for h in $(or $(HOST),arm64 x86); do tests/bench/run --host $$h || exit 1; done
+	@for h in $(or $(HOST),arm64 x86); do tests/bench/run --host $$h --record || exit 1; done
 
 host-up: setup
 	@tests/host/host up --arch $(NAME)

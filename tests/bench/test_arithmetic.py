@@ -195,9 +195,12 @@ class Reports(unittest.TestCase):
                  "io": {"r1m-4": {**point, "qemu": point["blkfront"]}},
                  "sweep": {"default": 8192, "depths": {"1": [
                      (4096, 9.0, 5.0, 2.0), (8192, 9.0, 18.0, 2.0)]}}}
-        text = "\n".join(table.report({"host": "arm64", "store": "null_blk",
-                                       "processors": 1,
-                                       "guests": [guest]}))
+        out = {"host": "arm64", "store": "null_blk", "processors": 1,
+               "guests": [guest]}
+        text = "\n".join(table.report(out))
+        page = list(table.page("arm64", out))
+        self.assertEqual([line.strip() for line in page[-3:]],
+                         [line.strip() for line in text.split("\n")[-3:]])
         for words in ("1 MiB read, depth 4", "best ratio by guest", "1.00", "ratio to qemu",
                       "reached at 1 of 1 points", "from 8192 B on",
                       "(tsc) ran at 0.500"):

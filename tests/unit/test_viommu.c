@@ -1211,7 +1211,7 @@ static void test_5_13_6_8_1_windows_at_the_ends(void **state)
 }
 
 /* The pool's property, where there is one: behind the others, once, as
- * docs/bindings/restricted-dma-pool.md lays it out. */
+ * docs/proposals/restricted-dma-pool.md lays it out. */
 static void test_pool_property(void **state)
 {
     static const struct {

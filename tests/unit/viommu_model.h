@@ -277,7 +277,7 @@ struct model_property {
     uint64_t start, end;
 } __attribute__((packed));
 
-/* As docs/bindings/restricted-dma-pool.md does. */
+/* As docs/proposals/restricted-dma-pool.md does. */
 struct model_pool {
     uint16_t type, length;
     char signature[4];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Pools that a virtio-iommu tells of in its answers to PROBE, for devices of
- * which firmware says nothing (docs/bindings/restricted-dma-pool.md).
+ * which firmware says nothing (docs/proposals/restricted-dma-pool.md).
  *
  * The kernel's driver asks for each endpoint and passes nothing on of what it
  * does not know. So each endpoint is asked once more: when a driver is about to

@@ -241,3 +241,15 @@ def report(out):
         if key in out:
             yield ""
             yield from lines(out[key])
+
+
+def page(name, out):
+    """All lines, as the page docs/bench/NAME.md."""
+    yield f"# Benchmark: {name}"
+    yield ""
+    yield f"Written by `make bench HOST={name}`."
+    yield "[performance.md](../performance.md) says what is compared and what the"
+    yield "figures are worth."
+    yield ""
+    for line in report(out):
+        yield f"    {line}".rstrip()

@@ -79,7 +79,7 @@
 #define VR_VIOMMU_FAULT_ADDRESS   0x100u
 
 /* A property of a PROBE answer that is not the standard's: the endpoint's pool
- * (docs/bindings/restricted-dma-pool.md has its layout, and why this number).
+ * (docs/proposals/restricted-dma-pool.md has its layout, and why this number).
  */
 #define VR_VIOMMU_PROBE_T_POOL   0xfffu
 #define VR_VIOMMU_POOL_SIGNATURE "VRDP"
