@@ -60,7 +60,7 @@ LIBXEN_SRC  := $(call sources,tools/libs/xen)
 LIB_SRC     := $(filter-out $(LIBXEN_SRC),$(call sources,tools/libs))
 BROKER_SRC  := $(call sources,tools/broker)
 BACKEND_SRC := $(call sources,tools/backend)
-VRCTL_SRC   := $(wildcard tools/vrctl/*.c)
+VRCTL_SRC   := $(call sources,tools/vrctl)
 PLUGIN_SRC  := $(filter-out xl-plugin/preload.c,$(wildcard xl-plugin/*.c))
 
 # One short line per step; V=1 shows the commands.

@@ -16,9 +16,12 @@ $(O)/libvrtest.a: $(call obj,$(filter-out %/main.c,$(BACKEND_SRC)))
 $(O)/libvrbroker.a: $(call obj,$(filter-out %/main.c,$(BROKER_SRC)))
 	$(archive)
 
-TEST_ARCHIVES := $(O)/libvrtest.a $(O)/libvrbroker.a $(O)/libvrxen.a $(O)/libvr.a
+$(O)/libvrctl.a: $(call obj,$(filter-out %/main.c,$(VRCTL_SRC)))
+	$(archive)
 
-$(O)/tests/unit/test_json: $(call obj,tools/vrctl/json.c)
+TEST_ARCHIVES := $(O)/libvrtest.a $(O)/libvrbroker.a $(O)/libvrctl.a \
+    $(O)/libvrxen.a $(O)/libvr.a
+
 $(O)/tests/unit/test_xllock: $(call obj,xl-plugin/xllock.c)
 
 $(UNIT): $(O)/%: $(O)/%.o $(TEST_ARCHIVES)

@@ -46,6 +46,7 @@ struct xs_handle {
     unsigned int conflicts;         /* so many transactions are to fail */
     bool open;                      /* a transaction is under way */
     bool deaf;                      /* nothing can be read */
+    bool absent;                    /* it cannot be opened */
     /* Sees what the code under test writes. */
     void (*written)(const char *path, const char *value, unsigned int len);
     struct xs_watched watch[FS_WATCHES];
@@ -131,7 +132,7 @@ static void fs_init(void)
         free(store.nodes[--store.n].value);
     store.n = 1;
     store.calls = store.perm_calls = store.conflicts = 0;
-    store.open = store.deaf = false;
+    store.open = store.deaf = store.absent = false;
     store.written = NULL;
     store.nwatches = store.nevents = 0;
     memset(&store.nodes[0], 0, sizeof(store.nodes[0]));
@@ -278,7 +279,8 @@ bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool undo)
 struct xs_handle *xs_open(unsigned long flags)
 {
     (void)flags;
-    return &store;
+    errno = ECONNREFUSED;
+    return store.absent ? NULL : &store;
 }
 
 void xs_close(struct xs_handle *h)

@@ -225,7 +225,8 @@ static void check_xenstore(struct report *r)
                 "start xenstored: systemctl start xenstored (or "
                 "/etc/init.d/xencommons start)",
                 "cannot be reached: %s", strerror(errno));
-    xs_close(xs);
+    if (xs)
+        xs_close(xs);
 }
 
 /* ---- dom0 ---- */
