@@ -10,6 +10,8 @@
 
 #include "vrctl_world.h"
 
+#include "libs/types/block/request.h"
+
 static int setup(void **state)
 {
     (void)state;
@@ -151,11 +153,10 @@ static const char *const hostile[] = {
 
 static void looks(const char *value, unsigned int len)
 {
-    char path[VR_XS_PATH], own[VR_XS_PATH];
+    char path[VR_XS_PATH];
     const char *nodes[8];
     unsigned int i, n = 0;
 
-    (void)own;
     vw_init();
     /* What broker, driver domains and administrator write. */
     nodes[n++] = "/local/domain/3/name";
@@ -243,18 +244,19 @@ static void disks(void **state)
     struct vr_stats_dev *s = &vw.stats.dev[0];
 
     (void)state;
-    s->block_size = 512;
-    s->capacity = 8;
+    s->described = 1;
+    s->config[0] = 8;  /* capacity */
+    s->config[21] = 2; /* blocks of 512 bytes */
     s->b.target_size = 4096;
     assert_int_equal(vw_run(cmd_show, "show", "guest", NULL), EX_OK);
     assert_null(strstr(vw.out, "target size"));
     assert_non_null(strstr(vw.out, "page cache"));
     s->b.target_size = 4097;
-    s->b.target_io = VR_CTRL_IO_DIRECT;
+    s->b.target_io = VR_BLK_IO_DIRECT;
     assert_int_equal(vw_run(cmd_show, "show", "guest", NULL), EX_OK);
     assert_non_null(strstr(vw.out, "the last 1 are cut off"));
     s->b.target_size = 4000;
-    s->b.target_io = VR_CTRL_IO_OWN | VR_CTRL_IO_LOST;
+    s->b.target_io = VR_BLK_IO_OWN | VR_BLK_IO_LOST;
     s->nqueues = 2;
     s->q[0].enabled = 1;
     s->q[0].desc = vw.rec.devs[0].pool.base;
