@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vr-backend: serves restricted virtio devices from within a driver domain. */
+/* vr-backend: serves restricted virtio devices from within a driver domain. The
+ * command line; manager/ does the rest. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,71 +50,95 @@ static int parse_cache(const char *s, enum vr_cache *out)
     return -EINVAL;
 }
 
+struct options {
+    struct vr_worker_opts worker;
+    const char *user; /* to become; NULL: as we are */
+    bool patient;     /* wait for xenstore */
+    bool help;
+};
+
+/* One option. 0, or -EINVAL when that was said. */
+static int take_option(struct options *o, int option)
+{
+    uint64_t seconds;
+
+    switch (option) {
+    case 'c':
+        if (!parse_cache(optarg, &o->worker.io.cache))
+            return 0;
+        fprintf(stderr, "vr-backend: -c %s: not auto, direct or buffered\n",
+                optarg);
+        return -EINVAL;
+    case 'd':
+        o->worker.no_sandbox = true;
+        return 0;
+    case 'h':
+        o->help = true;
+        return 0;
+    case 'S':
+        o->patient = true;
+        return 0;
+    case 't':
+        o->worker.io.threads = true;
+        return 0;
+    case 'u':
+        o->user = optarg;
+        return 0;
+    case 'w':
+        if (vr_parse_u64(optarg, WAIT_MAX, &seconds)) {
+            fprintf(stderr, "vr-backend: -w %s: not 0 to %u seconds\n", optarg,
+                    WAIT_MAX);
+            return -EINVAL;
+        }
+        o->worker.wait = seconds * 1000;
+        return 0;
+    default:
+        usage(stderr);
+        return -EINVAL;
+    }
+}
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+    int option;
+
+    while ((option = getopt(argc, argv, "c:dhStu:w:")) != -1) {
+        if (take_option(o, option))
+            return -EINVAL;
+        if (o->help)
+            return 0;
+    }
+    if (optind == argc)
+        return 0;
+    usage(stderr);
+    return -EINVAL;
+}
+
 int main(int argc, char **argv)
 {
-    struct vr_worker_opts opts = {
-        .io = {.cache = VR_CACHE_AUTO},
-        .wait = WAIT_DEFAULT * 1000,
-        .haste = 1,
+    struct options o = {
+        .worker = {.io = {.cache = VR_CACHE_AUTO},
+                   .wait = WAIT_DEFAULT * 1000,
+                   .haste = 1},
     };
-    const char *user = NULL;
-    bool patient = false;
     struct vr_err err = {""};
-    uint64_t seconds;
-    int rc, o;
+    int rc;
 
     if (argc == 2 && !strcmp(argv[1], "--version")) {
         puts("vr-backend (virtio-restricted) " VR_VERSION);
         return 0;
     }
-    while ((o = getopt(argc, argv, "c:dhStu:w:")) != -1) {
-        switch (o) {
-        case 'c':
-            if (parse_cache(optarg, &opts.io.cache)) {
-                fprintf(stderr,
-                        "vr-backend: -c %s: not auto, direct or "
-                        "buffered\n",
-                        optarg);
-                return 2;
-            }
-            break;
-        case 'd':
-            opts.no_sandbox = true;
-            break;
-        case 'h':
-            usage(stdout);
-            return 0;
-        case 'S':
-            patient = true;
-            break;
-        case 't':
-            opts.io.threads = true;
-            break;
-        case 'u':
-            user = optarg;
-            break;
-        case 'w':
-            if (vr_parse_u64(optarg, WAIT_MAX, &seconds)) {
-                fprintf(stderr, "vr-backend: -w %s: not 0 to %u seconds\n",
-                        optarg, WAIT_MAX);
-                return 2;
-            }
-            opts.wait = seconds * 1000;
-            break;
-        default:
-            usage(stderr);
-            return 2;
-        }
-    }
-    if (optind != argc) {
-        usage(stderr);
+    if (parse_options(argc, argv, &o))
         return 2;
+    if (o.help) {
+        usage(stdout);
+        return 0;
     }
-    rc = user ? vr_sandbox_user(user, &err) : 0;
+    rc = o.user ? vr_sandbox_user(o.user, &err) : 0;
     if (!rc) {
         do {
-            rc = vr_devices_serve(&opts, &err);
-        } while (rc && patient && !sleep(1));
+            rc = vr_devices_serve(&o.worker, &err);
+        } while (rc && o.patient && !sleep(1));
     }
     if (rc)
         fprintf(stderr, "vr-backend: %s\n", err.text);

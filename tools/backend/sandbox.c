@@ -12,12 +12,12 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <xen/xen.h>
 #include <xen/grant_table.h>
 #include <xen/sys/gntdev.h>
 
+#include "libs/base/limit.h"
 #include "sandbox.h"
 
 /* Open ones stay; no number below is free for another. ppoll() counts too. */
@@ -225,28 +225,16 @@ static int filter(rules_fn *rules, const struct process *p)
     return rc;
 }
 
-static int limit(int what, rlim_t to)
-{
-    struct rlimit r = {to, to};
-
-    return setrlimit(what, &r) ? -errno : 0;
-}
-
 /* All that is needed is there, so there may be only little more. */
 static int limit_memory(size_t spare)
 {
-    unsigned long size, data, page = (unsigned long)sysconf(_SC_PAGESIZE);
-    FILE *f = fopen("/proc/self/statm", "re");
-    int n, rc;
+    rlim_t space, data;
+    int rc;
 
-    if (!f)
-        return -errno;
-    n = fscanf(f, "%lu %*u %*u %*u %*u %lu", &size, &data);
-    fclose(f);
-    if (n != 2)
-        return -EPROTO;
-    rc = limit(RLIMIT_AS, size * page + spare);
-    return rc ? rc : limit(RLIMIT_DATA, data * page + spare);
+    rc = vr_memory_in_use(&space, &data);
+    if (!rc)
+        rc = vr_limit(RLIMIT_AS, space + spare);
+    return rc ? rc : vr_limit(RLIMIT_DATA, data + spare);
 }
 
 static int lock_in(rules_fn *rules, const struct process *p, size_t spare,
@@ -262,9 +250,9 @@ static int lock_in(rules_fn *rules, const struct process *p, size_t spare,
         rc = limit_memory(spare);
     }
     if (!rc)
-        rc = limit(RLIMIT_CORE, 0);
+        rc = vr_limit(RLIMIT_CORE, 0);
     if (!rc)
-        rc = limit(RLIMIT_NOFILE, MAX_FILES);
+        rc = vr_limit(RLIMIT_NOFILE, MAX_FILES);
     if (!rc) {
         what = "system call filter (CONFIG_SECCOMP_FILTER)";
         rc = filter(rules, p);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The log of all processes of vr-backend: standard error. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>

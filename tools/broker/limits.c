@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "libs/base/limit.h"
 #include "broker.h"
 
 /* Less than others get when the processors do not suffice for all. Linux goes
@@ -58,28 +58,6 @@ void limits_supervisor(void)
     set_oom(OOM_SUPERVISOR);
 }
 
-static int limit(int resource, rlim_t value)
-{
-    struct rlimit rl = {.rlim_cur = value, .rlim_max = value};
-
-    return setrlimit(resource, &rl) ? -errno : 0;
-}
-
-/* Bytes of the address space that are in use. */
-static int memory_in_use(rlim_t *bytes)
-{
-    unsigned long pages;
-    FILE *f = fopen("/proc/self/statm", "re");
-    int n;
-
-    if (!f)
-        return -errno;
-    n = fscanf(f, "%lu", &pages);
-    fclose(f);
-    *bytes = (rlim_t)pages * sysconf(_SC_PAGESIZE);
-    return n == 1 ? 0 : -EIO;
-}
-
 int limits_worker(void)
 {
     rlim_t memory = 0;
@@ -88,22 +66,22 @@ int limits_worker(void)
     set_oom(OOM_WORKER);
     if (setpriority(PRIO_PROCESS, 0, NICE))
         return -errno;
-    rc = memory_in_use(&memory);
+    rc = vr_memory_in_use(&memory, NULL);
     /* Everything counts: heap, stack, and whatever is mapped. */
     if (!rc)
-        rc = limit(RLIMIT_AS, memory + MEMORY_RESERVE);
+        rc = vr_limit(RLIMIT_AS, memory + MEMORY_RESERVE);
     if (!rc)
-        rc = limit(RLIMIT_MEMLOCK, 0);
+        rc = vr_limit(RLIMIT_MEMLOCK, 0);
     /* Its lines go through the supervisor (log.c). */
     signal(SIGXFSZ, SIG_IGN);
     if (!rc)
-        rc = limit(RLIMIT_FSIZE, 0);
+        rc = vr_limit(RLIMIT_FSIZE, 0);
     if (!rc)
-        rc = limit(RLIMIT_CORE, 0);
+        rc = vr_limit(RLIMIT_CORE, 0);
     if (!rc)
-        rc = limit(RLIMIT_NPROC, 0);
+        rc = vr_limit(RLIMIT_NPROC, 0);
     /* No new descriptor; poll() compares its array's length with this. */
     if (!rc)
-        rc = limit(RLIMIT_NOFILE, 2);
+        rc = vr_limit(RLIMIT_NOFILE, 2);
     return rc;
 }

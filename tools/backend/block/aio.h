@@ -2,8 +2,8 @@
 /*
  * Asynchronous I/O on a target, together with the wait for everything else: a
  * batch of requests, the completions of earlier ones and the notification
- * from the broker take one system call. Two kinds: io_uring, and a small pool
- * of threads where the kernel lacks or forbids that.
+ * from the broker take one system call. Two kinds: io_uring, and a few
+ * threads where the kernel lacks or forbids that.
  *
  * Nothing here allocates after vr_aio_ops.open(). One thread calls.
  */
@@ -41,7 +41,7 @@ struct vr_aio_cfg {
     struct vr_target *target;
     unsigned int depth;   /* the most requests at once */
     int fds[VR_AIO_FDS];  /* -1: none */
-    unsigned int threads; /* pool: how many */
+    unsigned int threads; /* how many, for those */
 };
 
 struct vr_aio;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* I/O by threads alone, where there is no io_uring. For serve.c. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -6,7 +7,7 @@
 #include "threads.h"
 
 struct vr_aio {
-    struct vr_pool *pool;
+    struct vr_threads *threads;
     struct vr_aio_req *head, **tail; /* queued, not yet handed over */
     struct pollfd pfd[VR_AIO_FDS + 1];
 };
@@ -20,7 +21,7 @@ static int threads_open(struct vr_aio **out, const struct vr_aio_cfg *cfg,
 
     if (!aio)
         return -ENOMEM;
-    rc = vr_pool_new(&aio->pool, cfg->target, cfg->threads);
+    rc = vr_threads_new(&aio->threads, cfg->target, cfg->threads);
     if (rc) {
         vr_err_set(err, "cannot start %u I/O threads: error %d", cfg->threads,
                    -rc);
@@ -32,7 +33,7 @@ static int threads_open(struct vr_aio **out, const struct vr_aio_cfg *cfg,
         aio->pfd[i].fd = cfg->fds[i];
         aio->pfd[i].events = POLLIN;
     }
-    aio->pfd[i].fd = vr_pool_fd(aio->pool);
+    aio->pfd[i].fd = vr_threads_fd(aio->threads);
     aio->pfd[i].events = POLLIN;
     *out = aio;
     return 0;
@@ -53,11 +54,11 @@ static unsigned int threads_run(struct vr_aio *aio, int64_t timeout_ns,
     unsigned int i, ready = 0;
 
     if (aio->head) {
-        vr_pool_add(aio->pool, aio->head);
+        vr_threads_add(aio->threads, aio->head);
         aio->head = NULL;
         aio->tail = &aio->head;
     }
-    *done = vr_pool_done(aio->pool);
+    *done = vr_threads_done(aio->threads);
     if (*done || !timeout_ns)
         return 0;
     if (ppoll(aio->pfd, VR_AIO_FDS + 1, timeout_ns < 0 ? NULL : &ts, NULL) <= 0)
@@ -70,13 +71,13 @@ static unsigned int threads_run(struct vr_aio *aio, int64_t timeout_ns,
         if (aio->pfd[i].revents & (POLLHUP | POLLERR | POLLNVAL))
             aio->pfd[i].fd = -1;
     }
-    *done = vr_pool_done(aio->pool);
+    *done = vr_threads_done(aio->threads);
     return ready;
 }
 
 static void threads_close(struct vr_aio *aio)
 {
-    vr_pool_free(aio->pool);
+    vr_threads_free(aio->threads);
     free(aio);
 }
 

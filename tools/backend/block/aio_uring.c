@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* I/O by io_uring, with threads for what that cannot do. For serve.c. */
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
@@ -16,7 +17,7 @@
  */
 enum {
     FILE_WAKE = 0, /* VR_AIO_FDS of them */
-    FILE_POOL = VR_AIO_FDS,
+    FILE_THREADS = VR_AIO_FDS,
     FILE_TARGET,
     FILE_DIRECT,
     NFILES,
@@ -24,7 +25,7 @@ enum {
 
 /* user_data: a request's address, or for a poll the file's index + 1, which
  * is no address. */
-#define TAG_LIMIT (FILE_POOL + 2)
+#define TAG_LIMIT (FILE_THREADS + 2)
 
 #define SQ_ENTRIES 256u
 #define CQ_ENTRIES 1024u /* beyond that the kernel keeps them (NODROP) */
@@ -37,8 +38,9 @@ enum {
 struct vr_aio {
     struct io_uring ring;
     struct vr_target *target;
-    struct vr_pool *pool; /* what io_uring cannot do, and second attempts */
-    unsigned int fds;     /* wake descriptors in use, a bit each */
+    struct vr_threads
+        *threads;     /* what io_uring cannot do, and second attempts */
+    unsigned int fds; /* wake descriptors in use, a bit each */
     unsigned int inflight;
     bool deferred; /* completions appear only while we are in the kernel */
 };
@@ -135,7 +137,7 @@ static int uring_open(struct vr_aio **out, const struct vr_aio_cfg *cfg,
         goto out;
     ring = true;
     what = "I/O thread";
-    rc = vr_pool_new(&aio->pool, cfg->target, 1);
+    rc = vr_threads_new(&aio->threads, cfg->target, 1);
     if (rc)
         goto out;
     what = "io_uring files";
@@ -144,7 +146,7 @@ static int uring_open(struct vr_aio **out, const struct vr_aio_cfg *cfg,
         if (cfg->fds[i] >= 0)
             aio->fds |= 1u << i;
     }
-    files[FILE_POOL] = vr_pool_fd(aio->pool);
+    files[FILE_THREADS] = vr_threads_fd(aio->threads);
     files[FILE_TARGET] = cfg->target->fd;
     files[FILE_DIRECT] = cfg->target->direct_fd;
     rc = io_uring_register_files(&aio->ring, files, NFILES);
@@ -158,23 +160,23 @@ static int uring_open(struct vr_aio **out, const struct vr_aio_cfg *cfg,
         if (aio->fds & 1u << i)
             arm_poll(aio, FILE_WAKE + i);
     }
-    arm_poll(aio, FILE_POOL);
+    arm_poll(aio, FILE_THREADS);
     *out = aio;
     return 0;
 out:
     vr_err_set(err, "%s: %s", what, strerror(-rc));
-    if (aio->pool)
-        vr_pool_free(aio->pool);
+    if (aio->threads)
+        vr_threads_free(aio->threads);
     if (ring)
         io_uring_queue_exit(&aio->ring);
     free(aio);
     return rc;
 }
 
-static void to_pool(struct vr_aio *aio, struct vr_aio_req *req)
+static void to_threads(struct vr_aio *aio, struct vr_aio_req *req)
 {
     req->next = NULL;
-    vr_pool_add(aio->pool, req);
+    vr_threads_add(aio->threads, req);
 }
 
 static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
@@ -207,7 +209,7 @@ static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
         break;
     case VR_AIO_FLUSH:
         if (vr_target_lost(aio->target)) {
-            to_pool(aio, req);
+            to_threads(aio, req);
             return;
         }
         sqe = get_sqe(aio);
@@ -215,7 +217,7 @@ static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
         break;
     default:
         /* Several steps, or an ioctl: not for the ring. */
-        to_pool(aio, req);
+        to_threads(aio, req);
         return;
     }
     io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
@@ -230,7 +232,7 @@ static void finish(struct vr_aio *aio, struct vr_aio_req *req, int res,
 
     if (transfer && res != (int64_t)req->len) {
         req->first = res < 0 ? res : -EAGAIN;
-        to_pool(aio, req);
+        to_threads(aio, req);
         return;
     }
     req->way = req->direct ? VR_WAY_DIRECT : VR_WAY_CACHE;
@@ -240,9 +242,9 @@ static void finish(struct vr_aio *aio, struct vr_aio_req *req, int res,
     aio->inflight--;
 }
 
-static void pool_done(struct vr_aio *aio, struct vr_aio_req **done)
+static void threads_done(struct vr_aio *aio, struct vr_aio_req **done)
 {
-    struct vr_aio_req *req = vr_pool_done(aio->pool);
+    struct vr_aio_req *req = vr_threads_done(aio->threads);
 
     while (req) {
         struct vr_aio_req *next = req->next;
@@ -268,8 +270,8 @@ static unsigned int reap(struct vr_aio *aio, struct vr_aio_req **done)
                 finish(aio, (struct vr_aio_req *)(uintptr_t)data, res, done);
                 continue;
             }
-            if (data - 1 == FILE_POOL)
-                pool_done(aio, done);
+            if (data - 1 == FILE_THREADS)
+                threads_done(aio, done);
             else
                 ready |= 1u << (data - 1 - FILE_WAKE);
             if (!(cqe[i]->flags & IORING_CQE_F_MORE))
@@ -304,7 +306,7 @@ static unsigned int uring_run(struct vr_aio *aio, int64_t timeout_ns,
 static void uring_close(struct vr_aio *aio)
 {
     io_uring_queue_exit(&aio->ring);
-    vr_pool_free(aio->pool);
+    vr_threads_free(aio->threads);
     free(aio);
 }
 

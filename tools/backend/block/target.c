@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A block device's file or disk: opened by serve.c, used by aio_*.c, in several
+ * threads. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -97,12 +99,74 @@ static void file_dio_align(struct vr_target *t)
 #endif
 }
 
+static int block_learn(struct vr_target *t, dev_t rdev)
+{
+    int lbs;
+
+    t->block = true;
+    if (ioctl(t->fd, BLKGETSIZE64, &t->size) || ioctl(t->fd, BLKSSZGET, &lbs))
+        return -errno;
+    if (lbs < (int)SECTOR || lbs > 65536 || (lbs & (lbs - 1)))
+        lbs = SECTOR;
+    t->blk_size = t->mem_align = t->off_align = lbs;
+    t->can_discard = block_can_discard(rdev);
+    return 0;
+}
+
+/* What it is, how large, and what it can do. */
+static int learn(struct vr_target *t, const char *path, struct vr_err *err)
+{
+    struct stat st;
+    int rc = 0;
+
+    if (fstat(t->fd, &st) || fcntl(t->fd, F_SETFL, 0)) {
+        rc = -errno;
+        vr_err_set(err, "target %s: %s", path, strerror(errno));
+    } else if (S_ISBLK(st.st_mode)) {
+        rc = block_learn(t, st.st_rdev);
+        if (rc)
+            vr_err_set(err, "target %s: cannot find its size: %s", path,
+                       strerror(-rc));
+    } else if (S_ISREG(st.st_mode)) {
+        t->size = st.st_size;
+        t->blk_size = SECTOR;
+        t->can_discard = file_can_punch(t, t->size);
+        file_dio_align(t);
+    } else {
+        rc = -EINVAL;
+        vr_err_set(err, "target %s: is neither a file nor a block device",
+                   path);
+    }
+    if (!rc && !vr_target_sectors(t)) {
+        rc = -ENOMEDIUM;
+        vr_err_set(err, "target %s: is empty; it needs at least %u bytes", path,
+                   t->blk_size);
+    }
+    return rc;
+}
+
+static int open_direct(struct vr_target *t, const char *path, int flags,
+                       enum vr_cache cache, struct vr_err *err)
+{
+    if (cache != VR_CACHE_BUFFERED) {
+        t->direct_fd = open(path, flags | O_DIRECT);
+        t->direct = t->foreign = t->direct_fd >= 0;
+    }
+    if (cache == VR_CACHE_DIRECT && !t->direct) {
+        vr_err_set(err, "target %s: no direct I/O there; use -c auto", path);
+        return -ENOTSUP;
+    }
+    if (t->direct && posix_memalign((void **)&t->copy, COPY_ALIGN, COPY_SIZE)) {
+        vr_err_set(err, "target %s: out of memory", path);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
 int vr_target_open(struct vr_target *t, const char *path, bool readonly,
                    enum vr_cache cache, struct vr_err *err)
 {
-    int flags = (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC;
-    struct stat st;
-    int rc, lbs;
+    int flags = (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC, rc;
 
     memset(t, 0, sizeof(*t));
     t->direct_fd = -1;
@@ -115,41 +179,9 @@ int vr_target_open(struct vr_target *t, const char *path, bool readonly,
                    readonly ? "" : " for writing", strerror(errno));
         goto out;
     }
-    if (fstat(t->fd, &st) || fcntl(t->fd, F_SETFL, 0)) {
-        rc = -errno;
-        vr_err_set(err, "target %s: %s", path, strerror(errno));
+    rc = learn(t, path, err);
+    if (rc)
         goto out;
-    }
-    if (S_ISBLK(st.st_mode)) {
-        t->block = true;
-        if (ioctl(t->fd, BLKGETSIZE64, &t->size) ||
-            ioctl(t->fd, BLKSSZGET, &lbs)) {
-            rc = -errno;
-            vr_err_set(err, "target %s: cannot find its size: %s", path,
-                       strerror(errno));
-            goto out;
-        }
-        if (lbs < (int)SECTOR || lbs > 65536 || (lbs & (lbs - 1)))
-            lbs = SECTOR;
-        t->blk_size = t->mem_align = t->off_align = lbs;
-        t->can_discard = block_can_discard(st.st_rdev);
-    } else if (S_ISREG(st.st_mode)) {
-        t->size = st.st_size;
-        t->blk_size = SECTOR;
-        t->can_discard = file_can_punch(t, t->size);
-        file_dio_align(t);
-    } else {
-        rc = -EINVAL;
-        vr_err_set(err, "target %s: is neither a file nor a block device",
-                   path);
-        goto out;
-    }
-    if (!vr_target_sectors(t)) {
-        rc = -ENOMEDIUM;
-        vr_err_set(err, "target %s: is empty; it needs at least %u bytes", path,
-                   t->blk_size);
-        goto out;
-    }
     if (flock(t->fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) &&
         errno == EWOULDBLOCK) {
         rc = -EBUSY;
@@ -157,23 +189,10 @@ int vr_target_open(struct vr_target *t, const char *path, bool readonly,
                    path);
         goto out;
     }
-    if (cache != VR_CACHE_BUFFERED) {
-        t->direct_fd = open(path, flags | O_DIRECT);
-        t->direct = t->foreign = t->direct_fd >= 0;
-    }
-    if (cache == VR_CACHE_DIRECT && !t->direct) {
-        rc = -ENOTSUP;
-        vr_err_set(err, "target %s: no direct I/O there; use -c auto", path);
-        goto out;
-    }
-    if (t->direct && posix_memalign((void **)&t->copy, COPY_ALIGN, COPY_SIZE)) {
-        rc = -ENOMEM;
-        vr_err_set(err, "target %s: out of memory", path);
-        goto out;
-    }
-    return 0;
+    rc = open_direct(t, path, flags, cache, err);
 out:
-    vr_target_close(t);
+    if (rc)
+        vr_target_close(t);
     return rc;
 }
 

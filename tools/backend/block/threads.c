@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Threads that carry out block requests; for aio_uring.c and aio_threads.c.
+ * They touch the target and the requests they are given. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,7 +11,7 @@
 
 #define STACK_SIZE (128u << 10)
 
-struct vr_pool {
+struct vr_threads {
     struct vr_target *target;
     pthread_mutex_t lock;
     pthread_cond_t more, started;
@@ -22,126 +24,125 @@ struct vr_pool {
     pthread_t thread[];
 };
 
-static void *pool_thread(void *arg)
+static void *thread_main(void *arg)
 {
-    struct vr_pool *pool = arg;
+    struct vr_threads *t = arg;
     struct vr_aio_req *req;
 
-    pthread_mutex_lock(&pool->lock);
-    pool->running++;
-    pthread_cond_signal(&pool->started);
+    pthread_mutex_lock(&t->lock);
+    t->running++;
+    pthread_cond_signal(&t->started);
     for (;;) {
-        while (!pool->head && !pool->quit)
-            pthread_cond_wait(&pool->more, &pool->lock);
-        req = pool->head;
+        while (!t->head && !t->quit)
+            pthread_cond_wait(&t->more, &t->lock);
+        req = t->head;
         if (!req)
             break;
-        pool->head = req->next;
-        if (!pool->head)
-            pool->tail = &pool->head;
-        pthread_mutex_unlock(&pool->lock);
+        t->head = req->next;
+        if (!t->head)
+            t->tail = &t->head;
+        pthread_mutex_unlock(&t->lock);
 
-        vr_aio_exec(pool->target, req);
+        vr_aio_exec(t->target, req);
 
-        pthread_mutex_lock(&pool->lock);
+        pthread_mutex_lock(&t->lock);
         /* Announced once until it is taken. */
-        if (!pool->done)
-            eventfd_write(pool->fd, 1);
-        req->next = pool->done;
-        pool->done = req;
+        if (!t->done)
+            eventfd_write(t->fd, 1);
+        req->next = t->done;
+        t->done = req;
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&t->lock);
     return NULL;
 }
 
-int vr_pool_new(struct vr_pool **out, struct vr_target *target,
-                unsigned int threads)
+int vr_threads_new(struct vr_threads **out, struct vr_target *target,
+                   unsigned int threads)
 {
-    struct vr_pool *pool;
+    struct vr_threads *t;
     pthread_attr_t attr;
     int rc = 0;
 
-    pool = calloc(1, sizeof(*pool) + threads * sizeof(pthread_t));
-    if (!pool)
+    t = calloc(1, sizeof(*t) + threads * sizeof(pthread_t));
+    if (!t)
         return -ENOMEM;
-    pool->target = target;
-    pool->tail = &pool->head;
-    pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->more, NULL);
-    pthread_cond_init(&pool->started, NULL);
-    pool->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (pool->fd < 0)
+    t->target = target;
+    t->tail = &t->head;
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->more, NULL);
+    pthread_cond_init(&t->started, NULL);
+    t->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (t->fd < 0)
         rc = -errno;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
-    while (!rc && pool->threads < threads) {
-        rc = -pthread_create(&pool->thread[pool->threads], &attr, pool_thread,
-                             pool);
+    while (!rc && t->threads < threads) {
+        rc = -pthread_create(&t->thread[t->threads], &attr, thread_main, t);
         if (!rc)
-            pool->threads++;
+            t->threads++;
     }
     pthread_attr_destroy(&attr);
     /* A system call filter that is set next must not hit them half-way. */
-    pthread_mutex_lock(&pool->lock);
-    while (pool->running < pool->threads)
-        pthread_cond_wait(&pool->started, &pool->lock);
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_lock(&t->lock);
+    while (t->running < t->threads)
+        pthread_cond_wait(&t->started, &t->lock);
+    pthread_mutex_unlock(&t->lock);
     if (rc)
-        vr_pool_free(pool);
+        vr_threads_free(t);
     else
-        *out = pool;
+        *out = t;
     return rc;
 }
 
-void vr_pool_free(struct vr_pool *pool)
+void vr_threads_free(struct vr_threads *t)
 {
     unsigned int i;
 
-    pthread_mutex_lock(&pool->lock);
-    pool->quit = true;
-    pthread_cond_broadcast(&pool->more);
-    pthread_mutex_unlock(&pool->lock);
-    for (i = 0; i < pool->threads; i++)
-        pthread_join(pool->thread[i], NULL);
-    if (pool->fd >= 0)
-        close(pool->fd);
-    pthread_cond_destroy(&pool->more);
-    pthread_cond_destroy(&pool->started);
-    pthread_mutex_destroy(&pool->lock);
-    free(pool);
+    pthread_mutex_lock(&t->lock);
+    t->quit = true;
+    pthread_cond_broadcast(&t->more);
+    pthread_mutex_unlock(&t->lock);
+    for (i = 0; i < t->threads; i++)
+        pthread_join(t->thread[i], NULL);
+    if (t->fd >= 0)
+        close(t->fd);
+    pthread_cond_destroy(&t->more);
+    pthread_cond_destroy(&t->started);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
 }
 
-int vr_pool_fd(const struct vr_pool *pool)
+int vr_threads_fd(const struct vr_threads *t)
 {
-    return pool->fd;
+    return t->fd;
 }
 
-void vr_pool_add(struct vr_pool *pool, struct vr_aio_req *list)
+void vr_threads_add(struct vr_threads *t, struct vr_aio_req *list)
 {
     struct vr_aio_req *last = list;
 
     while (last->next)
         last = last->next;
-    pthread_mutex_lock(&pool->lock);
-    *pool->tail = list;
-    pool->tail = &last->next;
+    pthread_mutex_lock(&t->lock);
+    *t->tail = list;
+    t->tail = &last->next;
     if (list == last)
-        pthread_cond_signal(&pool->more);
+        pthread_cond_signal(&t->more);
     else
-        pthread_cond_broadcast(&pool->more);
-    pthread_mutex_unlock(&pool->lock);
+        pthread_cond_broadcast(&t->more);
+    pthread_mutex_unlock(&t->lock);
 }
 
-struct vr_aio_req *vr_pool_done(struct vr_pool *pool)
+struct vr_aio_req *vr_threads_done(struct vr_threads *t)
 {
     struct vr_aio_req *list;
     eventfd_t n;
 
-    pthread_mutex_lock(&pool->lock);
-    list = pool->done;
-    pool->done = NULL;
+    pthread_mutex_lock(&t->lock);
+    list = t->done;
+    t->done = NULL;
     if (list)
-        eventfd_read(pool->fd, &n);
-    pthread_mutex_unlock(&pool->lock);
+        eventfd_read(t->fd, &n);
+    pthread_mutex_unlock(&t->lock);
     return list;
 }

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The backend's main process: a loop over all devices, what is due for each by
+ * the clock, and the end. Called by main.c; libxenstore's thread aside it has
+ * one thread, and all privileges that vr-backend was given.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,22 +16,6 @@
 
 #include "devices_int.h"
 
-/* When the device needs a deed of ours; INT64_MAX: when it is told to. */
-static int64_t next_deed(const struct device *d)
-{
-    switch (d->state) {
-    case DEV_IDLE:
-    case DEV_STOPPING:
-    case DEV_LEAVING:
-        return d->when;
-    case DEV_RUNNING:
-        return d->stable || d->late ? INT64_MAX : d->when;
-    case DEV_FAILED:
-        break;
-    }
-    return INT64_MAX;
-}
-
 /* A worker that hangs at its start is not to be killed: it may come. */
 static void late(struct devices *ds, struct device *d)
 {
@@ -38,6 +27,40 @@ static void late(struct devices *ds, struct device *d)
              d->pid, (int)(ds->now - d->started) / 1000, d->dev.cfg.target);
     vr_log(d->guest, d->id, "%s", why);
     devices_say_why(ds, d, why);
+}
+
+/* It has been told to end long ago. */
+static void end_it(struct devices *ds, struct device *d)
+{
+    vr_log(d->guest, d->id, "worker %d does not end; killed", d->pid);
+    kill(d->pid, SIGKILL);
+    d->when = ds->now + STOP_LIMIT;
+}
+
+static void say_io_left(struct devices *ds, struct device *d)
+{
+    (void)ds;
+    vr_log(d->guest, d->id,
+           "worker %d is gone, but its I/O is not; waiting for that",
+           d->last_pid);
+    d->when = INT64_MAX;
+}
+
+/* What is done at a device's time. */
+static void (*const act[])(struct devices *ds, struct device *d) = {
+    [DEV_IDLE] = devices_worker_start,
+    [DEV_RUNNING] = late,
+    [DEV_STOPPING] = end_it,
+    [DEV_LEAVING] = say_io_left,
+    [DEV_FAILED] = NULL,
+};
+
+/* Its time; INT64_MAX: only an event brings it further. */
+static int64_t time_of(const struct device *d)
+{
+    if (!act[d->state] || (d->state == DEV_RUNNING && (d->stable || d->late)))
+        return INT64_MAX;
+    return d->when;
 }
 
 /*
@@ -74,52 +97,67 @@ static bool left(const struct devices *ds)
     return true;
 }
 
-/* Does what is due; forgets who is gone. Returns the time to the next deed. */
-static int due(struct devices *ds)
+/* A device that is over: no process, and nobody who wants one. */
+static bool over(const struct devices *ds, const struct device *d)
+{
+    return !d->pid && (!d->present || ds->quit);
+}
+
+static void forget(struct devices *ds, struct device **p)
+{
+    struct device *d = *p;
+
+    *p = d->next;
+    if (d->sock >= 0)
+        close(d->sock);
+    free(d);
+    ds->count--;
+}
+
+/* Does what is due for the devices. Returns the next time of one. */
+static int64_t serve_devices(struct devices *ds)
 {
     struct device **p = &ds->list, *d;
     int64_t next = INT64_MAX;
 
     while ((d = *p)) {
-        if (d->state == DEV_STOPPING && ds->now >= d->when) {
-            vr_log(d->guest, d->id, "worker %d does not end; killed", d->pid);
-            kill(d->pid, SIGKILL);
-            d->when = ds->now + STOP_LIMIT;
-        }
-        if (d->state == DEV_LEAVING && ds->now >= d->when) {
-            vr_log(d->guest, d->id,
-                   "worker %d is gone, but its I/O is not; waiting for that",
-                   d->last_pid);
-            d->when = INT64_MAX;
-        }
-        if (!d->pid && (!d->present || ds->quit)) {
-            *p = d->next;
-            if (d->sock >= 0)
-                close(d->sock);
-            free(d);
-            ds->count--;
+        if (over(ds, d)) {
+            forget(ds, p);
             continue;
         }
         if (d->state == DEV_IDLE && !d->dev.pool.size && !d->dev.iova.size)
             d->state = DEV_FAILED; /* its nodes said nothing usable */
-        if (d->state == DEV_IDLE && ds->now >= d->when)
-            devices_worker_start(ds, d);
-        if (d->state == DEV_RUNNING && ds->now >= next_deed(d))
-            late(ds, d);
-        if (next_deed(d) < next)
-            next = next_deed(d);
+        if (ds->now >= time_of(d))
+            act[d->state](ds, d);
+        if (time_of(d) < next)
+            next = time_of(d);
         p = &d->next;
     }
+    return next;
+}
+
+/* When to look at xenstore, or to leave. */
+static int64_t next_look(struct devices *ds)
+{
+    if (ds->quit)
+        return INT64_MAX;
+    /* Events that came during the last look. */
+    if (!ds->unread && (ds->root || ds->ntold))
+        return ds->now;
     /* What failed is not left until the next look by the clock. */
     if (ds->unread && ds->look_at > in(ds, AGAIN_STEP))
         ds->look_at = in(ds, AGAIN_STEP);
-    if (!ds->quit && ds->look_at < next)
-        next = ds->look_at;
-    /* Events that came during the last look. */
-    if (!ds->quit && !ds->unread && (ds->root || ds->ntold))
-        next = ds->now;
-    if (!ds->quit && ds->leaving && ds->leave_at < next)
-        next = ds->leave_at;
+    return ds->leaving && ds->leave_at < ds->look_at ? ds->leave_at
+                                                     : ds->look_at;
+}
+
+/* Does what is due. Returns the time to the next, in milliseconds, or -1. */
+static int due(struct devices *ds)
+{
+    int64_t next = serve_devices(ds), look = next_look(ds);
+
+    if (look < next)
+        next = look;
     if (next == INT64_MAX)
         return -1;
     return next > ds->now ? (int)(next - ds->now) : 0;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What xenstore is told of a device. For the other files here. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What xenstore says: which devices there are, what each is, and `kill`. The
+ * nodes are the toolstack's, but each is checked (xsnode.h). For devices.c.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

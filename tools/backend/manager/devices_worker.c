@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The life of each device's worker: its start, what it says, its end, and when
+ * there is to be another one. For devices.c and devices_store.c.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

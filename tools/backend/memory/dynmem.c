@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Window and pool of a dynamic or mixed device, for remote.c and the
+ * virtqueues: copies are gathered, pages mapped and let go of by vr_dynmem_ops.
+ */
 #include <errno.h>
 #include <string.h>
 

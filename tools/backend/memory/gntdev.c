@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Grants by Linux's gntdev. Runs in granters alone. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The granter: its start, by the worker, and its life. It may use gntdev, and
+ * memory that the worker reads and writes. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

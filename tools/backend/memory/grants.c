@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The worker's end of the requests to its granter: vr_dynmem_ops. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

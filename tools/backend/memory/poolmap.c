@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Mapping a pool when the guest starts its device; for worker/worker.c. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
