@@ -87,12 +87,12 @@ struct vr_memory {
      * comes again. True: the request is handed over, to the type in the end.
      */
     bool (*start)(struct vr_dev *d, struct vr_request *r);
-    /* For the type, see vr_request_data(), vr_request_answer() and
-     * vr_request_done(). */
+    /* For the type, see vr_request_data() and those behind it. */
     bool (*data)(struct vr_dev *d, struct vr_request *r, enum vr_dir dir);
     void (*answer)(struct vr_dev *d, struct vr_request *r, uint8_t status,
                    uint32_t used_len, void *reply, uint32_t len);
     void (*done)(struct vr_dev *d, struct vr_request *r, uint8_t status);
+    void (*drop)(struct vr_dev *d, struct vr_request *r);
     /* What was left to be done for all requests of a round together. NULL:
      * nothing ever is. Returns true when a request came to its end. */
     bool (*settle)(struct vr_dev *d);
@@ -345,6 +345,25 @@ static inline void vr_request_done(struct vr_dev *d, struct vr_request *r,
                                    uint8_t status)
 {
     d->memory->done(d, r, status);
+}
+
+/**
+ * vr_request_drop() - the request is given up unanswered, since its queue is
+ * not wanted any more or the worker ends. The log still has it: whoever goes on
+ * with the queue begins it anew.
+ */
+static inline void vr_request_drop(struct vr_dev *d, struct vr_request *r)
+{
+    const struct vr_memory *m = r->local ? &vr_memory_local : d->memory;
+
+    m->drop(d, r);
+}
+
+/** vr_request_wanted() - or is it to be dropped? */
+static inline bool vr_request_wanted(const struct vr_dev *d,
+                                     const struct vr_request *r)
+{
+    return !d->stopping && vr_queue_wanted(d, (unsigned int)(r->q - d->q));
 }
 
 #endif /* VR_DEVICE_H */

@@ -70,6 +70,11 @@ static void local_done(struct vr_dev *d, struct vr_request *r, uint8_t status)
     local_end(d, r, status, used_len);
 }
 
+static void local_drop(struct vr_dev *d, struct vr_request *r)
+{
+    vr_request_end(d, r);
+}
+
 const struct vr_memory vr_memory_local = {
     .request_size = sizeof(struct vr_request),
     .open = local_open,
@@ -77,4 +82,5 @@ const struct vr_memory vr_memory_local = {
     .start = local_start,
     .answer = local_answer,
     .done = local_done,
+    .drop = local_drop,
 };

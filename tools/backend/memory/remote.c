@@ -100,9 +100,7 @@ static void go_on(struct vr_dev *d, struct remote_request *r)
         answer(d, r, 0, r->r.used_len);
         return;
     }
-    if (d->stopping || !vr_queue_wanted(d, (unsigned int)(r->r.q - d->q))) {
-        /* The log still has it: whoever goes on with the queue begins it
-         * anew. */
+    if (!vr_request_wanted(d, &r->r)) {
         end(d, r);
         return;
     }
@@ -216,6 +214,11 @@ static void remote_done(struct vr_dev *d, struct vr_request *q, uint8_t status)
         }
     }
     go_on(d, r);
+}
+
+static void remote_drop(struct vr_dev *d, struct vr_request *q)
+{
+    end(d, (struct remote_request *)(void *)q);
 }
 
 /* ---- the loop's calls ---- */
@@ -366,5 +369,6 @@ const struct vr_memory vr_memory_remote = {
     .data = remote_data,
     .answer = remote_answer,
     .done = remote_done,
+    .drop = remote_drop,
     .settle = remote_settle,
 };
