@@ -19,7 +19,8 @@
 #include "libs/xen/compat.h"
 #include "libs/xen/gtable.h"
 
-/* So long the broker may keep changing what it says is mapped. */
+/* How long to look for a moment at which the broker does not change what it
+ * says is mapped, in ms. */
 #define STABLE_MS 2000
 
 /* Frames that the table has now: to map more would make it grow. */

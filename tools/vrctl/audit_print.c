@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrctl audit: what audit.c has found out, for people and as JSON. Decides
+ * nothing.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

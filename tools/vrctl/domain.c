@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Domains as the hypervisor lists them: found by number, uuid or name. For all
+ * commands; changes nothing.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A guest with restricted devices: its record beside what is true now (domain,
+ * processes, xenstore). For all commands; changes nothing.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

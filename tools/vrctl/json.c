@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The members of a JSON object, one call each, on yajl. For all commands that
+ * have --json.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrctl list: a line for each restricted device of this host, and for each
+ * guest that has ended but whose pages a driver domain keeps. Changes nothing.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -138,40 +142,16 @@ static void list_zombies(xc_interface *xch, struct xs_handle *xs, yajl_gen j)
     free(nodes);
 }
 
-int cmd_list(int argc, char **argv)
+/* All guests, and those that have ended; @j NULL: for people. Returns the exit
+ * status. */
+static int list_all(xc_interface *xch, struct xs_handle *xs,
+                    char (*uuids)[VR_UUID_LEN + 1], int n, yajl_gen j)
 {
-    char(*uuids)[VR_UUID_LEN + 1] = NULL;
-    xc_interface *xch = NULL;
-    struct xs_handle *xs = NULL;
-    int i, n, status = EX_OK;
+    int i, status = EX_OK;
     struct vr_err err;
     struct guest g;
-    yajl_gen j = NULL;
-    bool json = argc == 2 && !strcmp(argv[1], "--json");
 
-    if (argc > 1 && !json) {
-        fprintf(stderr, "usage: vrctl list [--json]\n");
-        return EX_USAGE;
-    }
-    n = vr_record_list(&uuids);
-    if (n < 0) {
-        say("%s: %s; run this as root", VR_RUN_DIR, strerror(-n));
-        return EX_FAILED;
-    }
-    xch = xc_interface_open(NULL, NULL, 0);
-    xs = xs_open(0);
-    if (n && (!xch || !xs)) {
-        say("cannot reach %s: %s; run this as root in the toolstack domain",
-            xch ? "xenstored" : "the hypervisor", strerror(errno));
-        status = EX_FAILED;
-        goto out;
-    }
-    if (json) {
-        j = json_begin();
-        if (!j) {
-            status = EX_FAILED;
-            goto out;
-        }
+    if (j) {
         json_key(j, "devices");
         yajl_gen_array_open(j);
     } else {
@@ -194,10 +174,43 @@ int cmd_list(int argc, char **argv)
     }
     if (xch && xs)
         list_zombies(xch, xs, j);
-    if (j) {
+    if (j)
         yajl_gen_array_close(j);
-        json_end(j);
+    return status;
+}
+
+int cmd_list(int argc, char **argv)
+{
+    char(*uuids)[VR_UUID_LEN + 1] = NULL;
+    xc_interface *xch = NULL;
+    struct xs_handle *xs = NULL;
+    int n, status = EX_FAILED;
+    yajl_gen j = NULL;
+    bool json = argc == 2 && !strcmp(argv[1], "--json");
+
+    if (argc > 1 && !json) {
+        fprintf(stderr, "usage: vrctl list [--json]\n");
+        return EX_USAGE;
     }
+    n = vr_record_list(&uuids);
+    if (n < 0) {
+        say("%s: %s; run this as root", VR_RUN_DIR, strerror(-n));
+        return EX_FAILED;
+    }
+    xch = xc_interface_open(NULL, NULL, 0);
+    xs = xs_open(0);
+    if (n && (!xch || !xs)) {
+        say("cannot reach %s: %s; run this as root in the toolstack domain",
+            xch ? "xenstored" : "the hypervisor", strerror(errno));
+        goto out;
+    }
+    if (json) {
+        j = json_begin();
+        if (!j)
+            goto out;
+    }
+    status = list_all(xch, xs, uuids, n, j);
+    json_end(j);
 out:
     free(uuids);
     if (xs)

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The lock of a guest, beside its record, that cleanup.c holds while it works.
+ * A file lock: it ends with its holder, however that ends.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vrctl: finds the command and calls it.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

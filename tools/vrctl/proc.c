@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Processes: is one alive, kill it, run a function in a child for a bounded
+ * time. Nothing of Xen.
+ */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>

@@ -202,32 +202,40 @@ static void show_type(const struct vr_record_dev *d,
         spec->json(&seen, &to);
 }
 
-static void print_dev(const struct view *v, unsigned int i)
+/* The driver domain of device @i, and what the backend there says. */
+static void print_driver(const struct view *v, unsigned int i)
 {
-    const struct vr_record *rec = &v->g.rec;
-    const struct vr_record_dev *d = &rec->devs[i];
-    const struct vr_record_driver *drv = &rec->drivers[d->driver];
-    const char *down = vr_down_name(v->down[d->driver]);
+    const unsigned int j = v->g.rec.devs[i].driver;
+    const struct vr_record_driver *drv = &v->g.rec.drivers[j];
+    const char *down = vr_down_name(v->down[j]);
     const struct dev_view *dv = &v->dev[i];
     char domid[12], quote[VR_QUOTE_LEN];
+
+    printf("  driver domain %s, domid %s, %s, %s%s%s\n", drv->name,
+           dom_number(drv->domid, domid, sizeof(domid)),
+           drv->owned ? "ends with the guest" : "shared",
+           vr_domstate_name(v->driver[j]),
+           down ? ", waits for its guests to " : "", down ? down : "");
+    if (v->zombies[j])
+        printf("                keeps %u guests that have ended, see vrctl "
+               "list\n",
+               v->zombies[j]);
+    printf("  backend       %s%s%s\n", vr_xbstate_name(dv->backend),
+           dv->backend_error[0] ? ", says " : "",
+           dv->backend_error[0] ? vr_quote(quote, dv->backend_error) : "");
+}
+
+static void print_dev(const struct view *v, unsigned int i)
+{
+    const struct vr_record_dev *d = &v->g.rec.devs[i];
+    const struct dev_view *dv = &v->dev[i];
     unsigned int kind;
 
     printf("\ndevice %s: %s, %s\n", d->cfg.id, vr_type_name(d->cfg.type),
            dv->is.state);
     if (dv->is.reason[0])
         printf("  reason        %s\n", dv->is.reason);
-    printf("  driver domain %s, domid %s, %s, %s%s%s\n", drv->name,
-           dom_number(drv->domid, domid, sizeof(domid)),
-           drv->owned ? "ends with the guest" : "shared",
-           vr_domstate_name(v->driver[d->driver]),
-           down ? ", waits for its guests to " : "", down ? down : "");
-    if (v->zombies[d->driver])
-        printf("                keeps %u guests that have ended, see vrctl "
-               "list\n",
-               v->zombies[d->driver]);
-    printf("  backend       %s%s%s\n", vr_xbstate_name(dv->backend),
-           dv->backend_error[0] ? ", says " : "",
-           dv->backend_error[0] ? vr_quote(quote, dv->backend_error) : "");
+    print_driver(v, i);
     show_type(d, dv->s, NULL);
     if (d->mmio_base)
         printf("  registers     0x%" PRIx64 ", interrupt %" PRIu32 "\n",
@@ -425,27 +433,37 @@ static bool has_dev(const struct vr_record *rec, const char *id)
     return false;
 }
 
+static bool parse_words(int argc, char **argv, bool *json, const char **what,
+                        const char **id)
+{
+    int i;
+
+    for (i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--json"))
+            *json = true;
+        else if (argv[i][0] == '-')
+            return false;
+        else if (!*what)
+            *what = argv[i];
+        else if (!*id)
+            *id = argv[i];
+        else
+            return false;
+    }
+    return *what;
+}
+
 int cmd_show(int argc, char **argv)
 {
     const char *what = NULL, *id = NULL;
     struct xs_handle *xs = NULL;
     struct view *v = NULL;
-    int i, status = EX_FAILED;
+    int status = EX_FAILED;
     struct vr_err err;
     xc_interface *xch;
     bool json = false;
 
-    for (i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--json"))
-            json = true;
-        else if (!what && argv[i][0] != '-')
-            what = argv[i];
-        else if (!id && argv[i][0] != '-')
-            id = argv[i];
-        else
-            what = NULL, i = argc;
-    }
-    if (!what) {
+    if (!parse_words(argc, argv, &json, &what, &id)) {
         fprintf(stderr, "usage: vrctl show [--json] GUEST [ID]\n");
         return EX_USAGE;
     }

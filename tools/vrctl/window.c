@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A guest's windows during its clean-up: waits until they are unused, and
+ * revokes them. Maps the grant table for as long as it looks.
+ */
 #include <string.h>
 #include <time.h>
 
