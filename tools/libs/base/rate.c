@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Limits how often somebody who is not trusted can make us do something. Pure:
+ * the time is passed in.
+ */
 #include "rate.h"
 
 bool vr_rate_take(struct vr_rate *r, int64_t now, int64_t period,

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Files in shared memory by which the broker publishes and vrctl reads. For
+ * proto/'s stats, pools and maps.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>

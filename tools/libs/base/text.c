@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Names and other domains' words made fit for a terminal, a log and JSON. Pure.
+ */
 #include <stdio.h>
 #include <string.h>
 

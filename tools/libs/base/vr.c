@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What every program needs: errors, sizes, numbers, uuids. Pure.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A table of Xen's security advisories and whom they concern, for vrctl check.
+ * Pure.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

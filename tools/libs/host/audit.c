@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Judges a copy of a grant table by what was declared, for vrctl audit. Pure:
+ * the guest wrote the entries, and any of them is possible.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,55 +130,73 @@ static struct item missing(const struct table *t, unsigned int w, uint32_t page)
     };
 }
 
+/* What entry @e is, which lies in window @win (NULL: in none); -1: it lets
+ * nobody reach a page, such as an offer to take one. @right: it is as the
+ * window says. */
+static int kind_of(const struct table *t, const struct vr_audit_window *win,
+                   const struct vr_gntent *e, bool right)
+{
+    if (right)
+        return VR_AUDIT_WINDOW;
+    if (serves(t->win, t->nwin, e->domid) || (win && win->dynamic))
+        return VR_AUDIT_EXCESS;
+    if ((e->flags & VR_GTF_TYPE_MASK) == VR_GTF_PERMIT_ACCESS)
+        return VR_AUDIT_OTHER;
+    return -1;
+}
+
+/* Items for entry @i, at most two, to @items; returns how many. */
+static uint32_t collect_entry(const struct table *t, uint32_t i,
+                              struct item *items, struct vr_audit *out)
+{
+    const struct vr_gntent *e = &t->entries[i];
+    unsigned int type = e->flags & VR_GTF_TYPE_MASK;
+    unsigned int w = find_window(t, i);
+    const struct vr_audit_window *win = w < t->nwin ? &t->win[w] : NULL;
+    bool right = false, due = false;
+    uint32_t page = 0, count = 0;
+    int kind;
+
+    if (type && type != VR_GTF_PERMIT_ACCESS)
+        out->odd++;
+    if (win) {
+        page = i - win->gref;
+        due = is_due(win, page);
+        right = is_right(t, win, e, page);
+        out->lost += is_lost(win, e, right);
+    }
+    if (due && !right)
+        items[count++] = missing(t, w, page);
+    if (!type)
+        return count;
+    /* Not known what is mapped: what could be, counts as such. */
+    if (win && !due && win->mapped)
+        right = false;
+    kind = kind_of(t, win, e, right);
+    if (kind < 0)
+        return count;
+    if (right)
+        out->live[w]++;
+    items[count++] = (struct item){
+        .domid = e->domid,
+        .kind = kind,
+        .readonly = e->flags & VR_GTF_READONLY,
+        .in_use = e->flags & VR_GTF_IN_USE,
+        .window = right || (win && win->dynamic) ? w : t->nwin,
+        .gfn = e->frame,
+        .gref = i,
+    };
+    return count;
+}
+
 /* Items for all entries that grant something or should; returns how many. */
 static uint32_t collect(const struct table *t, struct item *items,
                         struct vr_audit *out)
 {
-    uint32_t i, page = 0, count = 0;
+    uint32_t i, count = 0;
 
-    for (i = 0; i < t->n; i++) {
-        const struct vr_gntent *e = &t->entries[i];
-        unsigned int type = e->flags & VR_GTF_TYPE_MASK;
-        unsigned int w = find_window(t, i);
-        const struct vr_audit_window *win = w < t->nwin ? &t->win[w] : NULL;
-        bool right = false, due = false;
-
-        if (type && type != VR_GTF_PERMIT_ACCESS)
-            out->odd++;
-        if (win) {
-            page = i - win->gref;
-            due = is_due(win, page);
-            right = is_right(t, win, e, page);
-        }
-        if (due && !right)
-            items[count++] = missing(t, w, page);
-        if (win && is_lost(win, e, right))
-            out->lost++;
-        if (!type)
-            continue;
-        /* Not known what is mapped: what could be, counts as such. */
-        if (win && !due && win->mapped)
-            right = false;
-        items[count] = (struct item){
-            .domid = e->domid,
-            .readonly = e->flags & VR_GTF_READONLY,
-            .in_use = e->flags & VR_GTF_IN_USE,
-            .window = right || (win && win->dynamic) ? w : t->nwin,
-            .gfn = e->frame,
-            .gref = i,
-        };
-        if (right)
-            items[count].kind = VR_AUDIT_WINDOW;
-        else if (serves(t->win, t->nwin, e->domid) || (win && win->dynamic))
-            items[count].kind = VR_AUDIT_EXCESS;
-        else if (type == VR_GTF_PERMIT_ACCESS)
-            items[count].kind = VR_AUDIT_OTHER;
-        else
-            continue; /* offers to take a page; lets nobody reach one */
-        if (right)
-            out->live[w]++;
-        count++;
-    }
+    for (i = 0; i < t->n; i++)
+        count += collect_entry(t, i, items + count, out);
     return count;
 }
 

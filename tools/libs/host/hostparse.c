@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reads the hypervisor's texts: capabilities, build options, command line.
+ * Pure; libs/xen/hostinfo.c fetches them.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

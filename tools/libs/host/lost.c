@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The words for grant entries that the guest has overwritten, for broker and
+ * vrctl audit. Pure.
+ */
 #include <inttypes.h>
 
 #include "lost.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A bounded stock of pages of the backend's own, for payload on its way to a
+ * guest that is reached by grant copies. Pure.
+ */
 #include <string.h>
 
 #include "bounce.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How large a dynamic window must be for what its driver may have in flight,
+ * and the reverse. For plug-in and backend. Pure arithmetic.
+ */
 #include "bounds.h"
 
 /* Descriptors that hold no data in the least request, header and status, and

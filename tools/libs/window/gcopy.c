@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A guest's buffers as pieces that Xen's grant copy and grant map can take. For
+ * the backend. Pure: it plans, others call Xen.
+ */
 #include <errno.h>
 
 #include "gcopy.h"

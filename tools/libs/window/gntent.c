@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Writes and takes back entries of a grant table (version 1) that the guest can
+ * write to as well, with atomic operations. Pure: no call of Xen.
+ */
 #include <errno.h>
 
 #include "gntent.h"

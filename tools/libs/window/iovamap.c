@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which pages of a window behind the virtio-iommu are mapped, and where each
+ * mapping begins. Pure.
+ */
 #include <string.h>
 
 #include "iovamap.h"

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The note in xenstore that a driver domain is to go down once no guest needs
+ * it: for plug-in and clean-up. Calls xenstore and the hypervisor.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Maps frames of a guest's grant table. For broker, clean-up and audit.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Fetches what tells of the hypervisor, by version calls and hypfs;
+ * libs/host/hostparse.c reads it. For plug-in and vrctl check.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

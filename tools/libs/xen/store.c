@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * All nodes of a guest's devices in xenstore: publishes, reads and removes
+ * them. For broker, plug-in and clean-up; proto/xsnode.c has their names.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Notes in xenstore of guests that have ended but of which a driver domain
+ * keeps pages: written by clean-up, read by vrctl list and the plug-in.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
