@@ -5,33 +5,23 @@
 
 #include "record_int.h"
 
-#define AT(type, m) offsetof(struct type, m), sizeof(((struct type *)0)->m)
-#define STRING(type, m, k)                                                     \
+/* A field of a structure; what more there is to say of it comes behind. */
+#define FIELD(type, m, name, what, ...)                                        \
     {                                                                          \
-        k, K_STRING, AT(type, m), 0, NULL, 0, 0, 0                             \
+        .key = (name), .kind = (what), .offset = offsetof(struct type, m),     \
+        .size = sizeof(((struct type *)0)->m), __VA_ARGS__                     \
     }
-#define NUMBERS(type, m, k, max, since, until)                                 \
+#define STRING(type, m, name)      FIELD(type, m, name, K_STRING)
+#define OTHER(type, m, name, what) FIELD(type, m, name, what)
+#define NUMBER(type, m, name, most, ...)                                       \
+    FIELD(type, m, name, K_NUMBER, .max = (most), __VA_ARGS__)
+#define ARRAY(type, m, n, name, of, most, ...)                                 \
+    FIELD(type, m, name, K_ARRAY, .max = (most), .elem = &(of),                \
+          .count_offset = offsetof(struct type, n), __VA_ARGS__)
+#define OBJECT(type, text, f)                                                  \
     {                                                                          \
-        k, K_NUMBER, AT(type, m), max, NULL, 0, since, until                   \
-    }
-#define NUMBER(type, m, k, max)  NUMBERS(type, m, k, max, 0, 0)
-#define NUMBER2(type, m, k, max) NUMBERS(type, m, k, max, 2, 0)
-#define NUMBER3(type, m, k, max) NUMBERS(type, m, k, max, 3, 0)
-#define OTHER(type, m, k, kind)                                                \
-    {                                                                          \
-        k, kind, AT(type, m), 0, NULL, 0, 0, 0                                 \
-    }
-#define OTHER2(type, m, k, kind)                                               \
-    {                                                                          \
-        k, kind, AT(type, m), 0, NULL, 0, 2, 0                                 \
-    }
-#define OTHER4(type, m, k, kind)                                               \
-    {                                                                          \
-        k, kind, AT(type, m), 0, NULL, 0, 4, 0                                 \
-    }
-#define OBJECT(type, n, f)                                                     \
-    {                                                                          \
-        n, sizeof(struct type), f, VR_ARRAY_SIZE(f)                            \
+        .name = (text), .size = sizeof(struct type), .fields = (f),            \
+        .nfields = VR_ARRAY_SIZE(f)                                            \
     }
 
 #define PID_MAX UINT64_C(0x7fffffff)
@@ -63,10 +53,12 @@ static const struct field dev_fields[] = {
     NUMBER(vr_record_dev, cfg.size, "size", ADDR_MAX),
     OTHER(vr_record_dev, cfg.has_base, "has_base", K_BOOL),
     NUMBER(vr_record_dev, cfg.base, "base", ADDR_MAX),
-    OTHER4(vr_record_dev, cfg.pool_in, "pool_in", K_POOL_IN),
-    NUMBER2(vr_record_dev, cfg.aperture, "aperture", ADDR_MAX),
-    NUMBER2(vr_record_dev, cfg.map_threshold, "map_threshold", VR_NEVER_MAP),
-    NUMBER2(vr_record_dev, cfg.revoke_ms, "revoke_ms", VR_REVOKE_MS_MAX),
+    FIELD(vr_record_dev, cfg.pool_in, "pool_in", K_POOL_IN, .since = 4),
+    NUMBER(vr_record_dev, cfg.aperture, "aperture", ADDR_MAX, .since = 2),
+    NUMBER(vr_record_dev, cfg.map_threshold, "map_threshold", VR_NEVER_MAP,
+           .since = 2),
+    NUMBER(vr_record_dev, cfg.revoke_ms, "revoke_ms", VR_REVOKE_MS_MAX,
+           .since = 2),
     STRING(vr_record_dev, cfg.driver, "driver_config"),
     STRING(vr_record_dev, cfg.backend, "backend"),
     STRING(vr_record_dev, cfg.target, "target"),
@@ -81,15 +73,15 @@ static const struct field dev_fields[] = {
     NUMBER(vr_record_dev, mmio_base, "mmio_base", ADDR_MAX),
     NUMBER(vr_record_dev, irq, "irq", 1019),
     /* The one window of older versions: recread.c finds its place. */
-    NUMBERS(vr_record_dev, pool.base, "dma_base", ADDR_MAX, 0, 2),
-    NUMBERS(vr_record_dev, pool.size, "dma_size", ADDR_MAX, 0, 2),
-    NUMBERS(vr_record_dev, pool.gref_base, "gref_base", UINT32_MAX, 0, 2),
-    NUMBER3(vr_record_dev, pool.base, "pool_base", ADDR_MAX),
-    NUMBER3(vr_record_dev, pool.size, "pool_size", ADDR_MAX),
-    NUMBER3(vr_record_dev, pool.gref_base, "pool_gref", UINT32_MAX),
-    NUMBER3(vr_record_dev, iova.base, "iova_base", ADDR_MAX),
-    NUMBER3(vr_record_dev, iova.size, "iova_size", ADDR_MAX),
-    NUMBER3(vr_record_dev, iova.gref_base, "iova_gref", UINT32_MAX),
+    NUMBER(vr_record_dev, pool.base, "dma_base", ADDR_MAX, .until = 2),
+    NUMBER(vr_record_dev, pool.size, "dma_size", ADDR_MAX, .until = 2),
+    NUMBER(vr_record_dev, pool.gref_base, "gref_base", UINT32_MAX, .until = 2),
+    NUMBER(vr_record_dev, pool.base, "pool_base", ADDR_MAX, .since = 3),
+    NUMBER(vr_record_dev, pool.size, "pool_size", ADDR_MAX, .since = 3),
+    NUMBER(vr_record_dev, pool.gref_base, "pool_gref", UINT32_MAX, .since = 3),
+    NUMBER(vr_record_dev, iova.base, "iova_base", ADDR_MAX, .since = 3),
+    NUMBER(vr_record_dev, iova.size, "iova_size", ADDR_MAX, .since = 3),
+    NUMBER(vr_record_dev, iova.gref_base, "iova_gref", UINT32_MAX, .since = 3),
 };
 static const struct object dev_object =
     OBJECT(vr_record_dev, "device", dev_fields);
@@ -97,7 +89,7 @@ static const struct object dev_object =
 _Static_assert(VR_ARRAY_SIZE(dev_fields) <= MAX_FIELDS, "a bit for each");
 
 static const struct field root_fields[] = {
-    {"version", K_VERSION, 0, 0, VR_RECORD_VERSION, NULL, 0, 0, 0},
+    {.key = "version", .kind = K_VERSION, .max = VR_RECORD_VERSION},
     OTHER(vr_record, phase, "phase", K_PHASE),
     STRING(vr_record, name, "name"),
     STRING(vr_record, uuid, "uuid"),
@@ -108,15 +100,13 @@ static const struct field root_fields[] = {
     NUMBER(vr_record, creator_start, "creator_start", INT64_MAX),
     NUMBER(vr_record, broker, "broker", PID_MAX),
     NUMBER(vr_record, broker_start, "broker_start", INT64_MAX),
-    {"ram", K_ARRAY, AT(vr_record, ram), VR_MAX_BANKS, &ram_object,
-     offsetof(struct vr_record, nram), 2, 0},
-    OTHER2(vr_record, iommu.present, "iommu", K_BOOL),
-    NUMBER2(vr_record, iommu.mmio_base, "iommu_mmio_base", ADDR_MAX),
-    NUMBER2(vr_record, iommu.irq, "iommu_irq", 1019),
-    {"drivers", K_ARRAY, AT(vr_record, drivers), VR_MAX_DEVICES, &driver_object,
-     offsetof(struct vr_record, ndrivers), 0, 0},
-    {"devices", K_ARRAY, AT(vr_record, devs), VR_MAX_DEVICES, &dev_object,
-     offsetof(struct vr_record, ndevs), 0, 0},
+    ARRAY(vr_record, ram, nram, "ram", ram_object, VR_MAX_BANKS, .since = 2),
+    FIELD(vr_record, iommu.present, "iommu", K_BOOL, .since = 2),
+    NUMBER(vr_record, iommu.mmio_base, "iommu_mmio_base", ADDR_MAX, .since = 2),
+    NUMBER(vr_record, iommu.irq, "iommu_irq", 1019, .since = 2),
+    ARRAY(vr_record, drivers, ndrivers, "drivers", driver_object,
+          VR_MAX_DEVICES),
+    ARRAY(vr_record, devs, ndevs, "devices", dev_object, VR_MAX_DEVICES),
 };
 const struct object vr_record_layout = OBJECT(vr_record, "record", root_fields);
 
