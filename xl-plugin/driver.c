@@ -313,6 +313,7 @@ static int find_running_again(struct vr_record *rec, unsigned int index,
                               unsigned int *driver, struct vr_err *err)
 {
     const struct vr_dev_cfg *c = &rec->devs[index].cfg;
+    const struct vr_type_spec *spec = vr_type_spec(c->type);
     unsigned int i;
 
     for (*driver = 0; *driver < rec->ndrivers; (*driver)++) {
@@ -322,14 +323,15 @@ static int find_running_again(struct vr_record *rec, unsigned int index,
     for (i = 0; *driver < rec->ndrivers && i < index; i++) {
         const struct vr_dev_cfg *e = &rec->devs[i].cfg;
 
-        if (rec->devs[i].driver != *driver || strcmp(c->target, e->target) ||
-            (c->readonly && e->readonly))
+        if (rec->devs[i].driver != *driver || !vr_type_clash(c, e))
             continue;
         vr_err_set(err,
                    "virtio_restricted[%u]: target=%s is used by "
                    "virtio_restricted[%u] as well, backend=%s being %s: give "
-                   "each device its own, or all access=ro",
-                   index, c->target, i, e->backend, c->backend);
+                   "each device its own%s%s",
+                   index, c->target, i, e->backend, c->backend,
+                   spec->remedy ? ", or " : "",
+                   spec->remedy ? spec->remedy : "");
         return -EBUSY;
     }
     return 0;

@@ -30,8 +30,7 @@ static int note(struct vr_others *o, const struct vr_record *rec)
         struct vr_other_dev *n = &o->dev[o->ndevs++];
 
         strcpy(n->guest, rec->name);
-        strcpy(n->target, d->cfg.target);
-        n->readonly = d->cfg.readonly;
+        n->cfg = d->cfg;
         strcpy(n->driver, drv->uuid);
         n->domid = drv->domid;
         n->owned = drv->owned;
@@ -95,6 +94,7 @@ static int check_device(const struct vr_record *rec, unsigned int i,
                         const struct vr_other_dev *other, struct vr_err *err)
 {
     const struct vr_dev_cfg *cfg = &rec->devs[i].cfg;
+    const struct vr_type_spec *spec = vr_type_spec(cfg->type);
     const struct vr_record_driver *drv = &rec->drivers[rec->devs[i].driver];
 
     if (strcmp(drv->uuid, other->driver) || drv->domid != other->domid)
@@ -107,13 +107,13 @@ static int check_device(const struct vr_record *rec, unsigned int i,
                    i, drv->name, other->guest);
         return -EBUSY;
     }
-    if (strcmp(cfg->target, other->target) ||
-        (cfg->readonly && other->readonly))
+    if (!vr_type_clash(cfg, &other->cfg))
         return 0;
     vr_err_set(err,
                "virtio_restricted[%u]: target=%s of %s is in use by guest %s: "
-               "choose another, or access=ro for both",
-               i, cfg->target, drv->name, other->guest);
+               "choose another%s%s",
+               i, cfg->target, drv->name, other->guest,
+               spec->remedy ? ", or " : "", spec->remedy ? spec->remedy : "");
     return -EBUSY;
 }
 

@@ -52,8 +52,7 @@ struct vr_plugin {
 /* A device that another guest has. */
 struct vr_other_dev {
     char guest[VR_NAME_LEN + 1];
-    char target[VR_PATH_LEN + 1];
-    bool readonly;
+    struct vr_dev_cfg cfg;
     char driver[VR_UUID_LEN + 1]; /* the domain that serves it */
     uint32_t domid;
     bool owned;

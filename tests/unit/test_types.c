@@ -224,10 +224,32 @@ static void test_types(void **state)
     assert_int_not_equal(vr_type_parse("", &type), 0);
 }
 
+/* Two devices about the same thing of one driver domain. */
+static void test_clash(void **state)
+{
+    struct vr_dev_cfg a = {.type = VR_TYPE_block, .target = "/dev/xvdb"};
+    struct vr_dev_cfg b = a;
+
+    (void)state;
+    assert_true(vr_type_clash(&a, &b));
+    a.readonly = true;
+    assert_true(vr_type_clash(&a, &b));
+    b.readonly = true;
+    assert_false(vr_type_clash(&a, &b));
+    a.readonly = b.readonly = false;
+    strcpy(b.target, "/dev/xvdc");
+    assert_false(vr_type_clash(&a, &b));
+    /* Of random numbers there are enough for all. */
+    b = a;
+    a.type = b.type = VR_TYPE_rng;
+    assert_false(vr_type_clash(&a, &b));
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_types),
+        cmocka_unit_test(test_clash),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_no_key_twice),
         cmocka_unit_test(test_manual_has_all_keys),

@@ -163,8 +163,7 @@ static int check_pair(const struct vr_dev_cfg *cfg, unsigned int i,
             "id=%s is used by virtio_restricted[%u] as well: give "
             "each device its own id",
             b->id, i);
-    if (a->type == b->type && same_driver(a, b) &&
-        !strcmp(a->target, b->target) && !(spec->shares && spec->shares(a, b)))
+    if (same_driver(a, b) && vr_type_clash(a, b))
         return vr_parse_fail(
             &p,
             "target=%s is used by virtio_restricted[%u] as well: "

@@ -27,6 +27,14 @@ const struct vr_type_spec *vr_type_at(unsigned int i)
     return i < VR_ARRAY_SIZE(specs) ? specs[i] : NULL;
 }
 
+bool vr_type_clash(const struct vr_dev_cfg *a, const struct vr_dev_cfg *b)
+{
+    const struct vr_type_spec *spec = vr_type_spec(a->type);
+
+    return a->type == b->type && !strcmp(a->target, b->target) &&
+           !(spec && spec->shares && spec->shares(a, b));
+}
+
 const char *vr_type_name(enum vr_type type)
 {
     const struct vr_type_spec *spec = vr_type_spec(type);

@@ -75,6 +75,9 @@ const struct vr_type_spec *vr_type_spec(uint32_t type);
 /** vr_type_at() - the @i-th of all types, in their table's order; NULL: there
  * are no more. */
 const struct vr_type_spec *vr_type_at(unsigned int i);
+/** vr_type_clash() - are two devices of one driver domain about the same thing
+ * there, and must not be? */
+bool vr_type_clash(const struct vr_dev_cfg *a, const struct vr_dev_cfg *b);
 /** vr_type_name() - such as "block"; NULL for a value that is none. */
 const char *vr_type_name(enum vr_type type);
 /** vr_type_parse() - the reverse. Returns 0 or -EINVAL. */
