@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libs/transport/mmio/mmio.h"
+#include "libs/transport/mmio/regs.h"
 #include "libs/types/block/request.h"
 
 #define WIN  UINT64_C(0x48000000)
@@ -21,7 +21,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct world {
-    struct vr_mmio m;
+    struct vr_vdev m;
     struct vr_stats_dev stats;
     struct vr_ctrl_request req;
     bool quiet;    /* the last request was acknowledged */
@@ -30,14 +30,14 @@ struct world {
     uint64_t capacity; /* of the disk when its driver began; 0: none has */
 };
 
-static const struct vr_mmio_desc desc = {
+static const struct vr_vdev_desc desc = {
     .device_id = 2,
     .nqueues = 3,
     .queue_size_max = 64,
     .transport = VR_F_TRANSPORT,
     .mandatory = VR_F_MANDATORY,
-    .nwindows = 1,
-    .window = {{.base = WIN, .size = SIZE}},
+    .nranges = 1,
+    .range = {{.base = WIN, .size = SIZE}},
 };
 
 static void inside(uint64_t addr, uint64_t len)
@@ -83,7 +83,7 @@ static void on_irq(void *ctx, bool raise)
     w->line = raise;
 }
 
-static const struct vr_mmio_ops ops = {
+static const struct vr_vdev_ops ops = {
     .notify = on_notify,
     .publish = on_publish,
     .irq = on_irq,
@@ -97,8 +97,8 @@ static void acknowledge(struct world *w)
         if (!w->req.q[i].epoch)
             w->busy &= ~(1u << i);
     w->quiet = true;
-    vr_mmio_quiesced(&w->m);
-    REQUIRE(!vr_mmio_waiting(&w->m) && !vr_mmio_unquiet(&w->m));
+    vr_vdev_quiesced(&w->m);
+    REQUIRE(!vr_vdev_waiting(&w->m) && !vr_vdev_unquiet(&w->m));
 }
 
 /* A driver's disk does not shrink, whatever the backend says. */
@@ -120,11 +120,11 @@ static void check(struct world *w)
 
     check_capacity(w, status);
 
-    REQUIRE(w->line == (vr_mmio_isr(&w->m) != 0));
-    REQUIRE(!vr_mmio_isr(&w->m) || status & VR_STATUS_DRIVER_OK);
+    REQUIRE(w->line == (vr_vdev_isr(&w->m) != 0));
+    REQUIRE(!vr_vdev_isr(&w->m) || status & VR_STATUS_DRIVER_OK);
     REQUIRE(!(status & VR_STATUS_DRIVER_OK) || status & VR_STATUS_FEATURES_OK);
     /* The promise: reset without a complaint means that nobody is at it. */
-    if (!status && !vr_mmio_waiting(&w->m))
+    if (!status && !vr_vdev_waiting(&w->m))
         REQUIRE(!w->busy || w->quiet);
 }
 
@@ -171,22 +171,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t config[4 * VR_CONFIG_LEN];
 
     memset(&w, 0, sizeof(w));
-    vr_mmio_init(&w.m, &desc, &ops, &w, &w.stats);
+    vr_vdev_init(&w.m, &desc, &ops, &w, &w.stats);
     memset(config, 1, sizeof(config));
-    vr_mmio_set_device(&w.m, 0x40, config, sizeof(config));
+    vr_vdev_set_device(&w.m, 0x40, config, sizeof(config));
     while (size) {
         uint8_t op = eat(&data, &size, 1);
         uint64_t off = eat(&data, &size, 1) * 4;
-        bool waited = vr_mmio_waiting(&w.m);
+        bool waited = vr_vdev_waiting(&w.m);
         uint64_t value;
 
         switch (op % 16) {
         default:
             value = eat(&data, &size, op & 0x40 ? 4 : 1);
-            if (vr_mmio_write(&w.m, off, 4, value) == VR_MMIO_PENDING)
-                REQUIRE(vr_mmio_waiting(&w.m));
+            if (vr_mmio_write(&w.m, off, 4, value) == VR_VDEV_PENDING)
+                REQUIRE(vr_vdev_waiting(&w.m));
             else if (off == VR_MMIO_STATUS && !(value & 0xff))
-                REQUIRE(!vr_mmio_waiting(&w.m));
+                REQUIRE(!vr_vdev_waiting(&w.m));
             break;
         case 6:
             value = vr_mmio_read(&w.m, off, 4);
@@ -211,24 +211,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             acknowledge(&w);
             break;
         case 12:
-            vr_mmio_timeout(&w.m);
-            REQUIRE(!vr_mmio_waiting(&w.m));
+            vr_vdev_timeout(&w.m);
+            REQUIRE(!vr_vdev_waiting(&w.m));
             REQUIRE(!waited || vr_mmio_read(&w.m, VR_MMIO_STATUS, 4) &
                                    VR_STATUS_NEEDS_RESET);
             break;
         case 13:
-            vr_mmio_fail(&w.m, off & 4 ? VR_FAIL_GONE : VR_FAIL_BACKEND);
+            vr_vdev_fail(&w.m, off & 4 ? VR_FAIL_GONE : VR_FAIL_BACKEND);
             if (off & 4) {
                 w.busy = 0;
-                REQUIRE(!vr_mmio_waiting(&w.m));
+                REQUIRE(!vr_vdev_waiting(&w.m));
             }
             break;
         case 14:
-            vr_mmio_interrupt(&w.m);
+            vr_vdev_interrupt(&w.m);
             break;
         case 15:
             memset(config, off / 4, sizeof(config));
-            vr_mmio_set_device(&w.m, off, config, off);
+            vr_vdev_set_device(&w.m, off, config, off);
             break;
         }
         check(&w);

@@ -12,7 +12,7 @@
 #define BASE0 UINT64_C(0x02000000)
 #define BASE1 UINT64_C(0x02000600)
 
-static struct vr_mmio mmio[2];
+static struct vr_vdev mmio[2];
 static struct vr_stats_dev stats[2];
 static const struct ioreq_dev devs[2] = {
     {.base = BASE0, .mmio = &mmio[0]},
@@ -37,7 +37,7 @@ static void on_irq(void *ctx, bool raise)
     (void)raise;
 }
 
-static const struct vr_mmio_ops ops = {
+static const struct vr_vdev_ops ops = {
     .notify = on_notify,
     .publish = on_publish,
     .irq = on_irq,
@@ -46,22 +46,22 @@ static const struct vr_mmio_ops ops = {
 static int setup(void **state)
 {
     static const uint8_t config[4] = {1, 2, 3, 4};
-    const struct vr_mmio_desc desc = {
+    const struct vr_vdev_desc desc = {
         .device_id = 2,
         .nqueues = 1,
         .queue_size_max = 16,
         .transport = VR_F_TRANSPORT,
         .mandatory = VR_F_MANDATORY,
-        .nwindows = 1,
-        .window = {{.base = 0x40000000, .size = 0x10000}},
+        .nranges = 1,
+        .range = {{.base = 0x40000000, .size = 0x10000}},
     };
     unsigned int i;
 
     (void)state;
     memset(stats, 0, sizeof(stats));
     for (i = 0; i < 2; i++) {
-        vr_mmio_init(&mmio[i], &desc, &ops, NULL, &stats[i]);
-        vr_mmio_set_device(&mmio[i], 0, config, sizeof(config));
+        vr_vdev_init(&mmio[i], &desc, &ops, NULL, &stats[i]);
+        vr_vdev_set_device(&mmio[i], 0, config, sizeof(config));
     }
     return 0;
 }
@@ -141,15 +141,15 @@ static void reads_and_writes(void **state)
     ioreq_t req = access_at(BASE1, 4, IOREQ_READ);
 
     (void)state;
-    assert_int_equal(ioreq_exec(&devs[1], &req), VR_MMIO_DONE);
+    assert_int_equal(ioreq_exec(&devs[1], &req), VR_VDEV_DONE);
     assert_int_equal(req.data, VR_MMIO_MAGIC_VALUE);
     /* what stands above the size in the guest's register is not written */
     req = access_at(BASE1 + VR_MMIO_STATUS, 4, IOREQ_WRITE);
-    assert_int_equal(ioreq_exec(&devs[1], &req), VR_MMIO_DONE);
+    assert_int_equal(ioreq_exec(&devs[1], &req), VR_VDEV_DONE);
     assert_int_equal(vr_mmio_read(&mmio[1], VR_MMIO_STATUS, 4), 3);
     assert_int_equal(stats[0].mmio_reads + stats[0].mmio_writes, 0);
     req = access_at(BASE0 + 0x100, 8, IOREQ_READ);
-    assert_int_equal(ioreq_exec(&devs[0], &req), VR_MMIO_DONE);
+    assert_int_equal(ioreq_exec(&devs[0], &req), VR_VDEV_DONE);
     assert_int_equal(req.data, 0x04030201);
 }
 
@@ -160,7 +160,7 @@ static void repeated_accesses_stay_inside(void **state)
     (void)state;
     req.count = 4;
     assert_int_equal(find(&req), 0);
-    assert_int_equal(ioreq_exec(&devs[0], &req), VR_MMIO_DONE);
+    assert_int_equal(ioreq_exec(&devs[0], &req), VR_VDEV_DONE);
     assert_int_equal(req.data, 4); /* the last one's */
     req.addr += 3;
     req.df = 1;

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "libs/transport/mmio/mmio.h"
+#include "libs/transport/mmio/regs.h"
 #include "libs/types/block/request.h"
 
 #define WIN  UINT64_C(0x48000000)
@@ -18,7 +18,7 @@
 #define BLK_F_MQ       (UINT64_C(1) << 12)
 
 struct fake {
-    struct vr_mmio m;
+    struct vr_vdev m;
     struct vr_stats_dev stats;
     struct vr_ctrl_request req;
     unsigned int published;
@@ -64,27 +64,27 @@ static void on_config(void *ctx, unsigned int off, unsigned int size,
     f->config_value = value;
 }
 
-static const struct vr_mmio_ops ops = {
+static const struct vr_vdev_ops ops = {
     .notify = on_notify,
     .publish = on_publish,
     .irq = on_irq,
 };
 
-static const struct vr_mmio_ops ops_config = {
+static const struct vr_vdev_ops ops_config = {
     .notify = on_notify,
     .publish = on_publish,
     .irq = on_irq,
     .config_write = on_config,
 };
 
-static const struct vr_mmio_desc desc = {
+static const struct vr_vdev_desc desc = {
     .device_id = 2,
     .nqueues = 4,
     .queue_size_max = 128,
     .transport = VR_F_TRANSPORT,
     .mandatory = VR_F_MANDATORY,
-    .nwindows = 1,
-    .window = {{.base = WIN, .size = SIZE}},
+    .nranges = 1,
+    .range = {{.base = WIN, .size = SIZE}},
 };
 
 /* A disk of 4096 sectors with blocks of 512 bytes. */
@@ -92,11 +92,11 @@ static const uint8_t disk[60] = {0, 16, [20] = 0, [21] = 2, [34] = 4};
 
 static struct fake fake;
 
-static struct fake *fresh_with(const struct vr_mmio_ops *o)
+static struct fake *fresh_with(const struct vr_vdev_ops *o)
 {
     memset(&fake, 0, sizeof(fake));
-    vr_mmio_init(&fake.m, &desc, o, &fake, &fake.stats);
-    assert_int_equal(vr_mmio_set_device(&fake.m, BLK_F_BLK_SIZE | BLK_F_MQ,
+    vr_vdev_init(&fake.m, &desc, o, &fake, &fake.stats);
+    assert_int_equal(vr_vdev_set_device(&fake.m, BLK_F_BLK_SIZE | BLK_F_MQ,
                                         disk, sizeof(disk)),
                      0);
     return &fake;
@@ -112,14 +112,14 @@ static uint32_t rd(struct fake *f, uint32_t off)
     return vr_mmio_read(&f->m, off, 4);
 }
 
-static enum vr_mmio_result wr(struct fake *f, uint32_t off, uint32_t value)
+static enum vr_vdev_result wr(struct fake *f, uint32_t off, uint32_t value)
 {
     return vr_mmio_write(&f->m, off, 4, value);
 }
 
 static void wr_done(struct fake *f, uint32_t off, uint32_t value)
 {
-    assert_int_equal(wr(f, off, value), VR_MMIO_DONE);
+    assert_int_equal(wr(f, off, value), VR_VDEV_DONE);
 }
 
 static void set_features(struct fake *f, uint64_t features)
@@ -226,7 +226,7 @@ static void s4_2_2_only_aligned_words(void **state)
         bad = f->stats.bad_accesses;
         assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_MAGIC, sizes[i]), 0);
         assert_int_equal(vr_mmio_write(&f->m, VR_MMIO_STATUS, sizes[i], 1),
-                         VR_MMIO_DONE);
+                         VR_VDEV_DONE);
         assert_int_equal(f->stats.bad_accesses, bad + 2);
     }
     assert_int_equal(vr_mmio_read(&f->m, 2, 4), 0);
@@ -296,7 +296,7 @@ static void s4_2_2_config_writes_only_where_the_type_allows(void **state)
     struct fake *f = running();
 
     (void)state;
-    assert_int_equal(vr_mmio_write(&f->m, 0x100, 4, 1), VR_MMIO_DONE);
+    assert_int_equal(vr_mmio_write(&f->m, 0x100, 4, 1), VR_VDEV_DONE);
     assert_int_equal(vr_mmio_read(&f->m, 0x100, 4), 4096);
     assert_int_equal(f->stats.bad_accesses, 1);
 
@@ -372,7 +372,7 @@ static void s2_2_offered(void **state)
     wr_done(f, VR_MMIO_DEVICE_FEATURES_SEL, UINT32_MAX);
     assert_int_equal(rd(f, VR_MMIO_DEVICE_FEATURES), 0);
     /* the backend cannot offer what belongs to the transport */
-    vr_mmio_set_device(&f->m, UINT64_MAX, disk, sizeof(disk));
+    vr_vdev_set_device(&f->m, UINT64_MAX, disk, sizeof(disk));
     assert_true(get_features(f) == (VR_F_TRANSPORT | VR_F_DEVICE_TYPE));
 }
 
@@ -441,7 +441,7 @@ static void undescribed_device_cannot_be_driven(void **state)
 
     (void)state;
     memset(f, 0, sizeof(*f));
-    vr_mmio_init(&f->m, &desc, &ops, f, &f->stats);
+    vr_vdev_init(&f->m, &desc, &ops, f, &f->stats);
     to_features_ok(f, VR_F_MANDATORY);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 3);
 }
@@ -482,7 +482,7 @@ static void s4_2_2_queue_is_published_with_driver_ok(void **state)
     assert_true(f->req.q[1].driver == WIN + 0x5000);
     assert_true(f->req.q[1].device == WIN + 0x6000);
     assert_int_equal(f->req.q[1].size, 128);
-    assert_int_equal(vr_mmio_queues(&f->m), 2);
+    assert_int_equal(vr_vdev_queues(&f->m), 2);
     assert_int_equal(f->stats.q[1].enabled, 1);
     /* a queue that comes later is published at once */
     queue_up(f, 2);
@@ -597,15 +597,15 @@ static void s3_1_1_queue_before_features_ok(void **state)
 
 static void two_windows(void **state)
 {
-    struct vr_mmio_desc two = desc;
+    struct vr_vdev_desc two = desc;
     struct fake *f = &fake;
 
     (void)state;
     memset(f, 0, sizeof(*f));
-    two.nwindows = 2;
-    two.window[1] = (struct vr_mmio_window){UINT64_MAX - 0xfff, 0x1000};
-    vr_mmio_init(&f->m, &two, &ops, f, &f->stats);
-    vr_mmio_set_device(&f->m, 0, disk, sizeof(disk));
+    two.nranges = 2;
+    two.range[1] = (struct vr_vdev_range){UINT64_MAX - 0xfff, 0x1000};
+    vr_vdev_init(&f->m, &two, &ops, f, &f->stats);
+    vr_vdev_set_device(&f->m, 0, disk, sizeof(disk));
     to_features_ok(f, VR_F_TRANSPORT);
     queue_regs(f, 0, 16, UINT64_MAX - 0xfff, WIN, WIN + 0x1000);
     wr_done(f, VR_MMIO_QUEUE_READY, 1);
@@ -645,16 +645,16 @@ static void s4_2_2_queue_ready_0_waits_for_the_backend(void **state)
     uint32_t epoch = f->req.q[0].epoch;
 
     (void)state;
-    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_MMIO_PENDING);
-    assert_true(vr_mmio_waiting(&f->m));
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_VDEV_PENDING);
+    assert_true(vr_vdev_waiting(&f->m));
     assert_int_equal(f->req.run, 1);
     assert_int_equal(f->req.q[0].epoch, 0);
     /* meanwhile it still is ready, but takes no kicks */
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 1);
     wr_done(f, VR_MMIO_QUEUE_NOTIFY, 0);
     assert_int_equal(f->kicks[0], 0);
-    vr_mmio_quiesced(&f->m);
-    assert_false(vr_mmio_waiting(&f->m));
+    vr_vdev_quiesced(&f->m);
+    assert_false(vr_vdev_waiting(&f->m));
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 0);
     /* up again: a new epoch */
     wr_done(f, VR_MMIO_QUEUE_READY, 1);
@@ -673,10 +673,10 @@ static void s2_6_1_queue_reset(void **state)
     wr_done(f, VR_MMIO_QUEUE_RESET, 0);
     wr_done(f, VR_MMIO_QUEUE_RESET, 2);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 1);
-    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_MMIO_PENDING);
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_VDEV_PENDING);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_RESET), 1);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 0);
-    vr_mmio_quiesced(&f->m);
+    vr_vdev_quiesced(&f->m);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_RESET), 0);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 0);
     assert_true(f->stats.q[0].desc == 0);
@@ -708,16 +708,16 @@ static void s4_2_3_4_interrupt_and_ack(void **state)
     struct fake *f = running();
 
     (void)state;
-    vr_mmio_interrupt(&f->m);
+    vr_vdev_interrupt(&f->m);
     assert_int_equal(f->raised, 1);
     assert_int_equal(rd(f, VR_MMIO_INTERRUPT_STATUS), 1);
-    vr_mmio_interrupt(&f->m); /* pending already */
+    vr_vdev_interrupt(&f->m); /* pending already */
     assert_int_equal(f->raised, 1);
     wr_done(f, VR_MMIO_INTERRUPT_ACK, 2); /* not this one */
-    assert_int_equal(vr_mmio_isr(&f->m), 1);
+    assert_int_equal(vr_vdev_isr(&f->m), 1);
     assert_int_equal(f->lowered, 0);
     wr_done(f, VR_MMIO_INTERRUPT_ACK, 1);
-    assert_int_equal(vr_mmio_isr(&f->m), 0);
+    assert_int_equal(vr_vdev_isr(&f->m), 0);
     assert_int_equal(f->lowered, 1);
     wr_done(f, VR_MMIO_INTERRUPT_ACK, 1);
     assert_int_equal(f->lowered, 1);
@@ -732,8 +732,8 @@ static void s4_2_3_4_second_cause_is_an_edge_of_its_own(void **state)
     (void)state;
     memcpy(bigger, disk, sizeof(disk));
     bigger[1]++;
-    vr_mmio_interrupt(&f->m);
-    vr_mmio_set_device(&f->m, BLK_F_BLK_SIZE, bigger, sizeof(bigger));
+    vr_vdev_interrupt(&f->m);
+    vr_vdev_set_device(&f->m, BLK_F_BLK_SIZE, bigger, sizeof(bigger));
     assert_int_equal(f->raised, 2);
     assert_int_equal(rd(f, VR_MMIO_INTERRUPT_STATUS), 3);
     wr_done(f, VR_MMIO_INTERRUPT_ACK, 1);
@@ -750,8 +750,8 @@ static void s2_1_2_no_interrupt_before_driver_ok(void **state)
     (void)state;
     to_features_ok(f, VR_F_TRANSPORT);
     queue_up(f, 0);
-    vr_mmio_interrupt(&f->m);
-    vr_mmio_set_device(&f->m, 0, bigger, sizeof(bigger));
+    vr_vdev_interrupt(&f->m);
+    vr_vdev_set_device(&f->m, 0, bigger, sizeof(bigger));
     assert_int_equal(f->raised, 0);
     assert_int_equal(rd(f, VR_MMIO_INTERRUPT_STATUS), 0);
 }
@@ -764,10 +764,10 @@ static void s2_5_config_generation(void **state)
 
     (void)state;
     /* the same again: a restarted backend */
-    vr_mmio_set_device(&f->m, BLK_F_BLK_SIZE | BLK_F_MQ, disk, sizeof(disk));
+    vr_vdev_set_device(&f->m, BLK_F_BLK_SIZE | BLK_F_MQ, disk, sizeof(disk));
     assert_int_equal(rd(f, VR_MMIO_CONFIG_GENERATION), generation);
     assert_int_equal(f->raised, 0);
-    vr_mmio_set_device(&f->m, BLK_F_BLK_SIZE, bigger, sizeof(bigger));
+    vr_vdev_set_device(&f->m, BLK_F_BLK_SIZE, bigger, sizeof(bigger));
     assert_int_not_equal(rd(f, VR_MMIO_CONFIG_GENERATION), generation);
     assert_int_equal(f->raised, 1);
     assert_int_equal(f->stats.config_changes, 1);
@@ -785,13 +785,13 @@ static void a_disk_in_use_only_grows(void **state)
     (void)state;
     assert_int_equal(vr_blk_capacity(f->stats.config), 4096);
     assert_int_equal(vr_blk_block_size(f->stats.config), 512);
-    vr_mmio_set_device(&f->m, features, smaller, sizeof(smaller));
-    vr_mmio_set_device(&f->m, features, huge, sizeof(huge));
-    vr_mmio_set_device(&f->m, features, disk, 0);
+    vr_vdev_set_device(&f->m, features, smaller, sizeof(smaller));
+    vr_vdev_set_device(&f->m, features, huge, sizeof(huge));
+    vr_vdev_set_device(&f->m, features, disk, 0);
     assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG, 8), 4096);
     assert_int_equal(f->raised, 0);
     /* Of a description that is larger, the size counts and nothing else. */
-    vr_mmio_set_device(&f->m, features, other, sizeof(other));
+    vr_vdev_set_device(&f->m, features, other, sizeof(other));
     assert_int_equal(f->raised, 1);
     assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG, 8), 17 * 256);
     assert_int_equal(vr_blk_capacity(f->stats.config), 17 * 256);
@@ -799,9 +799,9 @@ static void a_disk_in_use_only_grows(void **state)
     assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG + 20, 4), 512);
     assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG + 34, 2), 4);
     /* No driver, no promise. */
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
-    vr_mmio_quiesced(&f->m);
-    vr_mmio_set_device(&f->m, features, smaller, sizeof(smaller));
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
+    vr_vdev_quiesced(&f->m);
+    vr_vdev_set_device(&f->m, features, smaller, sizeof(smaller));
     assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_CONFIG, 8), 15 * 256 + 1);
 }
 
@@ -824,35 +824,35 @@ static void s2_4_reset_of_an_idle_device(void **state)
 /* A virtio-iommu whose only queue was reset still has its mappings. */
 static void s2_4_reset_waits_for_what_is_kept(void **state)
 {
-    struct vr_mmio_desc keeps = desc;
+    struct vr_vdev_desc keeps = desc;
     struct fake *f = fresh();
 
     (void)state;
     keeps.keeps = true;
-    vr_mmio_init(&f->m, &keeps, &ops, f, &f->stats);
-    vr_mmio_set_device(&f->m, 0, disk, sizeof(disk));
+    vr_vdev_init(&f->m, &keeps, &ops, f, &f->stats);
+    vr_vdev_set_device(&f->m, 0, disk, sizeof(disk));
     /* nothing was made: nothing to wait for */
     wr_done(f, VR_MMIO_STATUS, 0);
     to_features_ok(f, VR_F_TRANSPORT);
     queue_up(f, 0);
     wr_done(f, VR_MMIO_STATUS, 15);
-    vr_mmio_quiesced(&f->m);
-    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_MMIO_PENDING);
-    vr_mmio_quiesced(&f->m);
-    assert_false(vr_mmio_waiting(&f->m));
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
+    vr_vdev_quiesced(&f->m);
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_VDEV_PENDING);
+    vr_vdev_quiesced(&f->m);
+    assert_false(vr_vdev_waiting(&f->m));
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
     assert_int_equal(f->req.run, 0);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 15);
-    vr_mmio_quiesced(&f->m);
+    vr_vdev_quiesced(&f->m);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
     wr_done(f, VR_MMIO_STATUS, 0);
     /* the same after a driver has given up */
     to_features_ok(f, VR_F_TRANSPORT);
     wr_done(f, VR_MMIO_STATUS, 15);
-    vr_mmio_quiesced(&f->m);
+    vr_vdev_quiesced(&f->m);
     wr_done(f, VR_MMIO_STATUS, 15 | VR_STATUS_FAILED);
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
-    vr_mmio_quiesced(&f->m);
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
+    vr_vdev_quiesced(&f->m);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
 }
 
@@ -867,7 +867,7 @@ static void s2_1_driver_that_never_said_so_can_fail(void **state)
     queue_up(f, 0);
     wr_done(f, VR_MMIO_STATUS, VR_STATUS_DRIVER_OK | VR_STATUS_FEATURES_OK);
     assert_int_equal(f->req.run, 1);
-    vr_mmio_fail(&f->m, VR_FAIL_REVOKED);
+    vr_vdev_fail(&f->m, VR_FAIL_REVOKED);
     assert_true(rd(f, VR_MMIO_STATUS) & VR_STATUS_NEEDS_RESET);
     assert_int_equal(f->req.run, 0);
 }
@@ -877,9 +877,9 @@ static void s2_4_reset_waits_and_others_go_on(void **state)
     struct fake *f = running();
 
     (void)state;
-    vr_mmio_interrupt(&f->m);
+    vr_vdev_interrupt(&f->m);
     /* vCPU 0 */
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
     assert_int_equal(f->req.run, 0);
     assert_int_equal(f->req.q[0].epoch, 0);
     /* vCPU 1 sees a device that is not reset yet, and changes nothing */
@@ -892,16 +892,16 @@ static void s2_4_reset_waits_and_others_go_on(void **state)
     wr_done(f, VR_MMIO_QUEUE_READY, 1);
     assert_int_equal(f->kicks[0], 0);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 0);
-    vr_mmio_interrupt(&f->m);
+    vr_vdev_interrupt(&f->m);
     /* it may wait as well */
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
-    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_MMIO_PENDING);
-    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_MMIO_PENDING);
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_VDEV_PENDING);
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_VDEV_PENDING);
     assert_int_equal(f->published, 2);
-    vr_mmio_quiesced(&f->m);
-    assert_false(vr_mmio_waiting(&f->m));
+    vr_vdev_quiesced(&f->m);
+    assert_false(vr_vdev_waiting(&f->m));
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
-    assert_int_equal(vr_mmio_isr(&f->m), 0);
+    assert_int_equal(vr_vdev_isr(&f->m), 0);
     assert_int_equal(f->lowered, 1);
     wr_done(f, VR_MMIO_STATUS, 0);
 }
@@ -911,12 +911,12 @@ static void s2_4_reset_overtakes_queue_reset(void **state)
     struct fake *f = running();
 
     (void)state;
-    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_MMIO_PENDING);
-    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_MMIO_PENDING);
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_VDEV_PENDING);
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_VDEV_PENDING);
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
     assert_int_equal(f->req.run, 0);
-    vr_mmio_quiesced(&f->m);
-    assert_false(vr_mmio_waiting(&f->m));
+    vr_vdev_quiesced(&f->m);
+    assert_false(vr_vdev_waiting(&f->m));
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
 }
 
@@ -925,13 +925,13 @@ static void s2_4_idle_queue_stops_while_another_waits(void **state)
     struct fake *f = running();
 
     (void)state;
-    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_MMIO_PENDING);
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_VDEV_PENDING);
     wr_done(f, VR_MMIO_QUEUE_SEL, 1);
     wr_done(f, VR_MMIO_QUEUE_RESET, 1);
-    assert_true(vr_mmio_waiting(&f->m));
+    assert_true(vr_vdev_waiting(&f->m));
     wr_done(f, VR_MMIO_QUEUE_SEL, 0);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 1);
-    vr_mmio_quiesced(&f->m);
+    vr_vdev_quiesced(&f->m);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 0);
 }
 
@@ -940,12 +940,12 @@ static void reset_times_out_and_recovers(void **state)
     struct fake *f = running();
 
     (void)state;
-    vr_mmio_timeout(&f->m); /* nothing waits: nothing happens */
+    vr_vdev_timeout(&f->m); /* nothing waits: nothing happens */
     assert_int_equal(rd(f, VR_MMIO_STATUS), 15);
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
-    vr_mmio_timeout(&f->m);
-    assert_false(vr_mmio_waiting(&f->m));
-    assert_true(vr_mmio_unquiet(&f->m));
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
+    vr_vdev_timeout(&f->m);
+    assert_false(vr_vdev_waiting(&f->m));
+    assert_true(vr_vdev_unquiet(&f->m));
     assert_int_equal(f->stats.failed, VR_FAIL_TIMEOUT);
     assert_int_equal(rd(f, VR_MMIO_STATUS), VR_STATUS_NEEDS_RESET);
     /* a new driver is refused ... */
@@ -954,10 +954,10 @@ static void reset_times_out_and_recovers(void **state)
     add_status(f, VR_STATUS_FEATURES_OK);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 3 | VR_STATUS_NEEDS_RESET);
     /* ... a reset waits again ... */
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
     /* ... until the backend answers */
-    vr_mmio_quiesced(&f->m);
-    assert_false(vr_mmio_unquiet(&f->m));
+    vr_vdev_quiesced(&f->m);
+    assert_false(vr_vdev_unquiet(&f->m));
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
     assert_int_equal(f->stats.failed, VR_FAIL_NONE);
     to_features_ok(f, VR_F_TRANSPORT);
@@ -971,9 +971,9 @@ static void late_answer_after_timeout(void **state)
     struct fake *f = running();
 
     (void)state;
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
-    vr_mmio_timeout(&f->m);
-    vr_mmio_quiesced(&f->m);
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
+    vr_vdev_timeout(&f->m);
+    vr_vdev_quiesced(&f->m);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
     assert_int_equal(f->stats.failed, VR_FAIL_NONE);
 }
@@ -983,15 +983,15 @@ static void queue_stop_times_out(void **state)
     struct fake *f = running();
 
     (void)state;
-    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_MMIO_PENDING);
-    vr_mmio_timeout(&f->m);
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_VDEV_PENDING);
+    vr_vdev_timeout(&f->m);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 0);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 15 | VR_STATUS_NEEDS_RESET);
     assert_int_equal(f->req.run, 0);
     /* 2.1.2: the driver is told */
-    assert_int_equal(vr_mmio_isr(&f->m), VR_MMIO_INT_CONFIG);
+    assert_int_equal(vr_vdev_isr(&f->m), VR_INT_CONFIG);
     /* the answer alone does not heal a device in use */
-    vr_mmio_quiesced(&f->m);
+    vr_vdev_quiesced(&f->m);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 15 | VR_STATUS_NEEDS_RESET);
     wr_done(f, VR_MMIO_STATUS, 0);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
@@ -1005,7 +1005,7 @@ static void driver_domain_gone(void **state)
     struct fake *f = running();
 
     (void)state;
-    vr_mmio_fail(&f->m, VR_FAIL_GONE);
+    vr_vdev_fail(&f->m, VR_FAIL_GONE);
     assert_int_equal(f->stats.failed, VR_FAIL_GONE);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 15 | VR_STATUS_NEEDS_RESET);
     /* a running disk does not shrink to nothing */
@@ -1028,15 +1028,15 @@ static void driver_domain_gone_during_reset(void **state)
     struct fake *f = running();
 
     (void)state;
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
-    vr_mmio_fail(&f->m, VR_FAIL_GONE);
-    assert_false(vr_mmio_waiting(&f->m));
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
+    vr_vdev_fail(&f->m, VR_FAIL_GONE);
+    assert_false(vr_vdev_waiting(&f->m));
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
 
     f = running();
-    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_MMIO_PENDING);
-    vr_mmio_fail(&f->m, VR_FAIL_GONE);
-    assert_false(vr_mmio_waiting(&f->m));
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_VDEV_PENDING);
+    vr_vdev_fail(&f->m, VR_FAIL_GONE);
+    assert_false(vr_vdev_waiting(&f->m));
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 0);
 }
 
@@ -1045,12 +1045,12 @@ static void backend_fails_and_comes_back(void **state)
     struct fake *f = running();
 
     (void)state;
-    vr_mmio_fail(&f->m, VR_FAIL_BACKEND);
+    vr_vdev_fail(&f->m, VR_FAIL_BACKEND);
     assert_int_equal(f->stats.failed, VR_FAIL_BACKEND);
-    assert_int_equal(vr_mmio_isr(&f->m), VR_MMIO_INT_CONFIG);
+    assert_int_equal(vr_vdev_isr(&f->m), VR_INT_CONFIG);
     assert_int_equal(f->req.run, 0);
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
-    vr_mmio_quiesced(&f->m);
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
+    vr_vdev_quiesced(&f->m);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
     to_features_ok(f, VR_F_TRANSPORT);
     assert_int_equal(rd(f, VR_MMIO_STATUS), 11);
@@ -1061,9 +1061,9 @@ static void gone_and_described_again(void **state)
     struct fake *f = fresh();
 
     (void)state;
-    vr_mmio_fail(&f->m, VR_FAIL_GONE); /* no driver: nothing to reset */
+    vr_vdev_fail(&f->m, VR_FAIL_GONE); /* no driver: nothing to reset */
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
-    vr_mmio_set_device(&f->m, BLK_F_BLK_SIZE, disk, sizeof(disk));
+    vr_vdev_set_device(&f->m, BLK_F_BLK_SIZE, disk, sizeof(disk));
     assert_int_equal(rd(f, VR_MMIO_STATUS), 0);
     assert_int_equal(f->stats.failed, VR_FAIL_NONE);
     to_features_ok(f, VR_F_TRANSPORT);
@@ -1075,7 +1075,7 @@ static void backend_takes_a_feature_away(void **state)
     struct fake *f = running();
 
     (void)state;
-    assert_int_equal(vr_mmio_set_device(&f->m, 0, disk, sizeof(disk)), -71);
+    assert_int_equal(vr_vdev_set_device(&f->m, 0, disk, sizeof(disk)), -71);
     assert_int_equal(f->stats.failed, VR_FAIL_BACKEND);
     assert_true(rd(f, VR_MMIO_STATUS) & VR_STATUS_NEEDS_RESET);
     assert_int_equal(f->req.run, 0);
@@ -1087,7 +1087,7 @@ static void overlong_config_is_cut(void **state)
     struct fake *f = fresh();
 
     (void)state;
-    vr_mmio_set_device(&f->m, 0, big, sizeof(big));
+    vr_vdev_set_device(&f->m, 0, big, sizeof(big));
     assert_int_equal(vr_mmio_read(&f->m, 0x100, 1), 7);
 }
 
@@ -1123,8 +1123,8 @@ static void linux_probe(struct fake *f, uint64_t rings)
 
 static void linux_remove(struct fake *f)
 {
-    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_MMIO_PENDING);
-    vr_mmio_quiesced(&f->m);
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
+    vr_vdev_quiesced(&f->m);
     wr_done(f, VR_MMIO_QUEUE_SEL, 0);
     wr_done(f, VR_MMIO_QUEUE_READY, 0);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 0);
@@ -1145,7 +1145,7 @@ static void linux_bind_and_unbind(void **state)
         assert_int_equal(rd(f, VR_MMIO_STATUS), 15);
         wr_done(f, VR_MMIO_QUEUE_NOTIFY, 0);
         assert_int_equal(f->kicks[0], i);
-        vr_mmio_interrupt(&f->m);
+        vr_vdev_interrupt(&f->m);
         assert_int_equal(rd(f, VR_MMIO_INTERRUPT_STATUS), 1);
         wr_done(f, VR_MMIO_INTERRUPT_ACK, 1);
         linux_remove(f);
@@ -1185,19 +1185,19 @@ static void linux_without_the_pool(void **state)
 /* An endpoint of the virtio-iommu works only once it is attached. */
 static void an_endpoint_has_to_be_attached(void **state)
 {
-    struct vr_mmio_desc d = desc;
+    struct vr_vdev_desc d = desc;
     struct fake *f = &fake;
 
     (void)state;
     d.endpoint = true;
     d.transport &= ~VR_F_INDIRECT_DESC;
     memset(f, 0, sizeof(*f));
-    vr_mmio_init(&f->m, &d, &ops, f, &f->stats);
-    vr_mmio_set_device(&f->m, 0, disk, sizeof(disk));
+    vr_vdev_init(&f->m, &d, &ops, f, &f->stats);
+    vr_vdev_set_device(&f->m, 0, disk, sizeof(disk));
     to_features_ok(f, VR_F_MANDATORY);
     assert_false(rd(f, VR_MMIO_STATUS) & VR_STATUS_FEATURES_OK);
     assert_int_equal(f->stats.failed, VR_FAIL_UNATTACHED);
-    vr_mmio_attach(&f->m, true);
+    vr_vdev_attach(&f->m, true);
     wr_done(f, VR_MMIO_STATUS, 0);
     to_features_ok(f, VR_F_MANDATORY);
     assert_true(rd(f, VR_MMIO_STATUS) & VR_STATUS_FEATURES_OK);

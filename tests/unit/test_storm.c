@@ -262,7 +262,7 @@ static void stream(void)
 static void set(unsigned int reg, uint32_t value)
 {
     assert_int_equal(vr_mmio_write(&sim.dev.unit.mmio, reg, 4, value),
-                     VR_MMIO_DONE);
+                     VR_VDEV_DONE);
 }
 
 static void look(struct device *d)
@@ -273,14 +273,14 @@ static void look(struct device *d)
 
 static int begin(void **state)
 {
-    struct vr_mmio_desc desc = {
+    struct vr_vdev_desc desc = {
         .device_id = VR_TYPE_block,
         .nqueues = 1,
         .queue_size_max = 128,
         .transport = VR_F_TRANSPORT,
         .mandatory = VR_F_MANDATORY,
-        .nwindows = 1,
-        .window[0] = {0x80000000, 1 << 20},
+        .nranges = 1,
+        .range[0] = {0x80000000, 1 << 20},
     };
     const uint8_t config[60] = {0, 8};
     struct device *d = &sim.dev;
@@ -310,7 +310,7 @@ static int begin(void **state)
     unit_add(&sim.w, &d->unit, 0x2000000);
     d->stats = &sim.stats.dev[0];
     vr_ctrl_init(&sim.page);
-    vr_mmio_init(&d->unit.mmio, &desc, &device_regs, d, d->stats);
+    vr_vdev_init(&d->unit.mmio, &desc, &device_regs, d, d->stats);
     vr_ctrl_set_device(&sim.page, 0, config, sizeof(config));
     sim.page.status = VR_CTRL_BACKEND_READY;
     look(d);
@@ -324,7 +324,7 @@ static int begin(void **state)
     set(VR_MMIO_QUEUE_DEVICE_LOW, 0x80002000);
     set(VR_MMIO_QUEUE_READY, 1);
     set(VR_MMIO_STATUS, VR_STATUS_DRIVER_OK);
-    assert_int_equal(vr_mmio_queues(&d->unit.mmio), 1);
+    assert_int_equal(vr_vdev_queues(&d->unit.mmio), 1);
     sim.page.ack = d->generation;
     look(d);
     sim.kicks = 0;

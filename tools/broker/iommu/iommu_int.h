@@ -22,7 +22,7 @@ extern const struct vr_viommu_ops iommu_table_ops;
 /* What it does as a unit, what its register model asks for, what the devices
  * behind it tell; the context is the struct iommu. */
 extern const struct unit_ops iommu_unit;
-extern const struct vr_mmio_ops iommu_regs;
+extern const struct vr_vdev_ops iommu_regs;
 extern const struct device_iommu iommu_devices;
 
 /** iommu_ring_map(), iommu_ring_unmap() - a ring, see struct vr_window. */

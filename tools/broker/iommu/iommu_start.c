@@ -62,11 +62,11 @@ static int start_processor(struct iommu *io, struct vr_err *err)
 static void start_registers(struct iommu *io)
 {
     const struct vr_record *rec = io->unit.w->rec;
-    struct vr_mmio_desc desc = {
+    struct vr_vdev_desc desc = {
         .device_id = VR_VIOMMU_DEVICE_ID,
         .nqueues = VR_VIOMMU_NQUEUES,
         .queue_size_max = QUEUE_SIZE,
-        .nwindows = rec->nram,
+        .nranges = rec->nram,
         /* It speaks of physical addresses itself: no ACCESS_PLATFORM. */
         .transport = TRANSPORT,
         .mandatory = VR_F_VERSION_1,
@@ -76,13 +76,13 @@ static void start_registers(struct iommu *io)
     unsigned int i;
 
     for (i = 0; i < rec->nram; i++) {
-        desc.window[i].base = rec->ram[i].start << VR_PAGE_SHIFT;
-        desc.window[i].size = (rec->ram[i].end - rec->ram[i].start)
-                              << VR_PAGE_SHIFT;
+        desc.range[i].base = rec->ram[i].start << VR_PAGE_SHIFT;
+        desc.range[i].size = (rec->ram[i].end - rec->ram[i].start)
+                             << VR_PAGE_SHIFT;
     }
-    vr_mmio_init(&io->unit.mmio, &desc, &iommu_regs, io, &io->stats->mmio);
+    vr_vdev_init(&io->unit.mmio, &desc, &iommu_regs, io, &io->stats->mmio);
     vr_viommu_config(&io->v, config);
-    vr_mmio_set_device(&io->unit.mmio, VR_VIOMMU_FEATURES, config,
+    vr_vdev_set_device(&io->unit.mmio, VR_VIOMMU_FEATURES, config,
                        sizeof(config));
 }
 

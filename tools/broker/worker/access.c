@@ -35,7 +35,7 @@ void vcpu_finish(struct unit *u)
 
 bool vcpu_access(struct unit *u, unsigned int v)
 {
-    return ioreq_exec(&u->w->map[u->index], &u->w->vcpu[v].req) == VR_MMIO_DONE;
+    return ioreq_exec(&u->w->map[u->index], &u->w->vcpu[v].req) == VR_VDEV_DONE;
 }
 
 void vcpu_answer(struct unit *u, unsigned int v, bool complete)

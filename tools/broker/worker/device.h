@@ -79,7 +79,7 @@ int device_start(struct worker *w, const struct unit_start *s,
 /** device_unit(), device_regs - what devices do as units, and what their
  * register model asks for; its ctx is the struct device. */
 extern const struct unit_ops device_unit;
-extern const struct vr_mmio_ops device_regs;
+extern const struct vr_vdev_ops device_regs;
 
 /** device_behind() - @d is behind an IOMMU. */
 void device_behind(struct device *d, const struct device_iommu *iommu,

@@ -35,7 +35,7 @@ static int share_page(struct device *d, xengntshr_handle *gs,
 
 static void make_registers(struct device *d, const struct vr_record_dev *rd)
 {
-    struct vr_mmio_desc desc = {
+    struct vr_vdev_desc desc = {
         .device_id = rd->cfg.type,
         .nqueues = rd->cfg.queues,
         .queue_size_max = rd->cfg.queue_size,
@@ -52,10 +52,10 @@ static void make_registers(struct device *d, const struct vr_record_dev *rd)
         const struct vr_gwin *win = vr_record_window(rd, k);
 
         if (win)
-            desc.window[desc.nwindows++] =
-                (struct vr_mmio_window){win->base, win->size};
+            desc.range[desc.nranges++] =
+                (struct vr_vdev_range){win->base, win->size};
     }
-    vr_mmio_init(&d->unit.mmio, &desc, &device_regs, d, d->stats);
+    vr_vdev_init(&d->unit.mmio, &desc, &device_regs, d, d->stats);
 }
 
 static int start(struct worker *w, struct device *d, unsigned int i,

@@ -35,9 +35,9 @@ int ioreq_find(const struct ioreq_dev *devs, unsigned int n, const ioreq_t *req)
     return -1;
 }
 
-enum vr_mmio_result ioreq_exec(const struct ioreq_dev *dev, ioreq_t *req)
+enum vr_vdev_result ioreq_exec(const struct ioreq_dev *dev, ioreq_t *req)
 {
-    enum vr_mmio_result result = VR_MMIO_DONE;
+    enum vr_vdev_result result = VR_VDEV_DONE;
     uint64_t off = req->addr - dev->base;
     uint32_t i;
 
@@ -45,8 +45,8 @@ enum vr_mmio_result ioreq_exec(const struct ioreq_dev *dev, ioreq_t *req)
         if (req->dir == IOREQ_READ)
             req->data = vr_mmio_read(dev->mmio, off, req->size);
         else if (vr_mmio_write(dev->mmio, off, req->size, req->data) ==
-                 VR_MMIO_PENDING)
-            result = VR_MMIO_PENDING;
+                 VR_VDEV_PENDING)
+            result = VR_VDEV_PENDING;
         off = req->df ? off - req->size : off + req->size;
     }
     return result;

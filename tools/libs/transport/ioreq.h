@@ -6,7 +6,7 @@
 #ifndef VR_IOREQ_H
 #define VR_IOREQ_H
 
-#include "libs/transport/mmio/mmio.h"
+#include "libs/transport/mmio/regs.h"
 
 /* xen/hvm/ioreq.h wants the types of xen/xen.h first. */
 #include <xen/xen.h>
@@ -15,7 +15,7 @@
 /** struct ioreq_dev - where a device stands in the guest's memory. */
 struct ioreq_dev {
     uint64_t base;
-    struct vr_mmio *mmio;
+    struct vr_vdev *mmio;
 };
 
 /**
@@ -29,7 +29,7 @@ int ioreq_find(const struct ioreq_dev *devs, unsigned int n,
  * ioreq_exec() - let the device answer.
  * @req: data is set when the guest reads: bits above the size are zero.
  */
-enum vr_mmio_result ioreq_exec(const struct ioreq_dev *dev, ioreq_t *req);
+enum vr_vdev_result ioreq_exec(const struct ioreq_dev *dev, ioreq_t *req);
 
 /** ioreq_refuse() - the answer of an empty bus: all ones, writes are lost. */
 void ioreq_refuse(ioreq_t *req);

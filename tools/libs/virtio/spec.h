@@ -14,6 +14,10 @@
 #define VR_STATUS_NEEDS_RESET 64u
 #define VR_STATUS_FAILED      128u
 
+/* What an interrupt is about (4.1.4.5, 4.2.2) */
+#define VR_INT_USED   1u
+#define VR_INT_CONFIG 2u
+
 /* Reserved feature bits (virtio 1.2, 6) */
 #define VR_F_INDIRECT_DESC   (UINT64_C(1) << 28)
 #define VR_F_EVENT_IDX       (UINT64_C(1) << 29)

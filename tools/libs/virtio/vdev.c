@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The device model proper: status, features, config space, reset, failure,
+ * interrupts; what the backend is told and still owes. Called by the transports
+ * for what the driver does, and by the broker's worker for the rest. Pure.
+ */
 #include <errno.h>
 #include <string.h>
 
-#include "mmio_int.h"
+#include "vdev_int.h"
 
 /* Status bits that the driver may set (virtio 1.2, 2.1). */
 #define DRIVER_STATUS                                                          \
     (VR_STATUS_ACKNOWLEDGE | VR_STATUS_DRIVER | VR_STATUS_FEATURES_OK |        \
      VR_STATUS_DRIVER_OK | VR_STATUS_FAILED)
 
-void mmio_show(struct vr_mmio *m)
+void vdev_show(struct vr_vdev *m)
 {
     struct vr_stats_dev *s = m->stats;
     unsigned int i;
 
-    s->status = status_read(m);
-    s->failed = vr_mmio_failed(m);
+    s->status = vdev_status_read(m);
+    s->failed = vr_vdev_failed(m);
     s->features = m->status & VR_STATUS_FEATURES_OK ? m->drv_features : 0;
     s->nqueues = m->desc.nqueues;
     s->described = m->described;
@@ -29,7 +34,75 @@ void mmio_show(struct vr_mmio *m)
     }
 }
 
-static void irq_raise(struct vr_mmio *m, uint32_t cause)
+uint32_t vdev_offered_word(const struct vr_vdev *m)
+{
+    return m->dev_sel > 1 ? 0 : vdev_offered(m) >> (32 * m->dev_sel);
+}
+
+void vdev_accept_word(struct vr_vdev *m, uint32_t value)
+{
+    if (m->status & VR_STATUS_FEATURES_OK) { /* 2.2.1: settled */
+        m->stats->bad_accesses++;
+        return;
+    }
+    if (m->drv_sel == 0)
+        vdev_set_half(&m->drv_features, false, value);
+    else if (m->drv_sel == 1)
+        vdev_set_half(&m->drv_features, true, value);
+    else if (value)
+        m->drv_excess = true;
+}
+
+/* The path that counts: one table look-up, no statistics to copy. */
+void vdev_notify(struct vr_vdev *m, uint32_t index)
+{
+    if (index >= m->desc.nqueues || !vdev_served(m) || !m->q[index].ready ||
+        m->q[index].stopping) {
+        m->stats->bad_accesses++;
+        return;
+    }
+    m->stats->kicks++;
+    m->ops->notify(m->ctx, index);
+}
+
+/*
+ * Config space of a device that failed before DRIVER_OK: what has its driver
+ * give up in its probe, as far as the type knows such a thing. A device that
+ * fails later keeps its config space, whose end would be taken for a change.
+ */
+static uint8_t blind_config(const struct vr_vdev *m, unsigned int off)
+{
+    return m->spec && m->spec->blind ? m->spec->blind(off) : 0;
+}
+
+/* 4.2.2.2: any width for config space; ours answers any alignment too. */
+uint64_t vdev_config_read(const struct vr_vdev *m, unsigned int off,
+                          unsigned int size)
+{
+    uint64_t value = 0;
+    unsigned int i;
+
+    for (i = 0; i < size; i++) {
+        uint8_t byte = m->blind ? blind_config(m, off + i) : m->config[off + i];
+
+        value |= (uint64_t)byte << (8 * i);
+    }
+    return value;
+}
+
+void vdev_config_write(struct vr_vdev *m, unsigned int off, unsigned int size,
+                       uint64_t value)
+{
+    if (!m->ops->config_write || !vdev_served(m)) {
+        m->stats->bad_accesses++;
+        return;
+    }
+    if (size < 8)
+        value &= (UINT64_C(1) << (8 * size)) - 1;
+    m->ops->config_write(m->ctx, off, size, value);
+}
+
+static void irq_raise(struct vr_vdev *m, uint32_t cause)
 {
     if (m->isr & cause)
         return;
@@ -38,7 +111,7 @@ static void irq_raise(struct vr_mmio *m, uint32_t cause)
     m->ops->irq(m->ctx, true);
 }
 
-void mmio_irq_lower(struct vr_mmio *m, uint32_t causes)
+void vdev_irq_lower(struct vr_vdev *m, uint32_t causes)
 {
     if (!m->isr)
         return;
@@ -48,21 +121,21 @@ void mmio_irq_lower(struct vr_mmio *m, uint32_t causes)
 }
 
 /* 2.1.2: nothing is sent to a driver that has not said DRIVER_OK. */
-static void config_changed(struct vr_mmio *m)
+static void config_changed(struct vr_vdev *m)
 {
     m->config_generation++;
     if (m->status & VR_STATUS_DRIVER_OK && !m->resetting) {
         m->stats->config_changes++;
-        irq_raise(m, VR_MMIO_INT_CONFIG);
+        irq_raise(m, VR_INT_CONFIG);
     }
 }
 
-uint32_t vr_mmio_queues(const struct vr_mmio *m)
+uint32_t vr_vdev_queues(const struct vr_vdev *m)
 {
     uint32_t queues = 0;
     unsigned int i;
 
-    if (!served(m))
+    if (!vdev_served(m))
         return 0;
     for (i = 0; i < m->desc.nqueues; i++)
         if (m->q[i].ready && !m->q[i].stopping)
@@ -70,20 +143,20 @@ uint32_t vr_mmio_queues(const struct vr_mmio *m)
     return queues;
 }
 
-void mmio_publish(struct vr_mmio *m)
+void vdev_publish(struct vr_vdev *m)
 {
-    uint32_t queues = vr_mmio_queues(m);
+    uint32_t queues = vr_vdev_queues(m);
     struct vr_ctrl_request req;
     unsigned int i;
 
-    if (!served(m) && !m->running)
+    if (!vdev_served(m) && !m->running)
         return;
     memset(&req, 0, sizeof(req));
-    req.run = served(m);
+    req.run = vdev_served(m);
     req.nqueues = m->desc.nqueues;
     req.features = m->drv_features;
     for (i = 0; i < m->desc.nqueues; i++) {
-        const struct vr_mmio_queue *q = &m->q[i];
+        const struct vr_vdev_queue *q = &m->q[i];
 
         if (!(queues & UINT32_C(1) << i))
             continue;
@@ -100,12 +173,12 @@ void mmio_publish(struct vr_mmio *m)
 }
 
 /* The driver was refused, the device is all right. */
-static bool refused(const struct vr_mmio *m)
+static bool refused(const struct vr_vdev *m)
 {
     return m->fail == VR_FAIL_FEATURES || m->fail == VR_FAIL_UNATTACHED;
 }
 
-void mmio_give_up(struct vr_mmio *m, enum vr_fail why)
+void vdev_give_up(struct vr_vdev *m, enum vr_fail why)
 {
     if (m->fail == VR_FAIL_NONE || refused(m))
         m->fail = why;
@@ -114,10 +187,10 @@ void mmio_give_up(struct vr_mmio *m, enum vr_fail why)
     m->needs_reset = true;
     m->blind = !(m->status & VR_STATUS_DRIVER_OK);
     config_changed(m);
-    mmio_publish(m);
+    vdev_publish(m);
 }
 
-static void queue_clear(struct vr_mmio *m, struct vr_mmio_queue *q)
+static void queue_clear(struct vr_vdev *m, struct vr_vdev_queue *q)
 {
     memset(q, 0, sizeof(*q));
     q->size = m->desc.queue_size_max;
@@ -125,7 +198,7 @@ static void queue_clear(struct vr_mmio *m, struct vr_mmio_queue *q)
 
 /* The state that 2.4.1 asks for. What the backend still owes (stale) and
  * whether it exists (gone) are no state of the driver's. */
-static void reset_done(struct vr_mmio *m)
+static void reset_done(struct vr_vdev *m)
 {
     unsigned int i;
 
@@ -145,12 +218,12 @@ static void reset_done(struct vr_mmio *m)
                          : VR_FAIL_NONE;
     for (i = 0; i < m->desc.nqueues; i++)
         queue_clear(m, &m->q[i]);
-    mmio_irq_lower(m, UINT32_MAX);
+    vdev_irq_lower(m, UINT32_MAX);
     m->stats->resets++;
 }
 
 /* Completes every write that waits. */
-static void complete(struct vr_mmio *m)
+static void complete(struct vr_vdev *m)
 {
     unsigned int i;
 
@@ -159,7 +232,7 @@ static void complete(struct vr_mmio *m)
         return;
     }
     for (i = 0; i < m->desc.nqueues; i++) {
-        struct vr_mmio_queue *q = &m->q[i];
+        struct vr_vdev_queue *q = &m->q[i];
 
         if (!q->stopping)
             continue;
@@ -173,7 +246,7 @@ static void complete(struct vr_mmio *m)
     }
 }
 
-bool vr_mmio_waiting(const struct vr_mmio *m)
+bool vr_vdev_waiting(const struct vr_vdev *m)
 {
     unsigned int i;
 
@@ -185,34 +258,34 @@ bool vr_mmio_waiting(const struct vr_mmio *m)
     return false;
 }
 
-bool vr_mmio_unquiet(const struct vr_mmio *m)
+bool vr_vdev_unquiet(const struct vr_vdev *m)
 {
-    return m->stale || vr_mmio_waiting(m);
+    return m->stale || vr_vdev_waiting(m);
 }
 
-void vr_mmio_quiesced(struct vr_mmio *m)
+void vr_vdev_quiesced(struct vr_vdev *m)
 {
-    m->live = vr_mmio_queues(m);
+    m->live = vr_vdev_queues(m);
     m->owed = false;
     m->stale = false;
     if (m->fail == VR_FAIL_TIMEOUT && !m->needs_reset)
         m->fail = VR_FAIL_NONE;
     complete(m);
-    mmio_show(m);
+    vdev_show(m);
 }
 
-void vr_mmio_timeout(struct vr_mmio *m)
+void vr_vdev_timeout(struct vr_vdev *m)
 {
-    if (!vr_mmio_waiting(m))
+    if (!vr_vdev_waiting(m))
         return;
     m->stale = true;
     if (!m->resetting)
-        mmio_give_up(m, VR_FAIL_TIMEOUT);
+        vdev_give_up(m, VR_FAIL_TIMEOUT);
     complete(m);
-    mmio_show(m);
+    vdev_show(m);
 }
 
-void vr_mmio_fail(struct vr_mmio *m, enum vr_fail why)
+void vr_vdev_fail(struct vr_vdev *m, enum vr_fail why)
 {
     if (why == VR_FAIL_GONE) {
         m->gone = true;
@@ -223,27 +296,27 @@ void vr_mmio_fail(struct vr_mmio *m, enum vr_fail why)
     /* A device that no driver uses need not ask for a reset. FEATURES_OK
      * without DRIVER, from a driver that skipped a step, counts as use. */
     if (m->status & (VR_STATUS_DRIVER | VR_STATUS_FEATURES_OK) && !m->resetting)
-        mmio_give_up(m, why);
+        vdev_give_up(m, why);
     if (m->gone) {
         m->live = 0;
         complete(m);
     }
-    mmio_show(m);
+    vdev_show(m);
 }
 
-enum vr_fail vr_mmio_failed(const struct vr_mmio *m)
+enum vr_fail vr_vdev_failed(const struct vr_vdev *m)
 {
     return m->fail;
 }
 
-enum vr_mmio_result mmio_quiesce(struct vr_mmio *m, uint32_t queues)
+enum vr_vdev_result vdev_quiesce(struct vr_vdev *m, uint32_t queues)
 {
     bool kept;
 
-    mmio_publish(m);
+    vdev_publish(m);
     kept = m->resetting && m->desc.keeps && m->owed;
     if ((m->live & queues || kept) && !m->gone)
-        return VR_MMIO_PENDING;
+        return VR_VDEV_PENDING;
     /* None of these was in use. Others may be waiting and go on doing so. */
     if (m->resetting) {
         complete(m);
@@ -251,7 +324,7 @@ enum vr_mmio_result mmio_quiesce(struct vr_mmio *m, uint32_t queues)
         unsigned int i;
 
         for (i = 0; i < m->desc.nqueues; i++) {
-            struct vr_mmio_queue *q = &m->q[i];
+            struct vr_vdev_queue *q = &m->q[i];
 
             if (!(queues & UINT32_C(1) << i))
                 continue;
@@ -261,23 +334,23 @@ enum vr_mmio_result mmio_quiesce(struct vr_mmio *m, uint32_t queues)
             q->ready = false;
         }
     }
-    return VR_MMIO_DONE;
+    return VR_VDEV_DONE;
 }
 
-static enum vr_mmio_result reset_start(struct vr_mmio *m)
+static enum vr_vdev_result reset_start(struct vr_vdev *m)
 {
     m->resetting = true;
-    return mmio_quiesce(m, UINT32_MAX);
+    return vdev_quiesce(m, UINT32_MAX);
 }
 
 /* 3.1.1 step 5 and 2.2.2: may FEATURES_OK be set? */
-static void features_ok(struct vr_mmio *m)
+static void features_ok(struct vr_vdev *m)
 {
     if (m->status & VR_STATUS_FEATURES_OK)
         return;
     if (m->needs_reset || m->stale || m->gone || !m->described)
         return;
-    if (m->drv_excess || m->drv_features & ~offered(m) ||
+    if (m->drv_excess || m->drv_features & ~vdev_offered(m) ||
         (m->drv_features & m->desc.mandatory) != m->desc.mandatory) {
         m->fail = VR_FAIL_FEATURES;
         return;
@@ -291,7 +364,7 @@ static void features_ok(struct vr_mmio *m)
     m->status |= VR_STATUS_FEATURES_OK;
 }
 
-enum vr_mmio_result mmio_status_write(struct vr_mmio *m, uint32_t value)
+enum vr_vdev_result vdev_status_write(struct vr_vdev *m, uint32_t value)
 {
     uint32_t set;
 
@@ -299,7 +372,7 @@ enum vr_mmio_result mmio_status_write(struct vr_mmio *m, uint32_t value)
         return reset_start(m);
     if (m->resetting) {
         m->stats->bad_accesses++;
-        return VR_MMIO_DONE;
+        return VR_VDEV_DONE;
     }
     /* 2.1.1: the driver does not clear a bit, and NEEDS_RESET is ours. */
     set = value & DRIVER_STATUS & ~m->status;
@@ -309,27 +382,27 @@ enum vr_mmio_result mmio_status_write(struct vr_mmio *m, uint32_t value)
     if (set & VR_STATUS_DRIVER_OK && m->status & VR_STATUS_FEATURES_OK &&
         !m->needs_reset) {
         m->status |= VR_STATUS_DRIVER_OK;
-        mmio_publish(m);
+        vdev_publish(m);
     }
     if (set & VR_STATUS_FAILED) {
         m->status |= VR_STATUS_FAILED;
-        mmio_publish(m);
+        vdev_publish(m);
     }
-    return VR_MMIO_DONE;
+    return VR_VDEV_DONE;
 }
 
-void vr_mmio_attach(struct vr_mmio *m, bool attached)
+void vr_vdev_attach(struct vr_vdev *m, bool attached)
 {
     m->attached = attached;
 }
 
-void vr_mmio_interrupt(struct vr_mmio *m)
+void vr_vdev_interrupt(struct vr_vdev *m)
 {
     if (m->status & VR_STATUS_DRIVER_OK && !m->resetting)
-        irq_raise(m, VR_MMIO_INT_USED);
+        irq_raise(m, VR_INT_USED);
 }
 
-uint32_t vr_mmio_isr(const struct vr_mmio *m)
+uint32_t vr_vdev_isr(const struct vr_vdev *m)
 {
     return m->isr;
 }
@@ -337,7 +410,7 @@ uint32_t vr_mmio_isr(const struct vr_mmio *m)
 /* The backend is not trusted, and a driver takes what it has read for granted:
  * while there is one, the type decides. Returns whether @fresh has changed
  * anything. */
-static bool take_config(struct vr_mmio *m, const uint8_t *fresh)
+static bool take_config(struct vr_vdev *m, const uint8_t *fresh)
 {
     if (m->spec && m->spec->renew && m->described &&
         m->status & VR_STATUS_DRIVER)
@@ -348,7 +421,7 @@ static bool take_config(struct vr_mmio *m, const uint8_t *fresh)
     return true;
 }
 
-int vr_mmio_set_device(struct vr_mmio *m, uint64_t features, const void *config,
+int vr_vdev_set_device(struct vr_vdev *m, uint64_t features, const void *config,
                        uint32_t len)
 {
     uint8_t fresh[VR_CONFIG_LEN] = {0};
@@ -367,18 +440,18 @@ int vr_mmio_set_device(struct vr_mmio *m, uint64_t features, const void *config,
             m->fail = VR_FAIL_NONE;
     }
     if (m->status & VR_STATUS_FEATURES_OK && !m->resetting &&
-        m->drv_features & ~offered(m)) {
-        mmio_give_up(m, VR_FAIL_BACKEND);
+        m->drv_features & ~vdev_offered(m)) {
+        vdev_give_up(m, VR_FAIL_BACKEND);
         rc = -EPROTO;
     } else if (changed) {
         config_changed(m);
     }
-    mmio_show(m);
+    vdev_show(m);
     return rc;
 }
 
-void vr_mmio_init(struct vr_mmio *m, const struct vr_mmio_desc *desc,
-                  const struct vr_mmio_ops *ops, void *ctx,
+void vr_vdev_init(struct vr_vdev *m, const struct vr_vdev_desc *desc,
+                  const struct vr_vdev_ops *ops, void *ctx,
                   struct vr_stats_dev *stats)
 {
     unsigned int i;
@@ -391,5 +464,5 @@ void vr_mmio_init(struct vr_mmio *m, const struct vr_mmio_desc *desc,
     m->stats = stats;
     for (i = 0; i < m->desc.nqueues; i++)
         queue_clear(m, &m->q[i]);
-    mmio_show(m);
+    vdev_show(m);
 }
