@@ -136,7 +136,9 @@ static bool ww_start_iommu(unsigned int v)
              WW_RING + 0x800);
     ww_queue(v, WW_IOMMU, 1, 4, WW_EVENTQ, WW_EVENTQ + 0x80, WW_EVENTQ + 0x100);
     ww_write(v, WW_IOMMU, VR_MMIO_STATUS, 15);
-    ww.lost_track = false;
+    /* A write that did not get through, since the vCPU made another access
+     * meanwhile, may have been that of the features. */
+    ww.lost_track = !ww_iommu()->q[VR_VIOMMU_REQUESTQ].event_idx;
     return true;
 }
 
