@@ -298,6 +298,25 @@ static void ww_check_device(struct device *d)
                    "a port is masked for no reason");
 }
 
+/* Is there an answer to a MAP of that page behind those that were read? It is
+ * the backend's again by then. */
+static bool ww_mapped_since(unsigned int dev, uint32_t page)
+{
+    const uint16_t *used = (const uint16_t *)(fx.ram + 0x800);
+    uint16_t n;
+
+    for (n = ww.used; n != used[1]; n++) {
+        const uint32_t *elem =
+            (const uint32_t *)(used + 2) + 2 * (n % (2 * WW_SLOTS));
+        const struct ww_request *r = &ww.req[elem[0] / 2 % WW_SLOTS];
+
+        if (r->type == VR_VIOMMU_T_MAP && r->ep == dev &&
+            page - r->first < r->npages)
+            return true;
+    }
+    return false;
+}
+
 /* A request was answered: the account follows. */
 static void ww_answered(struct ww_request *r, uint32_t len)
 {
@@ -320,7 +339,8 @@ static void ww_answered(struct ww_request *r, uint32_t len)
         case VR_VIOMMU_T_UNMAP:
         case VR_VIOMMU_T_DETACH:
             p->mapped = false;
-            FX_REQUIRE(p->meddled || (!p->holds && !p->reach),
+            FX_REQUIRE(p->meddled || (!p->holds && !p->reach) ||
+                           ww_mapped_since(r->ep, i),
                        "answered while a backend reaches the page");
             break;
         }
