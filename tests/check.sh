@@ -150,6 +150,7 @@ fuzz_targets() {
 # around: all but the programs' own tests
 around() {
     one "includes go one way" tests/includes.sh
+    one "heads of files, size of functions" tests/shape.sh
     one "links in documents" tests/links.sh
     one "format" make --no-print-directory format-check
     one "benchmark's arithmetic" python3 tests/bench/test_arithmetic.py

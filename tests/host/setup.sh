@@ -6,7 +6,7 @@ set -eu
 # compilers for both architectures, checkers, fuzzers and a model checker
 packages="gcc make libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     clang clang-format clang-tidy libclang-rt-14-dev valgrind spin sparse
-    pkg-config shellcheck pylint"
+    pkg-config shellcheck pylint pmccabe"
 # libraries of the project and of its unit tests
 packages="$packages libxen-dev libyajl-dev libfdt-dev liburing-dev
     libseccomp-dev libcmocka-dev uuid-dev"
