@@ -5,8 +5,9 @@
  *
  * A source may have nothing to give for a while, or fail. The device has no way
  * to say so: a buffer is answered with one byte at the least. So requests wait
- * here until there is something, and the source is asked again now and then.
- * A queue that is to become quiet drops those that wait.
+ * here until a thread (reader.c) has read something, and a source that fails is
+ * asked again now and then. A queue that is to become quiet drops those that
+ * wait; what is read then is for a later one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,16 +25,11 @@
 
 #define NS_PER_MS INT64_C(1000000)
 
-/* At the most for one request, bytes: Linux asks for 64. A slow source is asked
- * for no more at a time than it can be waited for. */
-#define REQUEST_MAX 512u
-/* Requests between two looks at the descriptors. */
-#define ROUND_MAX 16u
-/* What one guest takes of a source that others use as well: 1 MiB a second. */
+/* Reads of up to VR_RNG_MAX bytes. What one guest takes of a source that others
+ * use as well: 1 MiB a second. */
 #define PERIOD_NS (NS_PER_MS / 2)
 #define BURST     64u
-/* A source that has nothing is asked again soon, one that fails later. */
-#define EMPTY_NS  (10 * NS_PER_MS)
+/* A source that has failed is asked again then. */
 #define FAILED_NS (1000 * NS_PER_MS)
 
 struct rng_io {
@@ -74,7 +70,7 @@ static int rng_open(void **source, const struct vr_dev_cfg *cfg,
         vr_err_set(err, "out of memory");
         return -ENOMEM;
     }
-    rng->fd = open(cfg->target, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    rng->fd = open(cfg->target, O_RDONLY | O_NOCTTY | O_CLOEXEC);
     if (rng->fd < 0 || fstat(rng->fd, &st)) {
         rc = -errno;
         vr_err_set(err, "target %s: %s", cfg->target, strerror(errno));
@@ -102,7 +98,13 @@ static int rng_begin(struct vr_dev *d, struct vr_err *err)
 {
     struct vr_rng *rng = d->source;
 
-    (void)err;
+    int rc = vr_rng_reader_start(rng);
+
+    if (rc) {
+        vr_err_set(err, "target %s: no thread to read it: %s", rng->name,
+                   strerror(-rc));
+        return rc;
+    }
     rng->last = &rng->first;
     vr_ctrl_set_device(d->cfg.page, 0, "", 0);
     return 0;
@@ -122,7 +124,7 @@ static uint32_t rng_guess(const struct vr_dev *d, const struct vr_request *r,
 {
     (void)d;
     *dir = VR_DIR_READ;
-    return r->in_len < REQUEST_MAX ? r->in_len : REQUEST_MAX;
+    return r->in_len < VR_RNG_MAX ? r->in_len : VR_RNG_MAX;
 }
 
 static void rng_more(struct vr_dev *d, struct vr_request *r)
@@ -153,25 +155,56 @@ static void take_first(struct vr_rng *rng)
         rng->last = &rng->first;
 }
 
-static unsigned int rng_wait(struct vr_dev *d, int64_t timeout_ns)
+/* Has the source read for the requests that wait, if it may be. */
+static void ask_source(struct vr_dev *d)
+{
+    struct vr_rng *rng = d->source;
+    const struct rng_io *io;
+    uint32_t want = 0;
+
+    if (rng->asked || d->now < rng->retry)
+        return;
+    if (!vr_rate_take(&rng->rate, d->now, PERIOD_NS, BURST)) {
+        rng->retry = d->now + PERIOD_NS;
+        return;
+    }
+    for (io = rng->first; io && want < VR_RNG_MAX; io = io->next)
+        want += vr_clamp(io->r->len, 1, VR_RNG_MAX - want);
+    vr_rng_reader_ask(rng, want);
+}
+
+/* How long until the requests here have to be seen to; -1: something else will
+ * tell. */
+static int64_t due_in(const struct vr_dev *d)
 {
     const struct vr_rng *rng = d->source;
-    struct pollfd fds[] = {{.fd = d->cfg.wake_fd, .events = POLLIN},
-                           {.fd = d->cfg.stop_fd, .events = POLLIN}};
-    struct timespec ts;
-    int64_t left;
 
-    if (rng->first) {
-        left = vr_clamp(rng->retry - d->now, 0, FAILED_NS);
-        if (!vr_request_wanted(d, rng->first->r))
-            left = 0;
-        if (timeout_ns < 0 || left < timeout_ns)
-            timeout_ns = left;
-    }
+    if (!rng->first)
+        return -1;
+    if (rng->at < rng->end || !vr_request_wanted(d, rng->first->r))
+        return 0;
+    return rng->asked ? -1 : vr_clamp(rng->retry - d->now, 0, FAILED_NS);
+}
+
+static unsigned int rng_wait(struct vr_dev *d, int64_t timeout_ns)
+{
+    struct vr_rng *rng = d->source;
+    struct pollfd fds[] = {{.fd = d->cfg.wake_fd, .events = POLLIN},
+                           {.fd = d->cfg.stop_fd, .events = POLLIN},
+                           {.fd = rng->done, .events = POLLIN}};
+    struct timespec ts;
+    int64_t due;
+
+    if (rng->first && rng->at == rng->end)
+        ask_source(d);
+    due = due_in(d);
+    if (due >= 0 && (timeout_ns < 0 || due < timeout_ns))
+        timeout_ns = due;
     ts.tv_sec = timeout_ns / (1000 * NS_PER_MS);
     ts.tv_nsec = timeout_ns % (1000 * NS_PER_MS);
-    if (ppoll(fds, 2, timeout_ns < 0 ? NULL : &ts, NULL) <= 0)
+    if (ppoll(fds, VR_ARRAY_SIZE(fds), timeout_ns < 0 ? NULL : &ts, NULL) <= 0)
         return 0;
+    rng->ended = fds[2].revents;
     return (fds[0].revents ? VR_WAKE_EVENT : 0) |
            (fds[1].revents ? VR_WAKE_STOP : 0);
 }
@@ -192,61 +225,61 @@ static void source_failed(struct vr_dev *d, int err)
     rng->noted = true;
 }
 
-/* Bytes for the request that waits first. 0: not now. */
-static uint32_t read_source(struct vr_dev *d)
+/* A read has ended. */
+static void take_bytes(struct vr_dev *d)
 {
     struct vr_rng *rng = d->source;
-    const struct iovec *iov = rng->first->r->iov;
-    size_t len;
-    ssize_t n;
+    int n = vr_rng_reader_take(rng);
 
-    if (d->now < rng->retry)
-        return 0;
-    if (!vr_rate_take(&rng->rate, d->now, PERIOD_NS, BURST)) {
-        rng->retry = d->now + PERIOD_NS;
-        return 0;
+    rng->ended = false;
+    if (n <= 0) {
+        source_failed(d, n ? -n : ENODATA);
+        return;
     }
-    /* There are bytes: one of them has some. */
-    while (!iov->iov_len)
-        iov++;
-    len = iov->iov_len < REQUEST_MAX ? iov->iov_len : REQUEST_MAX;
-    n = read(rng->fd, iov->iov_base, len);
-    if (n > 0) {
-        if (rng->noted)
-            vr_dev_note(d, "");
-        rng->noted = false;
-        return (uint32_t)n;
-    }
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
-        source_failed(d, errno);
-    else
-        rng->retry = d->now + EMPTY_NS;
-    return 0;
+    rng->at = 0;
+    rng->end = (uint32_t)n;
+    if (rng->noted)
+        vr_dev_note(d, "");
+    rng->noted = false;
+}
+
+/* Gives the request its bytes, which nobody gets again. */
+static void give(struct vr_dev *d, struct vr_request *r)
+{
+    struct vr_rng *rng = d->source;
+    uint32_t n = rng->end - rng->at;
+
+    if (n > r->len)
+        n = r->len;
+    vr_chain_put(r->iov, rng->bytes + rng->at, n);
+    memset(rng->bytes + rng->at, 0, n);
+    rng->at += n;
+    vr_counters(d)->read_bytes += n;
+    r->len = r->used_len = n;
+    vr_request_done(d, r, 0);
 }
 
 static bool rng_reap(struct vr_dev *d)
 {
     struct vr_rng *rng = d->source;
-    unsigned int i;
-    uint32_t n;
+    bool any = false;
 
-    for (i = 0; rng->first && i < ROUND_MAX; i++) {
+    if (rng->ended)
+        take_bytes(d);
+    while (rng->first) {
         struct vr_request *r = rng->first->r;
+        bool wanted = vr_request_wanted(d, r);
 
-        if (!vr_request_wanted(d, r)) {
-            take_first(rng);
-            vr_request_drop(d, r);
-            continue;
-        }
-        n = read_source(d);
-        if (!n)
+        if (wanted && rng->at == rng->end)
             break;
         take_first(rng);
-        vr_counters(d)->read_bytes += n;
-        r->len = r->used_len = n;
-        vr_request_done(d, r, 0);
+        any = true;
+        if (wanted)
+            give(d, r);
+        else
+            vr_request_drop(d, r);
     }
-    return i;
+    return any;
 }
 
 /* ---- the end ---- */
@@ -258,10 +291,10 @@ static void rng_finish(struct vr_dev *d)
 
 static void rng_close(struct vr_dev *d)
 {
-    (void)d;
+    vr_rng_reader_stop(d->source);
 }
 
-/* What it waits for; its source is read as everything else is. */
+/* What it waits for; its source is read, by a thread, as everything else is. */
 static const int calls[] = {SCMP_SYS(ppoll)};
 
 const struct vr_serve vr_serve_rng = {
