@@ -124,7 +124,9 @@ def later_module(name):
     if name == "dma-check":
         return guest_module("tests/guest-module/dma-check")
     kernel, _, name = name.rpartition(":")
-    return guest_module(kernel=kernel or None)
+    if name == arch.OURS:
+        return guest_module(kernel=kernel or None)
+    return debian_modules(name)[-1]
 
 
 @functools.lru_cache(maxsize=None)
@@ -165,8 +167,9 @@ def guest_image(output, modules=(), extra=()):
                   "wb") as file:
             file.write(module_data(path))
     for path in extra:
-        shutil.copy(path, os.path.join(root, "modules",
-                                       os.path.basename(path) + ".later"))
+        name = os.path.basename(path).removesuffix(".xz") + ".later"
+        with open(os.path.join(root, "modules", name), "wb") as file:
+            file.write(module_data(path))
     run(os.path.join(ROOT, "tests/host/mkinitramfs"), root, output)
 
 
