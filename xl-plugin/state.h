@@ -8,6 +8,7 @@
 #include "libs/guest/desc.h"
 #include "libs/xen/hostinfo.h"
 #include "libs/guest/place.h"
+#include "libs/transport/mmio/slots.h"
 #include "plugin.h"
 #include "libs/config/record.h"
 #include "libs/guest/reserve.h"

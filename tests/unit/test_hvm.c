@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "libs/guest/hvm.h"
+#include "libs/transport/mmio/slots.h"
 
 #define M UINT64_C(0x100000)
 #define G UINT64_C(0x40000000)

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "libs/transport/ioreq.h"
+#include "libs/transport/mmio/regs.h"
 
 #define BASE0 UINT64_C(0x02000000)
 #define BASE1 UINT64_C(0x02000600)
@@ -15,8 +16,8 @@
 static struct vr_vdev mmio[2];
 static struct vr_stats_dev stats[2];
 static const struct ioreq_dev devs[2] = {
-    {.base = BASE0, .mmio = &mmio[0]},
-    {.base = BASE1, .mmio = &mmio[1]},
+    {.base = BASE0, .transport = &vr_transport_mmio, .vdev = &mmio[0]},
+    {.base = BASE1, .transport = &vr_transport_mmio, .vdev = &mmio[1]},
 };
 
 static void on_notify(void *ctx, unsigned int queue)

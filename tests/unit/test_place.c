@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "libs/guest/place.h"
+#include "libs/transport/mmio/slots.h"
 
 #define M    UINT64_C(0x100000)
 #define RAM0 UINT64_C(0x40000000)

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "broker/worker/device.h"
+#include "libs/transport/mmio/regs.h"
 #include "libs/types/block/request.h"
 
 #define MS        INT64_C(1000000)

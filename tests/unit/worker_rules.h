@@ -13,6 +13,7 @@
 #ifndef TEST_WORKER_RULES_H
 #define TEST_WORKER_RULES_H
 
+#include "libs/transport/mmio/regs.h"
 #include "fakexen.h"
 #include "viommu_rig.h"
 

@@ -8,6 +8,7 @@
 #ifndef TEST_WORKER_WORLD_H
 #define TEST_WORKER_WORLD_H
 
+#include "libs/transport/mmio/regs.h"
 #include "worker_rules.h"
 
 /* ---- the guest ---- */

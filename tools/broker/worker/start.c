@@ -66,7 +66,7 @@ static int start_ioreq(struct worker *w, xenforeignmemory_handle *fm,
         uint64_t base = w->map[i].base;
 
         if (xendevicemodel_map_io_range_to_ioreq_server(
-                w->dm, g, id, 1, base, base + VR_MMIO_SIZE - 1))
+                w->dm, g, id, 1, base, base + w->map[i].transport->size - 1))
             return ioreq_failed(w, err, "take a device's registers");
     }
     if (xendevicemodel_nr_vcpus(w->dm, g, &w->nvcpus))

@@ -38,7 +38,8 @@ void unit_add(struct worker *w, struct unit *u, uint64_t base)
     u->index = w->nunits++;
     w->unit[u->index] = u;
     w->map[u->index].base = base;
-    w->map[u->index].mmio = &u->mmio;
+    w->map[u->index].transport = &vr_transport_mmio;
+    w->map[u->index].vdev = &u->mmio;
 }
 
 static void serve_timers(struct worker *w)

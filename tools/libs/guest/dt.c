@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads and extends a guest's device tree, as dt.h has it. Called by the
+ * plug-in, with trees of libxl and of the user. Pure, by libfdt. */
 #include <errno.h>
 #include <inttypes.h>
 #include <libfdt.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "libs/transport/transport.h"
 #include "dt.h"
 #include "place.h"
 
@@ -12,12 +15,14 @@
 #define CELLS       2 /* #address-cells and #size-cells, root and reserved */
 #define FIRST_SPI   32
 #define GIC_SPI     0
-#define EDGE_RISING 1
 #define MAX_PHANDLE UINT32_C(0xfffffffe)
 /* A node of each kind with names, properties and strings, generously; once:
  * /reserved-memory and the virtio-iommu. */
 #define ROOM_PER_DEV 640
 #define ROOM_ONCE    1024
+
+/* The transport of all devices. */
+static const struct vr_transport_told *const told = &vr_transport_told_mmio;
 
 static int fail(struct vr_err *err, const char *what, int r)
 {
@@ -181,34 +186,10 @@ static int add_pool(void *fdt, int parent, const struct vr_desc_dev *dev)
     return r;
 }
 
-/* What every virtio-mmio device has. @node: its offset. */
-static int add_mmio(void *fdt, const char *kind, uint64_t base, uint32_t intid,
-                    int *node)
-{
-    fdt32_t irq[3] = {cpu_to_fdt32(GIC_SPI), cpu_to_fdt32(intid - FIRST_SPI),
-                      cpu_to_fdt32(EDGE_RISING)};
-    char name[32];
-    int r;
-
-    snprintf(name, sizeof(name), "%s@%" PRIx64, kind, base);
-    r = fdt_add_subnode(fdt, 0, name);
-    if (r < 0)
-        return r;
-    *node = r;
-    r = fdt_setprop_string(fdt, *node, "compatible", "virtio,mmio");
-    if (!r)
-        r = set_reg(fdt, *node, base, VR_SLOT_SIZE);
-    if (!r)
-        r = fdt_setprop(fdt, *node, "interrupts", irq, sizeof(irq));
-    if (!r)
-        r = fdt_setprop_empty(fdt, *node, "dma-coherent");
-    return r;
-}
-
 static int add_virtio(void *fdt, const struct vr_desc_dev *dev,
                       const struct vr_desc_iommu *iommu)
 {
-    int node, r = add_mmio(fdt, "virtio", dev->mmio_base, dev->irq, &node);
+    int node, r = told->dt(fdt, "virtio", dev->mmio_base, dev->irq, &node);
 
     if (r)
         return r;
@@ -225,7 +206,7 @@ static int add_virtio(void *fdt, const struct vr_desc_dev *dev,
 
 static int add_iommu(void *fdt, const struct vr_desc_iommu *iommu)
 {
-    int node, r = add_mmio(fdt, "iommu", iommu->mmio_base, iommu->irq, &node);
+    int node, r = told->dt(fdt, "iommu", iommu->mmio_base, iommu->irq, &node);
 
     if (!r)
         r = fdt_setprop_u32(fdt, node, "#iommu-cells", 1);

@@ -22,6 +22,7 @@
 #ifndef VR_DT_H
 #define VR_DT_H
 
+#include "libs/transport/mmio/slots.h"
 #include "desc.h"
 #include "place.h"
 

@@ -2,25 +2,13 @@
 /*
  * Where the devices of a guest go: pools in its RAM or beside it, windows of
  * dynamic devices in the virtio-iommu's address space, grant references at the
- * end of its grant table, register blocks and interrupts in the slots that the
- * architecture has for them. Pure arithmetic.
+ * end of its grant table. Where its registers are is the transport's business.
+ * Pure arithmetic.
  */
 #ifndef VR_PLACE_H
 #define VR_PLACE_H
 
 #include "libs/config/cfg.h"
-
-/* Bytes of a register block, on every architecture. */
-#define VR_SLOT_SIZE UINT64_C(0x200)
-#define VR_SLOTS_MAX 32u /* bits in a word */
-
-/* An architecture's slots: a register block and an interrupt each, both one
- * behind the other. */
-struct vr_slots {
-    uint64_t base;
-    uint32_t irq;       /* of the first; Arm: INTID, x86: GSI */
-    unsigned int count; /* at most VR_SLOTS_MAX */
-};
 
 /* Pools start at such an address when we choose: whole blocks in page tables,
  * on both sides. */
@@ -96,15 +84,5 @@ uint64_t vr_place_frames(const struct vr_dev_cfg *cfg, unsigned int n,
 int vr_place_grefs(const struct vr_dev_cfg *cfg, unsigned int n,
                    uint32_t reserve, uint32_t frames, uint32_t *pool,
                    uint32_t *iova);
-
-/**
- * vr_place_slots() - choose the slot of each of @n devices.
- * @taken: bit per slot that another device has.
- * @iommu: one more, for the virtio-iommu of dynamic devices.
- * @slot: @n results, ascending, and the virtio-iommu's behind them.
- * Returns 0 or -ENOSPC with @err.
- */
-int vr_place_slots(const struct vr_slots *slots, uint32_t taken, unsigned int n,
-                   bool iommu, unsigned int *slot, struct vr_err *err);
 
 #endif /* VR_PLACE_H */

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Finds the device that a vCPU's access is for, and has it answered. Called by
+ * the broker's worker, on its own copy of the request. Pure. */
 #include "ioreq.h"
 
 /* A repeated access (x86 only) that would leave the device is not ours; this
  * also bounds the number of repetitions. */
-static bool fits(uint64_t base, const ioreq_t *req)
+static bool fits(const struct ioreq_dev *dev, const ioreq_t *req)
 {
-    uint64_t off = req->addr - base;
+    const uint64_t size = dev->transport->size;
+    uint64_t off = req->addr - dev->base;
     uint64_t span;
 
-    if (req->addr < base || off >= VR_MMIO_SIZE)
+    if (req->addr < dev->base || off >= size)
         return false;
     if (req->count == 1)
-        return req->size <= VR_MMIO_SIZE - off;
-    if (!req->count || req->count > VR_MMIO_SIZE)
+        return req->size <= size - off;
+    if (!req->count || req->count > size)
         return false;
     span = (uint64_t)req->count * req->size;
     if (req->df)
-        return span - req->size <= off && req->size <= VR_MMIO_SIZE - off;
-    return span <= VR_MMIO_SIZE - off;
+        return span - req->size <= off && req->size <= size - off;
+    return span <= size - off;
 }
 
 int ioreq_find(const struct ioreq_dev *devs, unsigned int n, const ioreq_t *req)
@@ -30,7 +33,7 @@ int ioreq_find(const struct ioreq_dev *devs, unsigned int n, const ioreq_t *req)
     if (req->size != 1 && req->size != 2 && req->size != 4 && req->size != 8)
         return -1;
     for (i = 0; i < n; i++)
-        if (fits(devs[i].base, req))
+        if (fits(&devs[i], req))
             return i;
     return -1;
 }
@@ -43,8 +46,8 @@ enum vr_vdev_result ioreq_exec(const struct ioreq_dev *dev, ioreq_t *req)
 
     for (i = 0; i < req->count; i++) {
         if (req->dir == IOREQ_READ)
-            req->data = vr_mmio_read(dev->mmio, off, req->size);
-        else if (vr_mmio_write(dev->mmio, off, req->size, req->data) ==
+            req->data = dev->transport->read(dev->vdev, off, req->size);
+        else if (dev->transport->write(dev->vdev, off, req->size, req->data) ==
                  VR_VDEV_PENDING)
             result = VR_VDEV_PENDING;
         off = req->df ? off - req->size : off + req->size;

@@ -6,7 +6,7 @@
 #ifndef VR_IOREQ_H
 #define VR_IOREQ_H
 
-#include "libs/transport/mmio/regs.h"
+#include "transport.h"
 
 /* xen/hvm/ioreq.h wants the types of xen/xen.h first. */
 #include <xen/xen.h>
@@ -15,7 +15,8 @@
 /** struct ioreq_dev - where a device stands in the guest's memory. */
 struct ioreq_dev {
     uint64_t base;
-    struct vr_vdev *mmio;
+    const struct vr_transport *transport;
+    struct vr_vdev *vdev;
 };
 
 /**

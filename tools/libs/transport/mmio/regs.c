@@ -5,6 +5,7 @@
  * Xen passes on. Pure.
  */
 #include "libs/virtio/vdev_int.h"
+#include "libs/transport/transport.h"
 #include "regs.h"
 
 static enum vr_vdev_result queue_write(struct vr_vdev *m, uint32_t off,
@@ -166,3 +167,10 @@ enum vr_vdev_result vr_mmio_write(struct vr_vdev *m, uint64_t off,
     vdev_config_write(m, off - VR_MMIO_CONFIG, size, value);
     return VR_VDEV_DONE;
 }
+
+const struct vr_transport vr_transport_mmio = {
+    .name = "mmio",
+    .size = VR_MMIO_SIZE,
+    .read = vr_mmio_read,
+    .write = vr_mmio_write,
+};
