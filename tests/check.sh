@@ -14,7 +14,8 @@ mkdir -p $log
 start=$(date +%s)
 passed=0 failed=0 skipped=0
 
-# What failed, from steps beside each other as well.
+# What failed, or was begun once more on another emulated host, from steps
+# beside each other as well.
 failures=$log/failures
 : > $failures
 
@@ -30,12 +31,12 @@ fail() {
 
 # one NAME COMMAND...: a step that counts as one test
 one() {
-    local name=$1 file
+    local name=$1 file begin=$SECONDS
     shift
     file=$log/${name//[^A-Za-z0-9._-]/_}.log
     if "$@" > "$file" 2>&1; then
         passed=$((passed + 1))
-        say "PASS $name"
+        say "PASS $name ($((SECONDS - begin)) s)"
     else
         failed=$((failed + 1))
         fail "$name (its output: $file)"
@@ -46,7 +47,7 @@ one() {
 
 # cmocka NAME COMMAND...: a cmocka program; its own tests are what counts
 cmocka() {
-    local name=$1 file ok bad none r
+    local name=$1 file ok bad none r begin=$SECONDS
     shift
     file=$log/${name//[^A-Za-z0-9._-]/_}.log
     CMOCKA_MESSAGE_OUTPUT=stdout "$@" > "$file" 2>&1
@@ -63,7 +64,7 @@ cmocka() {
     if [ "$bad" -eq 0 ] && [ "$ok" -eq 0 ]; then
         say "SKIP $name: $(grep '^skipped: ' "$file")"
     elif [ "$bad" -eq 0 ]; then
-        say "PASS $name: $ok tests"
+        say "PASS $name: $ok tests ($((SECONDS - begin)) s)"
     else
         fail "$name: $ok passed, $bad failed (exit $r, output: $file)"
         tail -n 30 "$file" | sed 's/^/    /'
@@ -157,6 +158,7 @@ around() {
     one "install and uninstall" tests/install.sh out/native
     one "boot files of a guest" tests/bootfiles.sh
     one "launcher" tests/launcher.sh out/native
+    one "runner of the end-to-end tests" tests/e2e/runner/test.py
 }
 
 # For those who are at work: under a minute if little has changed.
@@ -219,7 +221,7 @@ fuzz() {
 # counts NAME COMMAND...: a program that counts by itself; its last line says
 # "N passed, N failed[, N skipped]"
 counts() {
-    local name=$1 file line
+    local name=$1 file line begin=$SECONDS
     shift
     file=$log/$name.log
     "$@" 2>&1 | tee "$file"
@@ -229,7 +231,8 @@ counts() {
         fail "$name ended without a result (its output: $file)"
         return
     fi
-    grep '^  failed: ' "$file" >> $failures
+    grep -E '^  (failed|once more): ' "$file" >> $failures
+    say "$name: $line ($((SECONDS - begin)) s)"
     passed=$((passed + BASH_REMATCH[1]))
     failed=$((failed + BASH_REMATCH[2]))
     skipped=$((skipped + ${BASH_REMATCH[4]:-0}))

@@ -14,6 +14,7 @@ from .build import HOST, ROOT
 from .report import Fail, require, say
 
 RELATIVE = "/host/cfg"
+LOOK = 5  # seconds to see whether QEMU does anything
 TIMED_OUT = 124
 HOST_GONE = 125
 
@@ -50,8 +51,6 @@ class Host:
 
     def __init__(self, name, share, attached=False):
         self.name, self.share, self.attached = name, share, attached
-        self.log = open(os.path.join(build.OUT, "commands.log"), "a",
-                        encoding="utf-8")
         self.deadline = None  # of the check that runs
 
     # -- life --
@@ -111,9 +110,10 @@ class Host:
             raise self.gone(f"dom0 did not answer: {command[:100]}") from error
         result = Result(r.returncode, r.stdout.decode("utf-8", "replace"),
                         r.stderr.decode("utf-8", "replace"))
-        self.log.write(f"$ {command}\n{result.text}[{result.rc}, "
-                       f"{time.monotonic() - begin:.1f} s]\n")
-        self.log.flush()
+        with open(os.path.join(build.OUT, "commands.log"), "a",
+                  encoding="utf-8") as log:
+            log.write(f"$ {command}\n{result.text}[{result.rc}, "
+                      f"{time.monotonic() - begin:.1f} s]\n")
         if result.rc == HOST_GONE and "host ended" in result.err:
             raise HostGone(result.line())
         if result.rc == TIMED_OUT and not self.answers():
@@ -126,8 +126,9 @@ class Host:
             return HostStill(f"the emulated machine stands still: {why}")
         return HostGone(why)
 
-    def stands_still(self, seconds=5):
+    def stands_still(self):
         """Whether QEMU does nothing, though it is there."""
+        seconds = LOOK
         def ticks():
             with open(f"/proc/{pid}/stat", encoding="ascii") as file:
                 fields = file.read().rpartition(")")[2].split()
@@ -144,10 +145,10 @@ class Host:
         return used < seconds / 20
 
     def answers(self):
-        """Whether dom0 still runs commands. An emulated machine can stop for
-        good with all its processors waiting."""
+        """Whether dom0 still runs commands, and has a timer: an emulated
+        machine can lose that for good and still be woken by a command."""
         r = subprocess.run([HOST, "run", "--name", self.name, "-t",
-                            f"{20 * arch.now.patience:.0f}", "true"],
+                            f"{20 * arch.now.patience:.0f}", "sleep 0.1"],
                            stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL, check=False)
         return r.returncode == 0

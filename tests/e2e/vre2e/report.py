@@ -78,6 +78,26 @@ class Report:
         self.logdir = logdir
         self.only = only
         self.failures = []
+        self.repeats = []
+        self.times = {}  # seconds by what they were spent on
+        self.since = START
+
+    def mark(self):
+        """What is counted until now, for repeat()."""
+        return self.passed, self.failed, self.skipped, len(self.failures)
+
+    def repeat(self, mark, name, why):
+        """A group is begun once more: its results since the mark are void."""
+        self.passed, self.failed, self.skipped, failures = mark
+        del self.failures[failures:]
+        self.repeats.append(" ".join(f"{name}: {why}".split()))
+        say(f"{name} once more")
+
+    def took(self, what):
+        """The time since the last call was spent on this."""
+        now = time.monotonic()
+        self.times[what] = self.times.get(what, 0) + now - self.since
+        self.since = now
 
     def line(self, verdict, name, seconds, why=""):
         """Print and count one result."""
@@ -121,6 +141,10 @@ class Report:
 
     def summary(self):
         """The closing lines; the exit status."""
+        spent = sorted(self.times.items(), key=lambda item: -item[1])
+        say("seconds: " + ", ".join(f"{what} {t:.0f}" for what, t in spent))
+        for repeat in self.repeats:
+            print(f"  once more: {repeat}")
         for failure in self.failures:
             print(f"  failed: {failure}")
         print(f"{self.passed} passed, {self.failed} failed, "
