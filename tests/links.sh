@@ -4,28 +4,32 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
+# links FILE: the targets of its links, one a line; code is left out
+links() {
+    grep -v '^    ' "$1" | grep -oE '\]\([^) ]+\)' | sed 's/^](//; s/)$//'
+}
+
 # anchors FILE: its headings, as the part of a link behind the #
 anchors() {
     grep '^##* ' "$1" | tr 'A-Z ' 'a-z-' | sed 's/^#*-//; s/[^a-z0-9_-]//g'
 }
 
-bad=0
-for file in $(git ls-files '*.md'); do
-    for link in $(grep -v '^    ' "$file" |
-        grep -oE '\]\([^) ]+\)' | sed 's/^](//; s/)$//'); do
+# check FILE: says what is wrong with its links
+check() {
+    links "$1" | while read -r link; do
         case $link in
         *://* | mailto:*) continue ;;
-        '#'*) to=$file ;;
-        *) to=$(dirname "$file")/${link%%#*} ;;
+        '#'*) to=$1 ;;
+        *) to=$(dirname "$1")/${link%%#*} ;;
         esac
         if [ ! -e "$to" ]; then
-            echo "$file: no file $link"
-            bad=1
+            echo "$1: no file $link"
         elif [ "$link" != "${link#*#}" ] &&
             ! anchors "$to" | grep -qxF -e "${link#*#}"; then
-            echo "$file: no heading $link"
-            bad=1
+            echo "$1: no heading $link"
         fi
     done
-done
-exit $bad
+}
+
+wrong=$(git ls-files '*.md' | while read -r file; do check "$file"; done)
+[ -z "$wrong" ] || { echo "$wrong"; exit 1; }
