@@ -31,15 +31,16 @@ $(UNIT): $(O)/%: $(O)/%.o $(TEST_ARCHIVES)
 # include is guest/kernel.h, which is no kernel's and warns as none.
 KERNEL := $(addprefix $(O)/kernel/,$(shell \
     sed -n 's/^\#include <\(.*\)>/\1/p' tools/guest-linux/*.[ch] | sort -u))
-GUEST_FUZZ := $(filter tests/fuzz/fuzz_guest%,$(FUZZ_SRC))
+GUEST_TESTS := $(filter tests/fuzz/fuzz_guest% tests/unit/test_guest%,\
+    $(FUZZ_SRC) $(UNIT_SRC))
 
 $(KERNEL):
 	@mkdir -p $(@D)
 	@echo '#include "kernel.h"' > $@
 
-$(call obj,$(GUEST_FUZZ)): $(KERNEL)
-$(call obj,$(GUEST_FUZZ)): ALL_CPPFLAGS += -I$(O)/kernel -Itests/fuzz/guest
-$(call obj,$(GUEST_FUZZ)): WARN := -Wall -Wstrict-prototypes -Wno-unused
+$(call obj,$(GUEST_TESTS)): $(KERNEL)
+$(call obj,$(GUEST_TESTS)): ALL_CPPFLAGS += -I$(O)/kernel -Itests/fuzz/guest
+$(call obj,$(GUEST_TESTS)): WARN := -Wall -Wstrict-prototypes -Wno-unused
 
 $(FUZZ): $(O)/%: $(O)/%.o $(TEST_ARCHIVES)
 	$(call link,-fsanitize=fuzzer,$(TEST_LIBS))

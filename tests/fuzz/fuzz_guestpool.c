@@ -28,10 +28,10 @@ struct mapping {
 };
 
 static struct vr_device vd;
-static struct vr_stats stats;
+static struct vr_stats stats[4];
 static struct device dev = {.dma_ops = &vd.ops};
 static struct mapping maps[MAPPINGS];
-static uint16_t *owner; /* of each slot: its mapping's number + 1 */
+static uint16_t *owner; /* of each KiB: its mapping's number + 1 */
 static uint8_t buffers[BUFFERS];
 static struct page pages[BUFFERS / PAGE_SIZE];
 /* A device that writes where it has no business: then its memory says nothing
@@ -43,9 +43,11 @@ static uint8_t *at(dma_addr_t addr)
     return (uint8_t *)vd.pool.vaddr + (addr - DMA);
 }
 
-static unsigned int slots_of(size_t size)
+/* How much of the pool a mapping takes: bytes. */
+static size_t taken(dma_addr_t addr, size_t size)
 {
-    return (size + VR_SLOT_SIZE - 1) / VR_SLOT_SIZE;
+    return addr - DMA < vd.pool.part[VR_SMALL].offset ? PAGE_ALIGN(size)
+                                                      : VR_SMALL_SIZE;
 }
 
 static bool zero(const uint8_t *p, size_t n)
@@ -55,41 +57,44 @@ static bool zero(const uint8_t *p, size_t n)
 
 /* ---- the account ---- */
 
-static unsigned int free_run(unsigned int first, unsigned int end)
+static bool free_at(size_t offset, size_t size)
 {
-    unsigned int i = first;
+    size_t i;
 
-    while (i < end && !owner[i])
-        i++;
-    return i - first;
+    for (i = offset / VR_SMALL_SIZE; size; i++, size -= VR_SMALL_SIZE)
+        if (owner[i])
+            return false;
+    return true;
 }
 
-/* Is there room? Of each area by itself, which is how slots are handed out. */
-static bool room(unsigned int n, size_t align)
+/* Is there room? In pages, and what is small also in small slots. */
+static bool room(size_t size, size_t align)
 {
-    unsigned int a, i;
+    const size_t pages = vd.pool.part[VR_SMALL].offset;
+    size_t off;
 
-    for (a = 0; a < vd.pool.n_areas; a++) {
-        const struct vr_area *area = &vd.pool.areas[a];
-
-        for (i = area->start; i + n <= area->end; i++)
-            if (!((BASE + i * VR_SLOT_SIZE) & (align - 1)) &&
-                free_run(i, i + n) == n)
+    for (off = 0; off + PAGE_ALIGN(size) <= pages; off += PAGE_SIZE)
+        if (!((BASE + off) & (max(align, PAGE_SIZE) - 1)) &&
+            free_at(off, PAGE_ALIGN(size)))
+            return true;
+    if (size <= VR_SMALL_SIZE && align <= VR_SMALL_SIZE)
+        for (off = pages; off < vd.pool.range.size; off += VR_SMALL_SIZE)
+            if (free_at(off, VR_SMALL_SIZE))
                 return true;
-    }
     return false;
 }
 
 static void take(struct mapping *m, size_t align)
 {
-    const unsigned int first = (m->addr - DMA) / VR_SLOT_SIZE;
-    unsigned int i;
+    const size_t first = (m->addr - DMA) / VR_SMALL_SIZE;
+    const size_t n = taken(m->addr, m->size) / VR_SMALL_SIZE;
+    size_t i;
 
     m->used = true;
     REQUIRE(m->addr >= DMA && m->addr - DMA + m->size <= vd.pool.range.size,
             "outside of the pool");
     REQUIRE(!((BASE + (m->addr - DMA)) & (align - 1)), "not aligned");
-    for (i = 0; i < slots_of(m->size); i++) {
+    for (i = 0; i < n; i++) {
         REQUIRE(!owner[first + i], "two mappings in one place");
         owner[first + i] = m - maps + 1;
     }
@@ -97,13 +102,12 @@ static void take(struct mapping *m, size_t align)
 
 static void give_back(struct mapping *m)
 {
-    const unsigned int first = (m->addr - DMA) / VR_SLOT_SIZE;
-    unsigned int i;
+    const size_t bytes = taken(m->addr, m->size);
 
-    for (i = 0; i < slots_of(m->size); i++)
-        owner[first + i] = 0;
+    memset(&owner[(m->addr - DMA) / VR_SMALL_SIZE], 0,
+           bytes / VR_SMALL_SIZE * sizeof(*owner));
     m->used = false;
-    REQUIRE(hostile || zero(at(m->addr), slots_of(m->size) * VR_SLOT_SIZE),
+    REQUIRE(hostile || zero(at(m->addr), bytes),
             "what was used stays in the device's reach");
 }
 
@@ -114,8 +118,9 @@ static void check(void)
 
     for (i = 0; i < MAPPINGS; i++)
         if (maps[i].used)
-            used += slots_of(maps[i].size);
-    REQUIRE(vr_pool_used(&vd.pool) == used << VR_SLOT_SHIFT, "slots are lost");
+            used += taken(maps[i].addr, maps[i].size);
+    REQUIRE(vr_pool_used(&vd.pool) == used, "slots are lost");
+    REQUIRE(vr_pool_high_water(&vd.pool) >= used, "more than the most");
     REQUIRE(!kernel_warnings, "a driver's mistake is seen where there is none");
 }
 
@@ -129,7 +134,7 @@ static void do_alloc(struct mapping *m)
 
     if (!p) {
         REQUIRE(!size || PAGE_ALIGN(size) > vd.pool.range.size ||
-                    !room(slots_of(PAGE_ALIGN(size)), align),
+                    !room(PAGE_ALIGN(size), align),
                 "no memory, but there is room");
         return;
     }
@@ -155,10 +160,9 @@ static void do_map(struct mapping *m)
     m->orig = buffers + from;
     m->addr = vd.ops.map_page(&dev, &pages[from / PAGE_SIZE], from % PAGE_SIZE,
                               size, m->dir, 0);
-    align = size < PAGE_SIZE ? VR_SLOT_SIZE : PAGE_SIZE;
+    align = size < PAGE_SIZE ? VR_SMALL_SIZE : PAGE_SIZE;
     if (m->addr == DMA_MAPPING_ERROR) {
-        REQUIRE(!size || size > vd.pool.max_mapping ||
-                    !room(slots_of(size), align),
+        REQUIRE(!size || size > vd.pool.max_mapping || !room(size, align),
                 "refused, but there is room");
         return;
     }
@@ -170,8 +174,7 @@ static void do_map(struct mapping *m)
         REQUIRE(!memcmp(at(m->addr), m->orig, size), "data is not there");
     else
         REQUIRE(hostile || zero(at(m->addr), size), "somebody else's data");
-    REQUIRE(hostile ||
-                zero(at(m->addr) + size, slots_of(size) * VR_SLOT_SIZE - size),
+    REQUIRE(hostile || zero(at(m->addr) + size, taken(m->addr, size) - size),
             "a neighbour's data");
 }
 
@@ -302,12 +305,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                  UINT64_C(0x80000000) + i * PAGE_SIZE};
     vd.ops = vr_dma_ops;
     vd.dev = &dev;
-    vd.stats = &stats;
+    vd.stats = stats;
     REQUIRE(!vr_pool_init(&vd.pool, &range, DMA, op & 0x80), "no pool");
-    owner = calloc(vd.pool.n_slots, sizeof(*owner));
+    owner = calloc(range.size / VR_SMALL_SIZE, sizeof(*owner));
     REQUIRE(owner, "memory");
     /* What was promised: it fits while there is nothing else. */
-    REQUIRE(room(slots_of(vd.pool.max_mapping), PAGE_SIZE), "too large");
+    REQUIRE(room(vd.pool.max_mapping, PAGE_SIZE), "too large");
+    REQUIRE(!vr_pool_used(&vd.pool), "in use from the beginning");
     while (left) {
         act(eat(1));
         check();

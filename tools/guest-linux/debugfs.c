@@ -9,11 +9,6 @@
 
 static struct dentry *vr_debugfs_dir;
 
-static unsigned long vr_bytes(unsigned int slots)
-{
-	return (unsigned long)slots << VR_SLOT_SHIFT;
-}
-
 static void vr_iommu_show(struct seq_file *file, const struct vr_iommu *io,
 			  const struct vr_stats *sum)
 {
@@ -34,36 +29,22 @@ static int vr_stats_show(struct seq_file *file, void *unused)
 {
 	struct vr_device *vd = file->private;
 	struct vr_pool *pool = &vd->pool;
-	unsigned long high_water = 0;
 	struct vr_stats sum;
-	u64 mappings = 0;
-	unsigned int i;
 
-	for (i = 0; i < pool->n_areas; i++) {
-		high_water += vr_bytes(READ_ONCE(pool->areas[i].high_water));
-		mappings += READ_ONCE(pool->areas[i].mappings);
-	}
+	vr_stats_sum(vd, &sum);
 	seq_printf(file, "base %#llx\n", (u64)pool->range.base);
 	seq_printf(file, "size %zu\n", pool->range.size);
 	seq_printf(file, "max_mapping %zu\n", pool->max_mapping);
 	seq_printf(file, "used %lu\n", vr_pool_used(pool));
-	seq_printf(file, "high_water %lu\n", high_water);
-	seq_printf(file, "mappings %llu\n", mappings);
+	seq_printf(file, "high_water %lu\n",
+		   vr_pool_high_water(pool));
+	seq_printf(file, "mappings %llu\n",
+		   sum.allocated + sum.copied);
 	seq_printf(file, "failed %lld\n", (s64)atomic64_read(&pool->failed));
-	vr_stats_sum(vd, &sum);
 	seq_printf(file, "copied %llu\n", sum.copied);
 	seq_printf(file, "copied_bytes %llu\n", sum.copied_bytes);
 	if (vd->iommu)
 		vr_iommu_show(file, vd->iommu, &sum);
-	for (i = 0; i < pool->n_areas; i++) {
-		struct vr_area *area = &pool->areas[i];
-
-		seq_printf(file, "area%u size %lu used %lu high_water %lu mappings %llu\n",
-			   i, vr_bytes(area->end - area->start),
-			   vr_bytes(READ_ONCE(area->used)),
-			   vr_bytes(READ_ONCE(area->high_water)),
-			   READ_ONCE(area->mappings));
-	}
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(vr_stats);

@@ -65,6 +65,7 @@ void vr_stats_sum(const struct vr_device *vd, struct vr_stats *sum)
 	for_each_possible_cpu(cpu) {
 		const struct vr_stats *one = per_cpu_ptr(vd->stats, cpu);
 
+		sum->allocated += READ_ONCE(one->allocated);
 		sum->copied += READ_ONCE(one->copied);
 		sum->copied_bytes += READ_ONCE(one->copied_bytes);
 		sum->mapped += READ_ONCE(one->mapped);
@@ -104,6 +105,7 @@ static void *vr_alloc(struct device *dev, size_t size, dma_addr_t *handle,
 	if (first < 0)
 		return NULL;
 	memset(vr_slot_addr(pool, first), 0, size);
+	this_cpu_inc(vr_device_of(dev)->stats->allocated);
 	*handle = vr_slot_dma(pool, first);
 	return vr_slot_addr(pool, first);
 }
@@ -182,7 +184,7 @@ static dma_addr_t vr_map_page(struct device *dev, struct page *page,
 		}
 	}
 	first = vr_pool_get(pool, size,
-			    size < PAGE_SIZE ? VR_SLOT_SIZE : PAGE_SIZE, orig);
+			    size < PAGE_SIZE ? VR_SMALL_SIZE : PAGE_SIZE, orig);
 	if (first < 0)
 		return DMA_MAPPING_ERROR;
 	if (vr_to_device(dir) && !(attrs & DMA_ATTR_SKIP_CPU_SYNC))

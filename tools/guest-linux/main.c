@@ -124,8 +124,8 @@ static void vr_tell(const struct vr_device *vd)
 {
 	const struct vr_pool *pool = &vd->pool;
 
-	dev_info(vd->dev, "restricted to its pool: %zu KiB at %pa, %u area(s), mappings up to %zu KiB\n",
-		 pool->range.size >> 10, &pool->range.base, pool->n_areas,
+	dev_info(vd->dev, "restricted to its pool: %zu KiB at %pa, mappings up to %zu KiB\n",
+		 pool->range.size >> 10, &pool->range.base,
 		 pool->max_mapping >> 10);
 	if (vd->iommu)
 		dev_info(vd->dev, "long buffers are mapped by its IOMMU: %u KiB of addresses from %pad on, whole pages, %u bytes or more\n",

@@ -2,11 +2,12 @@
 /*
  * The slots of a pool.
  *
- * A pool is divided into areas. A CPU takes slots from its own area, so that
- * the queues of a device do not meet at one lock, and from the others' when
- * its own has no room. Whoever gives slots back takes the lock of the area
- * that they belong to, which is its own as long as a request completes where
- * it was made.
+ * A slot is a bit of a bitmap, taken and given back by one atomic operation:
+ * there is no lock, and any context will do. A CPU takes slots in ascending
+ * order from a word of the bitmap that was empty when it came there, so that CPUs
+ * do not meet, nothing is searched, and the pages of a request adjoin: one
+ * piece of memory for the device, whatever the driver's were. When the word is
+ * used up, it goes on with the first that is empty again.
  *
  * All of the pool can be read and written by the backend at any time. That
  * decides what is done when:
@@ -21,75 +22,90 @@
  * - Nothing that decides where data goes lies in the pool.
  */
 
+#include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/cpumask.h>
 #include <linux/io.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/string.h>
 
 #include "virtio_restricted.h"
 
-/* An area serves requests of block devices, which are up to 1.25 MiB long. */
-#define VR_AREA_MIN		SZ_2M
 #define VR_MAX_MAPPING_MIN	SZ_64K
 #define VR_MAX_MAPPING_MAX	SZ_1M
 
-/* Bits in a cache line: two CPUs do not write to the same one. */
-#define VR_AREA_ALIGN		(SMP_CACHE_BYTES * BITS_PER_BYTE)
-
-static unsigned int vr_slots_of(size_t size)
-{
-	return DIV_ROUND_UP(size, VR_SLOT_SIZE);
-}
-
-static struct vr_area *vr_area_of(const struct vr_pool *pool, unsigned int slot)
-{
-	unsigned int i = slot / pool->area_slots;
-
-	return &pool->areas[min(i, pool->n_areas - 1)];
-}
-
-/* Where an area's small mappings begin: few holes are left among the others. */
-static unsigned int vr_small_start(const struct vr_area *area)
-{
-	return area->start + (area->end - area->start) / 4 * 3;
-}
-
+/* An eighth of the pool is small slots. */
 static void vr_pool_divide(struct vr_pool *pool, bool few_long)
 {
 	size_t share = few_long ? pool->range.size : pool->range.size / 16;
-	unsigned int i, n;
+	struct vr_part *pages = &pool->part[VR_PAGES];
+	struct vr_part *small = &pool->part[VR_SMALL];
+	size_t n = pool->range.size >> PAGE_SHIFT;
 
-	n = min_t(size_t, pool->range.size / VR_AREA_MIN, num_possible_cpus());
-	pool->n_areas = max(n, 1U);
-	pool->area_slots = pool->n_slots;
-	if (pool->n_areas > 1)
-		pool->area_slots = rounddown(pool->n_slots / pool->n_areas,
-					     VR_AREA_ALIGN);
-
-	for (i = 0; i < pool->n_areas; i++) {
-		struct vr_area *area = &pool->areas[i];
-
-		spin_lock_init(&area->lock);
-		area->start = i * pool->area_slots;
-		area->end = area->start + pool->area_slots;
-		if (i == pool->n_areas - 1)
-			area->end = pool->n_slots;
-		area->from = area->start;
-		area->from_small = vr_small_start(area);
-	}
+	pages->end = n - DIV_ROUND_UP(n, 8);
+	pages->shift = PAGE_SHIFT;
+	small->start = ALIGN(pages->end, BITS_PER_LONG);
+	small->offset = (size_t)pages->end << PAGE_SHIFT;
+	small->shift = VR_SMALL_SHIFT;
+	small->end = small->start +
+		     ((pool->range.size - small->offset) >> VR_SMALL_SHIFT);
 
 	/*
 	 * A sixteenth, so that several long mappings fit at the same time;
-	 * never more than half of an area.
+	 * never more than half of the pages.
 	 */
 	pool->max_mapping = clamp_t(size_t, rounddown_pow_of_two(share),
 				    VR_MAX_MAPPING_MIN, VR_MAX_MAPPING_MAX);
 	pool->max_mapping = min_t(size_t, pool->max_mapping,
-				  (size_t)pool->area_slots * VR_SLOT_SIZE / 2);
+				  small->offset / 2 & PAGE_MASK);
+}
+
+/* What is no slot, at the parts' ends, is taken for ever. */
+static int vr_pool_make_slots(struct vr_pool *pool)
+{
+	const struct vr_part *pages = &pool->part[VR_PAGES];
+	const struct vr_part *small = &pool->part[VR_SMALL];
+	unsigned int n = ALIGN(small->end, BITS_PER_LONG);
+
+	pool->bitmap = kvcalloc(n / BITS_PER_LONG, sizeof(long), GFP_KERNEL);
+	pool->slots = kvcalloc(n, sizeof(*pool->slots), GFP_KERNEL);
+	if (!pool->bitmap || !pool->slots)
+		return -ENOMEM;
+	bitmap_set(pool->bitmap, pages->end, small->start - pages->end);
+	bitmap_set(pool->bitmap, small->end, n - small->end);
+	return 0;
+}
+
+/* The slot where a CPU begins, at a word of its own if there are so many. */
+static unsigned int vr_home(const struct vr_part *part, unsigned int cpu)
+{
+	unsigned int words = (part->end - part->start) / BITS_PER_LONG;
+
+	return part->start + (u64)words * cpu / num_possible_cpus() *
+				     BITS_PER_LONG;
+}
+
+static int vr_pool_make_cursors(struct vr_pool *pool)
+{
+	unsigned int cpu, i;
+
+	pool->cursors = alloc_percpu(struct vr_cursor);
+	if (!pool->cursors)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu) {
+		struct vr_cursor *cursor = per_cpu_ptr(pool->cursors, cpu);
+
+		for (i = 0; i < VR_PARTS; i++)
+			cursor->next[i] = vr_home(&pool->part[i], cpu);
+		/* Runs keep away from single pages, which want empty words. */
+		cursor->run = (vr_home(&pool->part[VR_PAGES], cpu) +
+			       vr_home(&pool->part[VR_PAGES], cpu + 1)) / 2;
+	}
+	return 0;
 }
 
 /**
@@ -107,20 +123,14 @@ int vr_pool_init(struct vr_pool *pool, const struct vr_range *range,
 	memset(pool, 0, sizeof(*pool));
 	pool->range = *range;
 	pool->dma_base = dma_base;
-	pool->n_slots = range->size >> VR_SLOT_SHIFT;
+	vr_pool_divide(pool, few_long);
 
-	pool->areas = kcalloc(num_possible_cpus(), sizeof(*pool->areas),
-			      GFP_KERNEL);
-	pool->bitmap = kvcalloc(BITS_TO_LONGS(pool->n_slots), sizeof(long),
-				GFP_KERNEL);
-	pool->slots = kvcalloc(pool->n_slots, sizeof(*pool->slots), GFP_KERNEL);
 	pool->vaddr = memremap(range->base, range->size, MEMREMAP_WB);
-	if (!pool->areas || !pool->bitmap || !pool->slots || !pool->vaddr) {
+	if (!pool->vaddr || vr_pool_make_slots(pool) ||
+	    vr_pool_make_cursors(pool)) {
 		vr_pool_exit(pool);
 		return -ENOMEM;
 	}
-
-	vr_pool_divide(pool, few_long);
 	memset(pool->vaddr, 0, range->size);
 	return 0;
 }
@@ -135,65 +145,217 @@ int vr_pool_init(struct vr_pool *pool, const struct vr_range *range,
 void vr_pool_exit(struct vr_pool *pool)
 {
 	if (pool->vaddr) {
-		if (pool->n_areas && vr_pool_used(pool))
+		if (pool->cursors && vr_pool_used(pool))
 			memset(pool->vaddr, 0, pool->range.size);
 		memunmap(pool->vaddr);
 	}
+	free_percpu(pool->cursors);
 	kvfree(pool->slots);
 	kvfree(pool->bitmap);
-	kfree(pool->areas);
+}
+
+/* The first free slot of a word from @slot on, taken; or -ENOSPC. */
+static int vr_take_in_word(struct vr_pool *pool, unsigned int slot)
+{
+	unsigned long *word = &pool->bitmap[slot / BITS_PER_LONG];
+	unsigned long from = ~0UL << slot % BITS_PER_LONG;
+	unsigned long old = READ_ONCE(*word);
+	unsigned int bit;
+
+	do {
+		if (!(~old & from))
+			return -ENOSPC;
+		bit = __ffs(~old & from);
+	} while (!try_cmpxchg_acquire(word, &old, old | 1UL << bit));
+	return round_down(slot, BITS_PER_LONG) + bit;
 }
 
 /*
- * First fit. *from: the first slot that can be free of those that are looked
- * at, so that what is taken in front of it, with deep queues thousands of slots,
- * is not looked at each time.
+ * The first slot of a word from @slot up to @end, taken: of one where all are
+ * free, or of any. -ENOSPC: there is none.
  */
-static unsigned long vr_area_find(const struct vr_pool *pool,
-				  const struct vr_area *area,
-				  unsigned int *from, unsigned int n,
-				  unsigned int align)
+static int vr_take_from(struct vr_pool *pool, unsigned int slot,
+			unsigned int end, bool empty)
 {
-	unsigned int offset = (pool->range.base >> VR_SLOT_SHIFT) & (align - 1);
-	unsigned long first, found;
+	int ret = -ENOSPC;
 
-	first = find_next_zero_bit(pool->bitmap, area->end, *from);
-	found = bitmap_find_next_zero_area_off(pool->bitmap, area->end, first,
-					       n, align - 1, offset);
-	*from = found == first ? found + n : first;
+	for (; slot < end && ret < 0; slot += BITS_PER_LONG) {
+		unsigned long word =
+			READ_ONCE(pool->bitmap[slot / BITS_PER_LONG]);
+
+		if (empty ? !word : word != ~0UL)
+			ret = vr_take_in_word(pool, slot);
+	}
+	return ret;
+}
+
+/*
+ * A slot of another word: of the first that is empty, as seen from the CPU's
+ * home; else of the next with a free one, so that a pool where all words are in
+ * use is not gone through for each slot.
+ */
+static int vr_take_elsewhere(struct vr_pool *pool, const struct vr_part *part,
+			     unsigned int last)
+{
+	unsigned int home = vr_home(part, raw_smp_processor_id());
+	int ret;
+
+	last = round_down(last, BITS_PER_LONG);
+	ret = vr_take_from(pool, home, part->end, true);
+	if (ret < 0)
+		ret = vr_take_from(pool, part->start, home, true);
+	if (ret < 0)
+		ret = vr_take_from(pool, last, part->end, false);
+	if (ret < 0)
+		ret = vr_take_from(pool, part->start, last, false);
+	return ret;
+}
+
+static void vr_note_high_water(struct vr_pool *pool)
+{
+	unsigned long used = vr_pool_used(pool);
+
+	if (used > READ_ONCE(pool->high_water))
+		WRITE_ONCE(pool->high_water, used);
+}
+
+static int vr_take_one(struct vr_pool *pool, unsigned int kind)
+{
+	struct vr_cursor *cursor = raw_cpu_ptr(pool->cursors);
+	unsigned int next = READ_ONCE(cursor->next[kind]);
+	int ret = -ENOSPC;
+
+	/* A multiple is another word's first slot. */
+	if (likely(next % BITS_PER_LONG))
+		ret = vr_take_in_word(pool, next);
+	if (unlikely(ret < 0)) {
+		ret = vr_take_elsewhere(pool, &pool->part[kind], next);
+		vr_note_high_water(pool);
+	}
+	if (ret >= 0)
+		WRITE_ONCE(cursor->next[kind], ret + 1);
+	return ret;
+}
+
+/* The bits of @first's word that belong to @n slots from there on. */
+static unsigned long vr_word_mask(unsigned int first, unsigned int n)
+{
+	unsigned int bit = first % BITS_PER_LONG;
+
+	n = min_t(unsigned int, n, BITS_PER_LONG - bit);
+	return (~0UL >> (BITS_PER_LONG - n)) << bit;
+}
+
+static void vr_release(struct vr_pool *pool, unsigned int first, unsigned int n)
+{
+	unsigned int end = first + n, slot;
+
+	/* What was done to the slots comes before they are anybody's. */
+	smp_mb__before_atomic();
+	for (slot = first; slot < end;
+	     slot = round_down(slot, BITS_PER_LONG) + BITS_PER_LONG)
+		atomic_long_andnot(vr_word_mask(slot, end - slot),
+				   (atomic_long_t *)&pool->bitmap[slot /
+								  BITS_PER_LONG]);
+}
+
+static bool vr_claim_in_word(struct vr_pool *pool, unsigned int slot,
+			     unsigned long mask)
+{
+	unsigned long *word = &pool->bitmap[slot / BITS_PER_LONG];
+	unsigned long old = READ_ONCE(*word);
+
+	do {
+		if (old & mask)
+			return false;
+	} while (!try_cmpxchg_acquire(word, &old, old | mask));
+	return true;
+}
+
+/* All of them, or none. */
+static bool vr_claim(struct vr_pool *pool, unsigned int first, unsigned int n)
+{
+	unsigned int end = first + n, slot;
+
+	for (slot = first; slot < end;
+	     slot = round_down(slot, BITS_PER_LONG) + BITS_PER_LONG) {
+		if (!vr_claim_in_word(pool, slot,
+				      vr_word_mask(slot, end - slot))) {
+			vr_release(pool, first, slot - first);
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Pages that adjoin: first fit. Where another CPU is faster the search goes on
+ * behind; what it gives back meanwhile is found by the second round, from the
+ * first page on.
+ */
+static int vr_take_run(struct vr_pool *pool, unsigned int n, unsigned int align)
+{
+	struct vr_cursor *cursor = raw_cpu_ptr(pool->cursors);
+	unsigned int offset = (pool->range.base >> PAGE_SHIFT) & (align - 1);
+	unsigned int end = pool->part[VR_PAGES].end;
+	unsigned long from = READ_ONCE(cursor->run), found;
+	bool again = from > 0;
+
+	for (;;) {
+		found = bitmap_find_next_zero_area_off(pool->bitmap, end, from,
+						       n, align - 1, offset);
+		if (found + n <= end) {
+			if (vr_claim(pool, found, n))
+				break;
+			from = found + 1;
+		} else if (again) {
+			again = false;
+			from = 0;
+		} else {
+			return -ENOSPC;
+		}
+	}
+	WRITE_ONCE(cursor->run, found + n);
+	vr_note_high_water(pool);
 	return found;
 }
 
-static int vr_area_get(struct vr_pool *pool, struct vr_area *area,
-		       unsigned int n, unsigned int align)
+static int vr_take(struct vr_pool *pool, size_t size, size_t align)
 {
-	unsigned long found, flags;
+	int ret = -ENOSPC;
 
-	spin_lock_irqsave(&area->lock, flags);
-	found = area->end;
-	if (area->end - area->start - area->used < n)
-		goto out;
-	if (n < PAGE_SIZE / VR_SLOT_SIZE)
-		found = vr_area_find(pool, area, &area->from_small, n, align);
-	if (found >= area->end)
-		found = vr_area_find(pool, area, &area->from, n, align);
-	if (found < area->end) {
-		bitmap_set(pool->bitmap, found, n);
-		area->used += n;
-		area->high_water = max(area->high_water, area->used);
-		area->mappings++;
-	}
-out:
-	spin_unlock_irqrestore(&area->lock, flags);
+	if (size <= VR_SMALL_SIZE && align <= VR_SMALL_SIZE)
+		ret = vr_take_one(pool, VR_SMALL);
+	if (ret < 0 && size <= PAGE_SIZE && align <= PAGE_SIZE)
+		ret = vr_take_one(pool, VR_PAGES);
+	else if (ret < 0)
+		ret = vr_take_run(pool, PAGE_ALIGN(size) >> PAGE_SHIFT,
+				  align >> PAGE_SHIFT);
+	return ret;
+}
 
-	return found < area->end ? found : -ENOSPC;
+/* Of how many slots a mapping consists. */
+static unsigned int vr_slots_of(const struct vr_pool *pool, unsigned int first,
+				size_t size)
+{
+	return first < pool->part[VR_SMALL].start ?
+		       PAGE_ALIGN(size) >> PAGE_SHIFT :
+		       1;
+}
+
+/* How many bytes of the pool they take. */
+static long vr_bytes_of(const struct vr_pool *pool, unsigned int first,
+			size_t size)
+{
+	return first < pool->part[VR_SMALL].start ? PAGE_ALIGN(size) :
+						    VR_SMALL_SIZE;
 }
 
 /**
- * vr_pool_get() - take consecutive slots
+ * vr_pool_get() - take slots that adjoin
  * @pool: from which
  * @size: bytes, more than 0
- * @align: of their address; a power of two, VR_SLOT_SIZE or more
+ * @align: of their address; a power of two, VR_SMALL_SIZE or PAGE_SIZE or more
  * @orig: the driver's buffer, or NULL
  *
  * Context: any.
@@ -201,30 +363,21 @@ out:
  */
 int vr_pool_get(struct vr_pool *pool, size_t size, size_t align, void *orig)
 {
-	unsigned int cpu = raw_smp_processor_id();
-	unsigned int i, n, first;
-	int ret = -ENOSPC;
+	int first = size <= pool->range.size ? vr_take(pool, size, align) :
+					       -ENOSPC;
+	unsigned int i, n;
 
-	if (size > (size_t)pool->n_slots << VR_SLOT_SHIFT)
-		goto fail;
-	n = vr_slots_of(size);
-	for (i = 0; i < pool->n_areas && ret < 0; i++)
-		ret = vr_area_get(pool,
-				  &pool->areas[(cpu + i) % pool->n_areas], n,
-				  align >> VR_SLOT_SHIFT);
-	if (ret < 0)
-		goto fail;
-
-	first = ret;
+	if (first < 0) {
+		atomic64_inc(&pool->failed);
+		return -ENOSPC;
+	}
+	n = vr_slots_of(pool, first, size);
 	pool->slots[first].orig = orig;
 	pool->slots[first].size = size;
 	for (i = 0; i < n; i++)
 		pool->slots[first + i].first = first;
+	this_cpu_add(pool->cursors->used, vr_bytes_of(pool, first, size));
 	return first;
-
-fail:
-	atomic64_inc(&pool->failed);
-	return -ENOSPC;
 }
 
 /*
@@ -258,23 +411,31 @@ static void vr_copy_and_clear(void *to, void *slot, size_t size)
  */
 void vr_pool_put(struct vr_pool *pool, unsigned int first, void *to)
 {
-	struct vr_area *area = vr_area_of(pool, first);
-	unsigned int small = vr_small_start(area);
 	u32 size = pool->slots[first].size;
-	unsigned int n = vr_slots_of(size);
-	unsigned long flags;
+	unsigned int n = vr_slots_of(pool, first, size);
 
 	vr_copy_and_clear(to, vr_slot_addr(pool, first), size);
 	pool->slots[first].size = 0;
 	pool->slots[first].orig = NULL;
+	this_cpu_sub(pool->cursors->used, vr_bytes_of(pool, first, size));
+	if (n == 1) {
+		clear_bit_unlock(first, pool->bitmap);
+	} else {
+		struct vr_cursor *cursor = raw_cpu_ptr(pool->cursors);
 
-	spin_lock_irqsave(&area->lock, flags);
-	bitmap_clear(pool->bitmap, first, n);
-	area->used -= n;
-	area->from = min(area->from, first);
-	if (first + n > small)
-		area->from_small = min(area->from_small, max(first, small));
-	spin_unlock_irqrestore(&area->lock, flags);
+		vr_release(pool, first, n);
+		if (first < READ_ONCE(cursor->run))
+			WRITE_ONCE(cursor->run, first);
+	}
+}
+
+static int vr_slot_at(const struct vr_pool *pool, size_t offset)
+{
+	const struct vr_part *part =
+		&pool->part[offset < pool->part[VR_SMALL].offset ? VR_PAGES :
+								   VR_SMALL];
+
+	return part->start + ((offset - part->offset) >> part->shift);
 }
 
 /**
@@ -291,7 +452,7 @@ int vr_pool_find(const struct vr_pool *pool, dma_addr_t addr, size_t *offset)
 
 	if (addr < pool->dma_base || addr - pool->dma_base >= pool->range.size)
 		return -ENOENT;
-	first = pool->slots[(addr - pool->dma_base) >> VR_SLOT_SHIFT].first;
+	first = pool->slots[vr_slot_at(pool, addr - pool->dma_base)].first;
 	*offset = addr - vr_slot_dma(pool, first);
 	if (addr < vr_slot_dma(pool, first) ||
 	    *offset >= pool->slots[first].size)
@@ -302,10 +463,17 @@ int vr_pool_find(const struct vr_pool *pool, dma_addr_t addr, size_t *offset)
 /** vr_pool_used() - how many bytes of a pool are taken, at about this time */
 unsigned long vr_pool_used(struct vr_pool *pool)
 {
-	unsigned long used = 0;
-	unsigned int i;
+	long used = 0;
+	int cpu;
 
-	for (i = 0; i < pool->n_areas; i++)
-		used += READ_ONCE(pool->areas[i].used);
-	return used << VR_SLOT_SHIFT;
+	for_each_possible_cpu(cpu)
+		used += READ_ONCE(per_cpu_ptr(pool->cursors, cpu)->used);
+	return max(used, 0L);
+}
+
+/** vr_pool_high_water() - the most that was seen to be taken; at about that */
+unsigned long vr_pool_high_water(struct vr_pool *pool)
+{
+	vr_note_high_water(pool);
+	return READ_ONCE(pool->high_water);
 }

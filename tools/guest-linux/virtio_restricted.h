@@ -23,12 +23,13 @@ struct iommu_domain;
 struct resource;
 
 /*
- * Slots are the unit of allocation. Small enough for the many small buffers of
- * virtio (a request's header, its status, its table of descriptors), and a
- * multiple of what a block device wants its data aligned to.
+ * Slots are the unit of allocation: pages, and small ones for the many small
+ * buffers of virtio (a request's header, its status, its table of descriptors).
+ * The size of those is a multiple of what a block device wants its data
+ * aligned to.
  */
-#define VR_SLOT_SHIFT	10
-#define VR_SLOT_SIZE	(1UL << VR_SLOT_SHIFT)
+#define VR_SMALL_SHIFT	10
+#define VR_SMALL_SIZE	(1UL << VR_SMALL_SHIFT)
 
 #define VR_POOL_MIN	SZ_128K
 #define VR_POOL_MAX	SZ_1G
@@ -59,26 +60,35 @@ struct vr_slot {
 };
 
 /**
- * struct vr_area - a part of a pool with a lock of its own
- * @lock: guards everything here, and the area's part of the pool's bitmap
- * @start: first slot
+ * struct vr_part - slots of one size
+ * @start: first slot, a multiple of BITS_PER_LONG
  * @end: slot behind the last
- * @from: no slot before it is free
- * @from_small: the same, of the slots where small mappings are
- * @used: slots that are taken
- * @high_water: the most that @used ever was
- * @mappings: how many times slots were taken
+ * @shift: a slot has 1 << @shift bytes
+ * @offset: of the first slot from the pool's first byte
  */
-struct vr_area {
-	spinlock_t lock;
+struct vr_part {
 	unsigned int start;
 	unsigned int end;
-	unsigned int from;
-	unsigned int from_small;
-	unsigned int used;
-	unsigned int high_water;
-	u64 mappings;
-} ____cacheline_aligned_in_smp;
+	unsigned int shift;
+	size_t offset;
+};
+
+enum { VR_PAGES, VR_SMALL, VR_PARTS };
+
+/**
+ * struct vr_cursor - where a CPU looks for free slots
+ * @next: slot behind the last that was taken, by part
+ * @run: no run of pages is free before it
+ * @used: bytes that this CPU took, less those that it gave back
+ *
+ * But for @used, hints: whatever they say, what is taken is decided in the
+ * pool's bitmap.
+ */
+struct vr_cursor {
+	unsigned int next[VR_PARTS];
+	unsigned int run;
+	long used;
+};
 
 /**
  * struct vr_pool - a pool and its slots
@@ -86,13 +96,12 @@ struct vr_area {
  * @dma_base: @range.base as the device addresses it
  * @vaddr: where the kernel has it mapped
  * @max_mapping: the longest mapping that is promised to fit into an empty
- *		 area, bytes
- * @bitmap: a bit per slot, set when it is taken
+ *		 pool, bytes
+ * @part: its slots, by size
+ * @bitmap: a bit per slot, set when it is taken or there is none
  * @slots: a record per slot
- * @areas: one per CPU, as far as the pool is large enough
- * @n_areas: how many
- * @area_slots: slots of every area but the last, which has the rest too
- * @n_slots: slots of all areas
+ * @cursors: by CPU
+ * @high_water: the most bytes that were seen in use
  * @failed: requests for slots that could not be met
  */
 struct vr_pool {
@@ -100,17 +109,17 @@ struct vr_pool {
 	dma_addr_t dma_base;
 	void *vaddr;
 	size_t max_mapping;
+	struct vr_part part[VR_PARTS];
 	unsigned long *bitmap;
 	struct vr_slot *slots;
-	struct vr_area *areas;
-	unsigned int n_areas;
-	unsigned int area_slots;
-	unsigned int n_slots;
+	struct vr_cursor __percpu *cursors;
+	unsigned long high_water;
 	atomic64_t failed;
 };
 
 /**
  * struct vr_stats - what became of the driver's buffers, on one CPU
+ * @allocated: memory that the driver was given in the pool
  * @copied: buffers that were given slots in the pool
  * @copied_bytes: their lengths
  * @mapped: buffers that were mapped
@@ -122,6 +131,7 @@ struct vr_pool {
  * @lost: UNMAPs that failed, or may have
  */
 struct vr_stats {
+	u64 allocated;
 	u64 copied;
 	u64 copied_bytes;
 	u64 mapped;
@@ -236,16 +246,27 @@ int vr_pool_get(struct vr_pool *pool, size_t size, size_t align, void *orig);
 void vr_pool_put(struct vr_pool *pool, unsigned int first, void *to);
 int vr_pool_find(const struct vr_pool *pool, dma_addr_t addr, size_t *offset);
 unsigned long vr_pool_used(struct vr_pool *pool);
+unsigned long vr_pool_high_water(struct vr_pool *pool);
+
+static inline size_t vr_slot_offset(const struct vr_pool *pool,
+				    unsigned int slot)
+{
+	const struct vr_part *part =
+		&pool->part[slot < pool->part[VR_SMALL].start ? VR_PAGES :
+								VR_SMALL];
+
+	return part->offset + ((size_t)(slot - part->start) << part->shift);
+}
 
 static inline void *vr_slot_addr(const struct vr_pool *pool, unsigned int slot)
 {
-	return pool->vaddr + ((size_t)slot << VR_SLOT_SHIFT);
+	return pool->vaddr + vr_slot_offset(pool, slot);
 }
 
 static inline dma_addr_t vr_slot_dma(const struct vr_pool *pool,
 				     unsigned int slot)
 {
-	return pool->dma_base + ((dma_addr_t)slot << VR_SLOT_SHIFT);
+	return pool->dma_base + vr_slot_offset(pool, slot);
 }
 
 /* iommu.c */

@@ -63,12 +63,18 @@ typedef unsigned int gfp_t;
 #define clamp_t(t, v, low, top) max((t)(low), min((t)(v), (t)(top)))
 #define DIV_ROUND_UP(a, b)      (((a) + (b)-1) / (b))
 #define rounddown(a, b)         ((a) / (b) * (b))
+#define PAGE_MASK               (~(PAGE_SIZE - 1))
+#define ALIGN(a, b)             (((a) + (b)-1) / (b) * (b))
+#define round_down(a, b)        ((a) & ~((__typeof__(a))(b)-1))
 #define PAGE_ALIGN(a)           (((a) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1))
 #define PAGE_ALIGNED(a)         (!((a) & (PAGE_SIZE - 1)))
 #define BIT_ULL(n)              (1ULL << (n))
 #define DMA_BIT_MASK(n)         ((n) == 64 ? ~0ULL : (1ULL << (n)) - 1)
 #define BITS_TO_LONGS(n)        DIV_ROUND_UP(n, BITS_PER_LONG)
-#define READ_ONCE(x)            (*(const volatile __typeof__(x) *)&(x))
+#define READ_ONCE(x)            __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v)        __atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+#define likely(x)               (x)
+#define unlikely(x)             (x)
 #define container_of(p, type, member)                                          \
     ((type *)((char *)(p)-offsetof(type, member)))
 #define le16_to_cpu(x) (x)
@@ -147,16 +153,7 @@ static inline void clear_page(void *p)
 
 static inline bool kernel_bit(const unsigned long *map, size_t i)
 {
-    return map[i / BITS_PER_LONG] >> i % BITS_PER_LONG & 1;
-}
-
-static inline unsigned long find_next_zero_bit(const unsigned long *map,
-                                               unsigned long end,
-                                               unsigned long i)
-{
-    while (i < end && kernel_bit(map, i))
-        i += map[i / BITS_PER_LONG] + 1 ? 1 : BITS_PER_LONG - i % BITS_PER_LONG;
-    return min(i, end);
+    return READ_ONCE(map[i / BITS_PER_LONG]) >> i % BITS_PER_LONG & 1;
 }
 
 /* @n zeros in a row, of which the first is at @mask + 1's multiple, @offset
@@ -187,25 +184,45 @@ static inline void bitmap_set(unsigned long *map, unsigned int i,
     }
 }
 
-static inline void bitmap_clear(unsigned long *map, unsigned int i,
-                                unsigned int n)
+#define __ffs(word) ((unsigned int)__builtin_ctzl(word))
+#define try_cmpxchg_acquire(p, old, new)                                       \
+    __atomic_compare_exchange_n(p, old, new, false, __ATOMIC_ACQUIRE,          \
+                                __ATOMIC_RELAXED)
+/* Of the operation that follows: what looks for races knows no fences. */
+#define smp_mb__before_atomic() ((void)0)
+
+typedef unsigned long atomic_long_t;
+
+static inline void kernel_give_back(unsigned long *word, unsigned long mask,
+                                    int order)
 {
-    for (; n; i++, n--) {
-        REQUIRE(kernel_bit(map, i), "gives back what is not taken");
-        map[i / BITS_PER_LONG] &= ~(1UL << i % BITS_PER_LONG);
-    }
+    unsigned long old = __atomic_fetch_and(word, ~mask, order);
+
+    REQUIRE((old & mask) == mask, "gives back what is not taken");
 }
+
+#define atomic_long_andnot(mask, word)                                         \
+    kernel_give_back(word, mask, __ATOMIC_RELEASE)
+#define clear_bit_unlock(i, map)                                               \
+    kernel_give_back((map) + (i) / BITS_PER_LONG, 1UL << (i) % BITS_PER_LONG,  \
+                     __ATOMIC_RELEASE)
 
 /* ---- processors, locks ---- */
 
-static unsigned int kernel_cpus = 1, kernel_cpu;
+static unsigned int kernel_cpus = 1;
+static __thread unsigned int kernel_cpu;
 
 #define num_possible_cpus()      kernel_cpus
 #define raw_smp_processor_id()   kernel_cpu
-#define for_each_possible_cpu(i) for ((i) = 0; (i) < 1; (i)++)
-#define per_cpu_ptr(p, cpu)      ((void)(cpu), (p))
-#define this_cpu_inc(x)          ((x)++)
-#define this_cpu_add(x, n)       ((x) += (n))
+#define for_each_possible_cpu(i) for ((i) = 0; (i) < kernel_cpus; (i)++)
+#define alloc_percpu(type)       kcalloc(kernel_cpus, sizeof(type), GFP_KERNEL)
+#define free_percpu              kfree
+#define per_cpu_ptr(p, cpu)      (&(p)[cpu])
+#define raw_cpu_ptr(p)           per_cpu_ptr(p, kernel_cpu)
+/* The first one's, which is as good where all are added up. */
+#define this_cpu_inc(x)    this_cpu_add(x, 1)
+#define this_cpu_sub(x, n) this_cpu_add(x, -(n))
+#define this_cpu_add(x, n) ((void)__atomic_fetch_add(&(x), n, __ATOMIC_RELAXED))
 
 typedef struct {
     bool taken;
@@ -240,7 +257,7 @@ typedef struct {
 
 static inline void atomic64_inc(atomic64_t *v)
 {
-    v->n++;
+    __atomic_fetch_add(&v->n, 1, __ATOMIC_RELAXED);
 }
 
 /* ---- lists ---- */

@@ -359,8 +359,11 @@ static const char *fill_up(u8 *mem, size_t bytes, dma_addr_t *addr, size_t max)
 	pr_info("%zu mappings of %zu bytes fit\n", n, bytes);
 	if (n == max)
 		return "more fits than there is";
-	/* Rings and other requests have some, and so do ends of areas. */
-	return n * max(bytes, 1024UL) < size / 2 ? "too little fits" : NULL;
+	/*
+	 * Rings and other requests have some. An eighth of the pool is in small
+	 * slots, else a small buffer takes a page.
+	 */
+	return n * max(bytes, 1024UL) < size / 4 ? "too little fits" : NULL;
 }
 
 static const char *full(void)
@@ -384,7 +387,7 @@ static const char *full(void)
 	return why;
 }
 
-/* All CPUs at once, so that areas run full and are given back by others. */
+/* All CPUs at once, so that the pool runs full and is given back by others. */
 
 #define HELD	24
 
