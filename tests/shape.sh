@@ -5,20 +5,16 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# Still to be done: functions to be cut, folders whose files have no heads.
-known='map queue_check name_owned vr_plugin_init'
-bare='^tools/libs/(guest|proto|transport|types|virtio)/'
-
 files=$(git ls-files 'tools/*.c' 'xl-plugin/*.c')
 wrong=0
-for f in $(echo "$files" | grep -vE "$bare"); do
+for f in $files; do
     sed -n 2p "$f" | grep -q '^/\*' && continue
     echo "$f: no comment at its head"
     wrong=1
 done
 # shellcheck disable=SC2086
-pmccabe $files | awk -v known=" $known " '
-    ($1 > 20 || $5 > 60) && !index(known, " " $NF " ") {
+pmccabe $files | awk '
+    $1 > 20 || $5 > 60 {
         printf "%s %s: complexity %d, %d lines\n", $6, $NF, $1, $5
         wrong = 1
     }

@@ -13,7 +13,8 @@
  *   5. the broker answers when every backend is connected; xl's lock is free
  *      meanwhile (xllock.h), so that others can be created
  *
- * xl then unpauses the guest, which commits (plugin.c).
+ * xl then unpauses the guest, which commits (finish.c). Called by the hook
+ * alone.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,38 +24,16 @@
 #include <unistd.h>
 
 #include <libxl_utils.h>
-#include <xenforeignmemory.h>
 
 #include "child.h"
 #include "libs/proto/link.h"
 #include "state.h"
 #include "libs/base/text.h"
-#include "libs/xen/gtable.h"
 #include "xllock.h"
 
 #define PREPARE_MS 10000 /* the broker opens its handles */
 #define MARGIN_MS  15000 /* beyond the backend's own timeout= */
 #define UNDO_MS    120000
-
-bool vr_alive(pid_t pid, uint64_t start)
-{
-    return pid && start && vr_proc_start(pid) == start;
-}
-
-bool vr_domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid)
-{
-    char text[VR_UUID_LEN + 1];
-    libxl_dominfo info;
-    bool exists;
-
-    if (domid == VR_DOMID_NONE)
-        return false;
-    libxl_dominfo_init(&info);
-    exists = !libxl_domain_info(ctx, &info, domid) && !info.dying &&
-             !strcmp(vr_uuid_text(&info.uuid, text), uuid);
-    libxl_dominfo_dispose(&info);
-    return exists;
-}
 
 static void init_record(const struct vr_plugin *p, struct vr_record *rec,
                         const libxl_domain_config *d_config)
@@ -100,19 +79,6 @@ static int check_uuid(libxl_ctx *ctx, const char *uuid, struct vr_err *err)
     }
     libxl_dominfo_list_free(list, n);
     return rc;
-}
-
-int vr_check_unused(libxl_ctx *ctx, const char *name, struct vr_err *err)
-{
-    uint32_t other;
-
-    if (libxl_name_to_domid(ctx, name, &other))
-        return 0;
-    vr_err_set(err,
-               "virtio_restricted: a domain named %s exists already (domid "
-               "%" PRIu32 "): destroy it, or change name=",
-               name, other);
-    return -EEXIST;
 }
 
 /*
@@ -199,17 +165,17 @@ static int verdict(const struct vr_record *rec, int fd, int rc,
 static int start_broker(struct vr_record *rec, int *fd, struct vr_err *err)
 {
     char uuid[VR_UUID_LEN + 1];
-    int rc = vr_record_save(rec, err);
+    int rc = vr_ours(vr_record_save(rec, err), err);
 
     if (rc)
         return rc;
     strcpy(uuid, rec->uuid);
-    rc = vr_child_broker(uuid, fd, err);
+    rc = vr_ours(vr_child_broker(uuid, fd, err), err);
     if (!rc)
         rc = verdict(rec, *fd, vr_link_send(*fd, 'P', uuid), PREPARE_MS, err);
     /* It has written its own pid. */
     if (!rc)
-        rc = vr_record_load(uuid, rec, err);
+        rc = vr_ours(vr_record_load(uuid, rec, err), err);
     if (!rc)
         return 0;
     if (*fd >= 0)
@@ -217,124 +183,6 @@ static int start_broker(struct vr_record *rec, int *fd, struct vr_err *err)
     *fd = -1;
     vr_record_remove(uuid);
     return rc;
-}
-
-static int check_window(const struct vr_gtable *gt, const struct vr_record *rec,
-                        unsigned int i, enum vr_window_kind kind,
-                        struct vr_err *err)
-{
-    const struct vr_gwin *w = vr_record_window(&rec->devs[i], kind);
-    uint32_t k, n = w ? vr_gwin_pages(w) : 0;
-    struct vr_gntent *e;
-
-    for (k = 0; k < n; k++) {
-        e = vr_gtable_entry(gt, w->gref_base + k);
-        if (!vr_gntent_read(e).flags)
-            continue;
-        vr_err_set(err,
-                   "virtio_restricted[%u]: grant %" PRIu32 " of a guest that "
-                   "has not run yet is not free",
-                   i, w->gref_base + k);
-        return -EBUSY;
-    }
-    return 0;
-}
-
-/*
- * Mapping the frames makes the table grow to its end: the guest cannot get
- * there first. That the windows' entries are free is seen here once, for an
- * error in time.
- */
-static int reserve_windows(const struct vr_record *rec, struct vr_err *err)
-{
-    uint32_t first = vr_record_lowest_gref(rec) / VR_GNTENT_PER_FRAME;
-    xenforeignmemory_handle *fm;
-    struct vr_gtable gt;
-    unsigned int i;
-    int rc;
-
-    fm = xenforeignmemory_open(NULL, 0);
-    if (!fm) {
-        rc = -errno;
-        vr_err_set(err, "virtio_restricted: cannot open privcmd: %s",
-                   strerror(-rc));
-        return rc;
-    }
-    rc = vr_gtable_map(&gt, fm, rec->domid, first, rec->grant_frames - first,
-                       false, err);
-    if (rc)
-        goto out;
-    for (i = 0; !rc && i < rec->ndevs; i++) {
-        rc = check_window(&gt, rec, i, VR_WINDOW_POOL, err);
-        if (!rc)
-            rc = check_window(&gt, rec, i, VR_WINDOW_IOVA, err);
-    }
-    vr_gtable_unmap(&gt);
-out:
-    xenforeignmemory_close(fm);
-    return rc;
-}
-
-int vr_create_serve(struct vr_build *b, struct vr_err *err)
-{
-    struct vr_record *rec = b->rec;
-    int rc;
-
-    rec->domid = b->domid;
-    rc = reserve_windows(rec, err);
-    if (!rc)
-        rc = vr_record_save(rec, err);
-    /* A broker that is gone is found out when its answer is awaited. */
-    if (!rc)
-        vr_link_send(b->link, 'S', rec->uuid);
-    return rc;
-}
-
-/* Step 4. */
-static int build_guest(struct vr_plugin *p, struct vr_record *rec,
-                       libxl_ctx *ctx, libxl_domain_config *d_config,
-                       uint32_t *domid, const void *console_how, int link,
-                       struct vr_err *err)
-{
-    struct vr_build build = {
-        .rec = rec,
-        .domid = VR_DOMID_NONE,
-        .link = link,
-    };
-    unsigned int i;
-    int r, rc;
-
-    p->build = &build;
-    r = p->real->create_new(ctx, d_config, domid, NULL, console_how);
-    p->build = NULL;
-    free(build.description);
-    if (r && build.why.text[0]) {
-        *err = build.why;
-        return -EINVAL;
-    }
-    if (r) {
-        rc = vr_check_unused(ctx, rec->name, err);
-        if (rc)
-            return rc;
-        vr_err_set(err,
-                   "virtio_restricted: guest %s cannot be created: see the "
-                   "lines above",
-                   rec->name);
-        return -EIO;
-    }
-    rec->domid = *domid;
-    for (i = 0; i < rec->ndevs; i++) {
-        if (build.domid == *domid && build.described &&
-            rec->devs[i].mmio_base && vr_record_placed(&rec->devs[i]) &&
-            rec->nram)
-            continue;
-        vr_err_set(err,
-                   "virtio_restricted[%u]: libxl built guest %s past the "
-                   "plug-in: build virtio-restricted for this version of Xen",
-                   i, rec->name);
-        return -EPROTO;
-    }
-    return 0;
 }
 
 static int store_record(const struct vr_record *rec, libxl_ctx *ctx,
@@ -470,8 +318,8 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
     if (!rc)
         rc = vr_create_drivers(p, plan, ctx, &err);
     if (!rc)
-        rc = build_guest(p, &plan->rec, ctx, d_config, domid, console_how, fd,
-                         &err);
+        rc = vr_build_guest(p, &plan->rec, ctx, d_config, domid, console_how,
+                            fd, &err);
     if (!rc)
         rc = store_record(&plan->rec, ctx, &err);
     /* The guest has its memory, or does not need it any more. */
@@ -479,8 +327,7 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
     if (!rc)
         rc = verdict(&plan->rec, fd, 0, longest_wait(&plan->rec), &err);
     if (rc) {
-        /* Shared code does not know which key it works for. */
-        vr_say("%s%s", strstr(err.text, VR_NAME) ? "" : VR_NAME ": ", err.text);
+        vr_say("%s", err.text);
         if (fd >= 0)
             undo(p, plan, ctx, fd);
         *domid = INVALID_DOMID;

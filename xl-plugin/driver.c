@@ -172,12 +172,38 @@ static int parse_config(const struct vr_plugin *p, libxl_ctx *ctx,
     return 0;
 }
 
+/* No domain has a driver domain's name, and none that will be made either. */
+static int check_name_free(const struct vr_plan *plan, libxl_ctx *ctx,
+                           unsigned int index, const char *name,
+                           struct vr_err *err)
+{
+    uint32_t other;
+    unsigned int i;
+
+    if (!libxl_name_to_domid(ctx, name, &other)) {
+        vr_err_set(err,
+                   "virtio_restricted[%u]: a domain named %s exists already "
+                   "(domid %" PRIu32 "): destroy it, or change name= in %s",
+                   index, name, other, plan->rec.devs[index].cfg.driver);
+        return -EEXIST;
+    }
+    for (i = 0; i < plan->rec.ndrivers; i++) {
+        if (strcmp(plan->rec.drivers[i].name, name))
+            continue;
+        vr_err_set(err,
+                   "virtio_restricted[%u]: driver=%s makes a domain %s as %s "
+                   "does: change name= in one of them",
+                   index, plan->rec.devs[index].cfg.driver, name,
+                   plan->rec.drivers[i].config);
+        return -EEXIST;
+    }
+    return 0;
+}
+
 static int name_owned(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
                       libxl_domain_config *config, struct vr_record_driver *d,
                       struct vr_err *err)
 {
-    uint32_t other;
-    unsigned int i;
     char *name;
     int r;
 
@@ -209,23 +235,9 @@ static int name_owned(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
                    index, name, VR_NAME_LEN);
         return -EINVAL;
     }
-    if (!libxl_name_to_domid(ctx, name, &other)) {
-        vr_err_set(err,
-                   "virtio_restricted[%u]: a domain named %s exists already "
-                   "(domid %" PRIu32 "): destroy it, or change name= in %s",
-                   index, name, other, plan->rec.devs[index].cfg.driver);
-        return -EEXIST;
-    }
-    for (i = 0; i < plan->rec.ndrivers; i++) {
-        if (strcmp(plan->rec.drivers[i].name, name))
-            continue;
-        vr_err_set(err,
-                   "virtio_restricted[%u]: driver=%s makes a domain %s as %s "
-                   "does: change name= in one of them",
-                   index, plan->rec.devs[index].cfg.driver, name,
-                   plan->rec.drivers[i].config);
-        return -EEXIST;
-    }
+    r = check_name_free(plan, ctx, index, name, err);
+    if (r)
+        return r;
     libxl_uuid_generate(&config->c_info.uuid);
     strcpy(d->name, name);
     vr_uuid_text(&config->c_info.uuid, d->uuid);
@@ -381,7 +393,7 @@ int vr_driver_made(struct vr_plan *plan, unsigned int driver, uint32_t domid,
     if (d->domid != VR_DOMID_NONE)
         return 0;
     d->domid = domid;
-    rc = vr_record_save(&plan->rec, err);
+    rc = vr_ours(vr_record_save(&plan->rec, err), err);
     if (rc)
         d->domid = VR_DOMID_NONE;
     return rc;

@@ -20,43 +20,7 @@
 #include "libs/guest/reserve.h"
 #include "state.h"
 
-#define COMMIT_MS 5000
-
 static struct vr_plugin self = {.pending.fd = -1};
-
-void vr_say(const char *fmt, ...)
-{
-    va_list ap;
-
-    fflush(stdout);
-    fputs("xl: ", stderr);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-}
-
-char *vr_uuid_text(const libxl_uuid *uuid, char *buf)
-{
-    snprintf(buf, VR_UUID_LEN + 1, LIBXL_UUID_FMT, LIBXL_UUID_BYTES(*uuid));
-    return buf;
-}
-
-int vr_find_record(libxl_ctx *ctx, uint32_t domid, struct vr_record *rec)
-{
-    char uuid[VR_UUID_LEN + 1];
-    libxl_dominfo info;
-    int rc = -ENOENT;
-
-    libxl_dominfo_init(&info);
-    if (!libxl_domain_info(ctx, &info, domid))
-        rc = vr_record_load(vr_uuid_text(&info.uuid, uuid), rec, NULL);
-    /* Some other domain with this uuid: nothing keeps it from that. */
-    if (!rc && rec->domid != VR_DOMID_NONE && rec->domid != domid)
-        rc = -ENOENT;
-    libxl_dominfo_dispose(&info);
-    return rc;
-}
 
 static int parse_devices(XLU_Config *cfg, XLU_ConfigList *list, int count,
                          struct vr_err *err)
@@ -338,36 +302,6 @@ static int on_sysrq(libxl_ctx *ctx, uint32_t domid, char sysrq)
     return self.real->sysrq(ctx, domid, sysrq);
 }
 
-/* xl create -p: the xl that was started and the one that stays to watch the
- * guest both have the link, and either may be the first to commit. */
-static bool committed(const char *uuid)
-{
-    struct vr_record *rec = malloc(sizeof(*rec));
-    bool yes = rec && !vr_record_load(uuid, rec, NULL) &&
-               rec->phase == VR_PHASE_RUNNING && rec->broker_start &&
-               vr_proc_start(rec->broker) == rec->broker_start;
-
-    free(rec);
-    return yes;
-}
-
-void vr_commit(struct vr_plugin *p)
-{
-    char text[VR_LINK_MAX + 1], answer = 0;
-    int rc;
-
-    if (p->pending.fd < 0)
-        return;
-    rc = vr_link_send(p->pending.fd, 'C', "");
-    if (!rc)
-        rc = vr_link_recv(p->pending.fd, COMMIT_MS, &answer, text);
-    if ((rc || answer != 'O') && !committed(p->pending.uuid))
-        vr_say("virtio_restricted: the broker has ended: the guest's devices "
-               "do not work, see `vrctl list`");
-    close(p->pending.fd);
-    p->pending.fd = -1;
-}
-
 static int on_unpause(libxl_ctx *ctx, uint32_t domid, const void *ao_how)
 {
     if (domid == self.pending.domid)
@@ -385,44 +319,17 @@ static int on_await_death(libxl_ctx *ctx, uint32_t domid, uint64_t user,
     return self.real->await_death(ctx, domid, user, evgen);
 }
 
-static int clean_up(const char *uuid)
-{
-    struct vr_err err;
-    int rc = vr_child_cleanup(uuid, false, &err);
-
-    if (rc)
-        vr_say("virtio_restricted: %s", err.text);
-    return rc;
-}
-
-/* Brings the driver domains to let go of @domid's pages: while they are
- * mapped, it would stay a zombie. When that fails, @left is the uuid of what
- * is left, else "". */
-static void release(libxl_ctx *ctx, uint32_t domid, char left[VR_UUID_LEN + 1])
-{
-    struct vr_record *rec = malloc(sizeof(*rec));
-
-    left[0] = '\0';
-    if (rec && !vr_find_record(ctx, domid, rec) && clean_up(rec->uuid))
-        memcpy(left, rec->uuid, VR_UUID_LEN + 1);
-    free(rec);
-    if (self.pending.fd >= 0 && domid == self.pending.domid) {
-        close(self.pending.fd);
-        self.pending.fd = -1;
-    }
-}
-
 static int on_destroy(libxl_ctx *ctx, uint32_t domid, const void *ao_how)
 {
     char left[VR_UUID_LEN + 1];
     int rc;
 
-    release(ctx, domid, left);
+    vr_release(&self, ctx, domid, left);
     rc = self.real->destroy(ctx, domid, ao_how);
     /* What is in use shows in the guest's own memory, which it can forge. Once
      * it is gone there is nothing to be let go of. */
     if (!rc && !ao_how && left[0])
-        clean_up(left);
+        vr_clean_up(left);
     return rc;
 }
 
@@ -433,7 +340,7 @@ static int on_preserve(libxl_ctx *ctx, uint32_t domid,
 {
     char left[VR_UUID_LEN + 1];
 
-    release(ctx, domid, left);
+    vr_release(&self, ctx, domid, left);
     return self.real->preserve(ctx, domid, info, suffix, uuid);
 }
 
@@ -482,69 +389,23 @@ static int on_pci_remove(libxl_ctx *ctx, uint32_t domid, libxl_device_pci *pci,
 static int on_xc_create(xc_interface *xch, uint32_t *domid,
                         struct xen_domctl_createdomain *config)
 {
-    bool ours = self.build && self.build->domid == VR_DOMID_NONE;
-    struct vr_err err;
-    int r;
-
-    if (ours)
-        vr_arch_domain(config);
-    r = self.real->xc_create(xch, domid, config);
-    if (ours && !r)
-        self.build->domid = *domid;
-    /* When it cannot be noted, create_one() tries again and says why. */
-    if (self.plan && !r)
-        vr_driver_made(self.plan, self.driver, *domid, &err);
-    return r;
-}
-
-static bool is_ours(const struct xc_dom_image *dom)
-{
-    return self.build && dom->guest_domid == self.build->domid;
+    return vr_build_domain(&self, xch, domid, config);
 }
 
 static int on_dom_devicetree(struct xc_dom_image *dom, const void *mem,
                              size_t size)
 {
-    struct vr_build *b = self.build;
-
-    if (is_ours(dom)) {
-        if (vr_arch_devicetree(b, mem, size, &size, &b->why)) {
-            errno = EINVAL;
-            return -1;
-        }
-        mem = b->description;
-    }
-    return self.real->dom_devicetree(dom, mem, size);
+    return vr_build_devicetree(&self, dom, mem, size);
 }
 
 static int on_dom_mem_init(struct xc_dom_image *dom)
 {
-    int r = self.real->dom_mem_init(dom);
-
-    /* Now it is known where kernel, ramdisk and device tree go; libxl fills
-     * in (and dumps) the device tree next. */
-    if (r || !is_ours(dom))
-        return r;
-    if (vr_arch_place(self.build, dom, &self.build->why)) {
-        errno = ENOSPC;
-        return -1;
-    }
-    if (vr_create_serve(self.build, &self.build->why)) {
-        errno = EIO;
-        return -1;
-    }
-    return 0;
+    return vr_build_memory(&self, dom);
 }
 
-/* Now the tables that an x86 guest gets can be added: what libxl makes of the
- * memory map for it before this has no place for them yet. */
 static int on_dom_build(struct xc_dom_image *dom)
 {
-    if (is_ours(dom) && vr_arch_image(self.build, dom, &self.build->why)) {
-        errno = EINVAL;
-        return -1;
-    }
-    return self.real->dom_build(dom);
+    return vr_build_image(&self, dom);
 }
 
 /* xl create -p -e: neither unpaused nor watched, but a success. A failure
@@ -583,22 +444,28 @@ static const struct vr_calls calls = {
     .dom_build = on_dom_build,
 };
 
+/* Is there a function of libxl's behind each of ours? All of them are pointers;
+ * cfg_readdata, the first, is called by preload.c alone. */
+static bool complete(const struct vr_calls *real)
+{
+    void (*const *ours)(void) = (void *)&calls;
+    void (*const *theirs)(void) = (void *)real;
+    size_t i, n = sizeof(calls) / sizeof(*ours);
+
+    for (i = 1; i < n; i++)
+        if (ours[i] && !theirs[i])
+            return false;
+    return true;
+}
+
 vr_plugin_init_fn vr_plugin_init __attribute__((visibility("default")));
 
 const struct vr_calls *vr_plugin_init(const struct vr_calls *real,
                                       const char *version)
 {
     self.real = real;
-    if (strcmp(version, VR_VERSION))
-        return NULL;
-    if (!real->create_new || !real->create_restore || !real->soft_reset ||
-        !real->suspend || !real->suspend_only || !real->remus_start ||
-        !real->shutdown || !real->reboot || !real->trigger || !real->sysrq ||
-        !real->unpause || !real->destroy || !real->preserve ||
-        !real->disk_add || !real->disk_remove || !real->nic_add ||
-        !real->pci_add || !real->pci_remove || !real->await_death ||
-        !real->xc_create || !real->dom_devicetree || !real->dom_mem_init ||
-        !real->dom_build || on_exit(on_process_exit, NULL))
+    if (strcmp(version, VR_VERSION) || !complete(real) ||
+        on_exit(on_process_exit, NULL))
         return NULL;
     return &calls;
 }

@@ -1,5 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the parts of vr-plugin.so share. */
+/*
+ * What the parts of vr-plugin.so share. Each uses those before it:
+ *
+ *   say, find, xllock   words; what there is; xl's lock
+ *   child, layout       other programs; what all architectures write down
+ *   arch_*              a guest of this architecture
+ *   order, hotplug,     may this be done to a domain that runs?
+ *   check, others       may this guest be created, beside those there are?
+ *   driver              its driver domains
+ *   build               the guest while libxl builds it
+ *   create, finish      a creation, from its beginning; its end, and a guest's
+ *   plugin              libxl's functions, as xl calls them
+ */
 #ifndef VR_STATE_H
 #define VR_STATE_H
 
@@ -79,27 +91,63 @@ void vr_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /** vr_uuid_text() - @buf: VR_UUID_LEN + 1 bytes. Returns @buf. */
 char *vr_uuid_text(const libxl_uuid *uuid, char *buf);
 
+/* Shared code does not know which key it works for: puts it in front of @err
+ * when
+ * @rc is an error. Returns @rc. */
+static inline int vr_ours(int rc, struct vr_err *err)
+{
+    if (rc)
+        vr_err_front(err, VR_NAME);
+    return rc;
+}
+
+/* ---- find.c ---- */
+
 /**
  * vr_find_record() - the record of guest @domid, and of no earlier domain of
  * the same number. Returns 0, -ENOENT or -errno.
  */
 int vr_find_record(libxl_ctx *ctx, uint32_t domid, struct vr_record *rec);
 
-/* create.c: libxl_domain_create_new() for a guest with devices; 0 or a libxl
- * error. */
-int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
-              libxl_domain_config *d_config, uint32_t *domid,
-              const void *console_how);
-/* The guest's memory is there and the windows have their places: grants them
- * and has the broker begin to serve, while libxl goes on building. */
-int vr_create_serve(struct vr_build *b, struct vr_err *err);
-/* Tells the broker that the guest is accepted. */
-void vr_commit(struct vr_plugin *p);
 bool vr_alive(pid_t pid, uint64_t start);
 /* Is there no domain of this name? */
 int vr_check_unused(libxl_ctx *ctx, const char *name, struct vr_err *err);
 /* One that is dying does not count: it has come to its end. */
 bool vr_domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid);
+
+/* create.c: libxl_domain_create_new() for a guest with devices; 0 or a libxl
+ * error. */
+int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
+              libxl_domain_config *d_config, uint32_t *domid,
+              const void *console_how);
+
+/* finish.c */
+/* Tells the broker that the guest is accepted. */
+void vr_commit(struct vr_plugin *p);
+/* Runs `vrctl cleanup`; says what went wrong. Returns 0 or -errno. */
+int vr_clean_up(const char *uuid);
+/* Brings the driver domains to let go of @domid's pages: while they are
+ * mapped, it would stay a zombie. When that fails, @left is the uuid of what
+ * is left, else "". */
+void vr_release(struct vr_plugin *p, libxl_ctx *ctx, uint32_t domid,
+                char left[VR_UUID_LEN + 1]);
+
+/*
+ * build.c
+ *
+ * vr_build_guest() has libxl create the guest of @rec, whose broker is at
+ * @link. Returns 0 or -errno with @err. On its way libxl calls the other four,
+ * each in the place of one of its own functions, for whatever domain it makes.
+ */
+int vr_build_guest(struct vr_plugin *p, struct vr_record *rec, libxl_ctx *ctx,
+                   libxl_domain_config *d_config, uint32_t *domid,
+                   const void *console_how, int link, struct vr_err *err);
+int vr_build_domain(struct vr_plugin *p, struct xc_interface_core *xch,
+                    uint32_t *domid, struct xen_domctl_createdomain *config);
+int vr_build_devicetree(struct vr_plugin *p, struct xc_dom_image *dom,
+                        const void *mem, size_t size);
+int vr_build_memory(struct vr_plugin *p, struct xc_dom_image *dom);
+int vr_build_image(struct vr_plugin *p, struct xc_dom_image *dom);
 
 /* check.c */
 int vr_check_name(const char *key, const char *name, struct vr_err *err);

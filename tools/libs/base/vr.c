@@ -20,6 +20,14 @@ void vr_err_set(struct vr_err *err, const char *fmt, ...)
     va_end(ap);
 }
 
+void vr_err_front(struct vr_err *err, const char *what)
+{
+    struct vr_err whole;
+
+    vr_err_set(&whole, "%s: %s", what, err->text);
+    *err = whole;
+}
+
 static int digit(char c)
 {
     if (c >= '0' && c <= '9')

@@ -89,6 +89,9 @@ struct vr_err {
 void vr_err_set(struct vr_err *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/** vr_err_front() - puts "@what: " in front of what was recorded. */
+void vr_err_front(struct vr_err *err, const char *what);
+
 /**
  * vr_parse_u64() - a whole string as an unsigned number.
  * @s: decimal, or hexadecimal behind 0x; no sign, no space, nothing behind.

@@ -423,6 +423,13 @@ static int parse_item(struct vr_parser *p, char *item)
     return rc ? rc : key->parse(p, key, value);
 }
 
+static const char *next_item(const char *item)
+{
+    const char *comma = strchr(item, ',');
+
+    return comma ? comma + 1 : NULL;
+}
+
 /* The device's type, by which its keys are known, wherever it stands. */
 static const struct vr_type_spec *find_type(const char *text)
 {
@@ -431,7 +438,7 @@ static const struct vr_type_spec *find_type(const char *text)
     char word[16];
     size_t len;
 
-    for (item = text; item; item = strchr(item, ','), item += !!item) {
+    for (item = text; item; item = next_item(item)) {
         item += strspn(item, " \t\n\r");
         if (strncmp(item, "type", 4))
             continue;

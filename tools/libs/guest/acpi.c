@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Builds the ACPI tables, as acpi.h has it, from terms that iasl has compiled,
+ * and checks those of the user. Called by the plug-in. Pure. */
 #include <assert.h>
 #include <ctype.h>
 #include <endian.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Addresses and interrupts of x86 HVM guests, as hvm.h has it. Called by the
+ * plug-in and by the broker's interrupt line. Pure arithmetic. */
 #include <errno.h>
 
 #include "hvm.h"

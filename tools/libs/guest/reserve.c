@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How many grants a guest's own PV devices take, as reserve.h has it. Called by
+ * the plug-in's checks. Pure arithmetic. */
 #include "reserve.h"
 
 /* References 0 to 7, which are never given to drivers, and the small devices.

@@ -235,6 +235,21 @@ static int undo_map(struct vr_viommu *v)
 
 /* 5.13.6.5.2. What the device MUST refuse comes first, then in the order of
  * the fields' meaning: who, where, and what is there. */
+/* The answer to a MAP that the operation has taken, or refused. */
+static int map_status(int r)
+{
+    switch (r) {
+    case 0:
+        return VR_VIOMMU_S_OK;
+    case -EINVAL:
+        return VR_VIOMMU_S_FAULT; /* "bad address": no RAM of the guest's */
+    case -ENOMEM:
+        return VR_VIOMMU_S_NOMEM;
+    default:
+        return VR_VIOMMU_S_DEVERR; /* -EBUSY among them: see undo_map() */
+    }
+}
+
 static int map(struct vr_viommu *v, const uint8_t *in)
 {
     uint64_t start = get64(in + MAP_VIRT_START);
@@ -286,17 +301,9 @@ static int map(struct vr_viommu *v, const uint8_t *in)
         vr_iovamap_add(&ep->map, v->undo_first, v->undo_last);
         return undo_map(v);
     }
-    switch (r) {
-    case 0:
+    if (!r)
         vr_iovamap_add(&ep->map, first, last);
-        return VR_VIOMMU_S_OK;
-    case -EINVAL:
-        return VR_VIOMMU_S_FAULT; /* "bad address": no RAM of the guest's */
-    case -ENOMEM:
-        return VR_VIOMMU_S_NOMEM;
-    default:
-        return VR_VIOMMU_S_DEVERR; /* -EBUSY among them: see undo_map() */
-    }
+    return map_status(r);
 }
 
 /* 5.13.6.6.2 */

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The control page, as ctrl.h has it: written by one side, read by the other,
+ * which trusts nothing in it. Used by the broker's worker and by the backend.
+ * Pure. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A device's state in words, from what is known of its parts. Used by the
+ * broker's supervisor, vrctl and the plug-in. Pure. */
 #include <inttypes.h>
 #include <stdio.h>
 

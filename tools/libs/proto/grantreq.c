@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a worker may ask its granter for, as grantreq.h has it. Used on both
+ * ends; the granter takes each request as hostile. Pure. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Messages between the plug-in and the broker, as link.h has it. Used on both
+ * ends; works on a socket that it is given. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which pages of dynamic windows are mapped, in a file that the broker shares
+ * with vrctl. Used by both; the reader checks all of it. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

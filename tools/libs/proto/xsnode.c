@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A device's nodes in xenstore as text, and back, as xsnode.h has it. Used by
+ * the broker, which writes them, and the backend, which does not trust them.
+ * Pure. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A virtqueue as the device sees it, as virtq.h has it: nothing that the guest
+ * wrote is believed before it is checked, or read twice. Called by the backend
+ * and by the broker for the virtio-iommu. Pure. */
 #include <endian.h>
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Requests of a disk and its config space, as request.h has it. Called by the
+ * backend with copies of what the guest wrote. Pure. */
 #include <string.h>
 
 #include "request.h"
