@@ -2,7 +2,9 @@
 /*
  * x86 HVM guests: a register block and a GSI that nobody else has, a pool
  * beside the guest's RAM or a virtio-iommu, all told to the guest by ACPI
- * tables that hvmloader adds to its own (hvm.h, acpi.h).
+ * tables that hvmloader adds to its own (hvm.h, acpi.h). Called by check.c,
+ * create.c, hotplug.c and build.c (state.h has the hooks in their order);
+ * populates the pools and changes what libxl is about to build.
  *
  * Other types of guests are refused: virtio-mmio needs a trapped register
  * block and a wired interrupt, and set_pci_intx_level, by which that is
@@ -194,7 +196,7 @@ static int check_places(const libxl_domain_build_info *b_info,
 static int check_tables(const char *path, bool iommu, struct vr_err *err)
 {
     char *buf = malloc(ACPI_FILE_MAX + 1);
-    struct vr_err why;
+    char key[256];
     FILE *f = NULL;
     size_t size;
     int rc = -ENOMEM;
@@ -213,10 +215,12 @@ static int check_tables(const char *path, bool iommu, struct vr_err *err)
                    path, strerror(-rc));
         goto out;
     }
-    rc = vr_acpi_check(buf, size, iommu, &why);
-    if (rc)
-        vr_err_set(err, "virtio_restricted: acpi_firmware=%.100s: %.200s", path,
-                   why.text + strlen(VR_ACPI_USER));
+    rc = vr_acpi_check(buf, size, iommu, err);
+    if (rc) {
+        snprintf(key, sizeof(key), "virtio_restricted: acpi_firmware=%.200s",
+                 path);
+        vr_err_front(err, key);
+    }
 out:
     if (f)
         fclose(f);

@@ -705,8 +705,6 @@ static void refused(const void *user, size_t size, bool viot, int rc,
     assert_int_equal(vr_acpi_check(copy, size, viot, &err), rc);
     if (!strstr(err.text, why))
         fail_msg("\"%s\" has no \"%s\"", err.text, why);
-    assert_int_equal(
-        strncmp(err.text, "virtio_restricted: acpi_firmware: ", 34), 0);
     assert_null(strpbrk(err.text, "\n\r\033"));
     assert_true(strlen(err.text) < 200); /* a file's name may come before */
     assert_int_equal(vr_acpi_check(copy, size, viot, NULL), rc);
@@ -714,6 +712,8 @@ static void refused(const void *user, size_t size, bool viot, int rc,
     assert_int_equal(vr_acpi_build(devs, 1, viot ? &iommu : NULL, copy, size,
                                    &out, &out_size, &err),
                      rc);
+    assert_int_equal(
+        strncmp(err.text, "virtio_restricted: acpi_firmware: ", 34), 0);
     assert_null(out);
     assert_int_equal(out_size, 1);
     free(copy);

@@ -130,12 +130,35 @@ static void test_err(void **state)
     vr_err_set(NULL, "nowhere to go");
 }
 
+static void test_err_front(void **state)
+{
+    struct vr_err err;
+    char text[2048];
+
+    (void)state;
+    vr_err_set(&err, "%s", "%d bytes");
+    vr_err_front(&err, "file a%sb");
+    assert_string_equal(err.text, "file a%sb: %d bytes");
+    /* What does not fit is cut at the end. */
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    vr_err_set(&err, "%s", text);
+    vr_err_front(&err, "a");
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    assert_memory_equal(err.text, "a: xxx", 6);
+    vr_err_front(&err, text);
+    assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
+    assert_null(strchr(err.text, 'a'));
+    vr_err_front(NULL, "nowhere");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_u64),   cmocka_unit_test(test_u64_malformed),
-        cmocka_unit_test(test_size),  cmocka_unit_test(test_format_size),
-        cmocka_unit_test(test_names), cmocka_unit_test(test_err),
+        cmocka_unit_test(test_u64),       cmocka_unit_test(test_u64_malformed),
+        cmocka_unit_test(test_size),      cmocka_unit_test(test_format_size),
+        cmocka_unit_test(test_names),     cmocka_unit_test(test_err),
+        cmocka_unit_test(test_err_front),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,8 @@ void vr_err_front(struct vr_err *err, const char *what)
 {
     struct vr_err whole;
 
+    if (!err)
+        return;
     vr_err_set(&whole, "%s: %s", what, err->text);
     *err = whole;
 }

@@ -31,6 +31,7 @@ struct aml {
 #define OEM_ID       "XENVR\0"
 #define OEM_TABLE_ID "VIRTIORS"
 #define CREATOR_ID   "XVR "
+#define USER_TABLES  "virtio_restricted: acpi_firmware"
 #define REGISTERS    0x200 /* bytes: as in the sources */
 
 /* ACPI 6.4, 5.2.6 */
@@ -110,10 +111,8 @@ static int refuse(const struct table *t, struct vr_err *err, const char *what)
         name[i] = c < 0x80 && isprint(c) ? c : '?';
     }
     name[4] = '\0';
-    vr_err_set(err,
-               VR_ACPI_USER "table %u (%s, at byte %zu): "
-                            "%s",
-               t->number, name, t->at, what);
+    vr_err_set(err, "table %u (%s, at byte %zu): %s", t->number, name, t->at,
+               what);
     return -EINVAL;
 }
 
@@ -218,9 +217,7 @@ int vr_acpi_check(const void *user, size_t size, bool need_viot,
     int rc;
 
     if (size > VR_ACPI_MAX_SIZE) {
-        vr_err_set(err,
-                   VR_ACPI_USER "%zu bytes: hvmloader has "
-                                "room for %u: remove tables",
+        vr_err_set(err, "%zu bytes: hvmloader has room for %u: remove tables",
                    size, VR_ACPI_MAX_SIZE);
         return -E2BIG;
     }
@@ -235,7 +232,6 @@ int vr_acpi_check(const void *user, size_t size, bool need_viot,
     }
     if (t.number + ours > VR_ACPI_MAX_TABLES) {
         vr_err_set(err,
-                   VR_ACPI_USER
                    "%u tables, and %u for the "
                    "restricted devices: hvmloader is sure to take %u: remove "
                    "tables, or make one SSDT of several",
@@ -467,6 +463,16 @@ static void add_viot(struct out *o, const struct vr_desc_dev *devs,
     end_table(o, start);
 }
 
+static int check_user(const void *user, size_t size, bool need_viot,
+                      struct vr_err *err)
+{
+    int rc = vr_acpi_check(user, size, need_viot, err);
+
+    if (rc)
+        vr_err_front(err, USER_TABLES);
+    return rc;
+}
+
 int vr_acpi_build(const struct vr_desc_dev *devs, unsigned int n,
                   const struct vr_desc_iommu *iommu, const void *user,
                   size_t user_size, void **out, size_t *out_size,
@@ -477,7 +483,7 @@ int vr_acpi_build(const struct vr_desc_dev *devs, unsigned int n,
 
     rc = check_devs(devs, n, iommu, err);
     if (!rc)
-        rc = vr_acpi_check(user, user_size, iommu != NULL, err);
+        rc = check_user(user, user_size, iommu != NULL, err);
     if (rc)
         return rc;
     /* Once to count, once to write. */
@@ -490,8 +496,8 @@ int vr_acpi_build(const struct vr_desc_dev *devs, unsigned int n,
             break;
         if (o.size > VR_ACPI_MAX_SIZE) {
             vr_err_set(err,
-                       VR_ACPI_USER
-                       "%zu bytes, and %zu "
+                       USER_TABLES
+                       ": %zu bytes, and %zu "
                        "for the restricted devices: hvmloader has room for "
                        "%u: remove tables",
                        user_size, o.size - user_size, VR_ACPI_MAX_SIZE);

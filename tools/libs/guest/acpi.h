@@ -39,9 +39,6 @@
  * when it is used up the guest dies before its first instruction. */
 #define VR_ACPI_MAX_SIZE (UINT32_C(512) << 10)
 
-/* Every message of vr_acpi_check() begins with this. */
-#define VR_ACPI_USER "virtio_restricted: acpi_firmware: "
-
 /**
  * vr_acpi_check() - can a user's tables share a file with ours?
  * @user: the file of acpi_firmware=, tables one behind the other; may be NULL.
@@ -54,7 +51,7 @@
  * as bytes: a name in a string or below another device counts too); number and
  * size with ours.
  * Returns 0, -EINVAL (broken, or collides) or -E2BIG (too many, too large),
- * with @err.
+ * with @err, which does not name the file.
  */
 int vr_acpi_check(const void *user, size_t size, bool need_viot,
                   struct vr_err *err);
