@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Arm guests: a register block in Xen's virtio-mmio area, an SPI, and a pool
- * in RAM or a virtio-iommu, all told to the guest by the device tree. */
+/*
+ * Arm guests: a register block in Xen's virtio-mmio area, an SPI, and a pool
+ * in RAM or a virtio-iommu, all told to the guest by the device tree. Called
+ * by check.c, create.c and build.c (state.h has the hooks in their order);
+ * reads the kernel's head, and changes what libxl is about to build.
+ */
 #if defined(__aarch64__) || defined(__arm__)
 #include <errno.h>
 #include <inttypes.h>
@@ -179,7 +183,6 @@ int vr_arch_check(const libxl_domain_config *d_config,
     return rc ? rc : check_places(b_info, devs, n, err);
 }
 
-/* The pools are part of the guest's memory, which libxl looks after. */
 /* xl passes none through on Arm. */
 int vr_arch_pci(const libxl_device_pci *pci, struct vr_err *err)
 {
@@ -188,6 +191,7 @@ int vr_arch_pci(const libxl_device_pci *pci, struct vr_err *err)
     return 0;
 }
 
+/* The pools are part of the guest's memory, which libxl looks after. */
 int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
                    const libxl_domain_config *d_config, struct vr_err *err)
 {

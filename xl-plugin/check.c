@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* All that can be judged before a domain exists. */
+/*
+ * All that can be judged of a guest's config before a domain exists; what else
+ * depends on the architecture is arch_*.c's. Called by create.c. Looks at
+ * files and at the config; changes the config's limits of the grant table, and
+ * says in the plan where the windows are to be.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>

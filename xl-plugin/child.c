@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
+ * Programs that are started from inside xl: another xl, vrctl, the broker.
+ * Touches no state of the plug-in.
+ *
  * xl lets libxl reap children, but only inside libxl calls: each child here is
  * waited for by its own pid before libxl gets control again.
  */

@@ -13,14 +13,13 @@
  *   5. the broker answers when every backend is connected; xl's lock is free
  *      meanwhile (xllock.h), so that others can be created
  *
- * xl then unpauses the guest, which commits (finish.c). Called by the hook
- * alone.
+ * xl then unpauses the guest, which commits; what fails is undone (finish.c).
+ * Called by the hook alone.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <libxl_utils.h>
@@ -33,7 +32,6 @@
 
 #define PREPARE_MS 10000 /* the broker opens its handles */
 #define MARGIN_MS  15000 /* beyond the backend's own timeout= */
-#define UNDO_MS    120000
 
 static void init_record(const struct vr_plugin *p, struct vr_record *rec,
                         const libxl_domain_config *d_config)
@@ -90,7 +88,6 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                      libxl_domain_config *d_config, struct vr_err *err)
 {
     struct vr_record *rec = &plan->rec;
-    struct vr_err why;
     int rc;
 
     rc = vr_check_guest(p, d_config, err);
@@ -98,13 +95,11 @@ static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
         rc = vr_check_user(err);
     if (rc)
         return rc;
-    rc = vr_hostinfo_read(&plan->host, &why);
+    rc = vr_ours(vr_hostinfo_read(&plan->host, err), err);
     if (!rc)
-        rc = vr_hostinfo_check(&plan->host, &why);
-    if (rc) {
-        vr_err_set(err, "virtio_restricted: %s", why.text);
+        rc = vr_ours(vr_hostinfo_check(&plan->host, err), err);
+    if (rc)
         return rc;
-    }
     init_record(p, rec, d_config);
     /* First: what is left of an earlier attempt has this name and uuid. */
     rc = vr_others_read(plan, ctx, err);
@@ -217,51 +212,6 @@ static unsigned int longest_wait(const struct vr_record *rec)
     return s * 1000 + MARGIN_MS;
 }
 
-/* Waits until the record is gone, or nobody works on it any more. */
-static bool undone_by_broker(const char *uuid, struct vr_record *rec)
-{
-    const struct timespec nap = {.tv_nsec = 50 * 1000000};
-    uint64_t deadline = vr_now_ms() + UNDO_MS;
-    char path[VR_PATH_LEN + 1];
-
-    vr_record_path(uuid, path);
-    while (vr_now_ms() < deadline) {
-        if (access(path, F_OK) && errno == ENOENT)
-            return true;
-        if (!vr_record_load(uuid, rec, NULL) &&
-            !vr_alive(rec->broker, rec->broker_start))
-            return access(path, F_OK) && errno == ENOENT;
-        nanosleep(&nap, NULL);
-    }
-    return false;
-}
-
-/* Takes everything down again, driver domains before the guest whose pages
- * they may map. */
-static void undo(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
-                 int fd)
-{
-    struct vr_record *rec = &plan->rec, *now = malloc(sizeof(*now));
-    struct vr_err err;
-    unsigned int i;
-
-    vr_link_send(fd, 'A', "");
-    if (!now || !undone_by_broker(rec->uuid, now)) {
-        if (vr_child_cleanup(rec->uuid, true, &err))
-            vr_say("virtio_restricted: %s", err.text);
-    }
-    close(fd);
-    free(now);
-    for (i = 0; i < rec->ndrivers; i++) {
-        const struct vr_record_driver *d = &rec->drivers[i];
-
-        if (d->owned && vr_domain_exists(ctx, d->domid, d->uuid))
-            p->real->destroy(ctx, d->domid, NULL);
-    }
-    if (vr_domain_exists(ctx, rec->domid, rec->uuid))
-        p->real->destroy(ctx, rec->domid, NULL);
-}
-
 static struct vr_plan *new_plan(void)
 {
     struct vr_plan *plan = calloc(1, sizeof(*plan));
@@ -329,7 +279,7 @@ int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
     if (rc) {
         vr_say("%s", err.text);
         if (fd >= 0)
-            undo(p, plan, ctx, fd);
+            vr_undo(p, plan, ctx, fd);
         *domid = INVALID_DOMID;
         rc = ERROR_FAIL;
     } else {

@@ -4,6 +4,9 @@
  * own (driver=). Such a file is for xl to parse: the xl we are in prints the
  * config as libxl's JSON, from which libxl makes it again.
  *
+ * Called by create.c, first to find them all, then to create those that are
+ * made for the guest; build.c notes what becomes of them in the record.
+ *
  * The file is read once, at `xl create`. The xl that watches the guest keeps
  * the JSON, and a reboot has the driver domain that was checked then, whatever
  * has become of the file.

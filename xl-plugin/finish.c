@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * How a creation ends, and a guest: the broker is told that the guest is
- * accepted, or the driver domains are brought to let go of it. Called by the
- * hooks (plugin.c); talks to the broker and runs vrctl.
+ * accepted, or everything is undone, or the driver domains are brought to let
+ * go of a guest that goes. Called by create.c and by the hooks (plugin.c);
+ * talks to the broker, runs vrctl, destroys what the creation has made.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -13,6 +16,7 @@
 #include "state.h"
 
 #define COMMIT_MS 5000
+#define UNDO_MS   120000
 
 /* xl create -p: the xl that was started and the one that stays to watch the
  * guest both have the link, and either may be the first to commit. */
@@ -42,6 +46,48 @@ void vr_commit(struct vr_plugin *p)
                "do not work, see `vrctl list`");
     close(p->pending.fd);
     p->pending.fd = -1;
+}
+
+/* Waits until the record is gone, or nobody works on it any more. */
+static bool undone_by_broker(const char *uuid, struct vr_record *rec)
+{
+    const struct timespec nap = {.tv_nsec = 50 * 1000000};
+    uint64_t deadline = vr_now_ms() + UNDO_MS;
+    char path[VR_PATH_LEN + 1];
+
+    vr_record_path(uuid, path);
+    while (vr_now_ms() < deadline) {
+        if (access(path, F_OK) && errno == ENOENT)
+            return true;
+        if (!vr_record_load(uuid, rec, NULL) &&
+            !vr_alive(rec->broker, rec->broker_start))
+            return access(path, F_OK) && errno == ENOENT;
+        nanosleep(&nap, NULL);
+    }
+    return false;
+}
+
+void vr_undo(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx, int fd)
+{
+    struct vr_record *rec = &plan->rec, *now = malloc(sizeof(*now));
+    struct vr_err err;
+    unsigned int i;
+
+    vr_link_send(fd, 'A', "");
+    if (!now || !undone_by_broker(rec->uuid, now)) {
+        if (vr_child_cleanup(rec->uuid, true, &err))
+            vr_say("virtio_restricted: %s", err.text);
+    }
+    close(fd);
+    free(now);
+    for (i = 0; i < rec->ndrivers; i++) {
+        const struct vr_record_driver *d = &rec->drivers[i];
+
+        if (d->owned && vr_domain_exists(ctx, d->domid, d->uuid))
+            p->real->destroy(ctx, d->domid, NULL);
+    }
+    if (vr_domain_exists(ctx, rec->domid, rec->uuid))
+        p->real->destroy(ctx, rec->domid, NULL);
 }
 
 int vr_clean_up(const char *uuid)

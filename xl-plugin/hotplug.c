@@ -3,6 +3,7 @@
  * What is plugged into a guest that runs is checked as what it was created
  * with: the grants of its PV devices have to fit in front of the windows
  * (reserve.h), and a PCI device's interrupt must not be one of ours.
+ * Called by plugin.c before libxl is; changes nothing.
  */
 #include <inttypes.h>
 #include <stdlib.h>

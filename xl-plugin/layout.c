@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where a guest's devices are, as every architecture writes it down. */
+/*
+ * Where a guest's devices are, as every architecture writes it down: slots,
+ * interrupts and RAM, in the record and in what the guest is to be told.
+ * Called by arch_*.c; touches nothing else.
+ */
 #include <string.h>
 
 #include "state.h"

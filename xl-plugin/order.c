@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The order in which a guest and its driver domains go: see xen/down.h. */
+/*
+ * The order in which a guest and its driver domains go (xen/down.h). Called
+ * when xl is to end a domain, and by create.c, whose guest must not come when
+ * its driver domain goes. Reads xenstore, and writes its one note there.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -2,7 +2,9 @@
 /*
  * The guests that have records already: each record is read once in a
  * creation, for what it takes to clean up after an xl that was killed, and to
- * see that no target is served twice. And those that have ended, but are kept.
+ * see that no target is served twice. And those that have ended, but whose
+ * memory a driver domain keeps. Called by create.c; a stale guest is taken down
+ * by `vrctl cleanup`, everything else is only looked at.
  */
 #include <errno.h>
 #include <stdlib.h>

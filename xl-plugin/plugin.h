@@ -84,6 +84,33 @@ struct vr_calls {
     int (*dom_build)(struct xc_dom_image *dom);
 };
 
+/* Which function each of them stands for: HOOK(member, symbol). */
+#define VR_HOOKS(HOOK)                                                         \
+    HOOK(cfg_readdata, "xlu_cfg_readdata")                                     \
+    HOOK(create_new, "libxl_domain_create_new")                                \
+    HOOK(create_restore, "libxl_domain_create_restore")                        \
+    HOOK(soft_reset, "libxl_domain_soft_reset")                                \
+    HOOK(suspend, "libxl_domain_suspend")                                      \
+    HOOK(suspend_only, "libxl_domain_suspend_only")                            \
+    HOOK(remus_start, "libxl_domain_remus_start")                              \
+    HOOK(shutdown, "libxl_domain_shutdown")                                    \
+    HOOK(reboot, "libxl_domain_reboot")                                        \
+    HOOK(trigger, "libxl_send_trigger")                                        \
+    HOOK(sysrq, "libxl_send_sysrq")                                            \
+    HOOK(unpause, "libxl_domain_unpause")                                      \
+    HOOK(destroy, "libxl_domain_destroy")                                      \
+    HOOK(preserve, "libxl_domain_preserve")                                    \
+    HOOK(disk_add, "libxl_device_disk_add")                                    \
+    HOOK(disk_remove, "libxl_device_disk_safe_remove")                         \
+    HOOK(nic_add, "libxl_device_nic_add")                                      \
+    HOOK(pci_add, "libxl_device_pci_add")                                      \
+    HOOK(pci_remove, "libxl_device_pci_remove")                                \
+    HOOK(await_death, "libxl_evenable_domain_death")                           \
+    HOOK(xc_create, "xc_domain_create")                                        \
+    HOOK(dom_devicetree, "xc_dom_devicetree_mem")                              \
+    HOOK(dom_mem_init, "xc_dom_boot_mem_init")                                 \
+    HOOK(dom_build, "xc_dom_build_image")
+
 /* What the launcher (xl.in) puts before xl's own arguments, see preload.c. */
 #define VR_XL_LOADED "--virtio-restricted"
 

@@ -75,6 +75,8 @@ static void find(void *slot, const char *name)
     memcpy(slot, &f, sizeof(f));
 }
 
+#define FIND(member, symbol) find(&real.member, symbol);
+
 /* Opens vr-plugin.so once. False (and a line on stderr): it cannot be. */
 static bool load(void)
 {
@@ -116,32 +118,9 @@ __attribute__((constructor)) static void start(int argc, char **argv)
     const char *slash;
     Dl_info info;
 
-    find(&real.cfg_readdata, "xlu_cfg_readdata");
+    VR_HOOKS(FIND)
     if (!real.cfg_readdata)
         return; /* not xl: some shell or tool on the way to it */
-    find(&real.create_new, "libxl_domain_create_new");
-    find(&real.create_restore, "libxl_domain_create_restore");
-    find(&real.soft_reset, "libxl_domain_soft_reset");
-    find(&real.suspend, "libxl_domain_suspend");
-    find(&real.suspend_only, "libxl_domain_suspend_only");
-    find(&real.remus_start, "libxl_domain_remus_start");
-    find(&real.shutdown, "libxl_domain_shutdown");
-    find(&real.reboot, "libxl_domain_reboot");
-    find(&real.trigger, "libxl_send_trigger");
-    find(&real.sysrq, "libxl_send_sysrq");
-    find(&real.unpause, "libxl_domain_unpause");
-    find(&real.destroy, "libxl_domain_destroy");
-    find(&real.preserve, "libxl_domain_preserve");
-    find(&real.disk_add, "libxl_device_disk_add");
-    find(&real.disk_remove, "libxl_device_disk_safe_remove");
-    find(&real.nic_add, "libxl_device_nic_add");
-    find(&real.pci_add, "libxl_device_pci_add");
-    find(&real.pci_remove, "libxl_device_pci_remove");
-    find(&real.await_death, "libxl_evenable_domain_death");
-    find(&real.xc_create, "xc_domain_create");
-    find(&real.dom_devicetree, "xc_dom_devicetree_mem");
-    find(&real.dom_mem_init, "xc_dom_boot_mem_init");
-    find(&real.dom_build, "xc_dom_build_image");
     in_xl = true;
     if (!dladdr(folder, &info) || !info.dli_fname)
         return;

@@ -5,11 +5,13 @@
  *   say, find, xllock   words; what there is; xl's lock
  *   child, layout       other programs; what all architectures write down
  *   arch_*              a guest of this architecture
- *   order, hotplug,     may this be done to a domain that runs?
+ *   order, refuse       may this be done to a domain that runs?
  *   check, others       may this guest be created, beside those there are?
+ *   hotplug             may this be plugged in, as if the guest had it before?
  *   driver              its driver domains
  *   build               the guest while libxl builds it
- *   create, finish      a creation, from its beginning; its end, and a guest's
+ *   finish              a creation's end, and a guest's
+ *   keys, create        an xl.cfg's keys; a creation, from its beginning
  *   plugin              libxl's functions, as xl calls them
  */
 #ifndef VR_STATE_H
@@ -92,8 +94,7 @@ void vr_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *vr_uuid_text(const libxl_uuid *uuid, char *buf);
 
 /* Shared code does not know which key it works for: puts it in front of @err
- * when
- * @rc is an error. Returns @rc. */
+ * when @rc is an error. Returns @rc. */
 static inline int vr_ours(int rc, struct vr_err *err)
 {
     if (rc)
@@ -114,88 +115,6 @@ bool vr_alive(pid_t pid, uint64_t start);
 int vr_check_unused(libxl_ctx *ctx, const char *name, struct vr_err *err);
 /* One that is dying does not count: it has come to its end. */
 bool vr_domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid);
-
-/* create.c: libxl_domain_create_new() for a guest with devices; 0 or a libxl
- * error. */
-int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
-              libxl_domain_config *d_config, uint32_t *domid,
-              const void *console_how);
-
-/* finish.c */
-/* Tells the broker that the guest is accepted. */
-void vr_commit(struct vr_plugin *p);
-/* Runs `vrctl cleanup`; says what went wrong. Returns 0 or -errno. */
-int vr_clean_up(const char *uuid);
-/* Brings the driver domains to let go of @domid's pages: while they are
- * mapped, it would stay a zombie. When that fails, @left is the uuid of what
- * is left, else "". */
-void vr_release(struct vr_plugin *p, libxl_ctx *ctx, uint32_t domid,
-                char left[VR_UUID_LEN + 1]);
-
-/*
- * build.c
- *
- * vr_build_guest() has libxl create the guest of @rec, whose broker is at
- * @link. Returns 0 or -errno with @err. On its way libxl calls the other four,
- * each in the place of one of its own functions, for whatever domain it makes.
- */
-int vr_build_guest(struct vr_plugin *p, struct vr_record *rec, libxl_ctx *ctx,
-                   libxl_domain_config *d_config, uint32_t *domid,
-                   const void *console_how, int link, struct vr_err *err);
-int vr_build_domain(struct vr_plugin *p, struct xc_interface_core *xch,
-                    uint32_t *domid, struct xen_domctl_createdomain *config);
-int vr_build_devicetree(struct vr_plugin *p, struct xc_dom_image *dom,
-                        const void *mem, size_t size);
-int vr_build_memory(struct vr_plugin *p, struct xc_dom_image *dom);
-int vr_build_image(struct vr_plugin *p, struct xc_dom_image *dom);
-
-/* check.c */
-int vr_check_name(const char *key, const char *name, struct vr_err *err);
-int vr_check_user(struct vr_err *err);
-int vr_check_guest(const struct vr_plugin *p,
-                   const libxl_domain_config *d_config, struct vr_err *err);
-/* The PV devices of a guest, whose grants go in front of the windows. */
-void vr_check_pv(const libxl_domain_config *d_config, struct vr_reserve *r);
-/* Chooses max_grant_frames, the windows' references, and the addresses of
- * dynamic windows; @d_config's limits are raised when they are too low. */
-int vr_check_grants(const struct vr_plugin *p, struct vr_plan *plan,
-                    libxl_domain_config *d_config, struct vr_err *err);
-
-/* others.c: takes down what is stale, fills plan->others with the rest. */
-int vr_others_read(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
-/* No other guest with this uuid, no target served twice. */
-int vr_others_check(const struct vr_plan *plan, struct vr_err *err);
-/* Does none of the shared driver domains keep too many that have ended? */
-int vr_others_dead(const struct vr_record *rec, struct vr_err *err);
-
-/* driver.c: fills plan->rec.drivers and driver_config, creates nothing. */
-int vr_find_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
-                    struct vr_err *err);
-/* Creates and starts the owned ones. vr_driver_made() notes in the record that
- * the hypervisor has made one: when libxl takes it back, or xl is killed, the
- * clean-up has to know its number. */
-int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
-                      struct vr_err *err);
-int vr_driver_made(struct vr_plan *plan, unsigned int driver, uint32_t domid,
-                   struct vr_err *err);
-
-/* order.c */
-#define VR_ORDER_NAMES 200
-/* The guests that use driver domain @domid: see vr_down_guests(). */
-int vr_order_guests(uint32_t domid, char *names, size_t size);
-/* Domain @domid is asked to go down, or to reboot. True: guests use it, so that
- * it has to wait for them, which has been noted and said. */
-bool vr_order_down(libxl_ctx *ctx, uint32_t domid, bool reboot);
-/* Is none of the shared driver domains about to go down? */
-int vr_order_check(const struct vr_record *rec, struct vr_err *err);
-
-/* hotplug.c: may this be plugged into domain @domid while it runs? False: it
- * has been said why not. */
-bool vr_hotplug_disk(libxl_ctx *ctx, uint32_t domid,
-                     const libxl_device_disk *disk);
-bool vr_hotplug_nic(libxl_ctx *ctx, uint32_t domid);
-bool vr_hotplug_pci(libxl_ctx *ctx, uint32_t domid,
-                    const libxl_device_pci *pci);
 
 /* layout.c: what the arch hooks have in common. */
 bool vr_any_iova(const struct vr_dev_cfg *devs, unsigned int n);
@@ -240,5 +159,114 @@ int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
                   struct vr_err *err);
 int vr_arch_image(struct vr_build *b, struct xc_dom_image *dom,
                   struct vr_err *err);
+
+/* order.c */
+#define VR_ORDER_NAMES 200
+/* The guests that use driver domain @domid: see vr_down_guests(). */
+int vr_order_guests(uint32_t domid, char *names, size_t size);
+/* Domain @domid is asked to go down, or to reboot. True: guests use it, so that
+ * it has to wait for them, which has been noted and said. */
+bool vr_order_down(libxl_ctx *ctx, uint32_t domid, bool reboot);
+/* Is none of the shared driver domains about to go down? */
+int vr_order_check(const struct vr_record *rec, struct vr_err *err);
+
+/* refuse.c: true: it has been said why not. */
+/* Is driver domain @domid in use, so that it cannot @what? */
+bool vr_refuse_driver(libxl_ctx *ctx, uint32_t domid, const char *what,
+                      const char *remedy);
+/* Can @domid not be moved, as it has restricted devices, or serves some? */
+bool vr_refuse_move(libxl_ctx *ctx, uint32_t domid, const char *what);
+/* xl has begun to save a domain, which was refused, to @fd. */
+void vr_refuse_file(int fd);
+
+/* driver.c: fills plan->rec.drivers and driver_config, creates nothing. */
+int vr_find_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                    struct vr_err *err);
+/* Creates and starts the owned ones. vr_driver_made() notes in the record that
+ * the hypervisor has made one: when libxl takes it back, or xl is killed, the
+ * clean-up has to know its number. */
+int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                      struct vr_err *err);
+int vr_driver_made(struct vr_plan *plan, unsigned int driver, uint32_t domid,
+                   struct vr_err *err);
+
+/* check.c */
+int vr_check_name(const char *key, const char *name, struct vr_err *err);
+int vr_check_user(struct vr_err *err);
+int vr_check_guest(const struct vr_plugin *p,
+                   const libxl_domain_config *d_config, struct vr_err *err);
+/* The PV devices of a guest, whose grants go in front of the windows. */
+void vr_check_pv(const libxl_domain_config *d_config, struct vr_reserve *r);
+/* Chooses max_grant_frames, the windows' references, and the addresses of
+ * dynamic windows; @d_config's limits are raised when they are too low. */
+int vr_check_grants(const struct vr_plugin *p, struct vr_plan *plan,
+                    libxl_domain_config *d_config, struct vr_err *err);
+
+/* hotplug.c: may this be plugged into domain @domid while it runs? False: it
+ * has been said why not. */
+bool vr_hotplug_disk(libxl_ctx *ctx, uint32_t domid,
+                     const libxl_device_disk *disk);
+bool vr_hotplug_nic(libxl_ctx *ctx, uint32_t domid);
+bool vr_hotplug_pci(libxl_ctx *ctx, uint32_t domid,
+                    const libxl_device_pci *pci);
+
+/* others.c: takes down what is stale, fills plan->others with the rest. */
+int vr_others_read(struct vr_plan *plan, libxl_ctx *ctx, struct vr_err *err);
+/* No other guest with this uuid, no target served twice. */
+int vr_others_check(const struct vr_plan *plan, struct vr_err *err);
+/* Does none of the shared driver domains keep too many that have ended? */
+int vr_others_dead(const struct vr_record *rec, struct vr_err *err);
+
+/* driver.c: fills plan->rec.drivers and driver_config, creates nothing. */
+int vr_find_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                    struct vr_err *err);
+/* Creates and starts the owned ones. vr_driver_made() notes in the record that
+ * the hypervisor has made one: when libxl takes it back, or xl is killed, the
+ * clean-up has to know its number. */
+int vr_create_drivers(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
+                      struct vr_err *err);
+int vr_driver_made(struct vr_plan *plan, unsigned int driver, uint32_t domid,
+                   struct vr_err *err);
+
+/*
+ * build.c
+ *
+ * vr_build_guest() has libxl create the guest of @rec, whose broker is at
+ * @link. Returns 0 or -errno with @err. On its way libxl calls the other four,
+ * each in the place of one of its own functions, for whatever domain it makes.
+ */
+int vr_build_guest(struct vr_plugin *p, struct vr_record *rec, libxl_ctx *ctx,
+                   libxl_domain_config *d_config, uint32_t *domid,
+                   const void *console_how, int link, struct vr_err *err);
+int vr_build_domain(struct vr_plugin *p, struct xc_interface_core *xch,
+                    uint32_t *domid, struct xen_domctl_createdomain *config);
+int vr_build_devicetree(struct vr_plugin *p, struct xc_dom_image *dom,
+                        const void *mem, size_t size);
+int vr_build_memory(struct vr_plugin *p, struct xc_dom_image *dom);
+int vr_build_image(struct vr_plugin *p, struct xc_dom_image *dom);
+
+/* finish.c */
+/* Tells the broker that the guest is accepted. */
+void vr_commit(struct vr_plugin *p);
+/* Takes everything down again, driver domains before the guest whose pages
+ * they may map. @fd: the link to the broker; it is closed. */
+void vr_undo(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx, int fd);
+/* Runs `vrctl cleanup`; says what went wrong. Returns 0 or -errno. */
+int vr_clean_up(const char *uuid);
+/* Brings the driver domains to let go of @domid's pages: while they are
+ * mapped, it would stay a zombie. When that fails, @left is the uuid of what
+ * is left, else "". */
+void vr_release(struct vr_plugin *p, libxl_ctx *ctx, uint32_t domid,
+                char left[VR_UUID_LEN + 1]);
+
+/* keys.c: our keys of the config that xl has just read; 0 or an errno value,
+ * which has been explained. */
+int vr_keys_read(struct vr_plugin *p, struct XLU_Config *cfg);
+
+/* create.c: libxl_domain_create_new() for a guest with devices; 0 or a libxl
+ * error. */
+int vr_create(struct vr_plugin *p, libxl_ctx *ctx,
+              libxl_domain_config *d_config, uint32_t *domid,
+              const void *console_how);
 
 #endif /* VR_STATE_H */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
+ * xl's lock, found again and let go of (xllock.h says why). Called wherever the
+ * plug-in waits for a domain; touches that lock alone.
+ *
  * The lock is a POSIX record lock on a file whose name is in xl.conf
  * (lockfile=), and xl tells nobody its descriptor. The kernel tells which
  * descriptor such a lock was taken with (/proc/PID/fdinfo). It is the only one
