@@ -141,8 +141,8 @@ static const char *const hostile[] = {
     "4\n",
     "\033[2J\033]0;title\007",
     "\xff\xfe\xc3\x28\x80",
-    "\xc2\x9b"
-    "31mred",
+    ("\xc2\x9b"
+     "31mred"),
     "\x01\x02\x7f\t\r\n\b",
     "\"}],\"ok\":true",
     "%s%n%x",
