@@ -26,6 +26,7 @@
 #include "backend/block/block.h"
 #include "fakegnt.h"
 #include "ring.h"
+#include "valgrind.h"
 
 #define MEM_SIZE  (32u << 20)
 #define FILE_SIZE (8u << 20)
@@ -178,13 +179,6 @@ static const struct vr_bell_ops loop_bell = {
     .tell = op_tell,
     .ring = op_ring,
 };
-
-static inline bool in_valgrind(void)
-{
-    const char *preload = getenv("LD_PRELOAD");
-
-    return preload && strstr(preload, "vgpreload");
-}
 
 /* The filter would also bind what these tools do beside the program. */
 static inline bool lock_in(void)

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "valgrind.h"
 #include "vrctl_world.h"
 
 #include <pwd.h>
@@ -284,8 +285,11 @@ static void launchers(void **state)
     expect("FAIL", "xl", "no such library");
     have_xl(LAUNCHER "exit 1\n");
     expect("FAIL", "xl", "it ends without a word");
-    have_xl("#!/no/such/interpreter virtio-restricted\n");
-    expect("FAIL", "xl", "No such file");
+    /* valgrind ends there: it gives up the old program before it asks. */
+    if (!in_valgrind()) {
+        have_xl("#!/no/such/interpreter virtio-restricted\n");
+        expect("FAIL", "xl", "No such file");
+    }
     vw.fail_at = vw.steps;
     assert_int_equal(vw_run(cmd_check, "check", NULL), EX_FAILED);
     assert_non_null(strstr(vw.out, "no answer within 20 s"));
