@@ -5,7 +5,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 UNIT     := $(UNIT_SRC:%.c=$(O)/%)
 FUZZ     := $(FUZZ_SRC:%.c=$(O)/%)
 TEST_LIBS := -lyajl -lfdt -lxendevicemodel -lxenforeignmemory -lxenevtchn \
-    -lxengnttab -lxenctrl -lxenhypfs -lxenstore -lxentoolcore -lxentoollog \
+    -lxengnttab -lxenlight -lxlutil -lxenguest -lxenctrl -lxenhypfs -lxenstore -lxentoolcore -lxentoollog \
     -luring -lseccomp -lpthread
 
 # Everything but the programs' main files, so that a test can use any part. What
@@ -19,10 +19,11 @@ $(O)/libvrbroker.a: $(call obj,$(filter-out %/main.c,$(BROKER_SRC)))
 $(O)/libvrctl.a: $(call obj,$(filter-out %/main.c,$(VRCTL_SRC)))
 	$(archive)
 
-TEST_ARCHIVES := $(O)/libvrtest.a $(O)/libvrbroker.a $(O)/libvrctl.a \
-    $(O)/libvrxen.a $(O)/libvr.a
+$(O)/libvrplugin.a: $(call obj,$(PLUGIN_SRC))
+	$(archive)
 
-$(O)/tests/unit/test_xllock: $(call obj,xl-plugin/xllock.c)
+TEST_ARCHIVES := $(O)/libvrtest.a $(O)/libvrbroker.a $(O)/libvrctl.a \
+    $(O)/libvrplugin.a $(O)/libvrxen.a $(O)/libvr.a
 
 $(UNIT): $(O)/%: $(O)/%.o $(TEST_ARCHIVES)
 	$(call link,-pie,-lcmocka $(TEST_LIBS))
