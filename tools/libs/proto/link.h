@@ -8,7 +8,7 @@
  *                                    after this and before 'C', everything is
  *                                    undone.
  *                       'S' uuid     start: all domains exist, the paused
- *                                    guest is built, grants are seeded. Serve;
+ *                                    guest is built. Serve;
  *                                    answer when every backend is connected.
  *                       'C'          commit: the guest may run.
  *                       'A'          abort: undo everything.
