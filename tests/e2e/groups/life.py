@@ -87,7 +87,7 @@ def file_target(h, _made):
         device(driver=None, backend="b2", target="/tmp/disk.img")]))
     r = h.create(cfg)
     require(r.rc == 0, r.text[-400:])
-    h.gx_ok("l2", "ioload -f /dev/vda -m verify -q 8 -t 2 -s 16")
+    h.gx_ok("l2", "ioload -f /dev/vda -m verify -q 8 -t 2 -s 4")
     h.ok("xl destroy l2; xl destroy b2", 60)
 
 

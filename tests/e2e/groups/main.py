@@ -15,6 +15,13 @@ B = "g1-b1"
 group = Group("main")
 MEMORY = 128
 SEED = {"vda": 11, "vdb": 22}
+MIB = {"vda": 32, "vdb": 16}  # twice the pools
+MOUNTED = {"vda": "/mnt", "vdb": "/mnt2"}
+
+
+def pattern(verb, disk):
+    """The guest's command that writes or checks a disk's data."""
+    return f"pattern {verb} {MOUNTED[disk]}/data {MIB[disk]} {SEED[disk]}"
 
 
 @group.on_setup
@@ -48,16 +55,16 @@ def disks(h, _made):
             re.search(r"vdb \d{5,} \S* ?virtio_blk", out), out)
 
 
-@group.check("ext4 made, mounted, 64 MiB written, synced and read back", 240)
+@group.check("ext4 made, twice the pool written, synced and read back", 240)
 def write(h, _made):
     out = h.gx_ok("g1", "mkfs.ext4 -q -F /dev/vda && mkfs.ext4 -q -F /dev/vdb"
                   " && mount -t ext4 /dev/vda /mnt && "
                   "mount -t ext4 /dev/vdb /mnt2 && "
-                  f"pattern write /mnt/data 64 {SEED['vda']} && "
-                  f"pattern write /mnt2/data 16 {SEED['vdb']} && sync && "
+                  f"{pattern('write', 'vda')} && "
+                  f"{pattern('write', 'vdb')} && sync && "
                   "echo 3 > /proc/sys/vm/drop_caches && "
-                  f"pattern check /mnt/data 64 {SEED['vda']} && "
-                  f"pattern check /mnt2/data 16 {SEED['vdb']}", 220)
+                  f"{pattern('check', 'vda')} && "
+                  f"{pattern('check', 'vdb')}", 220)
     sums = out.split()
     require(len(sums) == 4 and sums[0] == sums[2] and sums[1] == sums[3], out)
 
@@ -186,7 +193,7 @@ def audits(h, _made):
             "grep -q '\"errors\":0,' /tmp/io", 40)
     audit(h)
     h.gx_ok("g1", "mkfs.ext4 -q -F /dev/vdb && mount -t ext4 /dev/vdb /mnt2 "
-            f"&& pattern write /mnt2/data 16 {SEED['vdb']} && sync", 60)
+            f"&& {pattern('write', 'vdb')} && sync", 60)
 
 
 @group.check("audit finds an entry that nobody declared")
@@ -273,15 +280,15 @@ def control(h, _made):
 @group.check("after the attack: guest alive, data right, audit agrees", 90)
 def survived(h, _made):
     h.gx_ok("g1", "echo 3 > /proc/sys/vm/drop_caches; "
-            f"pattern check /mnt2/data 16 {SEED['vdb']}", 60)
+            f"{pattern('check', 'vdb')}", 60)
     audit(h)
 
 
 def check_data(h):
     h.gx_ok("g1", "mount -t ext4 /dev/vda /mnt && "
             "mount -t ext4 /dev/vdb /mnt2 && "
-            f"pattern check /mnt/data 64 {SEED['vda']} && "
-            f"pattern check /mnt2/data 16 {SEED['vdb']}", 150)
+            f"{pattern('check', 'vda')} && "
+            f"{pattern('check', 'vdb')}", 150)
 
 
 def rebooted(h, old, b):
@@ -298,7 +305,7 @@ def rebind(h, _made):
             "for i in 1 2 3; do echo $d > unbind && echo $d > bind || exit 1; "
             "done; ls -d /sys/block/vd[b-z]; n=$(ls -d /sys/block/vd[b-z]); "
             "mount -t ext4 /dev/${n##*/} /mnt2 && "
-            f"pattern check /mnt2/data 16 {SEED['vdb']}", 50)
+            f"{pattern('check', 'vdb')}", 50)
     audit(h)
 
 
@@ -309,7 +316,7 @@ def not_moved(h, _made):
                           ("xl remus -F -b -n -d g1 none", "replicated")):
         r = h.sh(command)
         require(r.rc != 0 and f"cannot be {word}" in r.text, r.text[-300:])
-    h.gx_ok("g1", f"pattern check /mnt/data 64 {SEED['vda']}")
+    h.gx_ok("g1", pattern("check", "vda"))
 
 
 @group.check("guest reboots by itself, data still right", 300)

@@ -157,7 +157,7 @@ def reachable(h):
 
 @group.check("backend killed under load: the next one goes on, data right", 240)
 def killed(h):
-    h.gx_ok("mx", "umount /mnt; ioload -f /dev/vda -m verify -q 8 -t 8 -s 32 "
+    h.gx_ok("mx", "umount /mnt; ioload -f /dev/vda -m verify -q 8 -t 8 -s 4 "
             ">/tmp/io 2>&1 </dev/null & sleep 1")
     for _ in range(3):
         h.gx_ok("mx-b1", "kill -9 $(pidof vr-worker) 2>/dev/null || "

@@ -38,7 +38,7 @@ def launch(h, **keys):
 
 
 def ready(h):
-    """The guest of the check before, or a new one."""
+    """The guest of the check before, when it left one whole, or a new one."""
     if {"dr", "dr-b1"} - set(h.domains()):
         launch(h)
 
@@ -113,8 +113,9 @@ def keeps(h):
     return f"answered after {c['longest_wait_ms']} ms, {rounds} rounds"
 
 
-@group.check("pages kept for a moment, again and again: stopped", 300)
-def teases(h):
+def tease(h):
+    """Why a device was stopped whose backend keeps pages for a moment, again
+    and again, and the counters."""
     launch(h)
     load(h, "one", "randread")
     dev = next(d for d in h.show("dr")["devices"] if d["mode"] == "dynamic")
@@ -123,12 +124,22 @@ def teases(h):
             "> /tmp/hold 2>&1 </dev/null &")
     h.wait("its device is stopped", lambda: iommu(h, "dr")["counters"]["stops"],
            120)
-    c = iommu(h, "dr")["counters"]
+    counters = iommu(h, "dr")["counters"]
     why = next(d["error"] for d in h.show("dr")["devices"]
                if d["id"] == dev["id"])
-    if "too often" not in why:
+    return why, counters
+
+
+@group.check("pages kept for a moment, again and again: stopped", 600)
+def teases(h):
+    # On a busy machine a moment may take longer than one may at all.
+    for _ in range(3):
+        why, c = tease(h)
+        if "too often" in why:
+            break
         stop(h, "dr")
         require(c["longest_wait_ms"] >= 20, f"{why}: {c}")
+    else:
         raise Skip("a moment took longer than one may at all: "
                    f"{c['longest_wait_ms']} ms; slow machine")
     require(c["spent"] and not c["kills"] and c["waits"] >= 10, f"{c}")
@@ -171,6 +182,23 @@ def paused(h):
     return f"{rounds} rounds"
 
 
+@group.check("its control page is written over under load", 240)
+def scrawled(h):
+    ready(h)
+    load(h, "one")
+    dev = next(d for d in h.show("dr")["devices"] if d["mode"] == "dynamic")
+    node = (f"/local/domain/{h.domid('dr-b1')}/backend/virtio_restricted/"
+            f"{h.domid('dr')}/{dev['id']}")
+    page = h.ok(f"xenstore-read {node}/ctrl-domid {node}/ctrl-gref").split()
+    h.gx_ok("dr-b1", f"hold scrawl {page[0]} {page[1]} 5", 60)
+    rounds = unharmed(h)
+    require(h.show("dr")["broker"], "the broker is gone")
+    audit(h, "dr", "--pause")
+    h.gx_ok("dr", "killall ioload; while pidof ioload >/dev/null; do sleep 0.1; "
+            "done", 60)
+    return f"{rounds} rounds"
+
+
 @group.check("paused with a page in its hands: its watchdog destroys it", 200)
 def paused_holding(h):
     ready(h)
@@ -205,22 +233,6 @@ def panics_holding(h):
     require("Kernel panic" in h.guest_log("dr-b1"), "it did not panic")
     stop(h, "dr")
     return f"answered after {waited} ms, {rounds} rounds"
-
-
-@group.check("its control page is written over under load", 240)
-def scrawled(h):
-    launch(h)
-    load(h, "one")
-    dev = next(d for d in h.show("dr")["devices"] if d["mode"] == "dynamic")
-    node = (f"/local/domain/{h.domid('dr-b1')}/backend/virtio_restricted/"
-            f"{h.domid('dr')}/{dev['id']}")
-    page = h.ok(f"xenstore-read {node}/ctrl-domid {node}/ctrl-gref").split()
-    h.gx_ok("dr-b1", f"hold scrawl {page[0]} {page[1]} 5", 60)
-    rounds = unharmed(h)
-    require(h.show("dr")["broker"], "the broker is gone")
-    audit(h, "dr", "--pause")
-    stop(h, "dr")
-    return f"{rounds} rounds"
 
 
 @group.check("driver domain panics under load", 300)

@@ -159,6 +159,11 @@ class Host:
         require(r.rc == 0, f"`{command[:120]}` ended with {r.rc}: {r.line()}")
         return r.out
 
+    def beside(self, commands, t=60):
+        """Commands in dom0 beside each other; all have to succeed."""
+        self.ok("sh /host/bin/beside.sh " +
+                " ".join(shlex.quote(c) for c in commands), t)
+
     def put(self, name, text):
         """A file below /host/cfg; its path in dom0."""
         with open(os.path.join(self.share, "cfg", name), "w",
