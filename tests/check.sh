@@ -113,16 +113,24 @@ add() {
 
 finish() {
     wait "${spawned[@]}"
-    add $tally ${#spawned[@]}
+    add "$tally" ${#spawned[@]}
     spawned=()
 }
 
-# beside LANE STEP...: the steps, and a function with others at the same time
+# in_lane LANE: what it runs together has a tally of its own
+in_lane() {
+    tally=$tally-in-lane
+    : > "$tally"
+    "$1"
+}
+
+# beside LANE STEP...: the steps, and a function with others at the same time,
+# which may run things together, too
 beside() {
     local step lane=$1
     shift
     : > $tally-lane
-    tallied $tally-lane "$lane" &
+    tallied $tally-lane in_lane "$lane" &
     background=$!
     for step in "$@"; do
         $step
@@ -272,11 +280,14 @@ x86() {
     e2e_on e2e x86 --steady
 }
 
-# What is one processor's work, in `all`.
-steady() {
+# The two halves of `all`.
+first() {
     x86
     e2e_on refusals arm64 --steady "${refusals[@]}"
     e2e_on guests arm64 --steady "${guests[@]}"
+    module
+    model
+    fuzz
 }
 
 others() {
@@ -298,7 +309,7 @@ e2e() {
 case $what in
 all)
     case ${HOST:-} in
-    '') beside steady unit module model fuzz others ;;
+    '') beside first unit others ;;
     *)
         unit
         module
