@@ -4,9 +4,9 @@ UNIT_SRC := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 UNIT     := $(UNIT_SRC:%.c=$(O)/%)
 FUZZ     := $(FUZZ_SRC:%.c=$(O)/%)
-TEST_LIBS := -lyajl -lfdt -lxendevicemodel -lxenforeignmemory -lxenevtchn \
-    -lxengnttab -lxenlight -lxlutil -lxenguest -lxenctrl -lxenhypfs -lxenstore -lxentoolcore -lxentoollog \
-    -luring -lseccomp -lpthread
+TEST_LIBS := -lxlutil -lxenlight -lxenguest -lyajl -lfdt -lxendevicemodel \
+    -lxenforeignmemory -lxenevtchn -lxengnttab -lxenctrl -lxenhypfs -lxenstore \
+    -lxentoolcore -lxentoollog -luring -lseccomp -lpthread
 
 # Everything but the programs' main files, so that a test can use any part. What
 # a test defines itself is not taken from there.
