@@ -369,7 +369,8 @@ static void test_place_used(void **state)
     r->dom.modules[0].seg.vstart = 0x44000000 - 4096;
     r->dom.modules[0].seg.vend = 0x44000000 + 4096;
     assert_int_equal(vr_arch_place(&r->b, &r->dom, &err), -EINVAL);
-    assert_non_null(strstr(err.text, "base=0x44000000 overlaps the ramdisk at"));
+    assert_non_null(
+        strstr(err.text, "base=0x44000000 overlaps the ramdisk at"));
     r->dom.modules[0].seg.vend = r->dom.modules[0].seg.vstart;
     r->dom.modules[1].seg.vstart = 0x44100000;
     r->dom.modules[1].seg.vend = 0x44200000;
@@ -405,12 +406,10 @@ static int remove_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_boot),       TEST(test_memory),
-        TEST(test_slots),      TEST(test_irqs),
-        TEST(test_places),     TEST(test_nothing_to_say),
-        TEST(test_interrupts), TEST(test_tree),
-        TEST(test_no_tree),    TEST(test_place),
-        TEST(test_place_used),
+        TEST(test_boot),       TEST(test_memory),     TEST(test_slots),
+        TEST(test_irqs),       TEST(test_places),     TEST(test_nothing_to_say),
+        TEST(test_interrupts), TEST(test_tree),       TEST(test_no_tree),
+        TEST(test_place),      TEST(test_place_used),
     };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);

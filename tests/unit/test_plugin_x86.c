@@ -140,8 +140,9 @@ static void test_type(void **state)
     pw_device(STATIC);
     check(0, "");
     guest.c_info.type = LIBXL_DOMAIN_TYPE_PVH;
-    check(-ENOTSUP, "virtio_restricted: type=\"pvh\": such a guest has no wired "
-                    "interrupts, which virtio-mmio needs: use type=\"hvm\"");
+    check(-ENOTSUP,
+          "virtio_restricted: type=\"pvh\": such a guest has no wired "
+          "interrupts, which virtio-mmio needs: use type=\"hvm\"");
     guest.c_info.type = LIBXL_DOMAIN_TYPE_PV;
     check(-ENOTSUP, "virtio_restricted: type=\"pv\": such a guest has no "
                     "registers that Xen could trap: use type=\"hvm\"");
@@ -498,13 +499,13 @@ static int remove_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_type),        TEST(test_options),
-        TEST(test_slots),       TEST(test_places),
-        TEST(test_tables),      TEST(test_pci),
-        TEST(test_memory),      TEST(test_domain),
-        TEST(test_place),       TEST(test_small_pages),
+        TEST(test_type),          TEST(test_options),
+        TEST(test_slots),         TEST(test_places),
+        TEST(test_tables),        TEST(test_pci),
+        TEST(test_memory),        TEST(test_domain),
+        TEST(test_place),         TEST(test_small_pages),
         TEST(test_dynamic_alone), TEST(test_place_fails),
-        TEST(test_image),       TEST(test_no_tree),
+        TEST(test_image),         TEST(test_no_tree),
     };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);
