@@ -26,7 +26,8 @@ TEST_ARCHIVES := $(O)/libvrtest.a $(O)/libvrbroker.a $(O)/libvrctl.a \
     $(O)/libvrplugin.a $(O)/libvrxen.a $(O)/libvr.a
 
 # These have a file of the plug-in in them.
-$(call obj,tests/unit/test_plugin_arm.c): ALL_CPPFLAGS += -I.
+$(call obj,tests/unit/test_plugin_arm.c tests/unit/test_preload.c): \
+    ALL_CPPFLAGS += -I.
 
 $(UNIT): $(O)/%: $(O)/%.o $(TEST_ARCHIVES)
 	$(call link,-pie,-lcmocka $(TEST_LIBS))

@@ -248,8 +248,9 @@ static int config(const char *text)
     return r;
 }
 
-#define DEVICE "virtio_restricted = [ \"id=a,type=block,target=/a,backend=dd," \
-               "size=2M\" ]\n"
+#define DEVICE                                                                 \
+    "virtio_restricted = [ \"id=a,type=block,target=/a,backend=dd,"            \
+    "size=2M\" ]\n"
 
 static void accepted(const char *text)
 {
@@ -322,7 +323,8 @@ static void test_keys(void **state)
     accepted(DEVICE);
     accepted("virtio_restricted = [ ]\n");
     bad("virtio_restricted = \"id=a\"\n",
-        "virtio_restricted: not a list: write virtio_restricted = [ \"id=disk0, "
+        "virtio_restricted: not a list: write virtio_restricted = [ "
+        "\"id=disk0, "
         "type=block, ...\" ]\n");
     bad("virtio_restricted = [ [ \"id=a\" ] ]\n",
         "virtio_restricted[0]: not a string: write the device as \"id=disk0, "
@@ -631,15 +633,24 @@ static void test_init(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_keys),          TEST(test_many),
-        TEST(test_grants),        TEST(test_grant_version),
-        TEST(test_config_again),  TEST(test_create),
-        TEST(test_create_paused), TEST(test_create_fails),
-        TEST(test_restore),       TEST(test_build_others),
-        TEST(test_moved),         TEST(test_down),
-        TEST(test_keys_of_linux), TEST(test_plugged),
-        TEST(test_destroy),       TEST(test_destroy_again),
-        TEST(test_destroy_uncommitted), TEST(test_preserve),
+        TEST(test_keys),
+        TEST(test_many),
+        TEST(test_grants),
+        TEST(test_grant_version),
+        TEST(test_config_again),
+        TEST(test_create),
+        TEST(test_create_paused),
+        TEST(test_create_fails),
+        TEST(test_restore),
+        TEST(test_build_others),
+        TEST(test_moved),
+        TEST(test_down),
+        TEST(test_keys_of_linux),
+        TEST(test_plugged),
+        TEST(test_destroy),
+        TEST(test_destroy_again),
+        TEST(test_destroy_uncommitted),
+        TEST(test_preserve),
         TEST(test_init),
     };
 
