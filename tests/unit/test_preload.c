@@ -63,7 +63,8 @@ static const struct {
     size_t at;
 } hook[] = {
 #define ROW(member, symbol)                                                    \
-    {symbol, libxl_##member, plugin_##member, offsetof(struct vr_calls, member)},
+    {symbol, libxl_##member, plugin_##member,                                  \
+     offsetof(struct vr_calls, member)},
     VR_HOOKS(ROW)};
 
 static struct vr_calls of_plugin;
