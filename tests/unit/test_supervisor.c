@@ -420,6 +420,41 @@ static void test_pool_of_dead(void **state)
     assert_int_equal(sw_pool(0), 0);
 }
 
+static const char *told_error(unsigned int dev)
+{
+    char path[VR_XS_PATH], id[8];
+
+    snprintf(id, sizeof(id), "disk%u", dev);
+    return node(vr_xs_truth(path, SW_GUEST, id, "error"));
+}
+
+/* What a guest has overwritten it takes away again when its own I/O is done,
+ * and a pool of which a device has failed is private: then nothing is to be
+ * seen any more, but it is still why. */
+static void test_cause_stays(void **state)
+{
+    struct vr_gntent *e = &sw.table[sw.rec.devs[2].pool.gref_base + 5];
+
+    (void)state;
+    sw_worker(VR_MSG_GRANT, 2);
+    sw.meddled = true;
+    *e = (struct vr_gntent){VR_GTF_PERMIT_ACCESS, 99, 1234};
+    sw_run(61000);
+    assert_string_equal(told_state(2), "damaged");
+    sw.s.stats->dev[2].failed = VR_FAIL_BACKEND;
+    sw_worker(VR_MSG_REVOKE, 2);
+    memset(e, 0, sizeof(*e));
+    sw_worker(VR_MSG_CHANGED, 2);
+    sw_run(130000);
+    assert_string_equal(told_state(2), "failed");
+    assert_non_null(strstr(told_error(2), "overwritten by the guest"));
+    /* Its driver has begun anew: soon all is well. */
+    sw.s.stats->dev[2].failed = VR_FAIL_NONE;
+    sw_worker(VR_MSG_CHANGED, 2);
+    sw_run(6000);
+    assert_string_equal(told_state(2), "connected");
+}
+
 static void test_worker_ends(void **state)
 {
     unsigned int i;
@@ -583,6 +618,7 @@ int main(void)
         RUNNING(test_worker_destroys_shared),
         RUNNING(test_pool),
         RUNNING(test_pool_of_dead),
+        RUNNING(test_cause_stays),
         RUNNING(test_worker_ends),
         RUNNING(test_driver_paused),
         RUNNING(test_driver_shuts_down),

@@ -97,7 +97,6 @@ out:
 static int rng_begin(struct vr_dev *d, struct vr_err *err)
 {
     struct vr_rng *rng = d->source;
-
     int rc = vr_rng_reader_start(rng);
 
     if (rc) {

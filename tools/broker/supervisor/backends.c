@@ -255,6 +255,7 @@ static void show_pool(struct super *s, unsigned int i)
 
 void backends_stats(struct super *s, unsigned int i)
 {
+    const enum vr_fail was = s->dev[i].fail;
     struct vr_stats_dev now;
 
     if (!s->stats || !s->published)
@@ -262,6 +263,8 @@ void backends_stats(struct super *s, unsigned int i)
     /* One copy: the worker may be writing, or lying. */
     memcpy(&now, &s->stats->dev[i], sizeof(now));
     s->dev[i].fail = vr_stats_why(&now);
+    if (was != s->dev[i].fail)
+        grants_check(s, true);
     backends_show(s, i);
     show_pool(s, i);
     if (s->dev[i].counted && vr_store_same_counters(&now, &s->dev[i].last))

@@ -54,9 +54,14 @@ static void count_lost(const struct super *s, const struct vr_gtable *gt,
 static void judge(struct super *s, const struct vr_gtable *gt, unsigned int i)
 {
     struct sdev *d = &s->dev[i];
-    uint32_t of;
+    uint32_t lost, of;
 
-    count_lost(s, gt, i, &d->overwritten, &of);
+    count_lost(s, gt, i, &lost, &of);
+    /* Of what a failed device had, nothing may be left to be seen: its pool is
+     * private, and the guest's own I/O is done. It is why it failed still. */
+    if (!lost && d->overwritten && d->fail != VR_FAIL_NONE)
+        return;
+    d->overwritten = lost;
     vr_lost_text(&d->why, &s->rec, "its windows", d->overwritten, of);
     backends_show(s, i);
 }
