@@ -13,11 +13,11 @@
 #define BASE0 UINT64_C(0x02000000)
 #define BASE1 UINT64_C(0x02000600)
 
-static struct vr_vdev mmio[2];
+static struct vr_vdev vdev[2];
 static struct vr_stats_dev stats[2];
 static const struct ioreq_dev devs[2] = {
-    {.base = BASE0, .transport = &vr_transport_mmio, .vdev = &mmio[0]},
-    {.base = BASE1, .transport = &vr_transport_mmio, .vdev = &mmio[1]},
+    {.base = BASE0, .transport = &vr_transport_mmio, .vdev = &vdev[0]},
+    {.base = BASE1, .transport = &vr_transport_mmio, .vdev = &vdev[1]},
 };
 
 static void on_notify(void *ctx, unsigned int queue)
@@ -61,8 +61,8 @@ static int setup(void **state)
     (void)state;
     memset(stats, 0, sizeof(stats));
     for (i = 0; i < 2; i++) {
-        vr_vdev_init(&mmio[i], &desc, &ops, NULL, &stats[i]);
-        vr_vdev_set_device(&mmio[i], 0, config, sizeof(config));
+        vr_vdev_init(&vdev[i], &desc, &ops, NULL, &stats[i]);
+        vr_vdev_set_device(&vdev[i], 0, config, sizeof(config));
     }
     return 0;
 }
@@ -147,7 +147,7 @@ static void reads_and_writes(void **state)
     /* what stands above the size in the guest's register is not written */
     req = access_at(BASE1 + VR_MMIO_STATUS, 4, IOREQ_WRITE);
     assert_int_equal(ioreq_exec(&devs[1], &req), VR_VDEV_DONE);
-    assert_int_equal(vr_mmio_read(&mmio[1], VR_MMIO_STATUS, 4), 3);
+    assert_int_equal(vr_mmio_read(&vdev[1], VR_MMIO_STATUS, 4), 3);
     assert_int_equal(stats[0].mmio_reads + stats[0].mmio_writes, 0);
     req = access_at(BASE0 + 0x100, 8, IOREQ_READ);
     assert_int_equal(ioreq_exec(&devs[0], &req), VR_VDEV_DONE);

@@ -262,7 +262,7 @@ static void stream(void)
 
 static void set(unsigned int reg, uint32_t value)
 {
-    assert_int_equal(vr_mmio_write(&sim.dev.unit.mmio, reg, 4, value),
+    assert_int_equal(vr_mmio_write(&sim.dev.unit.vdev, reg, 4, value),
                      VR_VDEV_DONE);
 }
 
@@ -311,7 +311,7 @@ static int begin(void **state)
     unit_add(&sim.w, &d->unit, 0x2000000);
     d->stats = &sim.stats.dev[0];
     vr_ctrl_init(&sim.page);
-    vr_vdev_init(&d->unit.mmio, &desc, &device_regs, d, d->stats);
+    vr_vdev_init(&d->unit.vdev, &desc, &device_regs, d, d->stats);
     vr_ctrl_set_device(&sim.page, 0, config, sizeof(config));
     sim.page.status = VR_CTRL_BACKEND_READY;
     look(d);
@@ -325,7 +325,7 @@ static int begin(void **state)
     set(VR_MMIO_QUEUE_DEVICE_LOW, 0x80002000);
     set(VR_MMIO_QUEUE_READY, 1);
     set(VR_MMIO_STATUS, VR_STATUS_DRIVER_OK);
-    assert_int_equal(vr_vdev_queues(&d->unit.mmio), 1);
+    assert_int_equal(vr_vdev_queues(&d->unit.vdev), 1);
     sim.page.ack = d->generation;
     look(d);
     sim.kicks = 0;

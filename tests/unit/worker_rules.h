@@ -269,7 +269,7 @@ static void ww_check_vcpu(unsigned int v)
         return;
     }
     d = ww_dev(theirs->waits->index);
-    FX_REQUIRE(vr_vdev_waiting(&d->unit.mmio) || d->flush_until,
+    FX_REQUIRE(vr_vdev_waiting(&d->unit.vdev) || d->flush_until,
                "waits for nothing");
     FX_REQUIRE(fx_ms() - vcpu->since <= d->lease.patience_ms + VR_FLUSH_MS,
                "waits too long");
@@ -292,10 +292,10 @@ static void ww_check_device(struct device *d)
 
     ww_check_interrupts(d);
     if (vr_arch.level && !fx.irq_failed)
-        FX_REQUIRE(fx.level[line] == (vr_vdev_isr(&d->unit.mmio) != 0),
+        FX_REQUIRE(fx.level[line] == (vr_vdev_isr(&d->unit.vdev) != 0),
                    "the interrupt line is not what InterruptStatus says");
     if (fx.port[d->unit.port].masked && !d->gone && !d->quiet_until && !d->owed)
-        FX_REQUIRE(vr_vdev_isr(&d->unit.mmio) & VR_INT_USED,
+        FX_REQUIRE(vr_vdev_isr(&d->unit.vdev) & VR_INT_USED,
                    "a port is masked for no reason");
 }
 

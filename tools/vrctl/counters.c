@@ -71,9 +71,9 @@ static const struct counter iommu_counters[] = {
     I(destroys),
     I(faults_sent),
     I(faults_dropped),
-    {"mmio_reads", offsetof(struct vr_stats_iommu, mmio.mmio_reads)},
-    {"mmio_writes", offsetof(struct vr_stats_iommu, mmio.mmio_writes)},
-    {"kicks", offsetof(struct vr_stats_iommu, mmio.kicks)},
+    {"mmio_reads", offsetof(struct vr_stats_iommu, vdev.mmio_reads)},
+    {"mmio_writes", offsetof(struct vr_stats_iommu, vdev.mmio_writes)},
+    {"kicks", offsetof(struct vr_stats_iommu, vdev.kicks)},
 };
 
 static bool is_address(const char *name)
@@ -178,7 +178,7 @@ void iommu_json(yajl_gen j, const struct vr_record *rec,
     json_u64(j, "mmio_base", rec->iommu.mmio_base);
     json_u64(j, "irq", rec->iommu.irq);
     if (s) {
-        json_u64(j, "status", s->mmio.status);
+        json_u64(j, "status", s->vdev.status);
         json_key(j, "endpoints");
         yajl_gen_array_open(j);
         for (i = 0; i < rec->ndevs; i++) {

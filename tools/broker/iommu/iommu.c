@@ -29,14 +29,14 @@ static struct iommu *of(struct unit *u)
 
 static void broken(struct iommu *io, unsigned int i)
 {
-    io->stats->mmio.faults++;
-    io->stats->mmio.fault_addr = io->q[i].fault_addr;
+    io->stats->vdev.faults++;
+    io->stats->vdev.fault_addr = io->q[i].fault_addr;
     if (!io->logged || io->unit.w->now - io->logged >= LOG_MS) {
         io->logged = io->unit.w->now;
         broker_log("virtio-iommu: queue %u stopped: %s (0x%" PRIx64 ")", i,
                    vr_vq_fault_text(io->q[i].fault), io->q[i].fault_addr);
     }
-    vr_vdev_fail(&io->unit.mmio, VR_FAIL_QUEUE);
+    vr_vdev_fail(&io->unit.vdev, VR_FAIL_QUEUE);
 }
 
 /* Makes what was pushed visible. */
@@ -44,7 +44,7 @@ static void push(struct iommu *io, unsigned int i)
 {
     vr_vq_publish(&io->q[i]);
     if (vr_vq_should_notify(&io->q[i]))
-        vr_vdev_interrupt(&io->unit.mmio);
+        vr_vdev_interrupt(&io->unit.vdev);
 }
 
 /* Copies @len bytes of @src to the writable buffers of @chain. Returns how
@@ -259,7 +259,7 @@ static void follow_driver(struct iommu *io)
             stop_queue(io, i);
     if (!io->req.run) {
         if (take_all(io))
-            vr_vdev_quiesced(&io->unit.mmio);
+            vr_vdev_quiesced(&io->unit.vdev);
         else
             iommu_climb(io);
         return;
@@ -270,7 +270,7 @@ static void follow_driver(struct iommu *io)
             start_queue(io, i);
     /* A request that came meanwhile is not followed yet. */
     if (!io->changed)
-        vr_vdev_quiesced(&io->unit.mmio);
+        vr_vdev_quiesced(&io->unit.vdev);
 }
 
 /* After an access to its registers: follows what the driver wants, and
@@ -323,7 +323,7 @@ static void iommu_hear(struct unit *u)
 
 bool iommu_waiting(const struct iommu *io)
 {
-    return io->pending || io->resetting || vr_vdev_waiting(&io->unit.mmio);
+    return io->pending || io->resetting || vr_vdev_waiting(&io->unit.vdev);
 }
 
 /* Only the vCPU that asked for memory to be taken away waits until it is. */
@@ -334,7 +334,7 @@ static void iommu_access(struct unit *u, unsigned int v)
     bool done = vcpu_access(u, v);
 
     work(io);
-    done |= !vr_vdev_waiting(&u->mmio);
+    done |= !vr_vdev_waiting(&u->vdev);
     vcpu_answer(u, v, done && (waited || !io->pending));
     if (!iommu_waiting(io))
         vcpu_finish(u);
@@ -345,7 +345,7 @@ static void retry(struct iommu *io)
 {
     if (io->resetting) {
         if (take_all(io))
-            vr_vdev_quiesced(&io->unit.mmio);
+            vr_vdev_quiesced(&io->unit.vdev);
     } else if (io->pending && execute(io)) {
         push(io, VR_VIOMMU_REQUESTQ);
         io->kicked = true; /* those behind it */

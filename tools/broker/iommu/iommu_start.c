@@ -80,9 +80,9 @@ static void start_registers(struct iommu *io)
         desc.range[i].size = (rec->ram[i].end - rec->ram[i].start)
                              << VR_PAGE_SHIFT;
     }
-    vr_vdev_init(&io->unit.mmio, &desc, &iommu_regs, io, &io->stats->mmio);
+    vr_vdev_init(&io->unit.vdev, &desc, &iommu_regs, io, &io->stats->vdev);
     vr_viommu_config(&io->v, config);
-    vr_vdev_set_device(&io->unit.mmio, VR_VIOMMU_FEATURES, config,
+    vr_vdev_set_device(&io->unit.vdev, VR_VIOMMU_FEATURES, config,
                        sizeof(config));
 }
 

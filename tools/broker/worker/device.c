@@ -61,7 +61,7 @@ static void publish(struct device *d, const struct vr_ctrl_request *req)
  */
 static void release(struct device *d)
 {
-    if (!d->hold_until || d->flush_until || vr_vdev_waiting(&d->unit.mmio))
+    if (!d->hold_until || d->flush_until || vr_vdev_waiting(&d->unit.vdev))
         return;
     d->hold_until = 0;
     vcpu_finish(&d->unit);
@@ -69,7 +69,7 @@ static void release(struct device *d)
 
 void device_fail(struct device *d, enum vr_fail why)
 {
-    vr_vdev_fail(&d->unit.mmio, why);
+    vr_vdev_fail(&d->unit.vdev, why);
     release(d);
 }
 
@@ -94,7 +94,7 @@ static void act(struct device *d, enum vr_lease_act what)
         device_fail(d, VR_FAIL_GRANTS);
         break;
     case VR_LEASE_QUIET:
-        vr_vdev_quiesced(&d->unit.mmio);
+        vr_vdev_quiesced(&d->unit.vdev);
         release(d);
         break;
     }
@@ -145,8 +145,8 @@ static void device_hear(struct unit *u)
         d->quiet_until = 0;
     if (!d->masked || d->gone || d->quiet_until)
         return;
-    if ((d->owed || vr_vdev_isr(&d->unit.mmio) & VR_INT_USED) &&
-        !vr_vdev_unquiet(&d->unit.mmio))
+    if ((d->owed || vr_vdev_isr(&d->unit.vdev) & VR_INT_USED) &&
+        !vr_vdev_unquiet(&d->unit.vdev))
         return;
     d->masked = false;
     d->bell->unmask(d);
@@ -168,9 +168,9 @@ static bool collect(struct device *d)
 {
     const bool held = d->owed;
 
-    if (vr_vdev_isr(&d->unit.mmio) & VR_INT_USED)
+    if (vr_vdev_isr(&d->unit.vdev) & VR_INT_USED)
         return false;
-    if (d->bell->drain(d) & vr_vdev_queues(&d->unit.mmio))
+    if (d->bell->drain(d) & vr_vdev_queues(&d->unit.vdev))
         d->owed = true;
     if (!d->owed)
         return false;
@@ -181,7 +181,7 @@ static bool collect(struct device *d)
     d->owed = false;
     /* The event of what this one tells, too, may be on its way. */
     d->excused = true;
-    vr_vdev_interrupt(&d->unit.mmio);
+    vr_vdev_interrupt(&d->unit.vdev);
     return true;
 }
 
@@ -212,7 +212,7 @@ static void tell_connected(struct device *d)
 /* The backend has come back: what was kicked meanwhile may have been lost. */
 static void kick_all(struct device *d)
 {
-    uint32_t queues = vr_vdev_queues(&d->unit.mmio);
+    uint32_t queues = vr_vdev_queues(&d->unit.vdev);
 
     if (!queues)
         return;
@@ -241,7 +241,7 @@ static bool take_description(struct device *d)
     d->invalid = false;
     d->described = dev.config_generation;
     vr_ctrl_take_counters(d->page, &d->stats->b); /* the target's size */
-    vr_vdev_set_device(&d->unit.mmio, dev.features, dev.config, dev.config_len);
+    vr_vdev_set_device(&d->unit.vdev, dev.features, dev.config, dev.config_len);
     if (d->stats->config_changes != changes)
         d->grown_at = d->unit.w->now;
     if (d->backend != VR_CTRL_BACKEND_READY) {
@@ -323,8 +323,8 @@ bool device_has_news(const struct device *d)
         return false;
     if (d->owed)
         return d->pace.paid || (int64_t)vr_now_ns() >= d->pace.next;
-    if (d->bell->pending(d) & vr_vdev_queues(&d->unit.mmio) &&
-        !(vr_vdev_isr(&d->unit.mmio) & VR_INT_USED))
+    if (d->bell->pending(d) & vr_vdev_queues(&d->unit.vdev) &&
+        !(vr_vdev_isr(&d->unit.vdev) & VR_INT_USED))
         return true;
     return d->generation && !d->acked && vr_ctrl_acked(d->page, d->generation);
 }
@@ -345,7 +345,7 @@ static bool device_poll(struct unit *u)
 
 static bool in_use(const struct device *d)
 {
-    return d->connected && !d->gone && vr_vdev_queues(&d->unit.mmio);
+    return d->connected && !d->gone && vr_vdev_queues(&d->unit.vdev);
 }
 
 static void ping(struct device *d)
@@ -394,7 +394,7 @@ static void device_due(struct unit *u, bool count)
     if (d->seek || (d->hold_until && d->hold_until <= now))
         look(d);
     if (d->hold_until && d->hold_until <= now) {
-        vr_vdev_timeout(&d->unit.mmio);
+        vr_vdev_timeout(&d->unit.vdev);
         release(d);
     }
     if (d->quiet_until && d->quiet_until <= now)
@@ -507,13 +507,13 @@ static void device_told(struct unit *u, enum vr_msg_type type)
 static void device_access(struct unit *u, unsigned int v)
 {
     struct device *d = of(u);
-    uint32_t isr = vr_vdev_isr(&u->mmio);
+    uint32_t isr = vr_vdev_isr(&u->vdev);
     bool done = vcpu_access(u, v), acked;
 
     if (!done && !d->hold_until)
         d->hold_until = u->w->now + d->lease.patience_ms;
     vcpu_answer(u, v, done);
-    acked = isr & ~vr_vdev_isr(&u->mmio) & VR_INT_USED;
+    acked = isr & ~vr_vdev_isr(&u->vdev) & VR_INT_USED;
     if (acked)
         guest_acked(d);
     /* Now that the guest has acknowledged the interrupt, or waits for the
@@ -536,7 +536,7 @@ void device_behind(struct device *d, const struct device_iommu *iommu,
 
 void device_attach(struct device *d, bool attached)
 {
-    vr_vdev_attach(&d->unit.mmio, attached);
+    vr_vdev_attach(&d->unit.vdev, attached);
 }
 
 const struct unit_ops device_unit = {

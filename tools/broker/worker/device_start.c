@@ -55,7 +55,7 @@ static void make_registers(struct device *d, const struct vr_record_dev *rd)
             desc.range[desc.nranges++] =
                 (struct vr_vdev_range){win->base, win->size};
     }
-    vr_vdev_init(&d->unit.mmio, &desc, &device_regs, d, d->stats);
+    vr_vdev_init(&d->unit.vdev, &desc, &device_regs, d, d->stats);
 }
 
 static int start(struct worker *w, struct device *d, unsigned int i,

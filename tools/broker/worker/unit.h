@@ -57,7 +57,7 @@ struct unit {
     unsigned int index; /* a device's is the record's, and the messages' */
     uint32_t irq;
     evtchn_port_t port; /* that its events come by; 0: none */
-    struct vr_vdev mmio;
+    struct vr_vdev vdev;
 };
 
 /* What the start has open, and the sandbox closes. */

@@ -39,7 +39,7 @@ void unit_add(struct worker *w, struct unit *u, uint64_t base)
     w->unit[u->index] = u;
     w->map[u->index].base = base;
     w->map[u->index].transport = &vr_transport_mmio;
-    w->map[u->index].vdev = &u->mmio;
+    w->map[u->index].vdev = &u->vdev;
 }
 
 static void serve_timers(struct worker *w)

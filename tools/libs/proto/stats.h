@@ -61,7 +61,7 @@ enum vr_fail {
 
 /* The guest's virtio-iommu. */
 struct vr_stats_iommu {
-    struct vr_stats_dev mmio; /* registers and queues, as for any device */
+    struct vr_stats_dev vdev; /* registers and queues, as for any device */
     uint64_t batches;         /* kicks that brought requests */
     uint64_t requests;
     uint64_t maps, unmaps; /* that succeeded */
