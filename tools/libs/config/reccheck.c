@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "libs/base/range.h"
 #include "libs/window/bounds.h"
 #include "libs/window/gntent.h"
 #include "record_int.h"
@@ -95,16 +96,11 @@ static const char *check_dev(const struct vr_record *rec,
     return what;
 }
 
-static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
-{
-    return a_len && b_len && a < b + b_len && b < a + a_len;
-}
-
 static bool grefs_overlap(const struct vr_gwin *a, const struct vr_gwin *b)
 {
     return a->gref_base && b->gref_base &&
-           overlap(a->gref_base, vr_gwin_pages(a), b->gref_base,
-                   vr_gwin_pages(b));
+           vr_ranges_overlap(a->gref_base, vr_gwin_pages(a), b->gref_base,
+                             vr_gwin_pages(b));
 }
 
 /* Pools lie in the guest's memory, the others in the virtio-iommu's space: an
@@ -124,7 +120,7 @@ static const char *check_pair(const struct vr_record_dev *a,
             if (grefs_overlap(v, w))
                 return "grant references overlap another window's";
             if ((i == j || a == b) &&
-                overlap(v->base, v->size, w->base, w->size))
+                vr_ranges_overlap(v->base, v->size, w->base, w->size))
                 return "window overlaps another one";
         }
     }

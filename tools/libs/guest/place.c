@@ -5,12 +5,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "libs/base/range.h"
 #include "libs/window/gntent.h"
 #include "place.h"
 
-static bool overlap(const struct vr_span *s, uint64_t start, uint64_t size)
+static uint64_t span_size(const struct vr_span *span)
 {
-    return s->start < s->end && s->start < start + size && start < s->end;
+    return span->start < span->end ? span->end - span->start : 0;
 }
 
 /* The first obstacle to [start, start + size), NULL when it is free. */
@@ -21,20 +22,19 @@ static const struct vr_span *obstacle(const struct vr_span *used,
     unsigned int i;
 
     for (i = 0; i < nused; i++) {
-        if (overlap(&used[i], start, size))
+        if (vr_ranges_overlap(used[i].start, span_size(&used[i]), start, size))
             return &used[i];
     }
     return NULL;
 }
 
-static bool inside(const struct vr_span *ram, unsigned int nram, uint64_t start,
+static bool in_ram(const struct vr_span *ram, unsigned int nram, uint64_t start,
                    uint64_t size)
 {
     unsigned int i;
 
     for (i = 0; i < nram; i++) {
-        if (start >= ram[i].start && start < ram[i].end &&
-            size <= ram[i].end - start)
+        if (vr_range_has(ram[i].start, span_size(&ram[i]), start, size))
             return true;
     }
     return false;
@@ -61,7 +61,7 @@ static int check_base(const struct vr_dev_cfg *cfg, unsigned int index,
                       const struct vr_span *used, unsigned int nused,
                       struct vr_err *err)
 {
-    if (!inside(ram, nram, cfg->base, cfg->size)) {
+    if (!in_ram(ram, nram, cfg->base, cfg->size)) {
         vr_err_set(err,
                    "virtio_restricted[%u]: base=0x%" PRIx64 " with its size "
                    "is not inside the guest's RAM 0x%" PRIx64 "-0x%" PRIx64

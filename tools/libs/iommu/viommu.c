@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sections in comments are those of virtio 1.2. Statuses that the standard
- * leaves open are chosen where they are returned.
+ * The virtio-iommu's requests, as viommu.h has it: takes them apart, keeps what
+ * is mapped, says what to grant and what to take back. Called by the broker's
+ * worker, on its copy of what the guest wrote. Pure. Sections in comments are
+ * those of virtio 1.2. Statuses that the standard leaves open are chosen where
+ * they are returned.
  */
 #include <endian.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
  *   libs/transport/  registers: which access means what
  *   vqueue.c         a queue; whether its rings may be where they are
  *   vdev.c           the device: status, features, config space, reset,
- * failure, interrupts, and what the backend is told and still owes
+ *                    failure, interrupts; what the backend is told and owes
  *
  * Each uses those below it only.
  */

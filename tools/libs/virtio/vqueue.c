@@ -4,6 +4,7 @@
  * (virtio 1.2, 2.6): whether its rings may lie where the driver says, and when
  * it is out of service for good. Called by the transports. Pure.
  */
+#include "libs/base/range.h"
 #include "vdev_int.h"
 
 struct area {
@@ -33,26 +34,17 @@ static enum vr_vdev_result queue_stop(struct vr_vdev *m, unsigned int i,
     return vdev_quiesce(m, UINT32_C(1) << i);
 }
 
-static bool inside(const struct vr_vdev *m, const struct area *a)
+static bool in_ranges(const struct vr_vdev *m, const struct area *a)
 {
     unsigned int i;
 
     for (i = 0; i < m->desc.nranges; i++) {
-        const struct vr_vdev_range *w = &m->desc.range[i];
+        const struct vr_vdev_range *range = &m->desc.range[i];
 
-        if (a->start >= w->base && a->len <= w->size &&
-            a->start - w->base <= w->size - a->len)
+        if (vr_range_has(range->base, range->size, a->start, a->len))
             return true;
     }
     return false;
-}
-
-/* Without adding: an area may end where the address space does. */
-static bool overlap(const struct area *a, const struct area *b)
-{
-    if (a->start < b->start)
-        return b->start - a->start < a->len;
-    return a->start - b->start < b->len;
 }
 
 /* 2.7: sizes of the three parts, with the event index that follows a ring. */
@@ -79,7 +71,8 @@ static bool apart(struct vr_vdev *m, unsigned int index, const struct area a[3])
         areas(&m->q[k], b);
         for (i = 0; i < 3; i++) {
             for (j = k == index ? i + 1 : 0; j < 3; j++) {
-                if (overlap(&a[i], &b[j])) {
+                if (vr_ranges_overlap(a[i].start, a[i].len, b[j].start,
+                                      b[j].len)) {
                     fault(m, a[i].start);
                     return false;
                 }
@@ -104,7 +97,7 @@ static enum vr_fail queue_check(struct vr_vdev *m, unsigned int index)
     }
     areas(q, a);
     for (i = 0; i < 3; i++) {
-        if (!inside(m, &a[i])) {
+        if (!in_ranges(m, &a[i])) {
             fault(m, a[i].start);
             /* When setting up an identity domain fails, Linux stays attached
              * but uses untranslated addresses, as if it were not. */

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "libs/base/range.h"
 #include "gcopy.h"
 
 #define OFFSET(addr) ((addr) & (VR_PAGE_SIZE - 1))
@@ -27,13 +28,6 @@ bool vr_walk_next(struct vr_walk *w, struct vr_buf *part)
     return true;
 }
 
-static bool inside(const struct vr_gwin *w, const struct vr_buf *part)
-{
-    uint64_t off = part->addr - w->base;
-
-    return off < w->size && part->len <= w->size - off;
-}
-
 static uint32_t gref(const struct vr_gwin *w, uint64_t addr)
 {
     return w->gref_base + (uint32_t)((addr - w->base) >> VR_PAGE_SHIFT);
@@ -49,7 +43,7 @@ int vr_gcopy_add(struct vr_gcopy *batch, const struct vr_gwin *w,
     uint8_t *p = local;
 
     while (vr_walk_next(&walk, &part)) {
-        if (!inside(w, &part))
+        if (!vr_range_has(w->base, w->size, part.addr, part.len))
             return -EFAULT;
         while (part.len) {
             struct vr_gseg *seg = &batch->seg[used];
@@ -88,7 +82,7 @@ int vr_gmap_refs(const struct vr_gwin *w, const struct vr_buf *buf,
             (OFFSET(part.addr) + part.len + VR_PAGE_SIZE - 1) >> VR_PAGE_SHIFT;
         uint32_t ref = gref(w, part.addr);
 
-        if (!inside(w, &part))
+        if (!vr_range_has(w->base, w->size, part.addr, part.len))
             return -EFAULT;
         if (count > max - pages)
             return -ENOSPC;

@@ -9,6 +9,7 @@
 
 #include <sys/uio.h>
 
+#include "libs/base/range.h"
 #include "libs/base/vr.h"
 
 /* The most buffers of one chain: 126 segments, header and status, and two to
@@ -69,9 +70,7 @@ static inline bool vr_window_remote(const struct vr_window *w)
 static inline bool vr_window_has(const struct vr_window *w, uint64_t addr,
                                  uint64_t len)
 {
-    uint64_t off = addr - w->base;
-
-    return off < w->size && len <= w->size - off;
+    return vr_range_has(w->base, w->size, addr, len);
 }
 
 /**
@@ -93,11 +92,9 @@ static inline void *vr_window_ptr(const struct vr_window *w, uint64_t addr,
 static inline void *vr_window_pool_ptr(const struct vr_window *w, uint64_t addr,
                                        uint64_t len)
 {
-    uint64_t off = addr - w->pool.base;
-
-    if (off >= w->pool.size || len > w->pool.size - off)
+    if (!vr_range_has(w->pool.base, w->pool.size, addr, len))
         return NULL;
-    return w->pool.va + off;
+    return w->pool.va + (addr - w->pool.base);
 }
 
 /** vr_window_covers() - does it lie wholly in window or pool? */
