@@ -46,7 +46,7 @@ int vr_build_slots(struct vr_build *b, const struct vr_slots *slots,
         dev->irq = slots->irq + slot[i];
         b->desc[i].mmio_base = dev->mmio_base;
         b->desc[i].irq = dev->irq;
-        b->desc[i].dynamic = vr_cfg_has_iova(&dev->cfg);
+        b->desc[i].behind_iommu = vr_cfg_has_iova(&dev->cfg);
         b->desc[i].endpoint = i;
         b->desc[i].pool_size = dev->cfg.size;
         b->desc[i].pool_unnamed = !vr_cfg_pool_in_firmware(&dev->cfg);

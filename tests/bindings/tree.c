@@ -47,13 +47,13 @@ int main(int argc, char **argv)
 
     if (argc != 2)
         return 2;
-    dev.dynamic = strcmp(argv[1], "static");
+    dev.behind_iommu = strcmp(argv[1], "static");
     if (strcmp(argv[1], "dynamic")) {
         dev.pool_base = 0x47c00000;
         dev.pool_size = 0x4000000;
     }
     if (make(fdt) || vr_dt_extend(fdt, sizeof(fdt), out, sizeof(out), &dev, 1,
-                                  dev.dynamic ? &iommu : NULL, &err))
+                                  dev.behind_iommu ? &iommu : NULL, &err))
         return 1;
     fdt_pack(out);
     return fwrite(out, fdt_totalsize(out), 1, stdout) != 1;

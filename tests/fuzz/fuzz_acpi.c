@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!size)
         return 0;
-    viot = devs[1].dynamic = data[0] & 1;
+    viot = devs[1].behind_iommu = data[0] & 1;
     devs[1].pool_unnamed = data[0] & 4;
     size--;
     user = malloc(size ? size : 1);

@@ -152,7 +152,7 @@ static void get_devs(struct vr_desc_dev *devs, unsigned int n, enum kind kind)
 
         devs[i].mmio_base = MMIO(i);
         devs[i].irq = VR_HVM_GSI_FIRST + i;
-        devs[i].dynamic = k != STATIC;
+        devs[i].behind_iommu = k != STATIC;
         devs[i].endpoint = k != STATIC ? 0x100 + i : 0;
         if (k != DYNAMIC) {
             devs[i].pool_base = POOL(i);
@@ -215,7 +215,7 @@ static void build_with(const struct vr_desc_dev *devs, unsigned int n,
 static bool has_dynamic(const struct vr_desc_dev *devs, unsigned int n)
 {
     while (n--) {
-        if (devs[n].dynamic)
+        if (devs[n].behind_iommu)
             return true;
     }
     return false;
@@ -417,8 +417,8 @@ static void check_viot(const struct tables *t, const struct vr_desc_dev *devs,
         assert_non_null(name);
         assert_string_equal(name, want);
         assert_int_equal(endpoint(t, devs[i].mmio_base, MMIO(n)),
-                         devs[i].dynamic ? (int64_t)devs[i].endpoint : -1);
-        behind += devs[i].dynamic;
+                         devs[i].behind_iommu ? (int64_t)devs[i].endpoint : -1);
+        behind += devs[i].behind_iommu;
     }
     assert_int_equal(get(t->viot + 36, 2), 1 + behind);
     assert_int_equal(t->viot_size, 48 + 16 + behind * 24);
@@ -431,7 +431,7 @@ static void test_viot_fields(void **state)
     struct vr_desc_dev dev = {
         .mmio_base = 0xfeb03e00,
         .irq = 47,
-        .dynamic = true,
+        .behind_iommu = true,
         .endpoint = 0xfedcba98,
     };
     static const uint8_t nodes[] = {
@@ -574,7 +574,7 @@ static void test_documentation(void **state)
     get_devs(devs, 2, STATIC);
     devs[0].pool_base = VR_HVM_POOL_BASE;
     devs[0].pool_size = 64 << 20;
-    devs[1].dynamic = true;
+    devs[1].behind_iommu = true;
     devs[1].pool_size = 0;
     build_with(devs, 2, true, NULL, 0, &t);
     start = strstr(doc, "    Device (\\_SB.VRIO)");

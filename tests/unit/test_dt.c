@@ -213,7 +213,7 @@ static void test_dynamic(void **state)
     devs[2] = devs[0];
     devs[2].mmio_base = 0x02000600;
     devs[2].irq = 36;
-    devs[0].dynamic = devs[2].dynamic = true;
+    devs[0].behind_iommu = devs[2].behind_iommu = true;
     devs[0].pool_size = devs[2].pool_size = 0;
     devs[0].endpoint = 0;
     devs[2].endpoint = 2;
@@ -246,7 +246,7 @@ static void test_dynamic(void **state)
         at = fdt_path_offset(out, name);
         assert_true(at > before && at > node);
         before = at;
-        if (!devs[i].dynamic)
+        if (!devs[i].behind_iommu)
             continue;
         assert_null(fdt_getprop(out, at, "memory-region", NULL));
         p = fdt_getprop(out, at, "iommus", &len);
@@ -276,7 +276,7 @@ static void test_mixed(void **state)
     devs[2].mmio_base = 0x02000600;
     devs[2].irq = 36;
     devs[2].pool_base = 0x2000;
-    devs[1].dynamic = devs[2].dynamic = true;
+    devs[1].behind_iommu = devs[2].behind_iommu = true;
     devs[1].pool_size = 0;
     devs[1].endpoint = 1;
     devs[2].endpoint = 2;
@@ -315,7 +315,7 @@ static void test_unnamed_pool(void **state)
 
     (void)state;
     get_devs(devs);
-    devs[1].dynamic = true;
+    devs[1].behind_iommu = true;
     devs[1].endpoint = 1;
     devs[1].pool_unnamed = true;
     make_tree(fdt, NULL);
@@ -349,7 +349,7 @@ static void test_all_dynamic(void **state)
 
     (void)state;
     get_devs(devs);
-    devs[0].dynamic = devs[1].dynamic = true;
+    devs[0].behind_iommu = devs[1].behind_iommu = true;
     devs[0].pool_size = devs[1].pool_size = 0;
     make_tree(fdt, NULL);
     assert_int_equal(
@@ -507,9 +507,10 @@ static void test_room(void **state)
             for (i = 0; i < n; i++) {
                 devs[i].mmio_base = (UINT64_MAX - 0x3ff) - 0x200 * i;
                 devs[i].irq = 33 + i;
-                devs[i].dynamic = mix & 1 || (mix == 2 && i % 2);
+                devs[i].behind_iommu = mix & 1 || (mix == 2 && i % 2);
                 devs[i].pool_base = i * 4096;
-                devs[i].pool_size = mix == 3 || !devs[i].dynamic ? 4096 : 0;
+                devs[i].pool_size =
+                    mix == 3 || !devs[i].behind_iommu ? 4096 : 0;
             }
             cap = vr_dt_room(size, n);
             out = malloc(cap);
@@ -558,7 +559,7 @@ static void test_corrupt(void **state)
         copy[i / 8] ^= 1 << i % 8;
         vr_dt_taken(copy, len, &slots, &taken, NULL);
         get_devs(devs);
-        devs[1].dynamic = true;
+        devs[1].behind_iommu = true;
         vr_dt_extend(copy, len, out, sizeof(out), devs, 2, &iommu, NULL);
         free(copy);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The device model but for its queues (test_vqueue.c). Names of tests cite virtio
- * 1.2. */
+/* The device model but for its queues (test_vqueue.c). Names of tests cite
+ * virtio 1.2. */
 #include "vdev_rig.h"
 
 #include "libs/types/block/request.h"

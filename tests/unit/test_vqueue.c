@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The queues of the device model: where they may lie, in and out of service. Names
- * of tests cite virtio 1.2. */
+/* The queues of the device model: where they may lie, in and out of service.
+ * Names of tests cite virtio 1.2. */
 #include "vdev_rig.h"
 
 /* ---- 4.2.2 and 2.6, queues ---- */

@@ -58,7 +58,7 @@ static inline void on_irq(void *ctx, bool raise)
 }
 
 static inline void on_config(void *ctx, unsigned int off, unsigned int size,
-                      uint64_t value)
+                             uint64_t value)
 {
     struct fake *f = ctx;
 
@@ -115,7 +115,8 @@ static inline uint32_t rd(struct fake *f, uint32_t off)
     return vr_mmio_read(&f->m, off, 4);
 }
 
-static inline enum vr_vdev_result wr(struct fake *f, uint32_t off, uint32_t value)
+static inline enum vr_vdev_result wr(struct fake *f, uint32_t off,
+                                     uint32_t value)
 {
     return vr_mmio_write(&f->m, off, 4, value);
 }
@@ -158,7 +159,7 @@ static inline void to_features_ok(struct fake *f, uint64_t features)
 }
 
 static inline void queue_regs(struct fake *f, unsigned int q, uint32_t size,
-                       uint64_t d, uint64_t a, uint64_t u)
+                              uint64_t d, uint64_t a, uint64_t u)
 {
     wr_done(f, VR_MMIO_QUEUE_SEL, q);
     wr_done(f, VR_MMIO_QUEUE_SIZE, size);

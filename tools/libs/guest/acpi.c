@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Builds the ACPI tables, as acpi.h has it, from terms that iasl has compiled,
- * and checks those of the user. Called by the plug-in. Pure. */
+/* Builds the ACPI tables, as acpi.h has it, from terms that iasl has compiled.
+ * Called by the plug-in. Pure. */
 #include <assert.h>
-#include <ctype.h>
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -10,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acpi.h"
+#include "acpi_int.h"
 
 /* A device term and where its placeholders are; lists end with 0, which no
  * placeholder can have. Names: of the two letters before the number. */
@@ -28,31 +27,17 @@ struct aml {
 
 #include "libs/guest/acpi/aml.h" /* made by aml.sh */
 
-#define OEM_ID       "XENVR\0"
-#define OEM_TABLE_ID "VIRTIORS"
-#define CREATOR_ID   "XVR "
-#define USER_TABLES  "virtio_restricted: acpi_firmware"
-#define REGISTERS    0x200 /* bytes: as in the sources */
-
-/* ACPI 6.4, 5.2.6 */
-struct header {
-    char signature[4];
-    uint32_t length;
-    uint8_t revision;
-    uint8_t checksum;
-    char oem_id[6];
-    char oem_table_id[8];
-    uint32_t oem_revision;
-    char creator_id[4];
-    uint32_t creator_revision;
-} __attribute__((packed));
+#define OEM_ID      "XENVR\0"
+#define CREATOR_ID  "XVR "
+#define USER_TABLES "virtio_restricted: acpi_firmware"
+#define REGISTERS   0x200 /* bytes: as in the sources */
 
 /* VIOT: ACPI 6.4, 5.2.33 */
 #define VIOT_MMIO       2
 #define VIOT_MMIO_IOMMU 4
 
 struct viot {
-    struct header header;
+    struct acpi_header header;
     uint16_t node_count;
     uint16_t node_offset;
     uint8_t reserved[8];
@@ -76,170 +61,9 @@ struct viot_mmio {
     uint8_t reserved2[6];
 } __attribute__((packed));
 
-static_assert(sizeof(struct header) == 36, "table header");
 static_assert(sizeof(struct viot) == 48, "VIOT");
 static_assert(sizeof(struct viot_iommu) == 16, "VIOT node");
 static_assert(sizeof(struct viot_mmio) == 24, "VIOT node");
-
-static uint8_t sum(const void *table, size_t size)
-{
-    const uint8_t *p = table;
-    uint8_t s = 0;
-
-    while (size--)
-        s += *p++;
-    return s;
-}
-
-/* A user's table; the copy of its header is what is looked at. */
-struct table {
-    const uint8_t *data;
-    size_t size;
-    struct header header;
-    unsigned int number; /* from 1 */
-    size_t at;
-};
-
-static int refuse(const struct table *t, struct vr_err *err, const char *what)
-{
-    char name[5];
-    unsigned int i;
-
-    for (i = 0; i < 4; i++) {
-        unsigned char c = t->header.signature[i];
-
-        name[i] = c < 0x80 && isprint(c) ? c : '?';
-    }
-    name[4] = '\0';
-    vr_err_set(err, "table %u (%s, at byte %zu): %s", t->number, name, t->at,
-               what);
-    return -EINVAL;
-}
-
-static bool signature_is(const struct table *t, const char *signature)
-{
-    return !memcmp(t->header.signature, signature, 4);
-}
-
-static int check_header(struct table *t, size_t left, struct vr_err *err)
-{
-    char what[160];
-    unsigned int i;
-
-    if (left < sizeof(t->header)) {
-        snprintf(what, sizeof(what),
-                 "%zu bytes are no table, a header alone has %zu: cut them off",
-                 left, sizeof(t->header));
-        return refuse(t, err, what);
-    }
-    memcpy(&t->header, t->data, sizeof(t->header));
-    for (i = 0; i < 4; i++) {
-        unsigned char c = t->header.signature[i];
-
-        if (!(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '_')
-            return refuse(t, err,
-                          "not a table's signature: the file has to be tables "
-                          "(iasl's .aml), one behind the other");
-    }
-    t->size = le32toh(t->header.length);
-    if (t->size < sizeof(t->header) || t->size > left) {
-        snprintf(what, sizeof(what),
-                 "length %zu, where %zu to %zu are possible: join whole tables",
-                 t->size, sizeof(t->header), left);
-        return refuse(t, err, what);
-    }
-    if (sum(t->data, t->size)) {
-        snprintf(what, sizeof(what),
-                 "its bytes add up to 0x%02x, not 0: correct its checksum, or "
-                 "let iasl write the table",
-                 sum(t->data, t->size));
-        return refuse(t, err, what);
-    }
-    return 0;
-}
-
-static bool is_number(const uint8_t *p)
-{
-    return p[0] == '0' &&
-           ((p[1] >= '0' && p[1] <= '9') || (p[1] >= 'A' && p[1] <= 'F'));
-}
-
-static_assert(VR_MAX_DEVICES <= 16, "numbers in names: 00 to 0F");
-
-/* One of our devices' names somewhere in @t: 4 bytes, as names are in AML. */
-static const uint8_t *our_name(const struct table *t)
-{
-    size_t i;
-
-    for (i = sizeof(t->header); i + 4 <= t->size; i++) {
-        const uint8_t *p = t->data + i;
-
-        if (p[0] == 'V' &&
-            (((p[1] == 'R' || p[1] == 'P') && is_number(p + 2)) ||
-             !memcmp(p, "VRIO", 4)))
-            return p;
-    }
-    return NULL;
-}
-
-static int check_collisions(const struct table *t, bool need_viot,
-                            struct vr_err *err)
-{
-    const uint8_t *name;
-    char what[160];
-
-    if (signature_is(t, "VIOT") && need_viot)
-        return refuse(t, err,
-                      "a guest has one VIOT only, and devices with "
-                      "mode=dynamic or mixed need it: remove the table");
-    if (!signature_is(t, "SSDT") && !signature_is(t, "PSDT"))
-        return 0;
-    if (!memcmp(t->header.oem_table_id, OEM_TABLE_ID, 8))
-        return refuse(t, err,
-                      "its OEM table id " OEM_TABLE_ID " is that of the "
-                      "restricted devices' SSDT: give it another");
-    name = our_name(t);
-    if (name) {
-        snprintf(what, sizeof(what),
-                 "it has the name %.4s, which restricted devices take (VR00 to "
-                 "VR0F, VP00 to VP0F, VRIO): give its object another",
-                 (const char *)name);
-        return refuse(t, err, what);
-    }
-    return 0;
-}
-
-int vr_acpi_check(const void *user, size_t size, bool need_viot,
-                  struct vr_err *err)
-{
-    const unsigned int ours = need_viot ? 2 : 1;
-    struct table t = {.data = user};
-    int rc;
-
-    if (size > VR_ACPI_MAX_SIZE) {
-        vr_err_set(err, "%zu bytes: hvmloader has room for %u: remove tables",
-                   size, VR_ACPI_MAX_SIZE);
-        return -E2BIG;
-    }
-    for (; t.at < size; t.at += t.size, t.data += t.size) {
-        t.number++;
-        memset(&t.header, '?', sizeof(t.header));
-        rc = check_header(&t, size - t.at, err);
-        if (!rc)
-            rc = check_collisions(&t, need_viot, err);
-        if (rc)
-            return rc;
-    }
-    if (t.number + ours > VR_ACPI_MAX_TABLES) {
-        vr_err_set(err,
-                   "%u tables, and %u for the "
-                   "restricted devices: hvmloader is sure to take %u: remove "
-                   "tables, or make one SSDT of several",
-                   t.number, ours, VR_ACPI_MAX_TABLES);
-        return -E2BIG;
-    }
-    return 0;
-}
 
 static int bad_dev(unsigned int i, struct vr_err *err, const char *what,
                    uint64_t value, const char *remedy)
@@ -262,7 +86,7 @@ static int check_dev(const struct vr_desc_dev *devs, unsigned int i,
     const struct vr_desc_dev *d = &devs[i];
     unsigned int j;
 
-    if (!d->pool_size && !d->dynamic)
+    if (!d->pool_size && !d->behind_iommu)
         return bad_dev(i, err, "pool of size", 0,
                        "it needs a pool or has to be dynamic");
     if (d->pool_size % VR_PAGE_SIZE)
@@ -272,7 +96,7 @@ static int check_dev(const struct vr_desc_dev *devs, unsigned int i,
                          d->pool_size - 1 > UINT64_MAX - d->pool_base))
         return bad_dev(i, err, "pool at", d->pool_base,
                        "give a page's address, and an end below 2^64");
-    if (d->dynamic && !iommu)
+    if (d->behind_iommu && !iommu)
         return bad_dev(i, err, "endpoint", d->endpoint,
                        "a dynamic device needs a virtio-iommu");
     if (iommu && d->mmio_base == iommu->mmio_base)
@@ -282,7 +106,8 @@ static int check_dev(const struct vr_desc_dev *devs, unsigned int i,
         if (devs[j].mmio_base == d->mmio_base)
             return bad_dev(i, err, "registers at", d->mmio_base,
                            "an earlier device has them: give others");
-        if (devs[j].dynamic && d->dynamic && devs[j].endpoint == d->endpoint)
+        if (devs[j].behind_iommu && d->behind_iommu &&
+            devs[j].endpoint == d->endpoint)
             return bad_dev(i, err, "endpoint", d->endpoint,
                            "an earlier device has it: give another");
     }
@@ -327,32 +152,32 @@ static uint8_t *append(struct out *o, const void *data, size_t size)
     return p;
 }
 
-static void put(uint8_t *term, const uint16_t *at, const void *value,
-                size_t size)
+static void patch(uint8_t *term, const uint16_t *at, const void *value,
+                  size_t size)
 {
     for (; *at; at++)
         memcpy(term + *at, value, size);
 }
 
-static void put32(uint8_t *term, const uint16_t *at, uint32_t value)
+static void patch32(uint8_t *term, const uint16_t *at, uint32_t value)
 {
     value = htole32(value);
-    put(term, at, &value, sizeof(value));
+    patch(term, at, &value, sizeof(value));
 }
 
-static void put64(uint8_t *term, const uint16_t *at, uint64_t value)
+static void patch64(uint8_t *term, const uint16_t *at, uint64_t value)
 {
     value = htole64(value);
-    put(term, at, &value, sizeof(value));
+    patch(term, at, &value, sizeof(value));
 }
 
-static void put_name(uint8_t *term, const uint16_t *at, const char *letters,
-                     unsigned int i)
+static void patch_name(uint8_t *term, const uint16_t *at, const char *letters,
+                       unsigned int i)
 {
     char name[5];
 
     snprintf(name, sizeof(name), "%.2s%02X", letters, i % 256);
-    put(term, at, name, 4);
+    patch(term, at, name, 4);
 }
 
 static void add_term(struct out *o, const struct aml *aml, unsigned int i,
@@ -362,22 +187,22 @@ static void add_term(struct out *o, const struct aml *aml, unsigned int i,
 
     if (!term)
         return;
-    put_name(term, aml->device, "VR", i);
-    put_name(term, aml->pool, "VP", i);
-    put32(term, aml->base, base);
-    put32(term, aml->irq, irq);
+    patch_name(term, aml->device, "VR", i);
+    patch_name(term, aml->pool, "VP", i);
+    patch32(term, aml->base, base);
+    patch32(term, aml->irq, irq);
     if (!d)
         return;
-    put64(term, aml->min, d->pool_base);
-    put64(term, aml->max, d->pool_base + (d->pool_size - 1));
-    put64(term, aml->length, d->pool_size);
+    patch64(term, aml->min, d->pool_base);
+    patch64(term, aml->max, d->pool_base + (d->pool_size - 1));
+    patch64(term, aml->length, d->pool_size);
 }
 
 /* A table's header, to be finished when all of it is there. */
 static size_t begin_table(struct out *o, const char *signature,
                           uint8_t revision)
 {
-    struct header h = {
+    struct acpi_header h = {
         .revision = revision,
         .oem_revision = htole32(1),
         .creator_revision = htole32(1),
@@ -386,7 +211,7 @@ static size_t begin_table(struct out *o, const char *signature,
 
     memcpy(h.signature, signature, sizeof(h.signature));
     memcpy(h.oem_id, OEM_ID, sizeof(h.oem_id));
-    memcpy(h.oem_table_id, OEM_TABLE_ID, sizeof(h.oem_table_id));
+    memcpy(h.oem_table_id, VR_ACPI_TABLE_ID, sizeof(h.oem_table_id));
     memcpy(h.creator_id, CREATOR_ID, sizeof(h.creator_id));
     append(o, &h, sizeof(h));
     return start;
@@ -394,7 +219,7 @@ static size_t begin_table(struct out *o, const char *signature,
 
 static void end_table(struct out *o, size_t start)
 {
-    struct header h;
+    struct acpi_header h;
     uint8_t *p;
 
     if (!o->data)
@@ -403,7 +228,7 @@ static void end_table(struct out *o, size_t start)
     memcpy(&h, p, sizeof(h));
     h.length = htole32(o->size - start);
     memcpy(p, &h, sizeof(h));
-    h.checksum = -sum(p, o->size - start);
+    h.checksum = -acpi_sum(p, o->size - start);
     memcpy(p, &h, sizeof(h));
 }
 
@@ -443,7 +268,7 @@ static void add_viot(struct out *o, const struct vr_desc_dev *devs,
     unsigned int i, nodes = 1;
 
     for (i = 0; i < n; i++)
-        nodes += devs[i].dynamic;
+        nodes += devs[i].behind_iommu;
     viot.node_count = htole16(nodes);
     append(o, (uint8_t *)&viot + sizeof(viot.header),
            sizeof(viot) - sizeof(viot.header));
@@ -457,7 +282,7 @@ static void add_viot(struct out *o, const struct vr_desc_dev *devs,
             .output_node = htole16(sizeof(viot)),
         };
 
-        if (devs[i].dynamic)
+        if (devs[i].behind_iommu)
             append(o, &ep, sizeof(ep));
     }
     end_table(o, start);

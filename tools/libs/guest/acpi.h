@@ -12,8 +12,8 @@
  *         the base of their registers; only when there is an IOMMU
  *
  * docs/bindings/acpi.md shows their source. The device terms are compiled from
- * tools/libs/acpi/ by iasl when the project is built (aml.sh), and get their
- * addresses and names here.
+ * tools/libs/guest/acpi/ by iasl when the project is built (aml.sh), and get
+ * their addresses and names here.
  *
  * hvmloader takes one file of tables (acpi_firmware=). A user's own go before
  * ours into that file, so they are checked first: hvmloader believes every
@@ -60,18 +60,18 @@ int vr_acpi_check(const void *user, size_t size, bool need_viot,
  * vr_acpi_build() - the user's tables, then our SSDT, then VIOT.
  * @devs: mmio_base below 4 GiB; irq: a GSI, described like a PCI interrupt
  *        (level, active low, shared), since a PCI device may share its pin.
- *        Endpoints are the devices that are dynamic.
+ *        Endpoints are the devices behind the virtio-iommu.
  * @n: 1 to VR_MAX_DEVICES.
- * @iommu: NULL when no device is dynamic; then there is no VIOT.
+ * @iommu: NULL when no device is behind it; then there is no VIOT.
  * @user, @user_size: as for vr_acpi_check(), which is called.
  * @out: malloc()ed, the caller frees. @out_size: its bytes. Neither is touched
  *       on failure.
  *
  * Returns 0, what vr_acpi_check() returns, -EINVAL (a device with neither pool
  * nor IOMMU, registers not below 4 GiB, a pool that is empty or not of whole
- * pages or beyond 2^64, a dynamic device without @iommu, two endpoints with one
- * number, two devices with the same registers), -E2BIG (@n) or -ENOMEM, with
- * @err.
+ * pages or beyond 2^64, a device behind an @iommu that is NULL, two endpoints
+ * with one number, two devices with the same registers), -E2BIG (@n) or
+ * -ENOMEM, with @err.
  */
 int vr_acpi_build(const struct vr_desc_dev *devs, unsigned int n,
                   const struct vr_desc_iommu *iommu, const void *user,

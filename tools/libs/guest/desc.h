@@ -7,13 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A device has a pool (pool_size is not 0), stands behind the virtio-iommu
- * (dynamic), or both. */
+/* A device has a pool (pool_size is not 0), stands behind the virtio-iommu, or
+ * both: it is static, dynamic, or mixed. */
 struct vr_desc_dev {
-    uint64_t mmio_base; /* VR_MMIO_SIZE bytes of registers */
+    uint64_t mmio_base; /* of its registers */
     uint32_t irq;       /* Arm: INTID, 32 and above (SPI); x86: GSI */
-    bool dynamic;
-    uint32_t endpoint; /* dynamic: its number at the virtio-iommu */
+    bool behind_iommu;
+    uint32_t endpoint; /* behind_iommu: its number there */
     uint64_t pool_base;
     uint64_t pool_size;
     /* The pool is described, so that nothing else is placed there, but the

@@ -195,7 +195,7 @@ static int add_virtio(void *fdt, const struct vr_desc_dev *dev,
         return r;
     if (dev->pool_size && !dev->pool_unnamed)
         r = fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
-    if (!r && dev->dynamic) {
+    if (!r && dev->behind_iommu) {
         fdt32_t iommus[2] = {cpu_to_fdt32(iommu->phandle),
                              cpu_to_fdt32(dev->endpoint)};
 
@@ -259,7 +259,7 @@ int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
     int r, rc;
 
     for (i = 0; i < n; i++) {
-        if (devs[i].dynamic && !iommu)
+        if (devs[i].behind_iommu && !iommu)
             return fail(err, "dynamic device without iommu", -FDT_ERR_BADVALUE);
     }
     rc = check_tree(fdt, size, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A virtio-mmio device in a guest's device tree (Linux,
- * Documentation/devicetree/ bindings/virtio/mmio.yaml). Called by guest/dt.c.
- * Pure, by libfdt. */
+/* A virtio-mmio device in a guest's device tree, as Linux has it in
+ * Documentation/devicetree/bindings/virtio/mmio.yaml. Called by guest/dt.c, for
+ * devices and the virtio-iommu alike. Pure, by libfdt. */
 #include <inttypes.h>
 #include <libfdt.h>
 #include <stdio.h>

@@ -55,7 +55,7 @@ uint64_t vr_mmio_read(struct vr_vdev *m, uint64_t off, unsigned int size);
 /**
  * vr_mmio_write() - the guest writes.
  * @value: bits above @size are ignored.
- * Returns VR_VDEV_PENDING when the vCPU has to wait, see above.
+ * Returns VR_VDEV_PENDING when the vCPU has to wait, see vdev.h.
  */
 enum vr_vdev_result vr_mmio_write(struct vr_vdev *m, uint64_t off,
                                   unsigned int size, uint64_t value);
