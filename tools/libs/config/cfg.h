@@ -35,9 +35,9 @@ int vr_threshold_parse(const char *s, uint64_t *out);
 
 /**
  * vr_cfg_keys() - the keys that every type of device has; those of its own are
- * in its vr_type_spec. Returns how many there are at *@keys.
+ * in its vr_type_spec. Returns how many there are at *@out.
  */
-unsigned int vr_cfg_keys(const struct vr_key **keys);
+unsigned int vr_cfg_keys(const struct vr_key **out);
 
 /**
  * vr_cfg_parse() - parse one device string.
