@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the runner of the end-to-end tests does when its host stands still:
-with a fake one, in seconds."""
+"""What the runner of the end-to-end tests does when its host stands still or a
+check fails: with a fake host, in seconds."""
 
 import argparse
 import contextlib
@@ -17,13 +17,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 # pylint: disable=wrong-import-position
 from vre2e import arch, build, host, runner
-from vre2e.report import Group, Report
+from vre2e.report import Fail, Group, Report
 
 OPTIONS = argparse.Namespace(attach=None, no_build=True, steady=False,
                              keep=False)
 
 
-class Still(unittest.TestCase):
+class Runner(unittest.TestCase):
     """One run each, of groups that do something to their host."""
 
     def setUp(self):
@@ -102,6 +102,29 @@ class Still(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertEqual(self.boots(), 1, text)
         self.assertNotIn("once more", text)
+
+    def test_quotes(self):
+        """After a failure stands what the consoles said in that check."""
+        group = Group("one")
+
+        def say(h, text):
+            with open(os.path.join(h.instance(), "console.log"), "a",
+                      encoding="ascii") as file:
+                file.write(text + "\n")
+
+        @group.check("before")
+        def before(h):
+            say(h, "earlier")
+
+        @group.check("fails")
+        def fails(h):
+            say(h, "(XEN) why")
+            raise Fail("as it should")
+
+        status, text = self.run_groups(group)
+        self.assertEqual(status, 1)
+        self.assertRegex(text, "FAIL one: fails .*\n        host: .XEN. why\n")
+        self.assertNotIn("earlier", text)
 
 
 if __name__ == "__main__":

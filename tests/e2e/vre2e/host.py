@@ -184,6 +184,34 @@ class Host:
                 f"{r.line()}")
         return r.out
 
+    def consoles(self):
+        """The logs of all consoles, by name: the host's own and each guest's."""
+        folder = os.path.join(self.instance(), "log", "xen", "console")
+        found = {"host": os.path.join(self.instance(), "console.log")}
+        if os.path.isdir(folder):
+            found.update((name, os.path.join(folder, name))
+                         for name in sorted(os.listdir(folder)))
+        return {name: path for name, path in found.items()
+                if os.path.isfile(path)}
+
+    def mark(self):
+        """How long each console's log is, for said_since()."""
+        return {name: os.path.getsize(path)
+                for name, path in self.consoles().items()}
+
+    def said_since(self, mark, lines=12):
+        """The last lines of each console that has said something since."""
+        said = []
+        for name, path in self.consoles().items():
+            with open(path, "rb") as file:
+                # A log that is shorter now is another one.
+                at = mark.get(name, 0)
+                file.seek(at if at <= os.path.getsize(path) else 0)
+                text = file.read().decode("utf-8", "replace")
+            said += [f"{name}: {line.rstrip()[:200]}" for line in
+                     text.splitlines()[-lines:] if line.strip()]
+        return said
+
     def guest_log(self, name):
         """All that a guest's console said."""
         path = os.path.join(self.instance(), "log", "xen", "console",

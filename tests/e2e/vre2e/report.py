@@ -111,6 +111,12 @@ class Report:
             self.failures.append(" ".join(said.split()))
         say(f"{verdict} {said}")
 
+    @staticmethod
+    def quote(lines):
+        """What the consoles said during a check that failed."""
+        for line in lines:
+            print(f"        {line}", flush=True)
+
     def run(self, name, fn, *args):
         """Run one check; True when it did not fail."""
         begin = time.monotonic()

@@ -36,8 +36,10 @@ def run_group(host, group, report):
     say(f"-- {group.name}")
     if group.setup:
         host.deadline = time.monotonic() + 240 * arch.now.patience
+        mark = host.mark()
         ok = report_setup(host, group, report)
         if ok is None:
+            report.quote(host.said_since(mark))
             for name, _, _ in group.checks:
                 report.line("FAIL", f"{group.name}: {name}", 0.0,
                             "the set-up failed")
@@ -48,8 +50,11 @@ def run_group(host, group, report):
     for name, fn, limit in group.checks:
         host.deadline = time.monotonic() + limit * arch.now.patience
         args = (host, made) if group.setup else (host,)
+        mark = host.mark()
         ok = report.run(f"{group.name}: {name}", fn, *args)
         host.deadline = None
+        if not ok:
+            report.quote(host.said_since(mark))
         if not ok and (group.sweep or not group.setup):
             host.sweep()
     host.deadline = None
