@@ -210,7 +210,7 @@ unit() {
 }
 
 fuzz() {
-    local t n seeds dict seconds=${FUZZ_SECONDS:-5}
+    local t n seeds dict seconds=${FUZZ_SECONDS:-3}
     fuzz_targets || return
     for t in tests/fuzz/fuzz_*.c; do
         n=$(basename "$t" .c)
@@ -275,6 +275,7 @@ e2e_on() {
 # whose checks wait for events and so stand something beside it, too.
 refusals=(preflight input silo stock)
 guests=(kernels debug probe dynamic)
+operations=(operations/{bootfiles,grants,late,many,order,signals,storage,words})
 
 x86() {
     e2e_on e2e x86 --steady
@@ -285,13 +286,14 @@ first() {
     x86
     e2e_on refusals arm64 --steady "${refusals[@]}"
     e2e_on guests arm64 --steady "${guests[@]}"
+    e2e_on operations arm64 "${operations[@]}"
     module
     model
     fuzz
 }
 
 others() {
-    local elsewhere=("${refusals[@]}" "${guests[@]}")
+    local elsewhere=("${refusals[@]}" "${guests[@]}" operations)
     e2e_on others arm64 --except "$(IFS=, && echo "${elsewhere[*]}")"
 }
 

@@ -87,8 +87,9 @@ def state(h, domid, name, wanted, reason, seconds=20):
 def targets(h, _made):
     driver(h)
     cfg = h.put("wt.cfg", guest_cfg("wt", [
-        served("good", "/dev/xvdb"), served("bad1", "/dev/nosuch1"),
-        served("bad2", "/dev/nosuch2")]))
+        served("good", "/dev/xvdb", timeout=20),
+        served("bad1", "/dev/nosuch1", timeout=20),
+        served("bad2", "/dev/nosuch2", timeout=20)]))
     # Until it is refused, whoever looks sees what it waits for.
     out = h.sh(f"""xl create {cfg} > /tmp/wt.xl 2>&1 & pid=$!
         while kill -0 $pid 2>/dev/null; do
@@ -117,7 +118,7 @@ def targets(h, _made):
 def silent(h, _made):
     driver(h)
     h.gx_ok("wd", "kill -STOP $(pidof vr-backend)")
-    waits = h.put("ws.cfg", guest_cfg("ws", [served(timeout=30)],
+    waits = h.put("ws.cfg", guest_cfg("ws", [served(timeout=15)],
                                       **arch.now.usual))
     plain = h.put("wp.cfg", guest_cfg("wp", None))
     # xl's lock is taken only when xl may have to make room.
@@ -132,7 +133,7 @@ def silent(h, _made):
         cat /tmp/xl.conf > {CONF}; cat /tmp/ws.xl /tmp/wp.xl""", 150)
     h.gx_ok("wd", "kill -CONT $(pidof vr-backend)")
     require(re.search(r"plain 0\nws waits\nws [1-9]", out.out), out.text[-900:])
-    why = next((l for l in out.text.splitlines() if "within 30 s" in l), "")
+    why = next((l for l in out.text.splitlines() if "within 15 s" in l), "")
     require("device disk0" in why and "timeout=" in why, out.text[-900:])
     h.ok("xl destroy wp")
     h.leftovers(20, ["wd"])
