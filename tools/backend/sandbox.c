@@ -5,8 +5,8 @@
  */
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <seccomp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,52 +26,20 @@
 /* Bytes, for stacks and libc. */
 #define SPARE (1u << 20)
 
-/*
- * /etc/passwd read by hand: getpwnam() would load name service modules, which
- * a driver domain's small image has no use for otherwise.
- */
-static int find_user(const char *user, uid_t *uid, gid_t *gid)
-{
-    size_t len = strlen(user);
-    char line[512];
-    int rc = -ENOENT;
-    FILE *f;
-
-    f = fopen("/etc/passwd", "re");
-    if (!f)
-        return -errno;
-    while (fgets(line, sizeof(line), f)) {
-        unsigned int u, g;
-
-        if (strncmp(line, user, len) || line[len] != ':')
-            continue;
-        if (sscanf(line + len, ":%*[^:]:%u:%u:", &u, &g) == 2) {
-            *uid = u;
-            *gid = g;
-            rc = 0;
-        }
-        break;
-    }
-    fclose(f);
-    return rc;
-}
-
 int vr_sandbox_user(const char *user, struct vr_err *err)
 {
-    uid_t uid;
-    gid_t gid;
+    const struct passwd *pw = getpwnam(user);
     int rc;
 
-    rc = find_user(user, &uid, &gid);
-    if (rc || !uid) {
-        rc = rc ? rc : -EINVAL;
+    if (!pw || !pw->pw_uid) {
         vr_err_set(err, "user %s: %s", user,
-                   rc == -EINVAL ? "is root; name another one"
-                                 : "not in /etc/passwd; add it or omit -u");
-        return rc;
+                   pw ? "is root; name another one"
+                      : "there is none; add it or omit -u");
+        return pw ? -EINVAL : -ENOENT;
     }
-    if (setgroups(1, &gid) || setresgid(gid, gid, gid) ||
-        setresuid(uid, uid, uid)) {
+    if (setgroups(1, &pw->pw_gid) ||
+        setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) ||
+        setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid)) {
         rc = -errno;
         vr_err_set(err, "user %s: cannot become it: %s", user, strerror(errno));
         return rc;
