@@ -250,12 +250,12 @@ static void test_state_and_counters(void **state)
     (void)state;
     fill(&rec, VR_MODE_STATIC);
     /* a guest that is gone does not come back as a folder */
-    vr_store_state(&store, &rec, 0, "failed", "why");
+    vr_store_state(&store, &rec, 0, VR_STATE_FAILED, "why");
     vr_store_counters(&store, &rec, 0, &s);
     assert_null(find(TRUTH));
     assert_int_equal(vr_store_publish(&store, &rec, 0, 77, 12, NULL), 0);
     store.perm_calls = 0;
-    vr_store_state(&store, &rec, 0, "failed", "a\nb");
+    vr_store_state(&store, &rec, 0, VR_STATE_FAILED, "a\nb");
     vr_store_counters(&store, &rec, 0, &s);
     assert_int_equal(store.perm_calls, 0);
     expect(TRUTH, "state", "failed");

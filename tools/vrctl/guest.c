@@ -106,26 +106,22 @@ enum vr_domstate guest_driver_state(xc_interface *xch, const struct guest *g,
     return d->domid == VR_DOMID_NONE ? VR_DOM_UNMADE : VR_DOM_GONE;
 }
 
-/* What the broker has published of the device; @out->state NULL: nothing. */
+/* What the broker has published of the device; VR_STATE_NONE: nothing. */
 static void read_told(struct xs_handle *xs, const struct guest *g,
                       unsigned int i, struct vr_devstate *out)
 {
-    /* The words that mean something to vrctl's readers. */
-    static const char *const known[] = {"starting", "connected", "waiting",
-                                        "damaged", "failed"};
     const char *id = g->rec.devs[i].cfg.id;
     char path[VR_XS_PATH], *v;
-    unsigned int k, len = 0;
+    unsigned int len = 0;
 
-    out->state = NULL;
+    out->state = VR_STATE_NONE;
     out->reason[0] = '\0';
     if (!xs || g->rec.domid == VR_DOMID_NONE)
         return;
     v = xs_read(xs, XBT_NULL, vr_xs_truth(path, g->rec.domid, id, "state"),
                 &len);
-    for (k = 0; v && k < VR_ARRAY_SIZE(known); k++)
-        if (!strcmp(v, known[k]))
-            out->state = known[k];
+    if (v)
+        out->state = vr_state_parse(v);
     free(v);
     v = xs_read(xs, XBT_NULL, vr_xs_truth(path, g->rec.domid, id, "error"),
                 &len);
@@ -161,13 +157,13 @@ void guest_dev_state(xc_interface *xch, struct xs_handle *xs,
     bool backend;
 
     vr_devstate(&f, out);
-    backend = !strcmp(out->reason, vr_fail_text(VR_FAIL_BACKEND));
-    if (strcmp(out->state, "connected") && strcmp(out->state, "starting") &&
+    backend = out->fail == VR_FAIL_BACKEND;
+    if (out->state != VR_STATE_CONNECTED && out->state != VR_STATE_STARTING &&
         !backend)
         return;
     read_told(xs, g, i, &told);
-    if (backend && (!told.state || strcmp(told.state, out->state)))
+    if (told.state == VR_STATE_NONE || (backend && told.state != out->state))
         return;
-    if (told.state && (told.reason[0] || !strcmp(told.state, "connected")))
+    if (told.reason[0] || told.state == VR_STATE_CONNECTED)
         *out = told;
 }

@@ -38,8 +38,8 @@ static void print_row(const struct guest *g, unsigned int i,
     printf("%-20s %5s %-12s %-6s %-7s %9s %-24s %-10s %s\n", g->rec.name,
            dom_number(g->rec.domid, domid, sizeof(domid)), d->cfg.id,
            vr_type_name(d->cfg.type), vr_mode_name(d->cfg.mode),
-           window_text(&d->cfg, size, sizeof(size)), driver, s->state,
-           s->reason);
+           window_text(&d->cfg, size, sizeof(size)), driver,
+           vr_state_name(s->state), s->reason);
 }
 
 static void json_row(yajl_gen j, const struct guest *g, unsigned int i,
@@ -64,7 +64,7 @@ static void json_row(yajl_gen j, const struct guest *g, unsigned int i,
     if (drv->domid != VR_DOMID_NONE)
         json_u64(j, "driver_domid", drv->domid);
     json_bool(j, "driver_owned", drv->owned);
-    json_str(j, "state", s->state);
+    json_str(j, "state", vr_state_name(s->state));
     json_str(j, "error", s->reason);
     yajl_gen_map_close(j);
 }

@@ -232,7 +232,7 @@ static void print_dev(const struct view *v, unsigned int i)
     unsigned int kind;
 
     printf("\ndevice %s: %s, %s\n", d->cfg.id, vr_type_name(d->cfg.type),
-           dv->is.state);
+           vr_state_name(dv->is.state));
     if (dv->is.reason[0])
         printf("  reason        %s\n", dv->is.reason);
     print_driver(v, i);
@@ -359,7 +359,7 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     json_str(j, "id", d->cfg.id);
     json_str(j, "type", vr_type_name(d->cfg.type));
     json_str(j, "mode", vr_mode_name(d->cfg.mode));
-    json_str(j, "state", dv->is.state);
+    json_str(j, "state", vr_state_name(dv->is.state));
     json_str(j, "error", dv->is.reason);
     json_str(j, "driver", drv->name);
     json_str(j, "driver_uuid", drv->uuid);

@@ -52,17 +52,18 @@ void backends_show(struct super *s, unsigned int i)
     if (!s->published)
         return;
     vr_devstate(&facts, &new);
-    same = d->told.state && !strcmp(new.state, d->told.state);
+    same = new.state == d->told.state;
     if (same &&
         (!strcmp(new.reason, d->told.reason) || now - d->told_at < SHOW_MS))
         return;
     /* Nobody but the toolstack has to do with a domain that is gone. */
     if (d->gone)
-        broker_log("device %s: %s%s%s", dev_id(s, i), new.state,
+        broker_log("device %s: %s%s%s", dev_id(s, i), vr_state_name(new.state),
                    new.reason[0] ? ": " : "", new.reason);
     else
-        broker_log_of(&d->log, "device %s: %s%s%s", dev_id(s, i), new.state,
-                      new.reason[0] ? ": " : "", new.reason);
+        broker_log_of(&d->log, "device %s: %s%s%s", dev_id(s, i),
+                      vr_state_name(new.state), new.reason[0] ? ": " : "",
+                      new.reason);
     vr_store_state(s->xs, &s->rec, i, new.state, new.reason);
     d->told = new;
     d->told_at = now;

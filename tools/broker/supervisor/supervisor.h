@@ -48,7 +48,7 @@ struct sdev {
     uint32_t overwritten; /* grants of its windows, at the last look */
     struct vr_err why;    /* ... in words */
     struct vr_stats_dev last;
-    struct vr_devstate told; /* as published; state NULL: not yet */
+    struct vr_devstate told; /* as published; VR_STATE_NONE: not yet */
     struct log_source log;   /* what it, or the guest, makes us say */
     int64_t told_at;
     int64_t changed_at; /* when the worker was last listened to */

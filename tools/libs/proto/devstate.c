@@ -3,9 +3,34 @@
  * broker's supervisor, vrctl and the plug-in. Pure. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "devstate.h"
 #include "libs/base/text.h"
+
+static const char *const state_names[] = {
+    [VR_STATE_NONE] = "unknown",        [VR_STATE_STARTING] = "starting",
+    [VR_STATE_CONNECTED] = "connected", [VR_STATE_WAITING] = "waiting",
+    [VR_STATE_DAMAGED] = "damaged",     [VR_STATE_FAILED] = "failed",
+    [VR_STATE_CLOSING] = "closing",     [VR_STATE_STALE] = "stale",
+};
+
+const char *vr_state_name(enum vr_dev_state state)
+{
+    return (unsigned int)state < VR_ARRAY_SIZE(state_names)
+               ? state_names[state]
+               : state_names[VR_STATE_NONE];
+}
+
+enum vr_dev_state vr_state_parse(const char *name)
+{
+    unsigned int i;
+
+    for (i = VR_STATE_STARTING; i < VR_ARRAY_SIZE(state_names); i++)
+        if (!strcmp(name, state_names[i]))
+            return i;
+    return VR_STATE_NONE;
+}
 
 const char *vr_domstate_name(enum vr_domstate state)
 {
@@ -67,7 +92,7 @@ static void starting(const struct vr_devfacts *f, struct vr_devstate *out)
     const char *what = f->dom == VR_DOM_RUNNING ? "waiting for it to connect"
                                                 : vr_domstate_name(f->dom);
 
-    out->state = "starting";
+    out->state = VR_STATE_STARTING;
     snprintf(out->reason, sizeof(out->reason), "%s: %s%s", driver(f).text, what,
              words(f, "; it says ").text);
 }
@@ -89,7 +114,7 @@ static bool driver_failed(const struct vr_devfacts *f, struct vr_devstate *out)
                           : ": the guest waits for it; destroy one of them");
     else
         return false;
-    out->state = "failed";
+    out->state = VR_STATE_FAILED;
     return true;
 }
 
@@ -103,7 +128,7 @@ static bool damaged(const struct vr_devfacts *f, struct vr_devstate *out)
         (f->backend == VR_XB_CONNECTED && f->fail != VR_FAIL_NONE &&
          f->fail != VR_FAIL_BACKEND && f->fail != VR_FAIL_GRANTS))
         return false;
-    out->state = works ? "damaged" : "failed";
+    out->state = works ? VR_STATE_DAMAGED : VR_STATE_FAILED;
     snprintf(out->reason, sizeof(out->reason), "%s", f->overwritten);
     return true;
 }
@@ -125,7 +150,7 @@ static bool waiting(const struct vr_devfacts *f, struct vr_devstate *out)
                  vr_fail_text(f->fail), words(f, "; it says ").text);
     else
         return false;
-    out->state = "waiting";
+    out->state = VR_STATE_WAITING;
     return true;
 }
 
@@ -133,22 +158,23 @@ void vr_devstate(const struct vr_devfacts *f, struct vr_devstate *out)
 {
     bool serving = f->phase == VR_PHASE_READY || f->phase == VR_PHASE_RUNNING;
 
+    out->fail = VR_FAIL_NONE;
     out->reason[0] = '\0';
     if (f->stale) {
-        out->state = "stale";
+        out->state = VR_STATE_STALE;
         snprintf(out->reason, sizeof(out->reason),
                  "%s: run vrctl cleanup --stale", f->stale);
     } else if (f->phase == VR_PHASE_CLOSING) {
-        out->state = "closing";
+        out->state = VR_STATE_CLOSING;
         snprintf(out->reason, sizeof(out->reason),
                  "the guest's devices are being taken down");
     } else if (serving && f->broker_gone) {
-        out->state = "failed";
+        out->state = VR_STATE_FAILED;
         snprintf(out->reason, sizeof(out->reason),
                  "the broker is gone: the guest hangs at its next access to a "
                  "device; destroy it");
     } else if (f->lost) {
-        out->state = "failed";
+        out->state = VR_STATE_FAILED;
         snprintf(out->reason, sizeof(out->reason),
                  "the broker's worker died: destroy the guest and create it "
                  "again; see %s",
@@ -160,12 +186,13 @@ void vr_devstate(const struct vr_devfacts *f, struct vr_devstate *out)
     } else if (damaged(f, out)) {
         return;
     } else if (f->fail != VR_FAIL_NONE && f->fail != VR_FAIL_SILENT) {
-        out->state = "failed";
+        out->state = VR_STATE_FAILED;
+        out->fail = f->fail;
         snprintf(out->reason, sizeof(out->reason), "%s%s",
                  vr_fail_text(f->fail),
                  f->fail == VR_FAIL_BACKEND ? words(f, "; it says ").text : "");
     } else if (!waiting(f, out)) {
-        out->state = "connected";
+        out->state = VR_STATE_CONNECTED;
     }
 }
 

@@ -13,6 +13,23 @@
 #include "stats.h"
 #include "xsnode.h"
 
+enum vr_dev_state {
+    VR_STATE_NONE, /* nothing is known of it yet; has no word */
+    VR_STATE_STARTING,
+    VR_STATE_CONNECTED,
+    VR_STATE_WAITING,
+    VR_STATE_DAMAGED,
+    VR_STATE_FAILED,
+    VR_STATE_CLOSING,
+    VR_STATE_STALE,
+};
+
+/** vr_state_name() - "connected", ... Never NULL. */
+const char *vr_state_name(enum vr_dev_state state);
+
+/** vr_state_parse() - the state of that name; VR_STATE_NONE: there is none. */
+enum vr_dev_state vr_state_parse(const char *name);
+
 /* A domain, as the hypervisor knows it. */
 enum vr_domstate {
     VR_DOM_RUNNING = 0,
@@ -73,8 +90,9 @@ struct vr_devfacts {
 #define VR_REASON_LEN 512
 
 struct vr_devstate {
-    const char *state;          /* "starting", "connected", "waiting",
-                                 * "damaged", "failed", "closing" or "stale" */
+    enum vr_dev_state state;
+    enum vr_fail fail;          /* the worker's finding that @reason tells of;
+                                 * VR_FAIL_NONE: it is about something else */
     char reason[VR_REASON_LEN]; /* one line; "" for "connected" alone */
 };
 

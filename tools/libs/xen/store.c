@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libs/proto/devstate.h"
 #include "libs/base/text.h"
 #include "libs/proto/pools.h"
 #include "store.h"
@@ -313,7 +312,8 @@ static void fill_truth(struct batch *b, const struct publish *p)
     if (vr_cfg_has_iova(&d->cfg))
         fill_truth_dynamic(b, p);
     batch_write(b, vr_xs_truth(path, g, id, "error"), "");
-    batch_write(b, vr_xs_truth(path, g, id, "state"), "starting");
+    batch_write(b, vr_xs_truth(path, g, id, "state"),
+                vr_state_name(VR_STATE_STARTING));
 }
 
 static void fill_device(struct batch *b, const void *ctx)
@@ -407,13 +407,13 @@ static void fill_state(struct batch *b, const void *ctx)
 }
 
 void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
-                    unsigned int i, const char *state, const char *error)
+                    unsigned int i, enum vr_dev_state state, const char *error)
 {
     struct batch b = {.xs = xs};
     struct truth t = {
         .rec = rec,
         .id = rec->devs[i].cfg.id,
-        .state = state,
+        .state = vr_state_name(state),
         .error = error,
     };
 

@@ -8,6 +8,7 @@
 
 #include <xenstore.h>
 
+#include "libs/proto/devstate.h"
 #include "libs/proto/stats.h"
 #include "libs/proto/xsnode.h"
 
@@ -22,7 +23,7 @@ int vr_store_publish(struct xs_handle *xs, const struct vr_record *rec,
 
 /** vr_store_state() - set the toolstack's view: state text and last error. */
 void vr_store_state(struct xs_handle *xs, const struct vr_record *rec,
-                    unsigned int i, const char *state, const char *error);
+                    unsigned int i, enum vr_dev_state state, const char *error);
 
 /** vr_store_pool() - say whether device @i's pool is granted (pools.h). */
 void vr_store_pool(struct xs_handle *xs, const struct vr_record *rec,
