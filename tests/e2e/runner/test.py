@@ -103,22 +103,39 @@ class Runner(unittest.TestCase):
         self.assertEqual(self.boots(), 1, text)
         self.assertNotIn("once more", text)
 
+    def say(self, text):
+        """A line on the host's console."""
+        with open(os.path.join(self.instance, "console.log"), "a",
+                  encoding="ascii") as file:
+            file.write(text + "\n")
+
+    def test_reset(self):
+        """A guest whose processor was reset: as when the host stands still."""
+        group = Group("one")
+        left = ["(XEN) d3v0 Triple fault - invoking HVM shutdown action 1"]
+
+        @group.check("fails")
+        def fails(_h):
+            if left:
+                self.say(left.pop())
+                raise Fail("it is gone")
+
+        status, text = self.run_groups(group)
+        self.assertEqual(status, 0, text)
+        self.assertEqual(self.boots(), 2, text)
+        self.assertRegex(text, "(?m)^  once more: one: .*triple fault")
+
     def test_quotes(self):
         """After a failure stands what the consoles said in that check."""
         group = Group("one")
 
-        def say(h, text):
-            with open(os.path.join(h.instance(), "console.log"), "a",
-                      encoding="ascii") as file:
-                file.write(text + "\n")
-
         @group.check("before")
         def before(h):
-            say(h, "earlier")
+            self.say("earlier")
 
         @group.check("fails")
         def fails(h):
-            say(h, "(XEN) why")
+            self.say("(XEN) why")
             raise Fail("as it should")
 
         status, text = self.run_groups(group)

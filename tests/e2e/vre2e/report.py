@@ -6,6 +6,7 @@ import time
 import traceback
 
 START = time.monotonic()
+QUOTED = 12  # lines of a console
 
 
 class Fail(Exception):
@@ -112,10 +113,11 @@ class Report:
         say(f"{verdict} {said}")
 
     @staticmethod
-    def quote(lines):
-        """What the consoles said during a check that failed."""
-        for line in lines:
-            print(f"        {line}", flush=True)
+    def quote(said):
+        """The ends of what the consoles said during a check that failed."""
+        for name, text in said.items():
+            for line in text.splitlines()[-QUOTED:]:
+                print(f"        {name}: {line.rstrip()[:200]}", flush=True)
 
     def run(self, name, fn, *args):
         """Run one check; True when it did not fail."""

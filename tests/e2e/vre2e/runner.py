@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Boots the hosts that the groups want, and runs the groups on them.
 
-When an emulated machine stands still (host.HostStill), its group is begun
-once more on a new one; what it had counted until then does not count."""
+When the emulator is at fault (host.HostFault), the group is begun once more on
+a new machine; what it had counted until then does not count."""
 
 import os
 import time
 
 from . import arch, build
-from .host import Host, HostGone, HostStill
+from .host import Host, HostGone, HostFault
 from .report import Fail, say
 
 STEADY = ("--smp", "1", "--icount", "0", "--boot-timeout", "600", "--xen-args",
@@ -39,7 +39,7 @@ def run_group(host, group, report):
         mark = host.mark()
         ok = report_setup(host, group, report)
         if ok is None:
-            report.quote(host.said_since(mark))
+            explain(host, report, mark)
             for name, _, _ in group.checks:
                 report.line("FAIL", f"{group.name}: {name}", 0.0,
                             "the set-up failed")
@@ -54,7 +54,7 @@ def run_group(host, group, report):
         ok = report.run(f"{group.name}: {name}", fn, *args)
         host.deadline = None
         if not ok:
-            report.quote(host.said_since(mark))
+            explain(host, report, mark)
         if not ok and (group.sweep or not group.setup):
             host.sweep()
     host.deadline = None
@@ -63,6 +63,14 @@ def run_group(host, group, report):
     if not report.run(f"{group.name}: nothing left behind",
                       lambda: host.leftovers(15)):
         host.sweep()
+
+
+def explain(host, report, mark):
+    """What the consoles say to a failure; HostFault when that was no check's."""
+    said = host.said_since(mark)
+    report.quote(said)
+    if "Triple fault" in said.get("host", ""):
+        raise HostFault("a guest's processor was reset by a triple fault")
 
 
 def report_setup(host, group, report):
@@ -123,14 +131,14 @@ def run_all(wanted, options, report):
                 report.took("hosts")
             run_group(host, group, report)
             again = True
-        except HostStill as still:
-            say(f"{group.name}: {still}")
+        except HostFault as fault:
+            say(f"{group.name}: {fault}")
             kind = None  # a new one is booted
             if again and not options.attach:
-                report.repeat(begin, group.name, str(still))
+                report.repeat(begin, group.name, str(fault))
                 queue.insert(0, group)
             else:
-                report.line("FAIL", f"{group.name}: the host", 0.0, str(still))
+                report.line("FAIL", f"{group.name}: the host", 0.0, str(fault))
             again = not again
         except HostGone as gone:
             report.line("FAIL", f"{group.name}: the host", 0.0, str(gone))
