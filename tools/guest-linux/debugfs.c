@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Counters: /sys/kernel/debug/virtio_restricted/DEVICE, one line each. */
+/*
+ * Counters: /sys/kernel/debug/virtio_restricted/DEVICE, one line each; and
+ * beside them doorbells, a line for each queue that has one.
+ */
 
 #include <linux/debugfs.h>
 #include <linux/device.h>
@@ -49,10 +52,19 @@ static int vr_stats_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(vr_stats);
 
+static int vr_doorbells_show(struct seq_file *file, void *unused)
+{
+	vr_bells_show(file);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(vr_doorbells);
+
 /** vr_debugfs_init() - make the folder; without debugfs nothing is shown */
 void vr_debugfs_init(void)
 {
 	vr_debugfs_dir = debugfs_create_dir("virtio_restricted", NULL);
+	debugfs_create_file("doorbells", 0400, vr_debugfs_dir, NULL,
+			    &vr_doorbells_fops);
 }
 
 /** vr_debugfs_exit() - remove the folder */

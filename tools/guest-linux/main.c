@@ -26,7 +26,8 @@
 static DEFINE_MUTEX(vr_lock);
 static LIST_HEAD(vr_devices);
 
-static bool vr_is_virtio_mmio(const struct device *dev)
+/** vr_is_virtio_mmio() - is it a platform device that virtio_mmio serves? */
+bool vr_is_virtio_mmio(const struct device *dev)
 {
 	return dev->driver && !strcmp(dev->driver->name, "virtio-mmio");
 }
@@ -292,16 +293,23 @@ static int __init vr_init(void)
 	ret = vr_probe_init();
 	if (ret)
 		return ret;
+	ret = vr_bells_init();
+	if (ret)
+		goto fail_probe;
 	vr_debugfs_init();
 	ret = bus_register_notifier(&platform_bus_type, &vr_notifier);
-	if (ret) {
-		vr_debugfs_exit();
-		vr_probe_exit();
-		return ret;
-	}
+	if (ret)
+		goto fail_bells;
 	vr_grants_init();
 	bus_for_each_dev(&platform_bus_type, NULL, NULL, vr_tell_late);
 	return 0;
+
+fail_bells:
+	vr_debugfs_exit();
+	vr_bells_exit();
+fail_probe:
+	vr_probe_exit();
+	return ret;
 }
 
 static void __exit vr_exit(void)
@@ -310,6 +318,7 @@ static void __exit vr_exit(void)
 	bus_unregister_notifier(&platform_bus_type, &vr_notifier);
 	vr_grants_exit();
 	vr_debugfs_exit();
+	vr_bells_exit();
 	vr_probe_exit();
 }
 

@@ -21,6 +21,7 @@
 struct device;
 struct iommu_domain;
 struct resource;
+struct seq_file;
 
 /*
  * Slots are the unit of allocation: pages, and small ones for the many small
@@ -237,6 +238,29 @@ static inline void vr_grants_exit(void)
 {
 }
 #endif
+
+/* doorbell.c: only for kernels that can have event channels */
+#ifdef CONFIG_XEN
+int vr_bells_init(void);
+void vr_bells_exit(void);
+void vr_bells_show(struct seq_file *file);
+#else
+static inline int vr_bells_init(void)
+{
+	return 0;
+}
+
+static inline void vr_bells_exit(void)
+{
+}
+
+static inline void vr_bells_show(struct seq_file *file)
+{
+}
+#endif
+
+/* main.c */
+bool vr_is_virtio_mmio(const struct device *dev);
 
 /* pool.c */
 int vr_pool_init(struct vr_pool *pool, const struct vr_range *range,

@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Doorbells: event channels between the driver's queues and the device's
+ * backend, in place of the three registers that Linux accesses for a request
+ * (QueueNotify, InterruptStatus, InterruptACK), each of which leaves the guest
+ * for the toolstack's domain.
+ *
+ * The device stays virtio_mmio's. Before a virtio driver is bound to it, the
+ * operations by which drivers make and remove queues are exchanged; everything
+ * else (features, status, config space, reset) is virtio_mmio's as before. The
+ * queues' registers are written here as virtio_mmio does, and one more, which
+ * names the queue's event channel (docs/proposals/doorbell.md). A device without
+ * that register reads as 0 there, and is left alone.
+ *
+ * An event channel is made by the guest, for the backend's domain and for no
+ * other. When the backend's process goes, it is as it was before somebody came,
+ * and the next process takes its place.
+ */
+
+#include <linux/cpumask.h>
+#include <linux/interrupt.h>
+#include <linux/io.h>
+#include <linux/list.h>
+#include <linux/mod_devicetable.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <linux/platform_device.h>
+#include <linux/property.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/version.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <linux/virtio_ring.h>
+
+#include <xen/events.h>
+#include <xen/interface/event_channel.h>
+#include <xen/interface/xen.h>
+#include <xen/xen.h>
+#include <asm/xen/hypercall.h>
+
+#include "virtio_restricted.h"
+
+/* Reads as VR_DOORBELL_OK and the domain that serves the device; takes the
+ * selected queue's event channel, before QueueReady. */
+#define VR_MMIO_QUEUE_DOORBELL	0x0d0
+#define VR_DOORBELL_OK		0x80000000u
+#define VR_DOORBELL_DOMID	0x00007fffu
+
+static bool vr_doorbells = true;
+module_param_named(doorbells, vr_doorbells, bool, 0444);
+MODULE_PARM_DESC(doorbells, "notify devices' backends by event channels, where that is possible");
+
+/**
+ * struct vr_bell - a queue's doorbell
+ * @vq: the queue
+ * @port: event channel; 0: none
+ * @irq: of @port; 0: none
+ * @cpus: whose requests the queue is meant for
+ * @kicks: how often the backend was told of buffers
+ * @interrupts: how often it told of buffers that it has used
+ * @spurious: how often there was nothing
+ */
+struct vr_bell {
+	struct virtqueue *vq;
+	evtchn_port_t port;
+	int irq;
+	struct cpumask *cpus;
+	u64 kicks;
+	u64 interrupts;
+	u64 spurious;
+};
+
+/**
+ * struct vr_bells - of a device
+ * @node: in the list of all of them
+ * @ops: the device's operations; their address leads here
+ * @old: virtio_mmio's
+ * @vdev: the device
+ * @base: its registers
+ * @domid: who serves it
+ * @irq: the device's own interrupt
+ * @n: how many of @bell are in use
+ * @bell: the queues' doorbells; NULL: the queues are virtio_mmio's
+ */
+struct vr_bells {
+	struct list_head node;
+	struct virtio_config_ops ops;
+	const struct virtio_config_ops *old;
+	struct virtio_device *vdev;
+	void __iomem *base;
+	domid_t domid;
+	int irq;
+	unsigned int n;
+	struct vr_bell *bell;
+};
+
+/* Guards the list, and each one's @n and @bell against who shows them. */
+static DEFINE_MUTEX(vr_bells_lock);
+static LIST_HEAD(vr_bells_list);
+
+static struct vr_bells *vr_bells_of(struct virtio_device *vdev)
+{
+	return container_of(vdev->config, struct vr_bells, ops);
+}
+
+/* ---- while the device works ---- */
+
+static bool vr_ring(struct virtqueue *vq)
+{
+	struct vr_bell *bell = vq->priv;
+
+	bell->kicks++;
+	notify_remote_via_evtchn(bell->port);
+	return true;
+}
+
+static irqreturn_t vr_rung(int irq, void *data)
+{
+	struct vr_bell *bell = data;
+	unsigned int flags = 0;
+
+	/* Of events about nothing the kernel hears later and later. */
+	if (vring_interrupt(irq, bell->vq) == IRQ_HANDLED) {
+		bell->interrupts++;
+	} else {
+		bell->spurious++;
+		flags = XEN_EOI_FLAG_SPURIOUS;
+	}
+	xen_irq_lateeoi(irq, flags);
+	return IRQ_HANDLED;
+}
+
+/* What the toolstack's side has to say: that the config space has changed. */
+static irqreturn_t vr_interrupt(int irq, void *data)
+{
+	struct vr_bells *bells = data;
+	u32 status = readl(bells->base + VIRTIO_MMIO_INTERRUPT_STATUS);
+
+	if (!status)
+		return IRQ_NONE;
+	writel(status, bells->base + VIRTIO_MMIO_INTERRUPT_ACK);
+	if (status & VIRTIO_MMIO_INT_CONFIG)
+		virtio_config_changed(bells->vdev);
+	return IRQ_HANDLED;
+}
+
+/* ---- event channels ---- */
+
+static int vr_bell_open(struct vr_bells *bells, struct vr_bell *bell)
+{
+	struct evtchn_alloc_unbound alloc = {
+		.dom = DOMID_SELF,
+		.remote_dom = bells->domid,
+	};
+	int ret = HYPERVISOR_event_channel_op(EVTCHNOP_alloc_unbound, &alloc);
+
+	if (ret)
+		return ret;
+	bell->port = alloc.port;
+	ret = bind_evtchn_to_irqhandler_lateeoi(bell->port, vr_rung, 0,
+						dev_name(&bells->vdev->dev),
+						bell);
+	if (ret < 0)
+		return ret;
+	bell->irq = ret;
+	/* As far as they are there. */
+	irq_set_affinity(bell->irq, bell->cpus);
+	return 0;
+}
+
+/* Nobody rings any more when it returns. */
+static void vr_bell_close(struct vr_bell *bell)
+{
+	struct evtchn_close close = { .port = bell->port };
+
+	/* The port goes with the interrupt. */
+	if (bell->irq)
+		unbind_from_irqhandler(bell->irq, bell);
+	else if (bell->port)
+		(void)HYPERVISOR_event_channel_op(EVTCHNOP_close, &close);
+	bell->irq = 0;
+	bell->port = 0;
+}
+
+/* ---- queues ---- */
+
+/* A queue as the virtio drivers want it. */
+struct vr_queue {
+	const char *name;
+	void (*callback)(struct virtqueue *vq);
+	bool ctx;
+};
+
+static void vr_write_addr(struct vr_bells *bells, unsigned int low, u64 addr)
+{
+	writel((u32)addr, bells->base + low);
+	writel((u32)(addr >> 32), bells->base + low + 4);
+}
+
+static void vr_start_queue(struct vr_bells *bells, struct vr_bell *bell)
+{
+	struct virtqueue *vq = bell->vq;
+
+	writel(virtqueue_get_vring_size(vq),
+	       bells->base + VIRTIO_MMIO_QUEUE_NUM);
+	vr_write_addr(bells, VIRTIO_MMIO_QUEUE_DESC_LOW,
+		      virtqueue_get_desc_addr(vq));
+	vr_write_addr(bells, VIRTIO_MMIO_QUEUE_AVAIL_LOW,
+		      virtqueue_get_avail_addr(vq));
+	vr_write_addr(bells, VIRTIO_MMIO_QUEUE_USED_LOW,
+		      virtqueue_get_used_addr(vq));
+	writel(bell->port, bells->base + VR_MMIO_QUEUE_DOORBELL);
+	writel(1, bells->base + VIRTIO_MMIO_QUEUE_READY);
+}
+
+static struct virtqueue *vr_make_queue(struct vr_bells *bells,
+				       const struct vr_queue *queue)
+{
+	unsigned int index = bells->n, size;
+	struct vr_bell *bell = &bells->bell[index];
+	int ret;
+
+	writel(index, bells->base + VIRTIO_MMIO_QUEUE_SEL);
+	size = readl(bells->base + VIRTIO_MMIO_QUEUE_NUM_MAX);
+	if (!size || readl(bells->base + VIRTIO_MMIO_QUEUE_READY))
+		return ERR_PTR(-ENOENT);
+	bell->vq = vring_create_virtqueue(index, size, PAGE_SIZE, bells->vdev,
+					  true, true, queue->ctx, vr_ring,
+					  queue->callback, queue->name);
+	if (!bell->vq)
+		return ERR_PTR(-ENOMEM);
+	bell->vq->num_max = size;
+	bell->vq->priv = bell;
+	ret = vr_bell_open(bells, bell);
+	if (ret) {
+		vr_bell_close(bell);
+		vring_del_virtqueue(bell->vq);
+		return ERR_PTR(ret);
+	}
+	vr_start_queue(bells, bell);
+	bells->n++;
+	return bell->vq;
+}
+
+static void vr_del_queue(struct vr_bells *bells, struct vr_bell *bell)
+{
+	vr_bell_close(bell);
+	writel(bell->vq->index, bells->base + VIRTIO_MMIO_QUEUE_SEL);
+	writel(0, bells->base + VIRTIO_MMIO_QUEUE_READY);
+	vring_del_virtqueue(bell->vq);
+}
+
+static void vr_del_queues(struct vr_bells *bells)
+{
+	mutex_lock(&vr_bells_lock);
+	while (bells->n)
+		vr_del_queue(bells, &bells->bell[--bells->n]);
+	kfree(bells->bell);
+	bells->bell = NULL;
+	mutex_unlock(&vr_bells_lock);
+}
+
+static void vr_del_vqs(struct virtio_device *vdev)
+{
+	struct vr_bells *bells = vr_bells_of(vdev);
+
+	if (!bells->bell) {
+		bells->old->del_vqs(vdev);
+		return;
+	}
+	free_irq(bells->irq, bells);
+	vr_del_queues(bells);
+}
+
+/* The CPUs in as many parts as there are queues, or the queues in parts. */
+static void vr_spread(struct vr_bells *bells, struct cpumask *cpus,
+		      unsigned int n)
+{
+	unsigned int i, k = 0, all = num_possible_cpus();
+	int cpu;
+
+	for (i = 0; i < n; i++)
+		bells->bell[i].cpus = &cpus[i];
+	for_each_possible_cpu(cpu) {
+		for (i = k * n / all; i < max((k + 1) * n / all, k * n / all + 1);
+		     i++)
+			cpumask_set_cpu(cpu, &cpus[i]);
+		k++;
+	}
+}
+
+static int vr_make_bells(struct vr_bells *bells, unsigned int n)
+{
+	struct cpumask *cpus;
+
+	bells->bell = kzalloc(n * (sizeof(*bells->bell) + sizeof(*cpus)),
+			      GFP_KERNEL);
+	if (!bells->bell)
+		return -ENOMEM;
+	vr_spread(bells, (struct cpumask *)(bells->bell + n), n);
+	bells->n = 0;
+	return 0;
+}
+
+/* @vqs: NULL where @queues has no name. */
+static int vr_make_queues(struct vr_bells *bells, unsigned int n,
+			  const struct vr_queue *queues,
+			  struct virtqueue *vqs[])
+{
+	unsigned int i;
+	int ret;
+
+	mutex_lock(&vr_bells_lock);
+	ret = vr_make_bells(bells, n);
+	for (i = 0; !ret && i < n; i++) {
+		vqs[i] = queues[i].name ? vr_make_queue(bells, &queues[i]) :
+					  NULL;
+		ret = PTR_ERR_OR_ZERO(vqs[i]);
+	}
+	mutex_unlock(&vr_bells_lock);
+	if (!ret)
+		ret = request_irq(bells->irq, vr_interrupt, IRQF_SHARED,
+				  dev_name(&bells->vdev->dev), bells);
+	if (ret)
+		vr_del_queues(bells);
+	else if (device_property_read_bool(bells->vdev->dev.parent,
+					   "wakeup-source"))
+		enable_irq_wake(bells->irq);
+	return ret;
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+static int vr_find_vqs(struct virtio_device *vdev, unsigned int n,
+		       struct virtqueue *vqs[], struct virtqueue_info infos[],
+		       struct irq_affinity *desc)
+{
+	struct vr_bells *bells = vr_bells_of(vdev);
+	struct vr_queue *queues = kcalloc(n, sizeof(*queues), GFP_KERNEL);
+	int ret = -ENOMEM;
+	unsigned int i;
+
+	for (i = 0; queues && i < n; i++)
+		queues[i] = (struct vr_queue){ infos[i].name,
+					       infos[i].callback,
+					       infos[i].ctx };
+	if (queues)
+		ret = vr_make_queues(bells, n, queues, vqs);
+	kfree(queues);
+	if (!ret)
+		return 0;
+	dev_warn(&vdev->dev, "no doorbells (%d): it goes on without\n", ret);
+	return bells->old->find_vqs(vdev, n, vqs, infos, desc);
+}
+#else
+static int vr_find_vqs(struct virtio_device *vdev, unsigned int n,
+		       struct virtqueue *vqs[], vq_callback_t *callbacks[],
+		       const char * const names[], const bool *ctx,
+		       struct irq_affinity *desc)
+{
+	struct vr_bells *bells = vr_bells_of(vdev);
+	struct vr_queue *queues = kcalloc(n, sizeof(*queues), GFP_KERNEL);
+	int ret = -ENOMEM;
+	unsigned int i;
+
+	for (i = 0; queues && i < n; i++)
+		queues[i] = (struct vr_queue){ names[i], callbacks[i],
+					       ctx && ctx[i] };
+	if (queues)
+		ret = vr_make_queues(bells, n, queues, vqs);
+	kfree(queues);
+	if (!ret)
+		return 0;
+	dev_warn(&vdev->dev, "no doorbells (%d): it goes on without\n", ret);
+	return bells->old->find_vqs(vdev, n, vqs, callbacks, names, ctx, desc);
+}
+#endif
+
+static void vr_synchronize_cbs(struct virtio_device *vdev)
+{
+	struct vr_bells *bells = vr_bells_of(vdev);
+	unsigned int i;
+
+	synchronize_irq(bells->irq);
+	for (i = 0; i < bells->n; i++)
+		synchronize_irq(bells->bell[i].irq);
+}
+
+static int vr_set_vq_affinity(struct virtqueue *vq, const struct cpumask *cpus)
+{
+	struct vr_bells *bells = vr_bells_of(vq->vdev);
+	struct vr_bell *bell = vq->priv;
+
+	if (!bells->bell)
+		return -EINVAL;
+	return irq_set_affinity(bell->irq, cpus ?: cpu_possible_mask);
+}
+
+static const struct cpumask *vr_get_vq_affinity(struct virtio_device *vdev,
+						int index)
+{
+	struct vr_bells *bells = vr_bells_of(vdev);
+
+	return bells->bell && index >= 0 && index < bells->n ?
+		       bells->bell[index].cpus :
+		       NULL;
+}
+
+/* ---- devices ---- */
+
+static struct vr_bells *vr_bells_new(struct virtio_device *vdev,
+				     struct platform_device *pdev)
+{
+	struct resource *res = platform_get_resource(pdev, IORESOURCE_MEM, 0);
+	int irq = platform_get_irq(pdev, 0);
+	struct vr_bells *bells;
+	u32 value;
+
+	if (!res || irq <= 0)
+		return NULL;
+	bells = kzalloc(sizeof(*bells), GFP_KERNEL);
+	if (!bells)
+		return NULL;
+	bells->base = ioremap(res->start, resource_size(res));
+	if (!bells->base || readl(bells->base + VIRTIO_MMIO_VERSION) != 2)
+		goto fail;
+	value = readl(bells->base + VR_MMIO_QUEUE_DOORBELL);
+	if (!(value & VR_DOORBELL_OK))
+		goto fail;
+	bells->domid = value & VR_DOORBELL_DOMID;
+	bells->irq = irq;
+	bells->vdev = vdev;
+	bells->old = vdev->config;
+	bells->ops = *vdev->config;
+	bells->ops.find_vqs = vr_find_vqs;
+	bells->ops.del_vqs = vr_del_vqs;
+	bells->ops.synchronize_cbs = vr_synchronize_cbs;
+	bells->ops.set_vq_affinity = vr_set_vq_affinity;
+	bells->ops.get_vq_affinity = vr_get_vq_affinity;
+	return bells;
+
+fail:
+	if (bells->base)
+		iounmap(bells->base);
+	kfree(bells);
+	return NULL;
+}
+
+/* A driver is about to be bound. */
+static void vr_bells_take(struct virtio_device *vdev)
+{
+	struct device *parent = vdev->dev.parent;
+	struct vr_bells *bells;
+
+	if (!vr_doorbells || !xen_domain() || !vr_is_virtio_mmio(parent) ||
+	    vdev->config->find_vqs == vr_find_vqs)
+		return;
+	/* Fails while the module is being removed. */
+	if (!try_module_get(THIS_MODULE))
+		return;
+	bells = vr_bells_new(vdev, to_platform_device(parent));
+	if (!bells) {
+		module_put(THIS_MODULE);
+		return;
+	}
+	mutex_lock(&vr_bells_lock);
+	list_add(&bells->node, &vr_bells_list);
+	mutex_unlock(&vr_bells_lock);
+	vdev->config = &bells->ops;
+	dev_info(parent, "rings domain %u's doorbells itself\n", bells->domid);
+}
+
+/* The device is not registered any more: nobody calls its operations. */
+static void vr_bells_give(struct virtio_device *vdev)
+{
+	struct vr_bells *bells;
+
+	if (vdev->config->find_vqs != vr_find_vqs)
+		return;
+	bells = vr_bells_of(vdev);
+	vdev->config = bells->old;
+	mutex_lock(&vr_bells_lock);
+	list_del(&bells->node);
+	mutex_unlock(&vr_bells_lock);
+	iounmap(bells->base);
+	kfree(bells);
+	module_put(THIS_MODULE);
+}
+
+static int vr_bells_notify(struct notifier_block *nb, unsigned long action,
+			   void *data)
+{
+	struct virtio_device *vdev = dev_to_virtio((struct device *)data);
+
+	if (action == BUS_NOTIFY_BIND_DRIVER)
+		vr_bells_take(vdev);
+	else if (action == BUS_NOTIFY_REMOVED_DEVICE)
+		vr_bells_give(vdev);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block vr_bells_notifier = {
+	.notifier_call = vr_bells_notify,
+};
+
+/**
+ * vr_bells_show() - the counters, a line for each queue
+ * @file: where to
+ */
+void vr_bells_show(struct seq_file *file)
+{
+	struct vr_bells *bells;
+	unsigned int i;
+
+	mutex_lock(&vr_bells_lock);
+	list_for_each_entry(bells, &vr_bells_list, node) {
+		for (i = 0; i < bells->n; i++) {
+			const struct vr_bell *bell = &bells->bell[i];
+
+			seq_printf(file, "%s queue %u domain %u port %u irq %d kicks %llu interrupts %llu spurious %llu\n",
+				   dev_name(bells->vdev->dev.parent), i,
+				   bells->domid, bell->port, bell->irq,
+				   READ_ONCE(bell->kicks),
+				   READ_ONCE(bell->interrupts),
+				   READ_ONCE(bell->spurious));
+		}
+	}
+	mutex_unlock(&vr_bells_lock);
+}
+
+/* For no device: what is wanted is the bus, which is not exported. */
+static const struct virtio_device_id vr_bells_no_ids[] = { {} };
+static struct virtio_driver vr_bells_no_driver = {
+	.driver.name = "virtio_restricted_doorbells",
+	.id_table = vr_bells_no_ids,
+};
+
+/**
+ * vr_bells_init() - listen for virtio devices
+ *
+ * Return: 0 or a negative error.
+ */
+int vr_bells_init(void)
+{
+	int ret = register_virtio_driver(&vr_bells_no_driver);
+
+	if (ret)
+		return ret;
+	ret = bus_register_notifier(vr_bells_no_driver.driver.bus,
+				    &vr_bells_notifier);
+	if (ret)
+		unregister_virtio_driver(&vr_bells_no_driver);
+	return ret;
+}
+
+/** vr_bells_exit() - undo it; no device is left, each has a reference to us */
+void vr_bells_exit(void)
+{
+	bus_unregister_notifier(vr_bells_no_driver.driver.bus,
+				&vr_bells_notifier);
+	unregister_virtio_driver(&vr_bells_no_driver);
+}
