@@ -38,6 +38,8 @@ static const struct vr_vdev_desc desc = {
     .mandatory = VR_F_MANDATORY,
     .nranges = 1,
     .range = {{.base = WIN, .size = SIZE}},
+    .bells = true,
+    .backend_domid = 5,
 };
 
 static void inside(uint64_t addr, uint64_t len)
@@ -64,8 +66,11 @@ static void on_publish(void *ctx, const struct vr_ctrl_request *req)
     for (i = 0; i < VR_MAX_QUEUES; i++) {
         const struct vr_ctrl_queue *q = &req->q[i];
 
-        if (!q->epoch)
+        if (!q->epoch) {
+            REQUIRE(!q->port);
             continue;
+        }
+        REQUIRE(q->port == w->m.q[i].port);
         REQUIRE(req->run && i < desc.nqueues);
         REQUIRE((req->features & VR_F_MANDATORY) == VR_F_MANDATORY);
         REQUIRE(q->size && !(q->size & (q->size - 1)) && q->size <= 64);
@@ -192,6 +197,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             value = vr_mmio_read(&w.m, off, 4);
             if (off == VR_MMIO_QUEUE_READY)
                 REQUIRE(value <= 1);
+            if (off == VR_MMIO_QUEUE_DOORBELL)
+                REQUIRE(value == (VR_MMIO_DOORBELL_OK | 5));
             break;
         case 7: /* any offset, size and direction */
             value = eat(&data, &size, op & 0x80 ? 8 : 2);

@@ -164,6 +164,18 @@ static bool no_ring(void *state, struct vr_ctrl_page *page, uint64_t queues)
     return false;
 }
 
+static bool heard(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
+static void unmask(void *ctx, bool own)
+{
+    (void)ctx;
+    (void)own;
+}
+
 static void no_text(void *ctx, const char *text)
 {
     (void)ctx;
@@ -188,12 +200,13 @@ static void unmap_pool(void *ctx)
 
 static const struct vr_dev_ops dev_ops = {no_text, no_text, map_pool,
                                           unmap_pool};
-static const struct vr_bell_ops bell = {
-    .hear = nothing,
-    .unmask = nothing,
+static const struct vr_channel_ops channel = {
+    .hear = heard,
+    .unmask = unmask,
     .tell = nothing,
-    .ring = no_ring,
 };
+static const struct vr_bell_ops bell = {.ring = no_ring};
+static const struct vr_bell_ops *const bells[VR_BELLS] = {&bell, &bell};
 
 /* ---- memory for requests and bounce, anew for each input ---- */
 
@@ -357,7 +370,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .mem = &w.mem,
         .page = &w.page,
         .ops = &dev_ops,
-        .bell = &bell,
+        .bells = bells,
+        .channel = &channel,
         .wake_fd = -1,
         .stop_fd = -1,
         .queues = 1,

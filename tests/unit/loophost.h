@@ -49,6 +49,22 @@ struct variant {
     uint64_t threshold;  /* dynamic: of mapping */
     unsigned int budget; /* 0: the usual one */
     uint64_t pool;       /* mixed: so much, from RING_BASE on, is the pool */
+    bool bells;          /* the queues have bells of their own */
+};
+
+/* Event channel of queue 0; that of the next queue follows. */
+#define PORT 7u
+/* What a bell adds to the wake descriptor; the broker adds 1. */
+#define RING (1u << 20)
+
+/* The queues' own bells, in shared memory. */
+struct bellstate {
+    unsigned int bound[QUEUES]; /* now */
+    unsigned int binds;         /* so far */
+    unsigned int busy;          /* so many fail, from now on */
+    unsigned int rings;         /* of the guest */
+    unsigned int masked;        /* heard, and not unmasked: a bell that rings */
+    unsigned int pending;       /* ... does so then */
 };
 
 /* The pool as the test sees it, in shared memory. */
@@ -70,23 +86,34 @@ struct host {
     struct ring ring[QUEUES];
     unsigned int *logs; /* shared, as are: */
     struct poolstate *pool;
+    struct bellstate *bells;
     char *note;              /* the last one, NOTE_LEN bytes */
     struct vr_dynmem dynmem; /* the device's */
 };
 
 static struct host h;
 
-static inline void op_hear(void *ctx)
+static inline bool op_hear(void *ctx)
 {
     struct host *host = ctx;
-    eventfd_t n;
+    eventfd_t n = 0;
 
+    __atomic_store_n(&host->bells->pending, 0, __ATOMIC_SEQ_CST);
     eventfd_read(host->wake_fd, &n);
+    if (n >= RING)
+        __atomic_store_n(&host->bells->masked, 1, __ATOMIC_SEQ_CST);
+    return n >= RING;
 }
 
-static inline void op_unmask(void *ctx)
+static inline void op_unmask(void *ctx, bool bells)
 {
-    (void)ctx;
+    struct host *host = ctx;
+
+    if (!bells)
+        return;
+    __atomic_store_n(&host->bells->masked, 0, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&host->bells->pending, __ATOMIC_SEQ_CST))
+        eventfd_write(host->wake_fd, RING);
 }
 
 static inline void op_tell(void *ctx)
@@ -173,11 +200,64 @@ static const struct vr_dev_ops loop_ops = {
     op_unmap_pool,
 };
 
-static const struct vr_bell_ops loop_bell = {
+static const struct vr_channel_ops loop_channel = {
     .hear = op_hear,
     .unmask = op_unmask,
     .tell = op_tell,
-    .ring = op_ring,
+};
+
+static inline int op_bind(void *ctx, unsigned int queue, uint32_t port)
+{
+    struct bellstate *b = ((struct host *)ctx)->bells;
+
+    if (b->busy) {
+        b->busy--;
+        return -EBUSY;
+    }
+    if (port != PORT + queue || b->bound[queue])
+        return -EBUSY;
+    b->bound[queue]++;
+    b->binds++;
+    /* As Xen does it. */
+    __atomic_store_n(&b->masked, 0, __ATOMIC_SEQ_CST);
+    eventfd_write(((struct host *)ctx)->wake_fd, RING);
+    return 0;
+}
+
+static inline void op_unbind(void *ctx, unsigned int queue)
+{
+    struct bellstate *b = ((struct host *)ctx)->bells;
+
+    if (b->bound[queue]-- != 1)
+        abort();
+}
+
+/* Broker and guest are both the test, with one descriptor. */
+static inline bool op_ring_own(void *ctx, struct vr_ctrl_page *page,
+                               uint64_t queues)
+{
+    struct host *host = ctx;
+    unsigned int i;
+
+    (void)page;
+    for (i = 0; i < QUEUES; i++) {
+        if (queues & UINT64_C(1) << i && host->bells->bound[i] != 1)
+            abort();
+    }
+    host->bells->rings++;
+    eventfd_write(host->intr_fd, 1);
+    return false;
+}
+
+static const struct vr_bell_ops loop_trapped = {.ring = op_ring};
+static const struct vr_bell_ops loop_direct = {
+    .open = op_bind,
+    .close = op_unbind,
+    .ring = op_ring_own,
+};
+static const struct vr_bell_ops *const loop_bells[VR_BELLS] = {
+    [VR_BELL_trapped] = &loop_trapped,
+    [VR_BELL_direct] = &loop_direct,
 };
 
 /* The filter would also bind what these tools do beside the program. */
@@ -199,8 +279,9 @@ static inline void child(void)
         .page = h.page,
         .ops = &loop_ops,
         .ctx = &h,
-        .bell = &loop_bell,
-        .bell_state = &h,
+        .bells = loop_bells,
+        .channel = &loop_channel,
+        .channel_state = &h,
         .wake_fd = h.wake_fd,
         .stop_fd = h.stop[0],
         .queues = QUEUES,
@@ -211,7 +292,6 @@ static inline void child(void)
     const struct vr_gwin gwin = {RING_BASE + h.v->pool, MEM_SIZE - h.v->pool,
                                  FAKE_GREF +
                                      (uint32_t)(h.v->pool >> VR_PAGE_SHIFT)};
-    const struct vr_calls *calls = &vr_serve_block.calls;
     struct vr_loop *loop;
     struct vr_err err;
     int rc, ms = 0;
@@ -237,7 +317,8 @@ static inline void child(void)
     if (!rc)
         rc = vr_loop_new(&loop, &cfg, &err);
     if (!rc && lock_in())
-        rc = vr_sandbox_worker(&calls, 1, h.gnt.fd, 2 * MEM_SIZE, &err);
+        rc = vr_sandbox_worker(&vr_serve_block.calls, h.gnt.fd, -1,
+                               2 * MEM_SIZE, &err);
     if (rc) {
         fprintf(stderr, "%s\n", err.text);
         _exit(1);
@@ -268,6 +349,8 @@ static inline int backend_stop(int signal)
     if (signal) {
         fake_reap(&h.gnt);
         h.pool->mapped = 0;
+        /* Xen lets go of a dead process's end. */
+        memset(h.bells->bound, 0, sizeof(h.bells->bound));
     }
     assert_int_equal(fake_pins(&h.gnt), 0);
     assert_int_equal(h.pool->mapped, 0);
@@ -277,12 +360,17 @@ static inline int backend_stop(int signal)
 static inline void publish(void)
 {
     uint32_t gen = vr_ctrl_publish(h.page, &h.req);
+    unsigned int i;
     int ms;
 
     eventfd_write(h.wake_fd, 1);
     for (ms = 0; ms < LIMIT_MS && !vr_ctrl_acked(h.page, gen); ms++)
         usleep(1000);
     assert_true(vr_ctrl_acked(h.page, gen));
+    /* What is acknowledged is quiet: nobody has its bell. */
+    for (i = 0; i < QUEUES; i++)
+        assert_true((h.req.run && h.req.q[i].epoch && h.req.q[i].port) ||
+                    !h.bells->bound[i]);
 }
 
 static inline void run_queues(void)
@@ -298,6 +386,7 @@ static inline void run_queues(void)
         ring_init(&h.ring[i], h.gnt.mem, i * 0x4000, QSIZE);
         h.req.q[i] = h.ring[i].cfg;
         h.req.q[i].epoch = epoch;
+        h.req.q[i].port = h.v->bells ? PORT + i : 0;
     }
     publish();
 }
@@ -326,6 +415,7 @@ static inline int setup(void **state)
     h.logs = (void *)((uint8_t *)h.page + 4096);
     h.note = (char *)h.page + 4096 + 256;
     h.pool = (void *)((uint8_t *)h.page + 4096 + 64);
+    h.bells = (void *)((uint8_t *)h.page + 4096 + 128);
     vr_ctrl_init(h.page);
     h.wake_fd = eventfd(0, EFD_NONBLOCK);
     h.intr_fd = eventfd(0, EFD_NONBLOCK);
@@ -349,9 +439,18 @@ static inline int teardown(void **state)
 
 /* ---- the guest ---- */
 
+static inline void ring_bell(void)
+{
+    __atomic_store_n(&h.bells->pending, 1, __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&h.bells->masked, __ATOMIC_SEQ_CST))
+        eventfd_write(h.wake_fd, RING);
+}
+
 static inline void kick(unsigned int q)
 {
-    if (vr_ctrl_post(&h.page->kick, UINT64_C(1) << q))
+    if (h.v->bells)
+        ring_bell();
+    else if (vr_ctrl_post(&h.page->kick, UINT64_C(1) << q))
         eventfd_write(h.wake_fd, 1);
 }
 
@@ -417,7 +516,8 @@ static inline uint32_t wait_used(unsigned int q, uint32_t *len)
             return id;
         assert_int_equal(poll(&pfd, 1, LIMIT_MS), 1);
         eventfd_read(h.intr_fd, &n);
-        vr_ctrl_collect(&h.page->intr);
+        if (vr_ctrl_collect(&h.page->intr))
+            assert_false(h.v->bells);
     }
 }
 

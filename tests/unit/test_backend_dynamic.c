@@ -728,8 +728,9 @@ static void not_taken(bool pool)
         .source = &h.block,
         .ops = &loop_ops,
         .ctx = &h,
-        .bell = &loop_bell,
-        .bell_state = &h,
+        .bells = loop_bells,
+        .channel = &loop_channel,
+        .channel_state = &h,
         .wake_fd = -1,
         .stop_fd = -1,
         .queues = 1,
@@ -803,10 +804,11 @@ static void pages_not_taken(void **state)
 }
 
 static const struct variant variants[] = {
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0},
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 300, 0},
-    {&vr_aio_threads, VR_CACHE_BUFFERED, DYN | BLK, true, VR_NEVER_MAP, 0, 0},
-    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 0},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0, false},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 300, 0, false},
+    {&vr_aio_threads, VR_CACHE_BUFFERED, DYN | BLK, true, VR_NEVER_MAP, 0, 0,
+     false},
+    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 0, false},
 };
 
 #define T(name)                                                                \

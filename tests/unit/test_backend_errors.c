@@ -270,16 +270,17 @@ static void grows_meanwhile(void **state)
 }
 
 static const struct variant variants[] = {
-    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, false, 0, 0, 0},
-    {&vr_aio_uring, VR_CACHE_BUFFERED, ALL | BLK, false, 0, 0, 0},
-    {&vr_aio_threads, VR_CACHE_AUTO, ALL | BLK, false, 0, 0, 0},
-    {&vr_aio_threads, VR_CACHE_BUFFERED, ALL | BLK, false, 0, 0, 0},
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0},
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 0},
-    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0},
-    {&vr_aio_threads, VR_CACHE_BUFFERED, DYN | BLK, true, 0, 0, 0},
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 16 << 20},
-    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 16 << 20},
+    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, false, 0, 0, 0, false},
+    {&vr_aio_uring, VR_CACHE_BUFFERED, ALL | BLK, false, 0, 0, 0, false},
+    {&vr_aio_threads, VR_CACHE_AUTO, ALL | BLK, false, 0, 0, 0, false},
+    {&vr_aio_threads, VR_CACHE_BUFFERED, ALL | BLK, false, 0, 0, 0, false},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0, false},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 0, false},
+    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0,
+     false},
+    {&vr_aio_threads, VR_CACHE_BUFFERED, DYN | BLK, true, 0, 0, 0, false},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 16 << 20, false},
+    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 16 << 20, false},
 };
 
 #define T(name)                                                                \

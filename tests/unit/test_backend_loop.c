@@ -276,6 +276,7 @@ static void queue_reset(void **state)
     ring_init(&h.ring[0], h.gnt.mem, 0, QSIZE);
     h.req.q[0] = h.ring[0].cfg;
     h.req.q[0].epoch = epoch + 1;
+    h.req.q[0].port = h.v->bells ? PORT : 0;
     publish();
     assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
 }
@@ -363,23 +364,33 @@ static void scribble(void **state)
 }
 
 static const struct variant variants[] = {
-    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, false, 0, 0, 0},
-    {&vr_aio_uring, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK, false, 0, 0, 0},
-    {&vr_aio_threads, VR_CACHE_AUTO, ALL | BLK, false, 0, 0, 0},
-    {&vr_aio_threads, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK, false, 0, 0, 0},
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0},
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 0},
-    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0},
-    {&vr_aio_threads, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK, true, 4096, 0,
-     0},
+    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, false, 0, 0, 0, false},
+    {&vr_aio_uring, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK, false, 0, 0, 0,
+     false},
+    {&vr_aio_threads, VR_CACHE_AUTO, ALL | BLK, false, 0, 0, 0, false},
+    {&vr_aio_threads, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK, false, 0, 0, 0,
+     false},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0, false},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 0, false},
+    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 0,
+     false},
+    {&vr_aio_threads, VR_CACHE_BUFFERED, VR_F_VERSION_1 | BLK, true, 4096, 0, 0,
+     false},
     /* mixed: headers in the pool; payload there as well */
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 1 << 20},
-    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 1 << 20},
-    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 16 << 20},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, VR_NEVER_MAP, 0, 1 << 20,
+     false},
+    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 1 << 20, false},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 16 << 20, false},
+    /* queues with bells of their own */
+    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, .bells = true},
+    {&vr_aio_threads, VR_CACHE_AUTO, VR_F_VERSION_1 | BLK, .bells = true},
+    {&vr_aio_uring, VR_CACHE_AUTO, DYN | BLK, true, 4096, .bells = true},
+    {&vr_aio_threads, VR_CACHE_AUTO, DYN | BLK, true, 0, 0, 1 << 20, true},
     /* Without FLUSH each write is final. */
-    {&vr_aio_uring, VR_CACHE_AUTO, ALL | VR_BLK_F_DISCARD, false, 0, 0, 0},
+    {&vr_aio_uring, VR_CACHE_AUTO, ALL | VR_BLK_F_DISCARD, false, 0, 0, 0,
+     false},
     {&vr_aio_uring, VR_CACHE_AUTO, DYN | VR_BLK_F_DISCARD, true, VR_NEVER_MAP,
-     0, 0},
+     0, 0, false},
 };
 
 #define T(name)                                                                \

@@ -603,10 +603,11 @@ static void storm(void **state)
 }
 
 static const struct variant variants[] = {
-    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, true, VR_NEVER_MAP, 0, POOL},
-    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, true, 0, 300, POOL},
-    {&vr_aio_threads, VR_CACHE_BUFFERED, ALL | BLK, true, VR_NEVER_MAP, 0,
-     POOL},
+    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, true, VR_NEVER_MAP, 0, POOL,
+     false},
+    {&vr_aio_uring, VR_CACHE_AUTO, ALL | BLK, true, 0, 300, POOL, false},
+    {&vr_aio_threads, VR_CACHE_BUFFERED, ALL | BLK, true, VR_NEVER_MAP, 0, POOL,
+     false},
 };
 
 #define T(name)                                                                \

@@ -102,6 +102,56 @@ static void test_interrupt(void **state)
     assert_int_equal(fx.edges[ww_irq(0)], 2);
 }
 
+/* ---- bells of the guest's own ---- */
+
+/* The guest tells port and domain; the broker hands that on and has nothing
+ * more to do with requests: no event, no interrupt, and the counters and the
+ * question whether the backend is there come by themselves. */
+static void test_direct(void **state)
+{
+    struct vr_ctrl_page *page = fx.ctrl[0];
+    unsigned int edges, i;
+
+    (void)state;
+    assert_int_equal(ww_read(0, 0, VR_MMIO_QUEUE_DOORBELL),
+                     VR_MMIO_DOORBELL_OK |
+                         ww_rec.drivers[ww_rec.devs[0].driver].domid);
+    assert_false(ww_write(0, 0, VR_MMIO_STATUS, 0));
+    ww_serve(0);
+    ww_run(0);
+    ww_write(0, 0, VR_MMIO_QUEUE_SEL, 0);
+    ww_write(0, 0, VR_MMIO_QUEUE_DOORBELL, 17);
+    ww_negotiate(0, 0);
+    ww_queue(0, 0, 0, 16, ww_rec.devs[0].pool.base,
+             ww_rec.devs[0].pool.base + 0x800,
+             ww_rec.devs[0].pool.base + 0xa00);
+    ww_write(0, 0, VR_MMIO_STATUS, 15);
+    ww_serve(0);
+    ww_run(0);
+    assert_int_equal(page->req.q[0].port, 17);
+    assert_int_equal(ww.stats.dev[0].q[0].port, 17);
+    edges = fx.edges[ww_irq(0)];
+    for (i = 1; i <= 4; i++) {
+        page->counters.requests += 100;
+        vr_ctrl_collect(&page->kick);
+        ww_run(5000);
+        assert_int_equal(ww.stats.dev[0].b.requests, 100 * i);
+        assert_int_equal(ww.stats.dev[0].silent, 0);
+        assert_true(page->kick & VR_CTRL_PING);
+    }
+    assert_int_equal(fx.edges[ww_irq(0)], edges);
+    /* It has stopped answering. */
+    ww_run(10000);
+    assert_int_equal(ww.stats.dev[0].silent, 1);
+    assert_int_equal(vr_stats_why(&ww.stats.dev[0]), VR_FAIL_SILENT);
+    /* The number means nothing to it. */
+    page->status = VR_CTRL_BACKEND_FAILED;
+    ww_backend_event(0);
+    ww_run(0);
+    assert_true(STATUS(0) & VR_STATUS_NEEDS_RESET);
+    page->status = VR_CTRL_BACKEND_READY;
+}
+
 /* ---- resets ---- */
 
 static void test_reset_waits(void **state)
@@ -511,6 +561,7 @@ int main(void)
         TEST(test_start),
         TEST(test_nobody),
         TEST(test_interrupt),
+        TEST(test_direct),
         TEST(test_reset_waits),
         TEST(test_reset_times_out),
         TEST(test_reset_waits_for_pool),

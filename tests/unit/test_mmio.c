@@ -217,6 +217,22 @@ static void linux_without_the_pool(void **state)
     assert_int_equal(f->stats.failed, VR_FAIL_NONE);
 }
 
+/* A driver finds out by reading; one that does not look sees no difference. */
+static void doorbell_says_for_whom(void **state)
+{
+    struct fake *f = fresh_bells(0x7ff0);
+
+    (void)state;
+    assert_int_equal(rd(f, VR_MMIO_QUEUE_DOORBELL), 0x80007ff0);
+    assert_int_equal(vr_mmio_read(&f->m, VR_MMIO_QUEUE_DOORBELL, 2), 0);
+    assert_int_equal(f->stats.bad_accesses, 1);
+    f = fresh();
+    assert_int_equal(rd(f, VR_MMIO_QUEUE_DOORBELL), 0);
+    wr_done(f, VR_MMIO_QUEUE_DOORBELL, 3);
+    assert_int_equal(f->stats.bad_accesses, 2);
+    assert_int_equal(f->m.q[0].port, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +244,7 @@ int main(void)
         cmocka_unit_test(s4_2_2_config_writes_only_where_the_type_allows),
         cmocka_unit_test(linux_bind_and_unbind),
         cmocka_unit_test(linux_without_the_pool),
+        cmocka_unit_test(doorbell_says_for_whom),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

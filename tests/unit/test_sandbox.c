@@ -20,16 +20,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <xen/xen.h>
+#include <xen/sys/evtchn.h>
 
 #include "backend/block/block.h"
 #include "backend/memory/gntdev.h"
-#include "backend/worker/bell.h"
 
 #define MIB (1u << 20)
 
 enum outcome { DONE, REFUSED, KILLED, BROKEN };
 
-static int gntdev, other; /* descriptors */
+static int gntdev, evtchn, other; /* descriptors */
 static void *room;
 
 static enum outcome call(int fd, unsigned long what)
@@ -72,6 +73,41 @@ static enum outcome notify(void)
 static enum outcome dmabuf(void)
 {
     return call(gntdev, IOCTL_GNTDEV_DMABUF_EXP_FROM_REFS);
+}
+
+static enum outcome bind(void)
+{
+    return call(evtchn, IOCTL_EVTCHN_BIND_INTERDOMAIN);
+}
+
+static enum outcome unbind(void)
+{
+    return call(evtchn, IOCTL_EVTCHN_UNBIND);
+}
+
+static enum outcome send_event(void)
+{
+    return call(evtchn, IOCTL_EVTCHN_NOTIFY);
+}
+
+static enum outcome bind_elsewhere(void)
+{
+    return call(other, IOCTL_EVTCHN_BIND_INTERDOMAIN);
+}
+
+static enum outcome send_elsewhere(void)
+{
+    return call(other, IOCTL_EVTCHN_NOTIFY);
+}
+
+static enum outcome alloc_port(void)
+{
+    return call(evtchn, IOCTL_EVTCHN_BIND_UNBOUND_PORT);
+}
+
+static enum outcome bind_virq(void)
+{
+    return call(evtchn, IOCTL_EVTCHN_BIND_VIRQ);
 }
 
 static enum outcome mapped(void *at, int prot, int flags, int fd)
@@ -159,8 +195,6 @@ static enum outcome raise_limit(void)
 
 static enum outcome try(bool granter, enum outcome (*attempt)(void))
 {
-    const struct vr_calls *const parts[] = {&vr_serve_block.calls,
-                                            &vr_bells[VR_BELL_trapped]->calls};
     int status;
     pid_t pid = fork();
     struct vr_err err;
@@ -168,8 +202,8 @@ static enum outcome try(bool granter, enum outcome (*attempt)(void))
     assert_true(pid >= 0);
     if (!pid) {
         if (granter ? vr_sandbox_granter(gntdev, &err)
-                    : vr_sandbox_worker(parts, VR_ARRAY_SIZE(parts), gntdev, 0,
-                                        &err))
+                    : vr_sandbox_worker(&vr_serve_block.calls, gntdev, evtchn,
+                                        0, &err))
             _exit(BROKEN);
         _exit(attempt());
     }
@@ -190,6 +224,13 @@ static void worker(void **state)
     assert_int_equal(try(false, offset), KILLED);
     assert_int_equal(try(false, notify), KILLED);
     assert_int_equal(try(false, dmabuf), KILLED);
+    assert_int_equal(try(false, bind), DONE);
+    assert_int_equal(try(false, unbind), DONE);
+    assert_int_equal(try(false, send_event), DONE);
+    assert_int_equal(try(false, bind_elsewhere), KILLED);
+    assert_int_equal(try(false, send_elsewhere), KILLED);
+    assert_int_equal(try(false, alloc_port), KILLED);
+    assert_int_equal(try(false, bind_virq), KILLED);
     assert_int_equal(try(false, map_other), KILLED);
     assert_int_equal(try(false, map_code), KILLED);
     assert_int_equal(try(false, open_file), KILLED);
@@ -206,6 +247,8 @@ static void granter(void **state)
     assert_int_equal(try(true, offset), KILLED);
     assert_int_equal(try(true, notify), KILLED);
     assert_int_equal(try(true, dmabuf), KILLED);
+    assert_int_equal(try(true, bind), KILLED);
+    assert_int_equal(try(true, send_event), KILLED);
     assert_int_equal(try(true, map), KILLED);
     assert_int_equal(try(true, take_some), KILLED);
     assert_int_equal(try(true, take_heap), KILLED);
@@ -228,10 +271,11 @@ static int setup(void **state)
 {
     (void)state;
     gntdev = memfd_create("gntdev", 0);
+    evtchn = memfd_create("evtchn", 0);
     other = memfd_create("other", 0);
     room = mmap(NULL, 64 * MIB, PROT_NONE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return gntdev < 0 || other < 0 || ftruncate(gntdev, MIB) ||
+    return gntdev < 0 || evtchn < 0 || other < 0 || ftruncate(gntdev, MIB) ||
            room == MAP_FAILED;
 }
 

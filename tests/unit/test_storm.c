@@ -306,7 +306,6 @@ static int begin(void **state)
     *d = (struct device){.unit.ops = &device_unit,
                          .unit.name = "disk",
                          .unit.port = DEV_PORT,
-                         .bell = broker_bells[VR_BELL_trapped],
                          .page = &sim.page};
     unit_add(&sim.w, &d->unit, 0x2000000);
     d->stats = &sim.stats.dev[0];

@@ -258,6 +258,68 @@ static void s2_6_1_queue_reset_not_negotiated(void **state)
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 1);
 }
 
+/* ---- bells of their own: docs/proposals/doorbell.md ---- */
+
+static void bell_is_published(void **state)
+{
+    struct fake *f = fresh_bells(7);
+
+    (void)state;
+    to_features_ok(f, VR_F_TRANSPORT);
+    wr_done(f, VR_MMIO_QUEUE_SEL, 1);
+    wr_done(f, VR_MMIO_QUEUE_DOORBELL, UINT32_MAX);
+    queue_up(f, 1);
+    queue_up(f, 0);
+    add_status(f, VR_STATUS_DRIVER_OK);
+    assert_int_equal(f->req.q[0].port, 0);
+    /* Any number: whoever binds it finds out. */
+    assert_int_equal(f->req.q[1].port, UINT32_MAX);
+    assert_int_equal(f->stats.q[1].port, UINT32_MAX);
+    /* not while it is in use */
+    wr_done(f, VR_MMIO_QUEUE_SEL, 0);
+    wr_done(f, VR_MMIO_QUEUE_DOORBELL, 4);
+    assert_int_equal(f->stats.bad_accesses, 1);
+    /* of no queue */
+    wr_done(f, VR_MMIO_QUEUE_SEL, 9);
+    wr_done(f, VR_MMIO_QUEUE_DOORBELL, 4);
+    assert_int_equal(f->stats.bad_accesses, 2);
+    wr_done(f, VR_MMIO_QUEUE_SEL, 2);
+    queue_up(f, 2);
+    assert_int_equal(f->req.q[0].port, 0);
+    assert_int_equal(f->req.q[2].port, 0);
+}
+
+static void bell_goes_with_its_queue(void **state)
+{
+    struct fake *f = fresh_bells(7);
+
+    (void)state;
+    to_features_ok(f, VR_F_TRANSPORT);
+    wr_done(f, VR_MMIO_QUEUE_SEL, 0);
+    wr_done(f, VR_MMIO_QUEUE_DOORBELL, 5);
+    queue_up(f, 0);
+    add_status(f, VR_STATUS_DRIVER_OK);
+    assert_int_equal(f->req.q[0].port, 5);
+    /* The backend lets go of it before the guest goes on. */
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_RESET, 1), VR_VDEV_PENDING);
+    assert_int_equal(f->req.q[0].port, 0);
+    wr_done(f, VR_MMIO_QUEUE_DOORBELL, 6);
+    vr_vdev_quiesced(&f->m);
+    queue_up(f, 0);
+    assert_int_equal(f->req.q[0].port, 0);
+    assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_VDEV_PENDING);
+    vr_vdev_quiesced(&f->m);
+    wr_done(f, VR_MMIO_QUEUE_DOORBELL, 6);
+    queue_up(f, 0);
+    assert_int_equal(f->req.q[0].port, 6);
+    assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
+    vr_vdev_quiesced(&f->m);
+    to_features_ok(f, VR_F_TRANSPORT);
+    queue_up(f, 0);
+    add_status(f, VR_STATUS_DRIVER_OK);
+    assert_int_equal(f->req.q[0].port, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +335,8 @@ int main(void)
         cmocka_unit_test(s4_2_2_queue_ready_0_waits_for_the_backend),
         cmocka_unit_test(s2_6_1_queue_reset),
         cmocka_unit_test(s2_6_1_queue_reset_not_negotiated),
+        cmocka_unit_test(bell_is_published),
+        cmocka_unit_test(bell_goes_with_its_queue),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

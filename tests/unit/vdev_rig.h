@@ -105,6 +105,21 @@ static inline struct fake *fresh_with(const struct vr_vdev_ops *o)
     return &fake;
 }
 
+/* One whose queues can have bells of their own. */
+static inline struct fake *fresh_bells(uint16_t domid)
+{
+    struct vr_vdev_desc d = desc;
+
+    d.bells = true;
+    d.backend_domid = domid;
+    fresh_with(&ops);
+    vr_vdev_init(&fake.m, &d, &ops, &fake, &fake.stats);
+    assert_int_equal(vr_vdev_set_device(&fake.m, BLK_F_BLK_SIZE | BLK_F_MQ,
+                                        disk, sizeof(disk)),
+                     0);
+    return &fake;
+}
+
 static inline struct fake *fresh(void)
 {
     return fresh_with(&ops);

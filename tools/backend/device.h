@@ -15,6 +15,7 @@
 #ifndef VR_DEVICE_H
 #define VR_DEVICE_H
 
+#include "libs/proto/bell.h"
 #include "libs/virtio/virtq.h"
 #include "libs/window/chain.h"
 #include "sandbox.h"
@@ -22,7 +23,6 @@
 struct vr_dev;
 struct vr_dynmem;
 struct vr_serve;
-struct vr_xs_dev;
 
 /* The most readable bytes in front of its data that a type sees. */
 #define VR_FRONT_MAX 32u
@@ -41,6 +41,7 @@ struct vr_queue {
     uint8_t *end;
     uint32_t epoch; /* of the rings in use; 0: stopped */
     unsigned int inflight;
+    enum vr_bell bell;
     bool resuming;     /* chains of a former process are left to execute */
     bool reported;     /* a fault was handled */
     unsigned int held; /* completions published, guest not told */
@@ -100,23 +101,25 @@ struct vr_memory {
 
 extern const struct vr_memory vr_memory_local, vr_memory_remote;
 
-/*
- * How backend and guest wake each other, one table for each line of
- * libs/proto/bell.def. What reads the device's own notifications and writes
- * them is all of its system calls, beside those in @calls.
- */
-struct vr_bell_ops {
-    struct vr_calls calls;
-    /* @fd: becomes readable when the device is to look at its queues, and at
-     * its control page. Returns 0 or -errno with @err; -EBUSY: a former worker
-     * still has it. */
-    int (*open)(void **state, const struct vr_xs_dev *dev, int *fd,
-                struct vr_err *err);
-    /* That came: takes it off @fd. No further one arrives before unmask(). */
-    void (*hear)(void *state);
-    void (*unmask)(void *state);
+/* What wakes the device, whoever rings, and how it wakes the broker. */
+struct vr_channel_ops {
+    /* wake_fd became readable: takes off it what has come. That arrives no
+     * more before unmask(). True: there were queues' own bells. */
+    bool (*hear)(void *state);
+    /* @bells: those as well; else they go on to be silent. */
+    void (*unmask)(void *state, bool bells);
     /* The broker is to look at the control page. */
     void (*tell)(void *state);
+};
+
+/* How a queue and the guest wake each other, a table for each line of
+ * libs/proto/bell.def. The state is the channel's. */
+struct vr_bell_ops {
+    /* @queue begins, with event channel @port of the guest's. Returns 0 or
+     * -errno; -EBUSY: it cannot be had, or a former worker still has it. NULL,
+     * as is close(): nothing is to be done. */
+    int (*open)(void *state, unsigned int queue, uint32_t port);
+    void (*close)(void *state, unsigned int queue);
     /* The guest is to look at @queues, a bit each. True: by an interrupt of
      * the broker's, who has to be told. */
     bool (*ring)(void *state, struct vr_ctrl_page *page, uint64_t queues);
@@ -147,8 +150,9 @@ struct vr_dev_setup {
     struct vr_ctrl_page *page;
     const struct vr_dev_ops *ops;
     void *ctx;
-    const struct vr_bell_ops *bell;
-    void *bell_state; /* what bell->open() gave, and: */
+    const struct vr_bell_ops *const *bells; /* by enum vr_bell */
+    const struct vr_channel_ops *channel;
+    void *channel_state; /* of these, and: */
     int wake_fd;
     int stop_fd; /* readable or closed: end */
     unsigned int queues, queue_size;
@@ -196,7 +200,7 @@ static inline void vr_note_payload(struct vr_dev *d, uint64_t addr,
 
 static inline void vr_tell_broker(struct vr_dev *d)
 {
-    d->cfg.bell->tell(d->cfg.bell_state);
+    d->cfg.channel->tell(d->cfg.channel_state);
 }
 
 static inline void vr_dev_log(struct vr_dev *d, const char *text)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <xen/xen.h>
 #include <xen/grant_table.h>
+#include <xen/sys/evtchn.h>
 #include <xen/sys/gntdev.h>
 
 #include "libs/base/limit.h"
@@ -85,11 +86,19 @@ static const unsigned long granter_ioctl[] = {
     IOCTL_GNTDEV_UNMAP_GRANT_REF,
 };
 
-/* What a process may do, beside its own rule for gntdev. */
+/* The descriptor is restricted to the guest: other domains' ports stay out of
+ * reach (channel.c). */
+static const unsigned long worker_evtchn_ioctl[] = {
+    IOCTL_EVTCHN_NOTIFY,
+    IOCTL_EVTCHN_BIND_INTERDOMAIN,
+    IOCTL_EVTCHN_UNBIND,
+};
+
+/* What a process may do, beside its own rules for gntdev. */
 struct process {
     int gntdev;
-    const struct vr_calls *const *parts;
-    unsigned int n;
+    int evtchn;
+    const struct vr_calls *type;
 };
 
 #define ALLOW(ctx, ...) seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __VA_ARGS__)
@@ -124,6 +133,19 @@ static int allow_ioctls(scmp_filter_ctx ctx, const unsigned long *request,
     return rc;
 }
 
+static int allow_ioctls_of(scmp_filter_ctx ctx, int fd,
+                           const unsigned long *request, unsigned int n)
+{
+    unsigned int i;
+    int rc = 0;
+
+    for (i = 0; !rc && i < n; i++)
+        rc = ALLOW(ctx, SCMP_SYS(ioctl), 2,
+                   SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)fd, 0),
+                   SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)request[i], 0));
+    return rc;
+}
+
 /* Nothing that is mapped is ever executable. */
 static int allow_mmap(scmp_filter_ctx ctx, int gntdev)
 {
@@ -146,33 +168,29 @@ static int allow_mmap(scmp_filter_ctx ctx, int gntdev)
 
 static int worker_rules(scmp_filter_ctx ctx, const struct process *p)
 {
-    unsigned int i;
     int rc = allow_abort(ctx);
 
     if (!rc)
         rc = allow_calls(ctx, worker_call, VR_ARRAY_SIZE(worker_call));
-    for (i = 0; !rc && i < p->n; i++) {
-        const struct vr_calls *part = p->parts[i];
-
-        rc = allow_calls(ctx, part->call, part->calls);
-        if (!rc)
-            rc = allow_ioctls(ctx, part->ioctl, part->ioctls);
-    }
+    if (!rc && p->type)
+        rc = allow_calls(ctx, p->type->call, p->type->calls);
+    if (!rc && p->type)
+        rc = allow_ioctls(ctx, p->type->ioctl, p->type->ioctls);
+    if (!rc)
+        rc = allow_ioctls_of(ctx, p->evtchn, worker_evtchn_ioctl,
+                             VR_ARRAY_SIZE(worker_evtchn_ioctl));
     return rc ? rc : allow_mmap(ctx, p->gntdev);
 }
 
 static int granter_rules(scmp_filter_ctx ctx, const struct process *p)
 {
-    unsigned int i;
     int rc = allow_abort(ctx);
 
     if (!rc)
         rc = allow_calls(ctx, granter_call, VR_ARRAY_SIZE(granter_call));
-    for (i = 0; !rc && i < VR_ARRAY_SIZE(granter_ioctl); i++)
-        rc = ALLOW(ctx, SCMP_SYS(ioctl), 2,
-                   SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)p->gntdev, 0),
-                   SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)granter_ioctl[i], 0));
-    return rc;
+    return rc ? rc
+              : allow_ioctls_of(ctx, p->gntdev, granter_ioctl,
+                                VR_ARRAY_SIZE(granter_ioctl));
 }
 
 typedef int rules_fn(scmp_filter_ctx ctx, const struct process *p);
@@ -230,10 +248,10 @@ static int lock_in(rules_fn *rules, const struct process *p, size_t spare,
     return rc;
 }
 
-int vr_sandbox_worker(const struct vr_calls *const *parts, unsigned int n,
-                      int gntdev, size_t more, struct vr_err *err)
+int vr_sandbox_worker(const struct vr_calls *type, int gntdev, int evtchn,
+                      size_t more, struct vr_err *err)
 {
-    const struct process p = {gntdev, parts, n};
+    const struct process p = {gntdev, evtchn, type};
 
     return lock_in(worker_rules, &p, SPARE + more, err);
 }

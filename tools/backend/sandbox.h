@@ -12,7 +12,8 @@
 /** vr_sandbox_user() - become @user (a name), for good. 0 or -errno. */
 int vr_sandbox_user(const char *user, struct vr_err *err);
 
-/* System calls, by number, and what may be asked of any descriptor. */
+/* System calls of a type of device, by number, and what may be asked of any
+ * descriptor. */
 struct vr_calls {
     const int *call;
     unsigned int calls;
@@ -24,14 +25,15 @@ struct vr_calls {
  * vr_sandbox_worker() - no new privileges, no new files, no core, little more
  * memory, and a system call filter that kills. Threads started before are bound
  * as well.
- * @parts: what its @n parts take, its type of device among them, beside what
- * all workers do. None is to name a call of another's.
+ * @type: what its type of device takes, beside what all workers do.
  * @gntdev: descriptor that may be mapped; nothing else can be done with it.
+ * @evtchn: descriptor whose event channels may be bound to, sent by, and let
+ * go.
  * @more: bytes of address space that it may take beyond what it has.
  * Returns 0 or -errno with @err.
  */
-int vr_sandbox_worker(const struct vr_calls *const *parts, unsigned int n,
-                      int gntdev, size_t more, struct vr_err *err);
+int vr_sandbox_worker(const struct vr_calls *type, int gntdev, int evtchn,
+                      size_t more, struct vr_err *err);
 
 /**
  * vr_sandbox_granter() - the same, with even fewer calls.

@@ -51,8 +51,8 @@
 #define VR_DOORBELL_DOMID	0x00007fffu
 
 static bool vr_doorbells = true;
-module_param_named(doorbells, vr_doorbells, bool, 0444);
-MODULE_PARM_DESC(doorbells, "notify devices' backends by event channels, where that is possible");
+module_param_named(doorbells, vr_doorbells, bool, 0644);
+MODULE_PARM_DESC(doorbells, "notify devices' backends by event channels, where that is possible; for queues made from then on");
 
 /**
  * struct vr_bell - a queue's doorbell
@@ -251,6 +251,8 @@ static void vr_del_queue(struct vr_bells *bells, struct vr_bell *bell)
 	vr_bell_close(bell);
 	writel(bell->vq->index, bells->base + VIRTIO_MMIO_QUEUE_SEL);
 	writel(0, bells->base + VIRTIO_MMIO_QUEUE_READY);
+	/* Whoever has the queue next may not know of the register. */
+	writel(0, bells->base + VR_MMIO_QUEUE_DOORBELL);
 	vring_del_virtqueue(bell->vq);
 }
 
@@ -307,9 +309,9 @@ static int vr_make_bells(struct vr_bells *bells, unsigned int n)
 }
 
 /* @vqs: NULL where @queues has no name. */
-static int vr_make_queues(struct vr_bells *bells, unsigned int n,
-			  const struct vr_queue *queues,
-			  struct virtqueue *vqs[])
+static int vr_try_queues(struct vr_bells *bells, unsigned int n,
+			 const struct vr_queue *queues,
+			 struct virtqueue *vqs[])
 {
 	unsigned int i;
 	int ret;
@@ -333,26 +335,45 @@ static int vr_make_queues(struct vr_bells *bells, unsigned int n,
 	return ret;
 }
 
+/* NULL: they are to be virtio_mmio's. */
+static struct vr_queue *vr_queues(unsigned int n)
+{
+	return READ_ONCE(vr_doorbells) ?
+		       kcalloc(n, sizeof(struct vr_queue), GFP_KERNEL) :
+		       NULL;
+}
+
+/* Takes @queues; false: they are to be virtio_mmio's after all. */
+static bool vr_make_queues(struct vr_bells *bells, unsigned int n,
+			   struct vr_queue *queues, struct virtqueue *vqs[])
+{
+	int ret;
+
+	if (!queues)
+		return false;
+	ret = vr_try_queues(bells, n, queues, vqs);
+	kfree(queues);
+	if (ret)
+		dev_warn(&bells->vdev->dev,
+			 "no doorbells (%d): it goes on without\n", ret);
+	return !ret;
+}
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
 static int vr_find_vqs(struct virtio_device *vdev, unsigned int n,
 		       struct virtqueue *vqs[], struct virtqueue_info infos[],
 		       struct irq_affinity *desc)
 {
 	struct vr_bells *bells = vr_bells_of(vdev);
-	struct vr_queue *queues = kcalloc(n, sizeof(*queues), GFP_KERNEL);
-	int ret = -ENOMEM;
+	struct vr_queue *queues = vr_queues(n);
 	unsigned int i;
 
 	for (i = 0; queues && i < n; i++)
 		queues[i] = (struct vr_queue){ infos[i].name,
 					       infos[i].callback,
 					       infos[i].ctx };
-	if (queues)
-		ret = vr_make_queues(bells, n, queues, vqs);
-	kfree(queues);
-	if (!ret)
+	if (vr_make_queues(bells, n, queues, vqs))
 		return 0;
-	dev_warn(&vdev->dev, "no doorbells (%d): it goes on without\n", ret);
 	return bells->old->find_vqs(vdev, n, vqs, infos, desc);
 }
 #else
@@ -362,19 +383,14 @@ static int vr_find_vqs(struct virtio_device *vdev, unsigned int n,
 		       struct irq_affinity *desc)
 {
 	struct vr_bells *bells = vr_bells_of(vdev);
-	struct vr_queue *queues = kcalloc(n, sizeof(*queues), GFP_KERNEL);
-	int ret = -ENOMEM;
+	struct vr_queue *queues = vr_queues(n);
 	unsigned int i;
 
 	for (i = 0; queues && i < n; i++)
 		queues[i] = (struct vr_queue){ names[i], callbacks[i],
 					       ctx && ctx[i] };
-	if (queues)
-		ret = vr_make_queues(bells, n, queues, vqs);
-	kfree(queues);
-	if (!ret)
+	if (vr_make_queues(bells, n, queues, vqs))
 		return 0;
-	dev_warn(&vdev->dev, "no doorbells (%d): it goes on without\n", ret);
 	return bells->old->find_vqs(vdev, n, vqs, callbacks, names, ctx, desc);
 }
 #endif
@@ -455,7 +471,7 @@ static void vr_bells_take(struct virtio_device *vdev)
 	struct device *parent = vdev->dev.parent;
 	struct vr_bells *bells;
 
-	if (!vr_doorbells || !xen_domain() || !vr_is_virtio_mmio(parent) ||
+	if (!xen_domain() || !vr_is_virtio_mmio(parent) ||
 	    vdev->config->find_vqs == vr_find_vqs)
 		return;
 	/* Fails while the module is being removed. */

@@ -38,6 +38,7 @@ static const struct counter dev_counters[] = {
     C("backend_kicks", b.kicks),
     C("backend_interrupts", b.interrupts),
     C("backend_batches", b.batches),
+    C("backend_throttles", b.throttles),
     C("payload_low", b.payload_low),
     C("payload_high", b.payload_high),
     C("resumed", b.resumed),
@@ -75,6 +76,12 @@ static const struct counter iommu_counters[] = {
     {"mmio_writes", offsetof(struct vr_stats_iommu, vdev.mmio_writes)},
     {"kicks", offsetof(struct vr_stats_iommu, vdev.kicks)},
 };
+
+/* How the guest and the backend wake each other, see bell.def. */
+static const char *bell_name(const struct vr_stats_queue *q)
+{
+    return q->port ? "direct" : "trapped";
+}
 
 static bool is_address(const char *name)
 {
@@ -115,12 +122,16 @@ void stats_print(const struct vr_stats_dev *s)
     for (q = 0; q < nq; q++) {
         const struct vr_stats_queue *vq = &s->q[q];
 
-        if (vq->enabled)
-            printf("  queue %-2u      size %" PRIu32 ", descriptors 0x%" PRIx64
-                   ", available 0x%" PRIx64 ", used 0x%" PRIx64 "\n",
-                   q, vq->size, vq->desc, vq->driver, vq->device);
-        else
+        if (!vq->enabled) {
             printf("  queue %-2u      not enabled\n", q);
+            continue;
+        }
+        printf("  queue %-2u      size %" PRIu32 ", descriptors 0x%" PRIx64
+               ", available 0x%" PRIx64 ", used 0x%" PRIx64 ", bell %s",
+               q, vq->size, vq->desc, vq->driver, vq->device, bell_name(vq));
+        if (vq->port)
+            printf(" (event channel %" PRIu32 " of the guest)", vq->port);
+        putchar('\n');
     }
     print_counters(s, dev_counters, VR_ARRAY_SIZE(dev_counters));
 }
@@ -144,6 +155,8 @@ void stats_json(yajl_gen j, const struct vr_stats_dev *s)
         json_u64(j, "descriptors", s->q[q].desc);
         json_u64(j, "available", s->q[q].driver);
         json_u64(j, "used", s->q[q].device);
+        json_str(j, "bell", bell_name(&s->q[q]));
+        json_u64(j, "event_channel", s->q[q].port);
         yajl_gen_map_close(j);
     }
     yajl_gen_array_close(j);

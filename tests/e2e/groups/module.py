@@ -42,8 +42,8 @@ def teardown(h):
 
 def stats(h):
     """The counters of each device, by the pool's address."""
-    out = h.gx_ok(G, f"cd {STATS}; for d in *; do echo device $d; cat $d; "
-                  "done")
+    out = h.gx_ok(G, f"cd {STATS}; for d in *[0-9]*; do echo device $d; "
+                  "cat $d; done")
     found = {}
     for part in out.split("device ")[1:]:
         lines = [l.split() for l in part.splitlines() if l.strip()]

@@ -219,7 +219,7 @@ static void worker(bool locked, int (*attempt)(void))
         _exit(2);
     }
     granter_pid = child();
-    if (locked && vr_sandbox_worker(NULL, 0, fd, 0, &err)) {
+    if (locked && vr_sandbox_worker(NULL, fd, -1, 0, &err)) {
         fprintf(stderr, "badworker: %s\n", err.text);
         _exit(2);
     }

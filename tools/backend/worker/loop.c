@@ -4,6 +4,7 @@
  * taking the guest's, waiting. Runs in the worker's only thread, locked in.
  */
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "loop_int.h"
@@ -12,6 +13,15 @@
 #define POP_BUDGET VR_MAX_QUEUE_SIZE
 /* The broker was seen writing: look again after this long. */
 #define RETRY_NS (1000 * NS_PER_US)
+/* A former process's bells are free so long after its control channel at the
+ * latest. */
+#define BELL_WAIT_NS (100000 * NS_PER_US)
+/* A guest rings its own bells at no cost. So often for nothing at once, once in
+ * IDLE_MS for long; beyond that none is heard for a while. What the broker does
+ * with backends (broker/worker/device.c). */
+#define IDLE_RINGS  64
+#define IDLE_MS     1
+#define THROTTLE_NS (10000 * NS_PER_US)
 
 /* ---- taking requests ---- */
 
@@ -153,6 +163,43 @@ static void read_request(struct vr_loop *l)
     l->acked = false;
 }
 
+static void close_bell(struct vr_loop *l, unsigned int i)
+{
+    struct vr_dev *d = &l->dev;
+    struct vr_queue *q = &d->q[i];
+
+    if (d->cfg.bells[q->bell]->close)
+        d->cfg.bells[q->bell]->close(d->cfg.channel_state, i);
+    l->rung[q->bell] &= ~(UINT64_C(1) << i);
+    q->bell = VR_BELL_trapped;
+}
+
+/* Only after a restart is it worth to wait for a port: else a guest that names
+ * a bad one would have us do so. */
+static int open_bell(struct vr_loop *l, unsigned int i)
+{
+    struct vr_dev *d = &l->dev;
+    const struct vr_ctrl_queue *cfg = &d->req.q[i];
+    enum vr_bell bell = cfg->port ? VR_BELL_direct : VR_BELL_trapped;
+    bool again = d->cfg.page->resume[i].epoch == cfg->epoch;
+    int64_t until = (int64_t)vr_now_ns() + BELL_WAIT_NS;
+    int rc = 0;
+
+    if (d->cfg.bells[bell]->open) {
+        do {
+            rc = d->cfg.bells[bell]->open(d->cfg.channel_state, i, cfg->port);
+        } while (rc == -EBUSY && again && (int64_t)vr_now_ns() < until &&
+                 !sched_yield());
+    }
+    if (rc)
+        return rc;
+    d->q[i].bell = bell;
+    l->rung[bell] |= UINT64_C(1) << i;
+    /* To be bound counts as being rung. */
+    l->useful = true;
+    return 0;
+}
+
 static void start_queue(struct vr_loop *l, unsigned int i)
 {
     struct vr_dev *d = &l->dev;
@@ -165,6 +212,8 @@ static void start_queue(struct vr_loop *l, unsigned int i)
     q->last_done = 0;
     if (cfg.size > d->cfg.queue_size) {
         vr_vq_break(&q->vq, VR_VQ_SIZE, cfg.size);
+    } else if (open_bell(l, i)) {
+        vr_vq_break(&q->vq, VR_VQ_BELL, cfg.port);
     } else if (!vr_vq_start(&q->vq, d->cfg.win, &cfg, d->req.features,
                             &d->cfg.page->resume[i])) {
         q->resuming = true;
@@ -249,6 +298,7 @@ static void follow_request(struct vr_loop *l)
         if (q->inflight)
             return; /* a completion brings us here again */
         vr_vq_stop(&q->vq);
+        close_bell(l, i);
         q->epoch = 0;
         q->held = 0;
     }
@@ -291,8 +341,8 @@ static bool arm(struct vr_loop *l)
     }
     vr_ctrl_collect(&d->cfg.page->kick);
     if (l->masked) {
-        l->masked = false;
-        d->cfg.bell->unmask(d->cfg.bell_state);
+        l->masked = l->quiet_until != 0;
+        d->cfg.channel->unmask(d->cfg.channel_state, !l->quiet_until);
     }
     l->armed = true;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -366,12 +416,20 @@ static bool poll_rings(struct vr_loop *l)
     return false;
 }
 
+/* The earlier of two; -1: never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 /* How long this round may wait: 0, nanoseconds, or -1 for ever. */
 static int64_t choose_timeout(struct vr_loop *l)
 {
     struct vr_dev *d = &l->dev;
     int64_t t = held_timeout(l), quiet;
 
+    if (l->quiet_until)
+        t = sooner(t, l->quiet_until - d->now);
     if (d->stopping)
         return -1; /* completions are all that matters */
     if (l->retry)
@@ -381,7 +439,7 @@ static int64_t choose_timeout(struct vr_loop *l)
     if (d->inflight) {
         quiet = l->last_progress + quiet_time(l) - d->now;
         if (quiet > 0)
-            return t < 0 || quiet < t ? quiet : t;
+            return sooner(t, quiet);
     } else if (poll_rings(l)) {
         return 0;
     }
@@ -394,8 +452,10 @@ static void leave(struct vr_loop *l)
     unsigned int i;
 
     d->serve->finish(d);
-    for (i = 0; i < VR_MAX_QUEUES; i++)
+    for (i = 0; i < VR_MAX_QUEUES; i++) {
         vr_vq_stop(&d->q[i].vq);
+        close_bell(l, i);
+    }
     unmap_pool(l);
     vr_set_status(d, VR_CTRL_BACKEND_ABSENT);
     vr_tell_broker(d);
@@ -406,7 +466,7 @@ static void take_event(struct vr_loop *l, int64_t woken)
 {
     struct vr_dev *d = &l->dev;
 
-    d->cfg.bell->hear(d->cfg.bell_state);
+    l->own_rang = d->cfg.channel->hear(d->cfg.channel_state);
     l->masked = true;
     vr_counters(d)->kicks++;
     vr_ctrl_collect(&d->cfg.page->kick);
@@ -414,6 +474,32 @@ static void take_event(struct vr_loop *l, int64_t woken)
     if (woken && d->now - woken < d->cfg.poll_us * NS_PER_US)
         l->poll_ns = vr_clamp(l->poll_ns * 2, 0, d->cfg.poll_us * NS_PER_US);
     /* Whatever it was about, we look at everything now. */
+    disarm(l);
+}
+
+/* Are queues' own bells to be heard, after what one has just brought? */
+static void judge(struct vr_loop *l)
+{
+    struct vr_dev *d = &l->dev;
+
+    if (!l->own_rang)
+        return;
+    l->own_rang = false;
+    if (!l->useful && !l->waiting &&
+        !vr_rate_take(&l->idle, d->now / (1000 * NS_PER_US), IDLE_MS,
+                      IDLE_RINGS)) {
+        l->quiet_until = d->now + THROTTLE_NS;
+        vr_counters(d)->throttles++;
+    }
+    l->useful = false;
+}
+
+/* To ask for kicks anew unmasks. */
+static void hear_again(struct vr_loop *l)
+{
+    if (!l->quiet_until || l->quiet_until > l->dev.now)
+        return;
+    l->quiet_until = 0;
     disarm(l);
 }
 
@@ -443,11 +529,14 @@ void vr_loop_run(struct vr_loop *l)
         read_request(l);
         follow_request(l);
         look(l);
+        hear_again(l);
         if (!d->stopping && pop_all(l)) {
             l->last_progress = d->now;
+            l->useful = true;
             vr_counters(d)->batches++;
             disarm(l);
         }
+        judge(l);
         /* What came to its end may have been what an acknowledgement, or a
          * request, waits for. */
         if (d->memory->settle)

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "libs/base/rate.h"
 #include "loop.h"
 
 #define NS_PER_US       INT64_C(1000)
@@ -29,13 +30,18 @@ struct vr_loop {
     int64_t looked;      /* when serve->look() was called */
     uint32_t generation; /* of dev.req; acked or about to be */
     bool acked;
-    bool senseless;       /* the request makes no sense */
-    bool retry;           /* the request could not be read this time */
-    bool armed;           /* kicks are asked for */
-    bool masked;          /* the event channel was taken and not unmasked */
-    unsigned int nqueues; /* queues that may be running */
+    bool senseless;             /* the request makes no sense */
+    bool retry;                 /* the request could not be read this time */
+    bool armed;                 /* kicks are asked for */
+    bool masked;                /* events were heard and not unmasked */
+    unsigned int nqueues;       /* queues that may be running */
     struct vr_request *waiting; /* popped, but start() had no room for it */
     uint64_t intr;              /* queues whose guest is to be told */
+    uint64_t rung[VR_BELLS];    /* ... in which way */
+    bool own_rang;              /* a queue's own bell, in this round */
+    bool useful;                /* something was taken since one did */
+    struct vr_rate idle;        /* their rings about nothing */
+    int64_t quiet_until;        /* they are not heard; 0: they are */
     int64_t last_progress;
     int64_t poll_ns; /* adaptive, up to cfg.poll_us */
     int64_t last_pool_log;

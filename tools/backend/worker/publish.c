@@ -19,6 +19,26 @@ int64_t vr_held_deadline(const struct vr_queue *q)
     return gap < whole ? gap : whole;
 }
 
+/* Returns whether the broker has to be told, too. */
+static bool ring(struct vr_loop *l)
+{
+    struct vr_dev *d = &l->dev;
+    bool tell = false;
+    unsigned int k;
+
+    for (k = 0; l->intr && k < VR_BELLS; k++) {
+        uint64_t queues = l->intr & l->rung[k];
+
+        if (!queues)
+            continue;
+        vr_counters(d)->interrupts++;
+        tell |=
+            d->cfg.bells[k]->ring(d->cfg.channel_state, d->cfg.page, queues);
+    }
+    l->intr = 0;
+    return tell;
+}
+
 void vr_loop_publish(struct vr_loop *l)
 {
     struct vr_dev *d = &l->dev;
@@ -39,11 +59,7 @@ void vr_loop_publish(struct vr_loop *l)
         if (vr_vq_should_notify(&q->vq))
             l->intr |= UINT64_C(1) << i;
     }
-    if (l->intr && d->cfg.bell->ring(d->cfg.bell_state, d->cfg.page, l->intr)) {
-        vr_counters(d)->interrupts++;
-        tell = true;
-    }
-    l->intr = 0;
+    tell |= ring(l);
     if (tell)
         vr_tell_broker(d);
 }

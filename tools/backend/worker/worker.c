@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The life of a worker: its process, what it opens, what the loop asks of Xen
- * and of the parent. The only file of worker/ that uses Xen's libraries.
+ * The life of a worker: its process, what it opens, what the loop asks of the
+ * parent.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 
 #include "backend/memory/granter.h"
 #include "bell.h"
+#include "channel.h"
 #include "loop.h"
 #include "backend/memory/poolmap.h"
 #include "backend/sandbox.h"
@@ -39,8 +40,7 @@ struct worker {
     struct vr_ctrl_page *page;
     const struct vr_serve *serve;
     void *source; /* of the type: what the device is about */
-    const struct vr_bell_ops *bell;
-    void *bell_state;
+    struct vr_channel channel;
     int wake_fd;
 };
 
@@ -149,7 +149,7 @@ static int open_xen(struct worker *w, bool sandbox, struct vr_err *err)
     rc = map_control_page(w, err);
     if (rc)
         return rc;
-    rc = w->bell->open(&w->bell_state, dev, &w->wake_fd, err);
+    rc = vr_channel_open(&w->channel, dev, &w->wake_fd, err);
     if (rc)
         return rc;
     open_windows(w);
@@ -308,8 +308,9 @@ static int make_loop(struct worker *w, struct vr_loop **loop,
         .page = w->page,
         .ops = &loop_ops,
         .ctx = w,
-        .bell = w->bell,
-        .bell_state = w->bell_state,
+        .bells = vr_bells,
+        .channel = &vr_channel_ops,
+        .channel_state = &w->channel,
         .wake_fd = w->wake_fd,
         .stop_fd = w->sock,
         .queues = c->queues,
@@ -325,9 +326,8 @@ static int make_loop(struct worker *w, struct vr_loop **loop,
 
 static int lock_in(const struct worker *w, struct vr_err *err)
 {
-    const struct vr_calls *const parts[] = {&w->serve->calls, &w->bell->calls};
-
-    return vr_sandbox_worker(parts, VR_ARRAY_SIZE(parts), w->grants.fd, 0, err);
+    return vr_sandbox_worker(&w->serve->calls, w->grants.fd, w->wake_fd, 0,
+                             err);
 }
 
 static void say_connected(struct worker *w, struct vr_loop *loop)
@@ -338,7 +338,7 @@ static void say_connected(struct worker *w, struct vr_loop *loop)
     snprintf(text, sizeof(text), "serves %.110s, %s, %s", w->dev->cfg.target,
              what, windows_text(w->dev, windows, sizeof(windows)));
     tell(w, VR_WORKER_CONNECTED, text);
-    w->bell->tell(w->bell_state);
+    vr_channel_ops.tell(&w->channel);
 }
 
 void vr_worker_main(const struct vr_xs_dev *dev, int sock,
@@ -351,7 +351,6 @@ void vr_worker_main(const struct vr_xs_dev *dev, int sock,
 
     w.dev = dev;
     w.sock = sock;
-    w.bell = vr_bells[VR_BELL_trapped];
     prepare_process();
     open_source(&w, opts);
     rc = open_xen(&w, !opts->no_sandbox, &err);

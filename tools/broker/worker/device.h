@@ -6,7 +6,7 @@
 #ifndef VR_BROKER_DEVICE_H
 #define VR_BROKER_DEVICE_H
 
-#include "bell.h"
+#include "channel.h"
 #include "lease.h"
 #include "libs/base/rate.h"
 #include "worker.h"
@@ -26,8 +26,7 @@ struct device_iommu {
 };
 
 struct device {
-    struct unit unit; /* first; its port: the bell's, 0 when that is closed */
-    const struct bell *bell;
+    struct unit unit; /* first; its port: the channel's; 0: closed */
     struct vr_stats_dev *stats;
     struct vr_ctrl_page *page;   /* shared with the backend */
     struct vr_ctrl_page *nobody; /* instead of it when the backend is dead */

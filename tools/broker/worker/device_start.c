@@ -33,7 +33,8 @@ static int share_page(struct device *d, xengntshr_handle *gs,
     return 0;
 }
 
-static void make_registers(struct device *d, const struct vr_record_dev *rd)
+static void make_registers(struct device *d, const struct vr_record_dev *rd,
+                           const struct vr_record_driver *drv)
 {
     struct vr_vdev_desc desc = {
         .device_id = rd->cfg.type,
@@ -45,6 +46,8 @@ static void make_registers(struct device *d, const struct vr_record_dev *rd)
                          : VR_F_TRANSPORT & ~VR_F_INDIRECT_DESC,
         .mandatory = VR_F_MANDATORY,
         .endpoint = vr_cfg_has_iova(&rd->cfg),
+        .bells = true,
+        .backend_domid = drv->domid,
     };
     unsigned int k;
 
@@ -70,16 +73,15 @@ static int start(struct worker *w, struct device *d, unsigned int i,
     d->unit.name = rd->cfg.id;
     d->unit.irq = rd->irq;
     d->stats = &w->stats->dev[i];
-    d->bell = broker_bells[VR_BELL_trapped];
     d->seek = true;
     unit_add(w, &d->unit, rd->mmio_base);
     vr_lease_init(&d->lease, vr_gwin_pages(&rd->pool), VR_QUIESCE_MS);
     rc = share_page(d, gs, drv, &msg.gref, err);
     if (!rc)
-        rc = d->bell->make(d, drv, err);
+        rc = channel_make(d, drv, err);
     if (rc)
         return rc;
-    make_registers(d, rd);
+    make_registers(d, rd, drv);
     msg.port = d->unit.port;
     return broker_msg_send(w->sock, &msg);
 }

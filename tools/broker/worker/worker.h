@@ -12,7 +12,7 @@
  * These know units (unit.h). One kind of them is here as well:
  *
  *   device.c   a device: its register model, its backend's control page
- *   bell*.c    how its driver and its backend wake each other
+ *   channel.c  how the worker and its backend wake each other
  *   lease.c    when a device's pool may be reached by its backend
  */
 #ifndef VR_BROKER_WORKER_H

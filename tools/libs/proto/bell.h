@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The bells that there are, by number: VR_BELL_trapped. See bell.def. */
+/* The bells that there are, by number: VR_BELL_trapped, VR_BELL_direct. See
+ * bell.def. */
 #ifndef VR_BELL_H
 #define VR_BELL_H
 

@@ -5,7 +5,8 @@
  * what the guest's driver has set up (queues, features) one way, and what the
  * device is (features, config space) the other way. Beside it one event
  * channel. It never carries guest data, and no guest address is followed by
- * the broker.
+ * the broker. Queues with a bell of their own (bell.def) have no use for kick
+ * and intr; the rest of the page is for them as well.
  *
  * Each side owns whole cache lines, takes one private copy of what the other
  * wrote and checks the copy. Whatever the other side does, the worst result is
@@ -28,7 +29,7 @@
 #include "libs/base/vr.h"
 
 #define VR_CTRL_MAGIC   0x43525256u /* "VRRC" in memory */
-#define VR_CTRL_VERSION 2u
+#define VR_CTRL_VERSION 3u
 
 /* In the kick word, beside the queues' bits: "are you there?". The backend
  * answers just by taking the word. */
@@ -42,6 +43,11 @@ struct vr_ctrl_queue {
     /* 0: not in use. Else changes whenever the guest enables the queue anew,
      * so that a backend knows fresh rings from rings to go on with. */
     uint32_t epoch;
+    /* The queue's own bell: an event channel of the guest's, unbound and meant
+     * for the backend's domain, as far as the guest can be believed. 0: none,
+     * it is kick and intr. */
+    uint32_t port;
+    uint32_t pad;
 };
 
 struct vr_ctrl_request {
@@ -96,6 +102,8 @@ struct vr_ctrl_counters {
     uint64_t retries;     /* transfers that another attempt was made for */
     uint64_t target_size; /* bytes */
     uint64_t target_io;   /* bits that are the type's, such as VR_BLK_IO_* */
+    uint64_t throttles;   /* times that the guest's own bells were not heard for
+                           * a while, having rung for nothing too often */
 };
 
 #define VR_CTRL_FAULT_READ  1u

@@ -10,12 +10,14 @@
 #include "libs/types/types.h"
 #include "ctrl.h"
 
-#define VR_STATS_MAGIC UINT64_C(0x3554415453525600) /* 5: layout */
+#define VR_STATS_MAGIC UINT64_C(0x3654415453525600) /* 6: layout */
 
 struct vr_stats_queue {
     uint64_t desc, driver, device; /* as the guest set them up */
     uint32_t size;
+    uint32_t port; /* its own bell, see bell.def; 0: none */
     uint32_t enabled;
+    uint32_t pad;
 };
 
 struct vr_stats_dev {

@@ -30,6 +30,7 @@ void vdev_show(struct vr_vdev *m)
         s->q[i].driver = m->q[i].driver;
         s->q[i].device = m->q[i].device;
         s->q[i].size = m->q[i].size;
+        s->q[i].port = m->q[i].port;
         s->q[i].enabled = m->q[i].ready;
     }
 }
@@ -165,6 +166,7 @@ void vdev_publish(struct vr_vdev *m)
         req.q[i].device = q->device;
         req.q[i].size = q->size;
         req.q[i].epoch = q->epoch;
+        req.q[i].port = q->port;
     }
     m->running = req.run;
     m->owed = true;

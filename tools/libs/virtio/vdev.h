@@ -57,6 +57,10 @@ struct vr_vdev_desc {
      * virtio-iommu keeps mappings: a reset has to be acknowledged even when no
      * queue was in use. */
     bool keeps;
+    /* Its queues can have bells of their own, event channels between the guest
+     * and this domain. */
+    bool bells;
+    uint16_t backend_domid;
 };
 
 /* What the model asks for. Each is called from within a call to the model and
@@ -81,6 +85,7 @@ struct vr_vdev_queue {
     uint64_t desc, driver, device;
     uint32_t size;
     uint32_t epoch;
+    uint32_t port; /* its own bell; 0: none */
     bool ready;
     bool stopping; /* leaves service: the backend has not acknowledged yet */
     bool by_reset; /* ... because of QueueReset, not of QueueReady */

@@ -97,10 +97,12 @@ bool vqueue_writable(struct vr_vdev *m, uint32_t value);
 /* The rest is for a queue that is there. */
 enum vqueue_area { VQUEUE_DESC, VQUEUE_DRIVER, VQUEUE_DEVICE };
 
-/** vqueue_set_size(), vqueue_set_half() - its size; a half of an address. */
+/** vqueue_set_size(), vqueue_set_half(), vqueue_set_port() - its size; a half
+ * of an address; the event channel that is its own bell, or 0. */
 void vqueue_set_size(struct vr_vdev *m, uint32_t value);
 void vqueue_set_half(struct vr_vdev *m, enum vqueue_area area, bool high,
                      uint32_t half);
+void vqueue_set_port(struct vr_vdev *m, uint32_t value);
 
 /** vqueue_enable(), vqueue_disable() - it enters service, or leaves it. */
 void vqueue_enable(struct vr_vdev *m);

@@ -42,6 +42,7 @@ const char *vr_vq_fault_text(enum vr_vq_fault fault)
         [VR_VQ_ALIGN] = "ring area is not aligned",
         [VR_VQ_RING_OUTSIDE] = "ring area lies outside the window",
         [VR_VQ_RING_REFUSED] = "ring area cannot be mapped",
+        [VR_VQ_BELL] = "event channel cannot be bound",
         [VR_VQ_AVAIL_JUMP] = "available index jumped by more than the size",
         [VR_VQ_HEAD_RANGE] = "available entry names no descriptor",
         [VR_VQ_HEAD_BUSY] = "available entry names a chain still in flight",

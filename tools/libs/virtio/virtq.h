@@ -25,6 +25,7 @@ enum vr_vq_fault {
     VR_VQ_ALIGN,           /* a ring area is not aligned */
     VR_VQ_RING_OUTSIDE,    /* a ring area is not inside the window */
     VR_VQ_RING_REFUSED,    /* a ring area cannot be mapped (remote) */
+    VR_VQ_BELL,            /* its event channel cannot be bound */
     VR_VQ_AVAIL_JUMP,      /* more new entries than the queue has */
     VR_VQ_HEAD_RANGE,      /* available entry names no descriptor */
     VR_VQ_HEAD_BUSY,       /* available entry names a chain still in flight */

@@ -176,6 +176,16 @@ void vqueue_set_half(struct vr_vdev *m, enum vqueue_area area, bool high,
                       high, half);
 }
 
+/* Whether it can be bound is the backend's to find out: a number proves
+ * nothing. */
+void vqueue_set_port(struct vr_vdev *m, uint32_t value)
+{
+    struct vr_vdev_queue *q = unused(m);
+
+    if (q)
+        q->port = value;
+}
+
 void vqueue_enable(struct vr_vdev *m)
 {
     queue_start(m, m->queue_sel);

@@ -30,6 +30,9 @@ static enum vr_vdev_result queue_write(struct vr_vdev *m, uint32_t off,
     case VR_MMIO_QUEUE_SIZE:
         vqueue_set_size(m, value);
         break;
+    case VR_MMIO_QUEUE_DOORBELL:
+        vqueue_set_port(m, value);
+        break;
     case VR_MMIO_QUEUE_DESC_LOW:
     case VR_MMIO_QUEUE_DESC_HIGH:
         vqueue_set_half(m, VQUEUE_DESC, off == VR_MMIO_QUEUE_DESC_HIGH, value);
@@ -53,6 +56,10 @@ static enum vr_vdev_result register_write(struct vr_vdev *m, uint32_t off,
 {
     enum vr_vdev_result result = VR_VDEV_DONE;
 
+    if (off == VR_MMIO_QUEUE_DOORBELL && !m->desc.bells) {
+        m->stats->bad_accesses++;
+        return VR_VDEV_DONE;
+    }
     switch (off) {
     case VR_MMIO_QUEUE_NOTIFY:
         vdev_notify(m, value);
@@ -86,6 +93,7 @@ static enum vr_vdev_result register_write(struct vr_vdev *m, uint32_t off,
     case VR_MMIO_QUEUE_DEVICE_LOW:
     case VR_MMIO_QUEUE_DEVICE_HIGH:
     case VR_MMIO_QUEUE_RESET:
+    case VR_MMIO_QUEUE_DOORBELL:
         result = queue_write(m, off, value);
         break;
     default:
@@ -124,6 +132,10 @@ static uint32_t register_read(struct vr_vdev *m, uint32_t off)
     case VR_MMIO_SHM_BASE_LOW:
     case VR_MMIO_SHM_BASE_HIGH:
         return UINT32_MAX;
+    case VR_MMIO_QUEUE_DOORBELL:
+        if (m->desc.bells)
+            return VR_MMIO_DOORBELL_OK | m->desc.backend_domid;
+        break;
     case VR_MMIO_CONFIG_GENERATION:
         return m->config_generation;
     }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * BELL(trapped): the worker itself stands between driver and backend. An event
- * channel for each device wakes either of us; what it is about stands in the
- * control page. device.c calls this for each kick and each event.
+ * The channel between the worker and a device's backend: an event channel wakes
+ * either of us; what it is about stands in the control page. For BELL(trapped)
+ * (libs/proto/bell.def) the worker stands between the guest's driver and the
+ * backend, and device.c calls this for each kick and each event. A driver whose
+ * queues have bells of their own has none of that done.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -10,8 +12,8 @@
 
 #include "device.h"
 
-static int make(struct device *d, const struct vr_record_driver *drv,
-                struct vr_err *err)
+int channel_make(struct device *d, const struct vr_record_driver *drv,
+                 struct vr_err *err)
 {
     int port = xenevtchn_bind_unbound_port(d->unit.w->xce, drv->domid);
 
@@ -26,7 +28,7 @@ static int make(struct device *d, const struct vr_record_driver *drv,
     return 0;
 }
 
-static void ring(struct device *d)
+void channel_ring(struct device *d)
 {
     if (!d->unit.port)
         return;
@@ -35,39 +37,29 @@ static void ring(struct device *d)
     xenevtchn_notify(d->unit.w->xce, d->unit.port);
 }
 
-static void kick(struct device *d, unsigned int queue)
+void channel_kick(struct device *d, uint64_t queues)
 {
-    if (vr_ctrl_post(&d->page->kick, UINT64_C(1) << queue))
-        ring(d);
+    if (vr_ctrl_post(&d->page->kick, queues))
+        channel_ring(d);
 }
 
-static uint64_t pending(const struct device *d)
+uint64_t channel_pending(const struct device *d)
 {
     return __atomic_load_n(&d->page->intr, __ATOMIC_RELAXED);
 }
 
-static uint64_t drain(struct device *d)
+uint64_t channel_drain(struct device *d)
 {
     return vr_ctrl_collect(&d->page->intr);
 }
 
-static void unmask(struct device *d)
+void channel_unmask(struct device *d)
 {
     ports_unmask(d->unit.w, d->unit.port);
 }
 
-static void close_port(struct device *d)
+void channel_close(struct device *d)
 {
     xenevtchn_unbind(d->unit.w->xce, d->unit.port);
     d->unit.port = 0;
 }
-
-const struct bell broker_bell_trapped = {
-    .make = make,
-    .kick = kick,
-    .ring = ring,
-    .pending = pending,
-    .drain = drain,
-    .unmask = unmask,
-    .close = close_port,
-};
