@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counters: /sys/kernel/debug/virtio_restricted/DEVICE, one line each; and
- * beside them doorbells, a line for each queue that has one.
+ * Counters, below /sys/kernel/debug: virtio_restricted/DEVICE, one line each;
+ * virtio_restricted_doorbells, a line for each queue that has one.
  */
 
 #include <linux/debugfs.h>
@@ -10,7 +10,7 @@
 
 #include "virtio_restricted.h"
 
-static struct dentry *vr_debugfs_dir;
+static struct dentry *vr_debugfs_dir, *vr_debugfs_bells;
 
 static void vr_iommu_show(struct seq_file *file, const struct vr_iommu *io,
 			  const struct vr_stats *sum)
@@ -59,17 +59,19 @@ static int vr_doorbells_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(vr_doorbells);
 
-/** vr_debugfs_init() - make the folder; without debugfs nothing is shown */
+/** vr_debugfs_init() - make folder and file; without debugfs nothing is shown */
 void vr_debugfs_init(void)
 {
 	vr_debugfs_dir = debugfs_create_dir("virtio_restricted", NULL);
-	debugfs_create_file("doorbells", 0400, vr_debugfs_dir, NULL,
-			    &vr_doorbells_fops);
+	vr_debugfs_bells = debugfs_create_file("virtio_restricted_doorbells",
+					       0400, NULL, NULL,
+					       &vr_doorbells_fops);
 }
 
-/** vr_debugfs_exit() - remove the folder */
+/** vr_debugfs_exit() - remove them */
 void vr_debugfs_exit(void)
 {
+	debugfs_remove(vr_debugfs_bells);
 	debugfs_remove(vr_debugfs_dir);
 }
 

@@ -14,8 +14,8 @@ from groups.together import DISKS
 
 G, B = "gb", "gb-b1"
 NAMES = ("static", "dynamic", "mixed")
-QUEUES = 4
-STATS = "/sys/kernel/debug/virtio_restricted/doorbells"
+QUEUES = 2
+STATS = "/sys/kernel/debug/virtio_restricted_doorbells"
 PARAMETER = "/sys/module/virtio_restricted/parameters/doorbells"
 # It has to run so often before the test believes it.
 KILLS = 12
@@ -37,7 +37,7 @@ def setup(h):
     r = h.create(h.put(f"{G}.cfg", text.replace("vcpus = 1",
                                                 f"vcpus = {QUEUES}")), 150)
     require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
-    h.gx_ok(G, DISKS, up=200)
+    h.gx_ok(G, DISKS, up=250)
     return {}
 
 
@@ -45,6 +45,7 @@ def setup(h):
 def teardown(h):
     h.sh(f"xl unpause {B}")
     h.end(G, B)
+    h.end("gs", "gs-b1")
 
 
 def bells(h):
@@ -135,8 +136,9 @@ def spread(h, _made):
     cpus = int(h.gx_ok(G, "nproc"))
     require(cpus == QUEUES, f"{cpus} CPUs")
     before = bells(h)
-    h.gx_ok(G, ". /tmp/disks; for c in 0 1 2 3; do taskset -c $c ioload -f "
-            "$static -m randread -b 4096 -q 4 -t 1 & done; wait", 60)
+    h.gx_ok(G, ". /tmp/disks; for c in $(seq 0 $(($(nproc) - 1))); do "
+            "taskset -c $c ioload -f $static -m randread -b 4096 -q 4 -t 1 & "
+            "done; wait", 60)
     after = bells(h)
     static = [k for k in after if sum(k[0] == o[0] for o in after) == QUEUES]
     for k in static:
@@ -272,3 +274,27 @@ def destroyed(h, _made):
     h.gx_ok(G, "true")
     h.ok(f"xl destroy {G}", 90)
     h.leftovers(30)
+
+
+@group.check("a kernel with pools of its own, four queues: direct as well", 240,
+             arches=("arm64",))
+def own_pools(h, _made):
+    text = guest_cfg("gs", [device(serial="static", queues=4)])
+    r = h.create(h.put("gs.cfg", text.replace("vcpus = 1", "vcpus = 4")), 150)
+    require(r.rc == 0, r.text[-400:])
+    out = h.gx_ok("gs", "insmod /modules/virtio_restricted.ko.later; "
+                  f"cd {MMIO}; d=$(ls -d *.virtio); echo $d > unbind && "
+                  "echo $d > bind; dmesg | grep restrict; for c in 0 1 2 3; do "
+                  "taskset -c $c ioload -f /dev/vda -m randread -b 4096 -q 4 "
+                  "-t 1 & done; wait; ioload -f /dev/vda -m verify -q 32 -t 1 "
+                  f"-s 4; cat {STATS}", 120)
+    require("the kernel restricts it to its pool itself" in out and
+            out.count('"errors":0,') == 5 and '"mismatches":0' in out, out)
+    rows = re.findall(r"queue \d domain \d+ port \d+ irq \d+ kicks (\d+) "
+                      r"interrupts (\d+)", out)
+    require(len(rows) == 4 and all(int(k) and int(i) for k, i in rows), out)
+    require([q["bell"] for q in rings(h.show("gs")["devices"][0])] ==
+            ["direct"] * 4, "not direct")
+    audit(h, "gs")
+    h.end("gs", "gs-b1")
+    h.leftovers(20)

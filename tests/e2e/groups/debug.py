@@ -73,7 +73,7 @@ def disks(h):
 def restricted(h):
     """What the module restricts: the devices' names and pools, by their ids."""
     ids = {d["window_base"]: d["id"] for d in h.show(G)["devices"]}
-    out = h.gx_ok(G, f"cd {STATS}; for d in *[0-9]*; do echo $d "
+    out = h.gx_ok(G, f"cd {STATS}; for d in *; do echo $d "
                   "$(sed -n 's/^base //p;s/^size //p' $d); done")
     found = {}
     for name, base, size in (line.split() for line in out.splitlines()):

@@ -42,7 +42,7 @@ def teardown(h):
 
 def stats(h):
     """The counters of each device, by the pool's address."""
-    out = h.gx_ok(G, f"cd {STATS}; for d in *[0-9]*; do echo device $d; "
+    out = h.gx_ok(G, f"cd {STATS}; for d in *; do echo device $d; "
                   "cat $d; done")
     found = {}
     for part in out.split("device ")[1:]:
