@@ -34,7 +34,7 @@ static const struct vr_slots slots = {
 
 #define FIRST_SPI    32
 #define IMAGE_HEADER 64
-#define IMAGE_MAX    (UINT64_C(1) << 40) /* more is not meant seriously */
+#define IMAGE_MAX    (UINT64_C(1) << 40) /* no kernel is larger */
 /* Guest memory that no pool may take: kernel, ramdisk, page tables, init. */
 #define ROOM_MIB 32
 /* What libxl takes for a guest without memory=. */

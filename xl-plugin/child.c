@@ -27,7 +27,7 @@
 #define POLL_MS    10
 #define CLEANUP_MS 120000 /* vrctl's own limits add up to about 105 s */
 
-/* Something whose address lies in this library. */
+/* Its address tells dladdr() where this library is. */
 static const char own_address;
 
 /* @name in @folder (where it is installed), or beside vr-plugin.so. */

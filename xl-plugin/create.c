@@ -80,9 +80,9 @@ static int check_uuid(libxl_ctx *ctx, const char *uuid, struct vr_err *err)
 }
 
 /*
- * Step 1. Whether the guest's name is taken is not looked up, which takes a
- * question to xenstore for each domain there is: libxl looks before it makes
- * the domain, and all that it would be in vain for is the broker.
+ * Step 1. Whether the guest's name is taken is not looked up, which
+ * would take a question to xenstore for each domain there is. libxl looks
+ * before it makes the domain; only a broker has been started in vain then.
  */
 static int check_all(struct vr_plugin *p, struct vr_plan *plan, libxl_ctx *ctx,
                      libxl_domain_config *d_config, struct vr_err *err)

@@ -210,7 +210,7 @@ static int name_owned(struct vr_plan *plan, libxl_ctx *ctx, unsigned int index,
     char *name;
     int r;
 
-    /* A driver domain that is made for a guest that cannot be takes long. */
+    /* Now: a driver domain takes long, and would be made in vain. */
     r = vr_check_unused(ctx, plan->rec.name, err);
     if (r)
         return r;
@@ -289,7 +289,7 @@ static int find_running(struct vr_plan *plan, libxl_ctx *ctx,
         goto out;
     }
     name = libxl_domid_to_name(ctx, d->domid);
-    /* It may be anything: the stock xl made it. */
+    /* The stock xl takes any bytes for a name. */
     shown = name ? name : wanted;
     vr_name_clean(d->name, sizeof(d->name), shown, strlen(shown));
     vr_uuid_text(&info.uuid, d->uuid);

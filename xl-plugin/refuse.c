@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What xl would do to a domain while devices hang on it, and must not. Called
- * by plugin.c before libxl is. Looks and says why; all that is changed is the
- * file that `xl save` has begun.
+ * What xl must not do to a domain while it has, or serves, restricted devices.
+ * Called by plugin.c before libxl is. Looks and says why; all that is changed
+ * is the file that `xl save` has begun.
  */
 #include <errno.h>
 #include <inttypes.h>

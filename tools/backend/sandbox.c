@@ -21,7 +21,8 @@
 #include "libs/base/limit.h"
 #include "sandbox.h"
 
-/* Open ones stay; no number below is free for another. ppoll() counts too. */
+/* Descriptors that are open stay so, and no number below this limit is free for
+ * another one. It is not 0: ppoll() takes no more descriptors than that. */
 #define MAX_FILES 3
 
 /* Bytes, for stacks and libc. */

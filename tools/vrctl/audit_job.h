@@ -14,7 +14,7 @@ struct job {
     bool has_rec;
     struct guest g;
     struct vr_audit_window win[VR_AUDIT_WINDOWS];
-    unsigned int dev[VR_AUDIT_WINDOWS]; /* whose it is */
+    unsigned int dev[VR_AUDIT_WINDOWS]; /* the device that has it */
     unsigned int nwin;
     struct vr_gntent *copy;
     uint32_t n;

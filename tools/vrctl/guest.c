@@ -131,9 +131,9 @@ static void read_told(struct xs_handle *xs, const struct guest *g,
 }
 
 /*
- * Who is alive is seen here first, the rest by the broker: where nothing that
- * is seen here keeps the device from its work, the broker's word counts. So it
- * does of a backend's failure, whose cause it knows.
+ * Whether domains and processes live is seen here, the rest is known to the
+ * broker. So its word counts when nothing that is seen here keeps the device
+ * from its work, and when the backend has failed, for it knows the cause.
  */
 void guest_dev_state(xc_interface *xch, struct xs_handle *xs,
                      const struct guest *g, unsigned int i,

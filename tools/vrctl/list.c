@@ -117,7 +117,7 @@ static void json_zombie(yajl_gen j, const struct vr_zombie *z,
     yajl_gen_map_close(j);
 }
 
-/* The driver domains are those that have notes of any. */
+/* By the notes that are kept with each driver domain. */
 static void list_zombies(xc_interface *xch, struct xs_handle *xs, yajl_gen j)
 {
     struct vr_zombie z[VR_ZOMBIES_MAX];

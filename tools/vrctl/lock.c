@@ -76,8 +76,7 @@ void lock_drop(const char *uuid, int fd)
 
     if (dir >= 0) {
         lock_name(uuid, name, sizeof(name));
-        /* Gone with the record, as a rule; whoever made a new one since
-         * keeps it. */
+        /* As a rule it went with the record; a new file of that name stays. */
         if (still_there(dir, name, fd))
             unlinkat(dir, name, 0);
         close(dir);

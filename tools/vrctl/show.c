@@ -323,7 +323,7 @@ static void json_windows(yajl_gen j, const struct vr_record_dev *d)
         vr_cfg_has_pool(&d->cfg) ? &d->pool : &d->iova;
     unsigned int kind;
 
-    /* For those who know of one window a device only. */
+    /* For programs that know of one window for each device only. */
     if (first->size) {
         json_u64(j, "window_base", first->base);
         json_u64(j, "window_size", first->size);

@@ -16,7 +16,7 @@
 
 #include "devices_int.h"
 
-/* A worker that hangs at its start is not to be killed: it may come. */
+/* A worker that hangs at its start is not killed: it may come up still. */
 static void late(struct devices *ds, struct device *d)
 {
     char why[VR_WORKER_MSG_MAX];

@@ -185,7 +185,7 @@ static void look_at(struct devices *ds, uint32_t guest, const char *id)
     memset(&dev, 0, sizeof(dev));
     rc = vr_xs_dev_parse(&dev, id, read_node, &ctx, &err);
     if (ctx.unread)
-        return; /* it stays what it is */
+        return; /* it is looked at again */
     if (!rc && dev.guest != guest) {
         rc = -EINVAL;
         vr_err_set(&err, "xenstore: frontend-id: %u: the path says %u",

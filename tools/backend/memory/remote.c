@@ -133,7 +133,8 @@ static void fetched(struct vr_dev *d, struct remote_request *r)
 static void stored(struct vr_dev *d, struct remote_request *r)
 {
     if (r->refused && !r->mute && !r->amended) {
-        /* The payload was; what was said of it is not visible yet. */
+        /* It was a copy of the payload. The status, which says that all went
+         * well, is not in the used ring yet: it becomes an error. */
         r->refused = false;
         r->amended = true;
         answer_error(d, r, d->serve->error);

@@ -20,8 +20,8 @@ struct vr_rng {
     struct vr_rate rate;
     int64_t retry; /* the source is not asked before */
     int64_t last_log;
-    bool noted; /* that it fails */
-    bool ended; /* a read has, and was not taken */
+    bool noted; /* the operator was told that it fails */
+    bool ended; /* a read has ended, and its result was not taken */
     bool asked; /* the reader has the fields below, until it was */
     pthread_t reader;
     int ask, done; /* eventfds: to the reader, from it */

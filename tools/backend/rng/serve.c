@@ -293,7 +293,7 @@ static void rng_close(struct vr_dev *d)
     vr_rng_reader_stop(d->source);
 }
 
-/* What it waits for; its source is read, by a thread, as everything else is. */
+/* To wait. The thread that reads the source has read(), as all workers have. */
 static const int calls[] = {SCMP_SYS(ppoll)};
 
 const struct vr_serve vr_serve_rng = {

@@ -77,7 +77,8 @@ void vr_ladder_down(struct vr_ladder *l, unsigned int i, int64_t now)
     if (!ep->waiting)
         return;
     ep->paid = pays_until(ep, now);
-    /* What went beyond the budget had its own consequences. */
+    /* A device that exceeds its budget is stopped: it owes no more than that.
+     */
     if (ep->paid > most)
         ep->paid = most;
     ep->waiting = 0;

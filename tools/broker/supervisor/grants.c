@@ -57,8 +57,8 @@ static void judge(struct super *s, const struct vr_gtable *gt, unsigned int i)
     uint32_t lost, of;
 
     count_lost(s, gt, i, &lost, &of);
-    /* Of what a failed device had, nothing may be left to be seen: its pool is
-     * private, and the guest's own I/O is done. It is why it failed still. */
+    /* A failed device's pool is private again, so what was overwritten may not
+     * be seen any more. It still is why the device failed. */
     if (!lost && d->overwritten && d->fail != VR_FAIL_NONE)
         return;
     d->overwritten = lost;

@@ -46,7 +46,8 @@ static void set_entries(struct super *s, unsigned int i, struct vr_gntent *e,
     vr_shfile_end(&s->pools->generation);
 }
 
-/* Afterwards the state is what could be had. */
+/* Grants the pool, or takes it back. Its state says afterwards what has been
+ * achieved. */
 static void change(struct super *s, unsigned int i, bool grant)
 {
     const struct vr_gwin *win = &s->rec.devs[i].pool;

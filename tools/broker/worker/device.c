@@ -140,7 +140,8 @@ static void device_hear(struct unit *u)
 {
     struct device *d = of(u);
 
-    /* First of all, or a guest that acknowledges nothing keeps us awake. */
+    /* Whatever keeps the port masked: a time that has passed and stays set
+     * would be due at once, again and again. */
     if (d->quiet_until <= d->unit.w->now)
         d->quiet_until = 0;
     if (!d->masked || d->gone || d->quiet_until)

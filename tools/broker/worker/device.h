@@ -30,8 +30,7 @@ struct device {
     struct vr_stats_dev *stats;
     struct vr_ctrl_page *page;   /* shared with the backend */
     struct vr_ctrl_page *nobody; /* instead of it when the backend is dead */
-    const struct device_iommu *iommu; /* NULL: its addresses are what they are
-                                       */
+    const struct device_iommu *iommu; /* NULL: it is behind none */
     void *iommu_ctx;
 
     uint32_t generation; /* of the last request; 0: none */

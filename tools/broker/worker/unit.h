@@ -54,7 +54,7 @@ struct unit {
     const struct unit_ops *ops;
     struct worker *w;
     const char *name;   /* for the log */
-    unsigned int index; /* a device's is the record's, and the messages' */
+    unsigned int index; /* a device's number in the record and in messages */
     uint32_t irq;
     evtchn_port_t port; /* that its events come by; 0: none */
     struct vr_vdev vdev;

@@ -92,7 +92,7 @@ static void serve_supervisor(struct worker *w)
         rc = broker_msg_recv(w->sock, &msg);
         if (rc == -EAGAIN)
             return;
-        if (rc) /* the supervisor is gone, and so would be the clean-up */
+        if (rc) /* the supervisor is gone: nobody would clean up */
             _exit(0);
         if (msg.dev < w->rec->ndevs)
             w->unit[msg.dev]->ops->told(w->unit[msg.dev], msg.type);

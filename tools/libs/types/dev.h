@@ -13,7 +13,7 @@ enum vr_type {
 };
 
 enum vr_mode {
-    VR_MODE_STATIC,  /* a pool, granted once, before the guest runs */
+    VR_MODE_STATIC,  /* a pool, granted while the device runs */
     VR_MODE_DYNAMIC, /* granted page by page, as virtio-iommu maps */
     VR_MODE_MIXED,   /* a pool and, beside it, a dynamic window */
 };
@@ -26,7 +26,7 @@ enum vr_pool_in {
 };
 
 enum vr_window_kind {
-    VR_WINDOW_POOL, /* granted as a whole, before the guest runs */
+    VR_WINDOW_POOL, /* granted as a whole, while the device runs */
     VR_WINDOW_IOVA, /* granted page by page, as virtio-iommu maps */
     VR_WINDOWS
 };
