@@ -248,11 +248,11 @@ counts() {
 
 module() {
     local kernel
-    for kernel in small debian arm64-6.1 arm64-6.12 amd64-6.1 amd64-6.12; do
+    for kernel in small debian {arm64,amd64}-{6.1,6.12,7}; do
         one "guest module, W=1 and sparse: $kernel" \
             tests/guest-module/build $kernel
     done
-    for kernel in 6.1 host-6.12; do
+    for kernel in 6.1 7 host-6.12; do
         together one "guest module, dkms: $kernel" tests/guest-module/dkms \
             $kernel
     done

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The guest module's slots and DMA operations (tools/guest-linux/pool.c, dma.c)
- * under a driver and a device that do what the bytes say, beside a simple
- * account of the same: what is taken, by whom, and what has to be where. It
- * finds two mappings in one place, a mapping that is refused although there is
- * room, data that is not there, that stays, or that comes into the device's
+ * The guest module's slots and DMA operations (tools/guest-linux/pool.c, dma.c,
+ * dmaops.c) under a driver and a device that do what the bytes say, beside a
+ * simple account of the same: what is taken, by whom, and what has to be where.
+ * It finds two mappings in one place, a mapping that is refused although there
+ * is room, data that is not there, that stays, or that comes into the device's
  * reach without being its.
  */
 #include "guest/kernel.h"
@@ -13,6 +13,8 @@
 #include "../../tools/guest-linux/pool.c"
 
 #include "../../tools/guest-linux/dma.c"
+
+#include "../../tools/guest-linux/dmaops.c"
 
 #define MAPPINGS 48u
 #define BUFFERS  (256u * 1024)
@@ -29,7 +31,7 @@ struct mapping {
 
 static struct vr_device vd;
 static struct vr_stats stats[4];
-static struct device dev = {.dma_ops = &vd.ops};
+static struct device dev;
 static struct mapping maps[MAPPINGS];
 static uint16_t *owner; /* of each KiB: its mapping's number + 1 */
 static uint8_t buffers[BUFFERS];
@@ -129,7 +131,7 @@ static void check(void)
 static void do_alloc(struct mapping *m)
 {
     size_t size = eat(1) % 8 ? eat(2) : eat(3) % (2 * vd.pool.range.size);
-    void *p = vd.ops.alloc(&dev, size, &m->addr, GFP_KERNEL, 0);
+    void *p = dev.dma_ops->alloc(&dev, size, &m->addr, GFP_KERNEL, 0);
     size_t align = roundup_pow_of_two(PAGE_ALIGN(size));
 
     if (!p) {
@@ -158,8 +160,8 @@ static void do_map(struct mapping *m)
     if (how & 0x80) /* as a block device's data */
         from &= ~(size_t)4095;
     m->orig = buffers + from;
-    m->addr = vd.ops.map_page(&dev, &pages[from / PAGE_SIZE], from % PAGE_SIZE,
-                              size, m->dir, 0);
+    m->addr = dev.dma_ops->map_page(&dev, &pages[from / PAGE_SIZE],
+                                    from % PAGE_SIZE, size, m->dir, 0);
     align = size < PAGE_SIZE ? VR_SMALL_SIZE : PAGE_SIZE;
     if (m->addr == DMA_MAPPING_ERROR) {
         REQUIRE(!size || size > vd.pool.max_mapping || !room(size, align),
@@ -183,14 +185,14 @@ static void do_free(struct mapping *m)
     uint8_t *copy;
 
     if (m->allocated) {
-        vd.ops.free(&dev, m->size, at(m->addr), m->addr, 0);
+        dev.dma_ops->free(&dev, m->size, at(m->addr), m->addr, 0);
         give_back(m);
         return;
     }
     copy = malloc(m->size);
     REQUIRE(copy, "memory");
     memcpy(copy, m->dir == DMA_TO_DEVICE ? m->orig : at(m->addr), m->size);
-    vd.ops.unmap_page(&dev, m->addr, m->size, m->dir, 0);
+    dev.dma_ops->unmap_page(&dev, m->addr, m->size, m->dir, 0);
     REQUIRE(!memcmp(copy, m->orig, m->size), "what the device wrote is lost");
     free(copy);
     give_back(m);
@@ -203,9 +205,9 @@ static void do_sync(const struct mapping *m, bool for_cpu)
     if (m->allocated)
         return;
     if (for_cpu)
-        vd.ops.sync_single_for_cpu(&dev, m->addr + off, n, m->dir);
+        dev.dma_ops->sync_single_for_cpu(&dev, m->addr + off, n, m->dir);
     else
-        vd.ops.sync_single_for_device(&dev, m->addr + off, n, m->dir);
+        dev.dma_ops->sync_single_for_device(&dev, m->addr + off, n, m->dir);
     if (m->dir != (for_cpu ? DMA_TO_DEVICE : DMA_FROM_DEVICE))
         REQUIRE(!memcmp(at(m->addr) + off, m->orig + off, n), "not in sync");
 }
@@ -223,9 +225,9 @@ static void do_list(void)
         sg[i].offset = eat(1) * 16;
         sg[i].length = eat(2) % (eat(1) % 4 ? 8192 : 65535) + 1;
     }
-    r = vd.ops.map_sg(&dev, sg, n, DMA_TO_DEVICE, 0);
+    r = dev.dma_ops->map_sg(&dev, sg, n, DMA_TO_DEVICE, 0);
     if (r == (int)n)
-        vd.ops.unmap_sg(&dev, sg, n, DMA_TO_DEVICE, 0);
+        dev.dma_ops->unmap_sg(&dev, sg, n, DMA_TO_DEVICE, 0);
     else
         REQUIRE(r == -ENOMEM, "an odd answer");
 }
@@ -303,8 +305,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (i = 0; i < BUFFERS / PAGE_SIZE; i++)
         pages[i] = (struct page){buffers + i * PAGE_SIZE,
                                  UINT64_C(0x80000000) + i * PAGE_SIZE};
-    vd.ops = vr_dma_ops;
+    dev.dma_ops = NULL;
     vd.dev = &dev;
+    vr_hook_take(&vd);
     vd.stats = stats;
     REQUIRE(!vr_pool_init(&vd.pool, &range, DMA, op & 0x80), "no pool");
     owner = calloc(range.size / VR_SMALL_SIZE, sizeof(*owner));
@@ -321,6 +324,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             do_free(&maps[i]);
     check();
     REQUIRE(hostile || zero(vd.pool.vaddr, range.size), "not all is cleared");
+    vr_hook_give_back(&vd);
+    REQUIRE(!dev.dma_ops, "the device keeps them");
     free(owner);
     vr_pool_exit(&vd.pool);
     return 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The DMA operations of a device that is restricted to a pool.
+ * What is done with the memory that the driver of a restricted device uses: for
+ * rings, and for buffers. Called by dmaops.c or mapops.c, whichever the kernel
+ * has a place for.
  *
  * What the driver maps is copied, or mapped where it is when the device has an
  * IOMMU as well and the buffer consists of whole pages and is long.
@@ -18,14 +20,10 @@
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
-#include <linux/scatterlist.h>
 #include <linux/string.h>
 
 #include "virtio_restricted.h"
 
-#if !defined(CONFIG_ARCH_HAS_DMA_OPS) && !defined(CONFIG_DMA_OPS)
-#error "this kernel has no DMA operations per device"
-#endif
 #ifdef CONFIG_HIGHMEM
 #error "buffers have to be in the kernel's linear mapping"
 #endif
@@ -35,16 +33,6 @@
 unsigned int vr_threshold = SZ_1M;
 module_param_named(threshold, vr_threshold, uint, 0644);
 MODULE_PARM_DESC(threshold, "of devices with a pool and an IOMMU: buffers of whole pages are mapped from this length on, others are copied; bytes");
-
-static struct vr_device *vr_device_of(struct device *dev)
-{
-	return container_of(get_dma_ops(dev), struct vr_device, ops);
-}
-
-static struct vr_pool *vr_pool_of(struct device *dev)
-{
-	return &vr_device_of(dev)->pool;
-}
 
 static bool vr_in_pool(const struct vr_pool *pool, dma_addr_t addr)
 {
@@ -88,10 +76,17 @@ static bool vr_from_device(enum dma_data_direction dir)
 	return dir == DMA_FROM_DEVICE || dir == DMA_BIDIRECTIONAL;
 }
 
-static void *vr_alloc(struct device *dev, size_t size, dma_addr_t *handle,
-		      gfp_t gfp, unsigned long attrs)
+/**
+ * vr_alloc() - memory in the pool that driver and device use directly: zeros
+ * @vd: the device
+ * @size: bytes
+ * @handle: filled: the address for the device
+ *
+ * Return: the address for the driver, or NULL.
+ */
+void *vr_alloc(struct vr_device *vd, size_t size, dma_addr_t *handle)
 {
-	struct vr_pool *pool = vr_pool_of(dev);
+	struct vr_pool *pool = &vd->pool;
 	int first;
 
 	/*
@@ -105,19 +100,23 @@ static void *vr_alloc(struct device *dev, size_t size, dma_addr_t *handle,
 	if (first < 0)
 		return NULL;
 	memset(vr_slot_addr(pool, first), 0, size);
-	this_cpu_inc(vr_device_of(dev)->stats->allocated);
+	this_cpu_inc(vd->stats->allocated);
 	*handle = vr_slot_dma(pool, first);
 	return vr_slot_addr(pool, first);
 }
 
-static void vr_free(struct device *dev, size_t size, void *vaddr,
-		    dma_addr_t handle, unsigned long attrs)
+/**
+ * vr_free() - give back what vr_alloc() gave
+ * @vd: the device
+ * @handle: the address for the device
+ */
+void vr_free(struct vr_device *vd, dma_addr_t handle)
 {
-	struct vr_pool *pool = vr_pool_of(dev);
+	struct vr_pool *pool = &vd->pool;
 	size_t offset;
 	int first = vr_pool_find(pool, handle, &offset);
 
-	if (dev_WARN_ONCE(dev, first < 0 || offset || pool->slots[first].orig,
+	if (dev_WARN_ONCE(vd->dev, first < 0 || offset || pool->slots[first].orig,
 			  "freed what was not allocated: %pad\n", &handle))
 		return;
 	vr_pool_put(pool, first, NULL);
@@ -158,11 +157,21 @@ static int vr_map_where_it_is(struct vr_device *vd, phys_addr_t phys,
 	return vr_iommu_flush(vd->iommu) ?: ret;
 }
 
-static dma_addr_t vr_map_page(struct device *dev, struct page *page,
-			      unsigned long offset, size_t size,
-			      enum dma_data_direction dir, unsigned long attrs)
+/**
+ * vr_map() - let the device reach a buffer, or a copy of it
+ * @vd: the device
+ * @page: where the buffer begins
+ * @offset: bytes from there
+ * @size: bytes
+ * @dir: what the device may do
+ * @attrs: DMA_ATTR_SKIP_CPU_SYNC counts
+ *
+ * Context: any.
+ * Return: the address for the device, or DMA_MAPPING_ERROR.
+ */
+dma_addr_t vr_map(struct vr_device *vd, struct page *page, unsigned long offset,
+		  size_t size, enum dma_data_direction dir, unsigned long attrs)
 {
-	struct vr_device *vd = vr_device_of(dev);
 	struct vr_pool *pool = &vd->pool;
 	phys_addr_t phys = page_to_phys(page) + offset;
 	void *orig = page_address(page) + offset;
@@ -210,10 +219,19 @@ static void vr_unmap_where_it_is(struct vr_device *vd, dma_addr_t addr,
 	}
 }
 
-static void vr_unmap_page(struct device *dev, dma_addr_t addr, size_t size,
-			  enum dma_data_direction dir, unsigned long attrs)
+/**
+ * vr_unmap() - the driver has its buffer back
+ * @vd: the device
+ * @addr: what vr_map() returned
+ * @size: as for vr_map(), the others too
+ * @dir: see there
+ * @attrs: see there
+ *
+ * Context: any.
+ */
+void vr_unmap(struct vr_device *vd, dma_addr_t addr, size_t size,
+	      enum dma_data_direction dir, unsigned long attrs)
 {
-	struct vr_device *vd = vr_device_of(dev);
 	struct vr_pool *pool = &vd->pool;
 	void *to = NULL;
 	size_t offset;
@@ -224,7 +242,7 @@ static void vr_unmap_page(struct device *dev, dma_addr_t addr, size_t size,
 		return;
 	}
 	first = vr_pool_find(pool, addr, &offset);
-	if (dev_WARN_ONCE(dev, first < 0 || offset ||
+	if (dev_WARN_ONCE(vd->dev, first < 0 || offset ||
 			  pool->slots[first].size != size ||
 			  !pool->slots[first].orig,
 			  "unmapped what was not mapped: %pad, %zu bytes\n",
@@ -235,42 +253,10 @@ static void vr_unmap_page(struct device *dev, dma_addr_t addr, size_t size,
 	vr_pool_put(pool, first, to);
 }
 
-static void vr_unmap_sg(struct device *dev, struct scatterlist *sgl, int n,
-			enum dma_data_direction dir, unsigned long attrs)
-{
-	struct scatterlist *sg;
-	int i;
-
-	for_each_sg(sgl, sg, n, i)
-		vr_unmap_page(dev, sg_dma_address(sg), sg_dma_len(sg), dir,
-			      attrs);
-}
-
-static int vr_map_sg(struct device *dev, struct scatterlist *sgl, int n,
-		     enum dma_data_direction dir, unsigned long attrs)
-{
-	struct scatterlist *sg;
-	int i;
-
-	for_each_sg(sgl, sg, n, i) {
-		sg->dma_address = vr_map_page(dev, sg_page(sg), sg->offset,
-					      sg->length, dir, attrs);
-		if (sg->dma_address == DMA_MAPPING_ERROR)
-			goto undo;
-		sg_dma_len(sg) = sg->length;
-	}
-	return n;
-
-undo:
-	vr_unmap_sg(dev, sgl, i, dir, attrs | DMA_ATTR_SKIP_CPU_SYNC);
-	return -ENOMEM;
-}
-
 /* The part of a mapping that is to be copied; false when there is none. */
-static bool vr_sync_part(struct device *dev, dma_addr_t addr, size_t size,
+static bool vr_sync_part(struct vr_device *vd, dma_addr_t addr, size_t size,
 			 void **slot, void **orig)
 {
-	struct vr_device *vd = vr_device_of(dev);
 	struct vr_pool *pool = &vd->pool;
 	size_t offset;
 	int first;
@@ -279,7 +265,7 @@ static bool vr_sync_part(struct device *dev, dma_addr_t addr, size_t size,
 	if (vd->iommu && !vr_in_pool(pool, addr))
 		return false;
 	first = vr_pool_find(pool, addr, &offset);
-	if (dev_WARN_ONCE(dev, first < 0 || !pool->slots[first].orig ||
+	if (dev_WARN_ONCE(vd->dev, first < 0 || !pool->slots[first].orig ||
 			  size > pool->slots[first].size - offset,
 			  "synced what is not mapped: %pad, %zu bytes\n",
 			  &addr, size))
@@ -289,84 +275,34 @@ static bool vr_sync_part(struct device *dev, dma_addr_t addr, size_t size,
 	return true;
 }
 
-static void vr_sync_for_cpu(struct device *dev, dma_addr_t addr, size_t size,
-			    enum dma_data_direction dir)
+/**
+ * vr_sync_for_cpu() - the driver is to see what the device wrote
+ * @vd: the device
+ * @addr: in a mapping
+ * @size: bytes from there
+ * @dir: as it was mapped
+ */
+void vr_sync_for_cpu(struct vr_device *vd, dma_addr_t addr, size_t size,
+		     enum dma_data_direction dir)
 {
 	void *slot, *orig;
 
-	if (vr_from_device(dir) && vr_sync_part(dev, addr, size, &slot, &orig))
+	if (vr_from_device(dir) && vr_sync_part(vd, addr, size, &slot, &orig))
 		memcpy(orig, slot, size);
 }
 
-static void vr_sync_for_device(struct device *dev, dma_addr_t addr, size_t size,
-			       enum dma_data_direction dir)
+/**
+ * vr_sync_for_device() - the device is to see what the driver wrote
+ * @vd: the device
+ * @addr: in a mapping
+ * @size: bytes from there
+ * @dir: as it was mapped
+ */
+void vr_sync_for_device(struct vr_device *vd, dma_addr_t addr, size_t size,
+			enum dma_data_direction dir)
 {
 	void *slot, *orig;
 
-	if (vr_to_device(dir) && vr_sync_part(dev, addr, size, &slot, &orig))
+	if (vr_to_device(dir) && vr_sync_part(vd, addr, size, &slot, &orig))
 		memcpy(slot, orig, size);
 }
-
-static void vr_sync_sg_for_cpu(struct device *dev, struct scatterlist *sgl,
-			       int n, enum dma_data_direction dir)
-{
-	struct scatterlist *sg;
-	int i;
-
-	for_each_sg(sgl, sg, n, i)
-		vr_sync_for_cpu(dev, sg_dma_address(sg), sg_dma_len(sg), dir);
-}
-
-static void vr_sync_sg_for_device(struct device *dev, struct scatterlist *sgl,
-				  int n, enum dma_data_direction dir)
-{
-	struct scatterlist *sg;
-	int i;
-
-	for_each_sg(sgl, sg, n, i)
-		vr_sync_for_device(dev, sg_dma_address(sg), sg_dma_len(sg),
-				   dir);
-}
-
-static u64 vr_last_address(struct device *dev)
-{
-	const struct vr_device *vd = vr_device_of(dev);
-	u64 last = vd->pool.dma_base + vd->pool.range.size - 1;
-
-	if (vd->iommu)
-		last = max(last, vd->iommu->base +
-			   ((u64)vd->iommu->pages << PAGE_SHIFT) - 1);
-	return last;
-}
-
-static int vr_dma_supported(struct device *dev, u64 mask)
-{
-	return vr_last_address(dev) <= mask;
-}
-
-static u64 vr_get_required_mask(struct device *dev)
-{
-	return DMA_BIT_MASK(fls64(vr_last_address(dev)));
-}
-
-static size_t vr_max_mapping_size(struct device *dev)
-{
-	return vr_pool_of(dev)->max_mapping;
-}
-
-/* Copied into each device's vr_device. */
-const struct dma_map_ops vr_dma_ops = {
-	.alloc = vr_alloc,
-	.free = vr_free,
-	.map_page = vr_map_page,
-	.unmap_page = vr_unmap_page,
-	.map_sg = vr_map_sg,
-	.unmap_sg = vr_unmap_sg,
-	.sync_single_for_cpu = vr_sync_for_cpu,
-	.sync_single_for_device = vr_sync_for_device,
-	.sync_sg_for_cpu = vr_sync_sg_for_cpu,
-	.sync_sg_for_device = vr_sync_sg_for_device,
-	.dma_supported = vr_dma_supported,
-	.get_required_mask = vr_get_required_mask,
-	.max_mapping_size = vr_max_mapping_size,
-};

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Gives virtio-mmio devices their DMA operations.
+ * Finds the devices to be restricted, and lets them go.
  *
  * The driver core tells of a device that is about to be bound after the bus
  * has set up the device's DMA, and before the driver's probe function runs:
- * the one moment when operations can be exchanged. They are taken away again
- * after the driver has let go of the device.
+ * the one moment when operations can be exchanged (dmaops.c, mapops.c). They
+ * are taken away again after the driver has let go of the device.
  */
 
 #include <linux/device.h>
@@ -18,7 +18,6 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/swiotlb.h>
-#include <linux/version.h>
 
 #include "virtio_restricted.h"
 
@@ -32,38 +31,13 @@ bool vr_is_virtio_mmio(const struct device *dev)
 	return dev->driver && !strcmp(dev->driver->name, "virtio-mmio");
 }
 
-/*
- * From 6.12 on the kernel calls its IOMMU code for a device that is marked so,
- * whatever operations the device has. Before, that code was the operations.
- */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && defined(CONFIG_IOMMU_DMA)
-static bool vr_dma_iommu(const struct device *dev)
-{
-	return dev->dma_iommu;
-}
-
-static void vr_set_dma_iommu(struct device *dev, bool value)
-{
-	dev->dma_iommu = value;
-}
-#else
-static bool vr_dma_iommu(const struct device *dev)
-{
-	return false;
-}
-
-static void vr_set_dma_iommu(struct device *dev, bool value)
-{
-}
-#endif
-
 /* Whether the kernel maps memory for the device through its IOMMU. */
 static bool vr_by_iommu(struct device *dev)
 {
 	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
 
 	return domain && domain->type & __IOMMU_DOMAIN_DMA_API &&
-	       (vr_dma_iommu(dev) || dev->dma_ops);
+	       vr_hook_by_iommu(dev);
 }
 
 /* Whether something else than this module decides over the device's DMA. */
@@ -77,9 +51,9 @@ static bool vr_is_taken(struct device *dev)
 		dev_err(dev, "its IOMMU does not translate: its pool is not used\n");
 		return true;
 	}
-	if (dev->dma_ops && !device_iommu_mapped(dev)) {
+	if (vr_hook_other_ops(dev)) {
 		dev_err(dev, "has other DMA operations (%ps): its pool is not used\n",
-			dev->dma_ops);
+			vr_hook_other_ops(dev));
 		return true;
 	}
 	if (!dev_is_dma_coherent(dev)) {
@@ -101,24 +75,6 @@ static struct vr_device *vr_overlapping(const struct vr_range *range)
 			return vd;
 	}
 	return NULL;
-}
-
-/* The device's DMA goes through us from here on. */
-static void vr_take_over(struct vr_device *vd)
-{
-	vd->old_ops = vd->dev->dma_ops;
-	vd->old_dma_iommu = vr_dma_iommu(vd->dev);
-	vd->ops = vr_dma_ops;
-	set_dma_ops(vd->dev, &vd->ops);
-	vr_set_dma_iommu(vd->dev, false);
-}
-
-static void vr_give_back(struct vr_device *vd)
-{
-	/* Some kernels have taken the operations away by now. */
-	if (vd->dev->dma_ops == &vd->ops)
-		set_dma_ops(vd->dev, vd->old_ops);
-	vr_set_dma_iommu(vd->dev, vd->old_dma_iommu);
 }
 
 static void vr_tell(const struct vr_device *vd)
@@ -174,7 +130,7 @@ static int vr_attach_pool(struct device *dev, const struct vr_range *range)
 			goto fail_pool;
 		}
 	}
-	vr_take_over(vd);
+	vr_hook_take(vd);
 	list_add(&vd->node, &vr_devices);
 	vr_debugfs_add(vd);
 	vr_tell(vd);
@@ -202,7 +158,7 @@ static void vr_detach(struct device *dev)
 		goto out;
 
 	/* In the list until the end: nobody else may begin with the pool. */
-	vr_give_back(found);
+	vr_hook_give_back(found);
 	used = vr_pool_used(&found->pool);
 	if (found->iommu)
 		used += (unsigned long)found->iommu->used << PAGE_SHIFT;
@@ -259,7 +215,8 @@ static struct notifier_block vr_notifier = {
 	.notifier_call = vr_notify,
 };
 
-static bool vr_is_ours(struct device *dev)
+/** vr_is_ours() - is the platform device restricted by this module? */
+bool vr_is_ours(struct device *dev)
 {
 	struct vr_device *vd;
 	bool ours = false;
@@ -278,8 +235,8 @@ static int vr_tell_late(struct device *dev, void *unused)
 
 	device_lock(dev);
 	if (vr_is_virtio_mmio(dev) && !vr_is_ours(dev) &&
-	    (!dev->dma_ops || device_iommu_mapped(dev)) &&
-	    !is_swiotlb_for_alloc(dev) && !vr_firmware_pool(dev, &range))
+	    !vr_hook_other_ops(dev) && !is_swiotlb_for_alloc(dev) &&
+	    !vr_firmware_pool(dev, &range))
 		dev_warn(dev, "was bound before virtio_restricted was loaded: its pool is not used; load the module before virtio_mmio, or write %s to /sys/bus/platform/drivers/virtio-mmio/unbind and then to bind\n",
 			 dev_name(dev));
 	device_unlock(dev);
@@ -293,20 +250,25 @@ static int __init vr_init(void)
 	ret = vr_probe_init();
 	if (ret)
 		return ret;
-	ret = vr_bells_init();
+	ret = vr_hook_init();
 	if (ret)
 		goto fail_probe;
+	ret = vr_bells_init();
+	if (ret)
+		goto fail_hook;
 	vr_debugfs_init();
 	ret = bus_register_notifier(&platform_bus_type, &vr_notifier);
 	if (ret)
-		goto fail_bells;
+		goto fail_debugfs;
 	vr_grants_init();
 	bus_for_each_dev(&platform_bus_type, NULL, NULL, vr_tell_late);
 	return 0;
 
-fail_bells:
+fail_debugfs:
 	vr_debugfs_exit();
 	vr_bells_exit();
+fail_hook:
+	vr_hook_exit();
 fail_probe:
 	vr_probe_exit();
 	return ret;
@@ -319,6 +281,7 @@ static void __exit vr_exit(void)
 	vr_grants_exit();
 	vr_debugfs_exit();
 	vr_bells_exit();
+	vr_hook_exit();
 	vr_probe_exit();
 }
 

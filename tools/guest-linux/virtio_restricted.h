@@ -17,6 +17,13 @@
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/version.h>
+
+/*
+ * The virtio drivers map memory by the device's DMA operations, up to Linux
+ * 6.17; from 6.18 on by operations of the virtio device, if it has some.
+ */
+#define VR_MAP_OPS	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0))
 
 struct device;
 struct iommu_domain;
@@ -177,27 +184,47 @@ struct vr_iommu {
 	struct vr_run __percpu *runs;
 };
 
+#if VR_MAP_OPS
+/**
+ * struct vr_hook - what leads from a platform device to its vr_device
+ * @parms: the device's DMA parameters, while it is restricted
+ * @old_parms: those that it had before
+ */
+struct vr_hook {
+	struct device_dma_parameters parms;
+	struct device_dma_parameters *old_parms;
+};
+#else
+/**
+ * struct vr_hook - what leads from a platform device to its vr_device
+ * @ops: the device's DMA operations, while it is restricted
+ * @old_ops: those that it had before
+ * @old_dma_iommu: whether the kernel's IOMMU code came before any operations
+ */
+struct vr_hook {
+	struct dma_map_ops ops;
+	const struct dma_map_ops *old_ops;
+	bool old_dma_iommu;
+};
+#endif
+
 /**
  * struct vr_device - a device whose memory is restricted to a pool
  * @node: in the list of all of them
  * @dev: the platform device, for which the virtio drivers map memory
- * @ops: its DMA operations; their address leads from @dev to this structure
+ * @hook: by which the drivers' calls come here
  * @pool: its pool
  * @iommu: by which it reaches other memory; NULL: it does not
  * @stats: counters
- * @old_ops: the operations that it had before
- * @old_dma_iommu: whether the kernel's IOMMU code came before any operations
  * @file: its file in debugfs
  */
 struct vr_device {
 	struct list_head node;
 	struct device *dev;
-	struct dma_map_ops ops;
+	struct vr_hook hook;
 	struct vr_pool pool;
 	struct vr_iommu *iommu;
 	struct vr_stats __percpu *stats;
-	const struct dma_map_ops *old_ops;
-	bool old_dma_iommu;
 	struct dentry *file;
 };
 
@@ -341,9 +368,29 @@ static inline int vr_iommu_unmap(struct vr_iommu *io, dma_addr_t iova,
 #endif
 
 /* dma.c */
-extern const struct dma_map_ops vr_dma_ops;
 extern unsigned int vr_threshold;
+void *vr_alloc(struct vr_device *vd, size_t size, dma_addr_t *handle);
+void vr_free(struct vr_device *vd, dma_addr_t handle);
+dma_addr_t vr_map(struct vr_device *vd, struct page *page, unsigned long offset,
+		  size_t size, enum dma_data_direction dir, unsigned long attrs);
+void vr_unmap(struct vr_device *vd, dma_addr_t addr, size_t size,
+	      enum dma_data_direction dir, unsigned long attrs);
+void vr_sync_for_cpu(struct vr_device *vd, dma_addr_t addr, size_t size,
+		     enum dma_data_direction dir);
+void vr_sync_for_device(struct vr_device *vd, dma_addr_t addr, size_t size,
+			enum dma_data_direction dir);
 void vr_stats_sum(const struct vr_device *vd, struct vr_stats *sum);
+
+/* dmaops.c, or mapops.c: see VR_MAP_OPS */
+int vr_hook_init(void);
+void vr_hook_exit(void);
+bool vr_hook_by_iommu(struct device *dev);
+const void *vr_hook_other_ops(struct device *dev);
+void vr_hook_take(struct vr_device *vd);
+void vr_hook_give_back(struct vr_device *vd);
+
+/* main.c */
+bool vr_is_ours(struct device *dev);
 
 /* debugfs.c */
 void vr_debugfs_init(void);

@@ -25,6 +25,10 @@
         }                                                                      \
     } while (0)
 
+/* The oldest that uses all of what is here. */
+#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + (c))
+#define LINUX_VERSION_CODE      KERNEL_VERSION(6, 12, 0)
+
 /* ---- types, arithmetic ---- */
 
 typedef uint8_t u8;
@@ -372,7 +376,8 @@ struct dma_map_ops {
 };
 
 #define CONFIG_ARCH_HAS_DMA_OPS
-#define get_dma_ops(dev) ((dev)->dma_ops)
+#define set_dma_ops(dev, ops)    ((void)((dev)->dma_ops = (ops)))
+#define device_iommu_mapped(dev) ((void)(dev), false)
 
 struct fwnode_handle;
 struct iommu_fwspec;
