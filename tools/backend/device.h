@@ -316,7 +316,9 @@ static inline bool vr_request_data(struct vr_dev *d, struct vr_request *r,
     if (dir == VR_DIR_NONE)
         return true;
     r->iov = dir == VR_DIR_READ ? r->split.in : r->split.out;
-    r->niov = dir == VR_DIR_READ ? r->split.nin : r->split.nout;
+    /* The kernel has some thousand instructions' work for each. */
+    r->niov = vr_chain_join(r->iov,
+                            dir == VR_DIR_READ ? r->split.nin : r->split.nout);
     r->len = dir == VR_DIR_READ ? r->in_len : r->split.out_len;
     for (i = 0; i < r->niov; i++)
         vr_note_payload(d, vr_vq_addr(d->cfg.win, r->iov[i].iov_base),

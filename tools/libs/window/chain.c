@@ -44,6 +44,20 @@ void vr_chain_split(struct vr_chain *chain, uint8_t *front, uint32_t len,
     __asm__ volatile("" : : "r"(front) : "memory");
 }
 
+unsigned int vr_chain_join(struct iovec *iov, unsigned int n)
+{
+    unsigned int i, last = 0;
+
+    for (i = 1; i < n; i++) {
+        if ((uint8_t *)iov[last].iov_base + iov[last].iov_len ==
+            (uint8_t *)iov[i].iov_base)
+            iov[last].iov_len += iov[i].iov_len;
+        else
+            iov[++last] = iov[i];
+    }
+    return n ? last + 1 : 0;
+}
+
 void vr_chain_put(const struct iovec *iov, const void *src, uint32_t len)
 {
     const uint8_t *from = src;

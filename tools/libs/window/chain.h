@@ -38,6 +38,12 @@ static inline uint32_t vr_front_len(uint32_t front, uint32_t only,
 void vr_chain_split(struct vr_chain *chain, uint8_t *front, uint32_t len,
                     bool status, struct vr_split *split);
 
+/**
+ * vr_chain_join() - buffers that adjoin, one behind the other, become one.
+ * Returns how many of the @n are left in @iov.
+ */
+unsigned int vr_chain_join(struct iovec *iov, unsigned int n);
+
 /** vr_chain_put() - writes @len bytes to the front of @iov, which has as many.
  */
 void vr_chain_put(const struct iovec *iov, const void *src, uint32_t len);
