@@ -8,6 +8,7 @@
 #define TEST_LOOPHOST_H
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,6 +18,8 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,6 +84,7 @@ struct host {
     struct vr_ctrl_page *page;
     struct vr_block block;
     pid_t pid;
+    bool poor; /* the process may lock little in memory */
     int wake_fd, intr_fd, stop[2];
     struct vr_ctrl_request req;
     struct ring ring[QUEUES];
@@ -270,6 +274,19 @@ static inline bool lock_in(void)
 #endif
 }
 
+/* Enough for a ring, which newer kernels count, and for no pool. */
+static inline void lock_little(void)
+{
+    const rlim_t most = 512 << 10;
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[2];
+
+    memset(none, 0, sizeof(none));
+    if (setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){most, most}) ||
+        syscall(SYS_capset, &head, none))
+        abort();
+}
+
 static inline void child(void)
 {
     struct vr_dev_setup cfg = {
@@ -314,6 +331,8 @@ static inline void child(void)
         /* A ring that was closed holds its files for a moment. */
         rc = vr_target_open(&h.block.target, h.path, false, h.v->cache, &err);
     } while (rc == -EBUSY && ms++ < LIMIT_MS && !usleep(1000));
+    if (h.poor)
+        lock_little();
     if (!rc)
         rc = vr_loop_new(&loop, &cfg, &err);
     if (!rc && lock_in())
@@ -355,6 +374,23 @@ static inline int backend_stop(int signal)
     assert_int_equal(fake_pins(&h.gnt), 0);
     assert_int_equal(h.pool->mapped, 0);
     return status;
+}
+
+/* Bytes that the kernel holds for the process's io_uring. */
+static inline uint64_t held(void)
+{
+    unsigned long kib = 1;
+    char name[64], line[128];
+    FILE *f;
+
+    snprintf(name, sizeof(name), "/proc/%d/status", h.pid);
+    f = fopen(name, "re");
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f))
+        if (sscanf(line, "VmPin: %lu", &kib) == 1)
+            break;
+    fclose(f);
+    return (uint64_t)kib << 10;
 }
 
 static inline void publish(void)

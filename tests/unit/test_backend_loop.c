@@ -181,6 +181,14 @@ static bool has_pool(void)
     return !h.v->dynamic || h.v->pool;
 }
 
+/* What the kernel holds of the pool while the device runs. */
+static uint64_t to_hold(void)
+{
+    if (h.v->aio != &vr_aio_uring || !has_pool() || h.poor)
+        return 0;
+    return h.v->dynamic ? h.v->pool : MEM_SIZE;
+}
+
 /* There only while the device runs, also with requests under way at its end.
  * A guest that starts and stops its queues meanwhile changes nothing. */
 static void pool_while_running(void **state)
@@ -193,6 +201,9 @@ static void pool_while_running(void **state)
 
         assert_int_equal(h.pool->mapped, has_pool());
         assert_int_equal(h.pool->maps, has_pool() ? round : 0);
+        assert_int_equal(held(), to_hold());
+        assert_int_equal(!!(h.page->counters.target_io & VR_BLK_IO_HELD),
+                         to_hold() != 0);
         assert_int_equal(do_request(1, 1, 0, 4096, false), 0);
         h.req.q[1].epoch = 0;
         publish();
@@ -202,9 +213,76 @@ static void pool_while_running(void **state)
         h.req.run = 0;
         publish();
         assert_int_equal(h.pool->mapped, 0);
+        assert_int_equal(held(), 0);
         assert_int_equal(fake_pins(&h.gnt), 0);
         run_queues();
     }
+}
+
+/* The kernel holds no pool for a process that may lock little: all goes on
+ * without, and is said once. */
+static void little_locked(void **state)
+{
+    unsigned int i, logs = *h.logs + (to_hold() != 0);
+
+    (void)state;
+    assert_int_equal(backend_stop(0), 0);
+    h.poor = true;
+    backend_start();
+    for (i = 0; i < 3; i++) {
+        run_queues();
+        assert_int_equal(held(), 0);
+        assert_int_equal(*h.logs, logs);
+        assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
+        assert_int_equal(do_request(1, 0, 0, 4096, true), 0);
+        h.req.run = 0;
+        publish();
+    }
+}
+
+/* A request in pages that adjoin, that do not, and that lie the other way
+ * round: @order has their places. */
+static void pieces_of(const unsigned int order[8])
+{
+    struct ring *r = &h.ring[0];
+    uint64_t hdr = DATA, data = DATA + 0x100000;
+    unsigned int i, type;
+    uint8_t expect[4096];
+    uint32_t used;
+
+    for (type = 2; type--;) {
+        uint8_t *p = ring_at(r, hdr);
+
+        memset(p, 0, 33);
+        memcpy(p, &type, 4);
+        ring_desc(r, 0, hdr, 16, RING_F_NEXT, 1);
+        for (i = 0; i < 8; i++) {
+            uint8_t *page = ring_at(r, data + 4096 * order[i]);
+
+            fill(page, 4096, type ? 50 + i : 0);
+            ring_desc(r, i + 1, data + 4096 * order[i], 4096,
+                      RING_F_NEXT | (type ? 0 : RING_F_WRITE), i + 2);
+        }
+        ring_desc(r, 9, hdr + 32, 1, RING_F_WRITE, 0);
+        p[32] = 0xff;
+        add_and_kick(0, 0);
+        assert_int_equal(wait_used(0, &used), 0);
+        assert_int_equal(used, type ? 1 : 8 * 4096 + 1);
+        assert_int_equal(p[32], 0);
+    }
+    for (i = 0; i < 8; i++) {
+        fill(expect, sizeof(expect), 50 + i);
+        assert_memory_equal(ring_at(r, data + 4096 * order[i]), expect, 4096);
+    }
+}
+
+static void pieces(void **state)
+{
+    (void)state;
+    pieces_of((unsigned int[]){0, 1, 2, 3, 4, 5, 6, 7});
+    pieces_of((unsigned int[]){0, 1, 2, 10, 11, 20, 22, 23});
+    pieces_of((unsigned int[]){7, 6, 5, 4, 3, 2, 1, 0});
+    pieces_of((unsigned int[]){0, 2, 4, 6, 8, 10, 12, 14});
 }
 
 /* The guest's device fails, the operator knows why; its next start is tried
@@ -414,6 +492,8 @@ int main(void)
             T(senseless_request),
             T(pool_while_running),
             T(pool_refused),
+            T(little_locked),
+            T(pieces),
             T(queue_reset),
             T(restart),
             T(killed),

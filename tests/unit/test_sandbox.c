@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -186,6 +187,35 @@ static enum outcome signal_parent(void)
     return kill(getppid(), 0) ? REFUSED : DONE;
 }
 
+/* Nothing is registered with what is no ring. */
+static enum outcome uring(unsigned int what)
+{
+    return syscall(SYS_io_uring_register, gntdev, what, NULL, 0) ? DONE
+                                                                 : BROKEN;
+}
+
+static enum outcome hold(void)
+{
+    return uring(IORING_REGISTER_BUFFERS);
+}
+
+static enum outcome let_go(void)
+{
+    return uring(IORING_UNREGISTER_BUFFERS);
+}
+
+static enum outcome add_files(void)
+{
+    return uring(IORING_REGISTER_FILES);
+}
+
+static enum outcome new_ring(void)
+{
+    struct io_uring_params p = {0};
+
+    return syscall(SYS_io_uring_setup, 1, &p) < 0 ? REFUSED : DONE;
+}
+
 static enum outcome raise_limit(void)
 {
     struct rlimit most = {RLIM_INFINITY, RLIM_INFINITY};
@@ -235,6 +265,10 @@ static void worker(void **state)
     assert_int_equal(try(false, map_code), KILLED);
     assert_int_equal(try(false, open_file), KILLED);
     assert_int_equal(try(false, signal_parent), KILLED);
+    assert_int_equal(try(false, hold), DONE);
+    assert_int_equal(try(false, let_go), DONE);
+    assert_int_equal(try(false, add_files), KILLED);
+    assert_int_equal(try(false, new_ring), KILLED);
 }
 
 static void granter(void **state)
@@ -254,6 +288,7 @@ static void granter(void **state)
     assert_int_equal(try(true, take_heap), KILLED);
     assert_int_equal(try(true, open_file), KILLED);
     assert_int_equal(try(true, signal_parent), KILLED);
+    assert_int_equal(try(true, hold), KILLED);
 }
 
 static void memory(void **state)
@@ -265,6 +300,34 @@ static void memory(void **state)
     assert_int_equal(try(false, take_heap), REFUSED);
     assert_int_equal(try(false, map_shared), KILLED);
     assert_int_equal(try(false, raise_limit), KILLED);
+}
+
+/* As much as is to be had: root, where it is not kept from it, has all. */
+static void locked(void **state)
+{
+    const rlim_t want = (rlim_t)4 << 30;
+    struct rlimit rl;
+    rlim_t most;
+    int status;
+    pid_t pid = fork();
+
+    (void)state;
+    assert_true(pid >= 0);
+    if (!pid) {
+        if (getrlimit(RLIMIT_MEMLOCK, &rl))
+            _exit(1);
+        most = rl.rlim_max;
+        rl.rlim_cur = 4096;
+        if (setrlimit(RLIMIT_MEMLOCK, &rl))
+            _exit(2);
+        vr_sandbox_locked();
+        if (getrlimit(RLIMIT_MEMLOCK, &rl))
+            _exit(3);
+        _exit(rl.rlim_cur == want || (most < want && rl.rlim_cur == most) ? 0
+                                                                          : 4);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
 }
 
 static int setup(void **state)
@@ -285,6 +348,7 @@ int main(void)
         cmocka_unit_test(worker),
         cmocka_unit_test(granter),
         cmocka_unit_test(memory),
+        cmocka_unit_test(locked),
     };
     const char *preload = getenv("LD_PRELOAD");
 

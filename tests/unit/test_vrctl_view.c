@@ -255,6 +255,10 @@ static void disks(void **state)
     s->b.target_io = VR_BLK_IO_DIRECT;
     assert_int_equal(vw_run(cmd_show, "show", "guest", NULL), EX_OK);
     assert_non_null(strstr(vw.out, "the last 1 are cut off"));
+    assert_null(strstr(vw.out, "pool registered"));
+    s->b.target_io = VR_BLK_IO_DIRECT | VR_BLK_IO_HELD;
+    assert_int_equal(vw_run(cmd_show, "show", "guest", NULL), EX_OK);
+    assert_non_null(strstr(vw.out, "direct, pool registered"));
     s->b.target_size = 4000;
     s->b.target_io = VR_BLK_IO_OWN | VR_BLK_IO_LOST;
     s->nqueues = 2;

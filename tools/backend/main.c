@@ -134,6 +134,7 @@ int main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
+    vr_sandbox_locked();
     rc = o.user ? vr_sandbox_user(o.user, &err) : 0;
     if (!rc) {
         do {

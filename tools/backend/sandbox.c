@@ -28,6 +28,28 @@
 /* Bytes, for stacks and libc. */
 #define SPARE (1u << 20)
 
+/* Bytes that all workers together may have locked: more than Xen lets a domain
+ * map, by default (1 GiB). A worker that was taken over could register what it
+ * has again and again, at 16 bytes of the kernel's own memory a page: so it is
+ * 16 MiB at most. */
+#define LOCKED_MAX ((rlim_t)4 << 30)
+
+void vr_sandbox_locked(void)
+{
+    struct rlimit rl;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &rl) || rl.rlim_cur >= LOCKED_MAX)
+        return;
+    if (rl.rlim_max >= LOCKED_MAX) {
+        rl.rlim_cur = LOCKED_MAX;
+    } else {
+        if (!vr_limit(RLIMIT_MEMLOCK, LOCKED_MAX))
+            return;
+        rl.rlim_cur = rl.rlim_max;
+    }
+    setrlimit(RLIMIT_MEMLOCK, &rl);
+}
+
 int vr_sandbox_user(const char *user, struct vr_err *err)
 {
     const struct passwd *pw = getpwnam(user);
@@ -147,6 +169,18 @@ static int allow_ioctls_of(scmp_filter_ctx ctx, int fd,
     return rc;
 }
 
+static int allow_urings(scmp_filter_ctx ctx, const unsigned int *op,
+                        unsigned int n)
+{
+    unsigned int i;
+    int rc = 0;
+
+    for (i = 0; !rc && i < n; i++)
+        rc = ALLOW(ctx, SCMP_SYS(io_uring_register), 1,
+                   SCMP_A1_32(SCMP_CMP_EQ, op[i], 0));
+    return rc;
+}
+
 /* Nothing that is mapped is ever executable. */
 static int allow_mmap(scmp_filter_ctx ctx, int gntdev)
 {
@@ -177,6 +211,8 @@ static int worker_rules(scmp_filter_ctx ctx, const struct process *p)
         rc = allow_calls(ctx, p->type->call, p->type->calls);
     if (!rc && p->type)
         rc = allow_ioctls(ctx, p->type->ioctl, p->type->ioctls);
+    if (!rc && p->type)
+        rc = allow_urings(ctx, p->type->uring, p->type->urings);
     if (!rc)
         rc = allow_ioctls_of(ctx, p->evtchn, worker_evtchn_ioctl,
                              VR_ARRAY_SIZE(worker_evtchn_ioctl));

@@ -12,6 +12,13 @@
 /** vr_sandbox_user() - become @user (a name), for good. 0 or -errno. */
 int vr_sandbox_user(const char *user, struct vr_err *err);
 
+/**
+ * vr_sandbox_locked() - allows for pools that are locked in memory, as those
+ * count that the kernel holds for io_uring. Only root can; it does not matter
+ * if it fails.
+ */
+void vr_sandbox_locked(void);
+
 /* System calls of a type of device, by number, and what may be asked of any
  * descriptor. */
 struct vr_calls {
@@ -19,6 +26,8 @@ struct vr_calls {
     unsigned int calls;
     const unsigned long *ioctl;
     unsigned int ioctls;
+    const unsigned int *uring; /* ... of io_uring_register() */
+    unsigned int urings;
 };
 
 /**

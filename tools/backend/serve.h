@@ -68,6 +68,10 @@ struct vr_serve {
      * told of it may change, too. NULL: it cannot. */
     void (*look)(struct vr_dev *d);
 
+    /* The pool, where most data are, is mapped at @va, or NULL: it is about to
+     * be unmapped, with nothing under way. NULL: no matter. */
+    void (*pool)(struct vr_dev *d, void *va, size_t len);
+
     /*
      * Remote memory: from its lengths alone (out_len, in_len), which data would
      * @r move? Returns how many bytes, in direction *@dir. It may turn out not

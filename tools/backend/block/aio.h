@@ -61,6 +61,15 @@ struct vr_aio_ops {
      */
     unsigned int (*run)(struct vr_aio *aio, int64_t timeout_ns,
                         struct vr_aio_req **done);
+    /*
+     * Most buffers will lie in the @len bytes at @va, until let_go(): the
+     * kernel is to look up their pages once, not for each request. Returns 0,
+     * or -errno: it does not, and all goes on as without. NULL: it cannot.
+     */
+    int (*hold)(struct vr_aio *aio, void *va, size_t len);
+    /* Undoes hold(), if there was one, before it returns. Only when no request
+     * is under way. */
+    void (*let_go)(struct vr_aio *aio);
     /* Only when no request is under way. */
     void (*close)(struct vr_aio *aio);
 };

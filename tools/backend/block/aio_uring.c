@@ -24,8 +24,9 @@ enum {
 };
 
 /* user_data: a request's address, or for a poll the file's index + 1, which
- * is no address. */
+ * is no address; 0: it does not matter. */
 #define TAG_LIMIT (FILE_THREADS + 2)
+#define POLLS     (FILE_THREADS + 1) /* the first ones */
 
 #define SQ_ENTRIES 256u
 #define CQ_ENTRIES 1024u /* beyond that the kernel keeps them (NODROP) */
@@ -39,9 +40,13 @@ struct vr_aio {
     struct io_uring ring;
     struct vr_target *target;
     struct vr_threads
-        *threads;     /* what io_uring cannot do, and second attempts */
-    unsigned int fds; /* wake descriptors in use, a bit each */
+        *threads;       /* what io_uring cannot do, and second attempts */
+    unsigned int armed; /* polls, a bit each */
+    bool quiet;         /* those that end are not armed again */
     unsigned int inflight;
+    /* Registered: its pages are pinned once, not for each request. */
+    const uint8_t *held;
+    size_t held_len;
     bool deferred; /* completions appear only while we are in the kernel */
 };
 
@@ -63,31 +68,56 @@ static void arm_poll(struct vr_aio *aio, unsigned int file)
     io_uring_prep_poll_multishot(sqe, file, POLLIN);
     io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
     sqe->user_data = file + 1;
+    aio->armed |= 1u << file;
 }
 
-static int restrict_ring(struct io_uring *ring)
+static void arm_polls(struct vr_aio *aio, unsigned int files)
 {
-    static const uint8_t ops[] = {
-        IORING_OP_READ,   IORING_OP_WRITE, IORING_OP_READV,
-        IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_POLL_ADD,
-    };
-    struct io_uring_restriction res[VR_ARRAY_SIZE(ops) + 1];
     unsigned int i;
 
-    memset(res, 0, sizeof(res));
-    for (i = 0; i < VR_ARRAY_SIZE(ops); i++) {
-        res[i].opcode = IORING_RESTRICTION_SQE_OP;
-        res[i].sqe_op = ops[i];
+    for (i = 0; i < POLLS; i++) {
+        if (files & 1u << i)
+            arm_poll(aio, i);
     }
-    res[i].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
-    res[i].sqe_flags = IOSQE_FIXED_FILE;
-    /* By hand: some builds of liburing do not export these two. */
-    if (syscall(__NR_io_uring_register, ring->ring_fd,
-                IORING_REGISTER_RESTRICTIONS, res, i + 1) ||
-        syscall(__NR_io_uring_register, ring->ring_fd,
-                IORING_REGISTER_ENABLE_RINGS, NULL, 0))
-        return -errno;
-    return 0;
+}
+
+/* By hand: some builds of liburing do not export all of these, and the filter
+ * knows them by what they ask for. */
+static int ask(const struct vr_aio *aio, unsigned int what, const void *arg,
+               unsigned int n)
+{
+    return syscall(__NR_io_uring_register, aio->ring.ring_fd, what, arg, n)
+               ? -errno
+               : 0;
+}
+
+static int restrict_ring(struct vr_aio *aio)
+{
+    static const uint8_t ops[] = {
+        IORING_OP_READ,   IORING_OP_WRITE,      IORING_OP_READV,
+        IORING_OP_WRITEV, IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED,
+        IORING_OP_FSYNC,  IORING_OP_POLL_ADD,   IORING_OP_POLL_REMOVE,
+    };
+    static const uint8_t asks[] = {IORING_REGISTER_BUFFERS,
+                                   IORING_UNREGISTER_BUFFERS};
+    struct io_uring_restriction
+        res[VR_ARRAY_SIZE(ops) + VR_ARRAY_SIZE(asks) + 1];
+    unsigned int i, n = 0;
+    int rc;
+
+    memset(res, 0, sizeof(res));
+    for (i = 0; i < VR_ARRAY_SIZE(ops); i++, n++) {
+        res[n].opcode = IORING_RESTRICTION_SQE_OP;
+        res[n].sqe_op = ops[i];
+    }
+    for (i = 0; i < VR_ARRAY_SIZE(asks); i++, n++) {
+        res[n].opcode = IORING_RESTRICTION_REGISTER_OP;
+        res[n].register_op = asks[i];
+    }
+    res[n].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
+    res[n++].sqe_flags = IOSQE_FIXED_FILE;
+    rc = ask(aio, IORING_REGISTER_RESTRICTIONS, res, n);
+    return rc ? rc : ask(aio, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
 
 /* Newer kernels do less for a ring that only one thread uses. */
@@ -125,8 +155,8 @@ static int uring_open(struct vr_aio **out, const struct vr_aio_cfg *cfg,
     struct vr_aio *aio = calloc(1, sizeof(*aio));
     const char *what = "io_uring";
     int files[NFILES];
+    unsigned int i, polls = 1u << FILE_THREADS;
     bool ring = false;
-    unsigned int i;
     int rc;
 
     if (!aio)
@@ -144,7 +174,7 @@ static int uring_open(struct vr_aio **out, const struct vr_aio_cfg *cfg,
     for (i = 0; i < VR_AIO_FDS; i++) {
         files[FILE_WAKE + i] = cfg->fds[i];
         if (cfg->fds[i] >= 0)
-            aio->fds |= 1u << i;
+            polls |= 1u << (FILE_WAKE + i);
     }
     files[FILE_THREADS] = vr_threads_fd(aio->threads);
     files[FILE_TARGET] = cfg->target->fd;
@@ -153,14 +183,10 @@ static int uring_open(struct vr_aio **out, const struct vr_aio_cfg *cfg,
     if (rc)
         goto out;
     what = "io_uring restrictions";
-    rc = restrict_ring(&aio->ring);
+    rc = restrict_ring(aio);
     if (rc)
         goto out;
-    for (i = 0; i < VR_AIO_FDS; i++) {
-        if (aio->fds & 1u << i)
-            arm_poll(aio, FILE_WAKE + i);
-    }
-    arm_poll(aio, FILE_THREADS);
+    arm_polls(aio, polls);
     *out = aio;
     return 0;
 out:
@@ -179,6 +205,44 @@ static void to_threads(struct vr_aio *aio, struct vr_aio_req *req)
     vr_threads_add(aio->threads, req);
 }
 
+static bool held(const struct vr_aio *aio, const struct iovec *iov)
+{
+    uintptr_t off = (uintptr_t)iov->iov_base - (uintptr_t)aio->held;
+
+    return off < aio->held_len && iov->iov_len <= aio->held_len - off;
+}
+
+static void prep_read(struct vr_aio *aio, struct io_uring_sqe *sqe, int file,
+                      const struct vr_aio_req *req)
+{
+    const struct iovec *iov = req->iov;
+
+    if (req->niov != 1)
+        io_uring_prep_readv(sqe, file, iov, req->niov, req->offset);
+    else if (held(aio, iov))
+        io_uring_prep_read_fixed(sqe, file, iov->iov_base, iov->iov_len,
+                                 req->offset, 0);
+    else
+        io_uring_prep_read(sqe, file, iov->iov_base, iov->iov_len, req->offset);
+}
+
+static void prep_write(struct vr_aio *aio, struct io_uring_sqe *sqe, int file,
+                       const struct vr_aio_req *req)
+{
+    const struct iovec *iov = req->iov;
+
+    if (req->niov != 1)
+        io_uring_prep_writev(sqe, file, iov, req->niov, req->offset);
+    else if (held(aio, iov))
+        io_uring_prep_write_fixed(sqe, file, iov->iov_base, iov->iov_len,
+                                  req->offset, 0);
+    else
+        io_uring_prep_write(sqe, file, iov->iov_base, iov->iov_len,
+                            req->offset);
+    if (req->dsync)
+        sqe->rw_flags = RWF_DSYNC;
+}
+
 static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
 {
     int file = req->direct ? FILE_DIRECT : FILE_TARGET;
@@ -189,21 +253,11 @@ static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
     switch (req->op) {
     case VR_AIO_READ:
         sqe = get_sqe(aio);
-        if (req->niov == 1)
-            io_uring_prep_read(sqe, file, req->iov[0].iov_base,
-                               req->iov[0].iov_len, req->offset);
-        else
-            io_uring_prep_readv(sqe, file, req->iov, req->niov, req->offset);
+        prep_read(aio, sqe, file, req);
         break;
     case VR_AIO_WRITE:
         sqe = get_sqe(aio);
-        if (req->niov == 1)
-            io_uring_prep_write(sqe, file, req->iov[0].iov_base,
-                                req->iov[0].iov_len, req->offset);
-        else
-            io_uring_prep_writev(sqe, file, req->iov, req->niov, req->offset);
-        if (req->dsync)
-            sqe->rw_flags = RWF_DSYNC;
+        prep_write(aio, sqe, file, req);
         if (!req->direct)
             vr_target_cached(aio->target);
         break;
@@ -256,6 +310,24 @@ static void threads_done(struct vr_aio *aio, struct vr_aio_req **done)
     }
 }
 
+/* A poll tells that its file is readable, or ends, or both. */
+static unsigned int polled(struct vr_aio *aio, unsigned int file, bool more,
+                           struct vr_aio_req **done)
+{
+    unsigned int ready = 0;
+
+    if (file == FILE_THREADS)
+        threads_done(aio, done);
+    else
+        ready = 1u << (file - FILE_WAKE);
+    if (!more) {
+        aio->armed &= ~(1u << file);
+        if (!aio->quiet)
+            arm_poll(aio, file);
+    }
+    return ready;
+}
+
 static unsigned int reap(struct vr_aio *aio, struct vr_aio_req **done)
 {
     struct io_uring_cqe *cqe[BATCH];
@@ -266,16 +338,11 @@ static unsigned int reap(struct vr_aio *aio, struct vr_aio_req **done)
             uint64_t data = cqe[i]->user_data;
             int res = cqe[i]->res;
 
-            if (data >= TAG_LIMIT) {
+            if (data >= TAG_LIMIT)
                 finish(aio, (struct vr_aio_req *)(uintptr_t)data, res, done);
-                continue;
-            }
-            if (data - 1 == FILE_THREADS)
-                threads_done(aio, done);
-            else
-                ready |= 1u << (data - 1 - FILE_WAKE);
-            if (!(cqe[i]->flags & IORING_CQE_F_MORE))
-                arm_poll(aio, data - 1);
+            else if (data)
+                ready |= polled(aio, data - 1,
+                                cqe[i]->flags & IORING_CQE_F_MORE, done);
         }
         io_uring_cq_advance(&aio->ring, n);
     }
@@ -303,6 +370,70 @@ static unsigned int uring_run(struct vr_aio *aio, int64_t timeout_ns,
     return reap(aio, done);
 }
 
+static int uring_hold(struct vr_aio *aio, void *va, size_t len)
+{
+    const struct iovec iov = {va, len};
+    int rc = ask(aio, IORING_REGISTER_BUFFERS, &iov, 1);
+
+    if (rc)
+        return rc;
+    aio->held = va;
+    aio->held_len = len;
+    return 0;
+}
+
+static void remove_polls(struct vr_aio *aio)
+{
+    unsigned int i;
+
+    for (i = 0; i < POLLS; i++) {
+        struct io_uring_sqe *sqe;
+
+        if (!(aio->armed & 1u << i))
+            continue;
+        sqe = get_sqe(aio);
+        io_uring_prep_poll_remove(sqe, i + 1);
+        io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+        sqe->user_data = 0;
+    }
+}
+
+/* What becomes readable meanwhile is told by the next polls. */
+static void end_polls(struct vr_aio *aio)
+{
+    struct vr_aio_req *none = NULL;
+    int r;
+
+    aio->quiet = true;
+    while (aio->armed) {
+        /* One that is just about to tell something cannot be removed: again. */
+        remove_polls(aio);
+        r = io_uring_submit_and_wait(&aio->ring, 1);
+        if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+            abort();
+        reap(aio, &none);
+    }
+    aio->quiet = false;
+}
+
+static void uring_let_go(struct vr_aio *aio)
+{
+    unsigned int polls = aio->armed;
+    int rc;
+
+    aio->held_len = 0;
+    /* Up to Linux 6.12 whatever began before the end of a buffer keeps it, and
+     * so would the polls for ever. */
+    end_polls(aio);
+    do {
+        rc = ask(aio, IORING_UNREGISTER_BUFFERS, NULL, 0);
+    } while (rc == -EINTR);
+    /* The guest waits for these pages; they go with the process as well. */
+    if (rc)
+        abort();
+    arm_polls(aio, polls);
+}
+
 static void uring_close(struct vr_aio *aio)
 {
     io_uring_queue_exit(&aio->ring);
@@ -315,5 +446,7 @@ const struct vr_aio_ops vr_aio_uring = {
     .open = uring_open,
     .queue = uring_queue,
     .run = uring_run,
+    .hold = uring_hold,
+    .let_go = uring_let_go,
     .close = uring_close,
 };

@@ -17,6 +17,8 @@ struct vr_block {
     uint64_t offered;        /* ... and what the guest was told: never less */
     bool discard;            /* offer DISCARD and WRITE_ZEROES */
     bool cut;                /* it was said that there is less */
+    bool held;               /* the pool's pages are, by the kernel */
+    bool not_held;           /* ... are not, and that was said */
     int64_t last_log;
 };
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,7 +86,8 @@ static void show_target(struct vr_dev *d)
     c->target_size = t->size;
     c->target_io = (t->direct ? VR_BLK_IO_DIRECT : 0) |
                    (vr_target_own_only(t) ? VR_BLK_IO_OWN : 0) |
-                   (vr_target_lost(t) ? VR_BLK_IO_LOST : 0);
+                   (vr_target_lost(t) ? VR_BLK_IO_LOST : 0) |
+                   (b->held ? VR_BLK_IO_HELD : 0);
 }
 
 static void describe(struct vr_dev *d)
@@ -200,6 +202,39 @@ static void block_look(struct vr_dev *d)
     vr_dev_log(d, text);
     describe(d);
     vr_tell_broker(d);
+}
+
+static void hold(struct vr_dev *d, void *va, size_t len)
+{
+    struct vr_block *b = d->source;
+    char text[160];
+    int rc;
+
+    if (!b->ops->hold)
+        return;
+    rc = b->ops->hold(b->aio, va, len);
+    b->held = !rc;
+    if (b->held || b->not_held)
+        return;
+    b->not_held = true;
+    snprintf(text, sizeof(text),
+             "the pool cannot be registered with io_uring (%s): its pages are "
+             "looked up for each request",
+             strerror(-rc));
+    vr_dev_log(d, text);
+}
+
+static void block_pool(struct vr_dev *d, void *va, size_t len)
+{
+    struct vr_block *b = d->source;
+
+    if (va) {
+        hold(d, va, len);
+    } else if (b->held) {
+        b->ops->let_go(b->aio);
+        b->held = false;
+    }
+    show_target(d);
 }
 
 /* ---- requests ---- */
@@ -415,9 +450,17 @@ static const int calls[] = {
 
 static const unsigned long ioctls[] = {BLKDISCARD};
 
+static const unsigned int urings[] = {IORING_REGISTER_BUFFERS,
+                                      IORING_UNREGISTER_BUFFERS};
+
 const struct vr_serve vr_serve_block = {
     .type = VR_TYPE_block,
-    .calls = {calls, VR_ARRAY_SIZE(calls), ioctls, VR_ARRAY_SIZE(ioctls)},
+    .calls = {.call = calls,
+              .calls = VR_ARRAY_SIZE(calls),
+              .ioctl = ioctls,
+              .ioctls = VR_ARRAY_SIZE(ioctls),
+              .uring = urings,
+              .urings = VR_ARRAY_SIZE(urings)},
     .front = VR_BLK_HEADER,
     .front_only = VR_BLK_HEAD_MAX,
     .status = true,
@@ -427,6 +470,7 @@ const struct vr_serve vr_serve_block = {
     .begin = block_begin,
     .show = block_show,
     .look = block_look,
+    .pool = block_pool,
     .guess = block_guess,
     .start = block_start,
     .more = submit,

@@ -249,6 +249,17 @@ static void pool_failed(struct vr_loop *l)
     d->cfg.ops->note(d->cfg.ctx, l->no_pool.text);
 }
 
+/* The type hears of it, if there is one. */
+static void tell_pool(struct vr_dev *d, bool mapped)
+{
+    const struct vr_window *w = d->cfg.win;
+    bool remote = vr_window_remote(w);
+    uint8_t *va = remote ? w->pool.va : w->va;
+
+    if (va && d->serve->pool)
+        d->serve->pool(d, mapped ? va : NULL, remote ? w->pool.size : w->size);
+}
+
 static bool map_pool(struct vr_loop *l)
 {
     struct vr_dev *d = &l->dev;
@@ -260,6 +271,7 @@ static bool map_pool(struct vr_loop *l)
         return false;
     }
     l->pool = true;
+    tell_pool(d, true);
     if (d->pool_noted) {
         d->pool_noted = false;
         d->cfg.ops->note(d->cfg.ctx, d->noted);
@@ -273,8 +285,10 @@ static void unmap_pool(struct vr_loop *l)
 {
     struct vr_dev *d = &l->dev;
 
-    if (l->pool)
-        d->cfg.ops->unmap_pool(d->cfg.ctx);
+    if (!l->pool)
+        return;
+    tell_pool(d, false);
+    d->cfg.ops->unmap_pool(d->cfg.ctx);
     l->pool = false;
 }
 

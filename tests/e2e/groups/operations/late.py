@@ -11,6 +11,7 @@ from vre2e.report import Group, require
 
 G, B = "lt", "lt-b1"
 PAGES = 2048  # of the pool
+WORKERS = "$(ps | awk '/vr-worker/ && !/awk/ {print $1}')"
 DRIVER = "/sys/bus/platform/drivers/virtio-mmio"
 
 group = Group("operations/late", sweep=True)
@@ -142,15 +143,47 @@ def bound(h):
 def stopped(h):
     ready(h)
     _, name = disk(h)
-    workers = "$(ps | awk '/vr-worker/ && !/awk/ {print $1}')"
-    h.gx_ok(B, f"kill -STOP {workers}")
+    h.gx_ok(B, f"kill -STOP {WORKERS}")
     unbind(h, name)
     h.wait("the pool is private", lambda: state(h) == "private", 30)
     private(h)
     log = h.ok(f"cat /var/log/xen/vr-broker-{G}.log")
     require("disk0: its backend keeps memory" in log, log[-600:])
-    h.gx_ok(B, f"kill -CONT {workers}")  # the other disk's
+    h.gx_ok(B, f"kill -CONT {WORKERS}")  # the other disk's
     bind(h, name)
+    granted(h)
+    works(h)
+
+
+def pinned(h):
+    """Pages that the driver domain's kernel holds for the workers' rings."""
+    out = h.gx_ok(B, f"for p in {WORKERS}; do grep VmPin /proc/$p/status; done")
+    return sum(int(line.split()[1]) for line in out.splitlines()) // 4
+
+
+def load(h, name):
+    h.gx_ok(G, f"ioload -f /dev/{name} -m randread -b 65536 -q 32 -t 300 -s 8 "
+            "> /tmp/io 2>&1 </dev/null & sleep 1")
+
+
+@group.check("registered with io_uring: private again after a reset, and after "
+             "a kill under load", 300)
+def registered(h):
+    ready(h)
+    for kill in (False, True, True, True):
+        granted(h)
+        name, dev = disk(h)
+        require(pinned(h) == PAGES, f"{pinned(h)} pages are registered")
+        shown = next(d for d in h.show(G)["devices"] if d["mode"] == "static")
+        require(shown["pool_registered"], "vrctl show says otherwise")
+        load(h, name)
+        if kill:
+            h.gx_ok(B, f"kill -9 {WORKERS}")
+        unbind(h, dev)
+        private(h)
+        h.wait("nothing is registered", lambda: pinned(h) == 0, 20)
+        bind(h, dev)
+        h.gx_ok(G, "killall ioload; while pidof ioload; do sleep 0.1; done")
     granted(h)
     works(h)
 

@@ -43,6 +43,7 @@
 #define VR_BLK_IO_DIRECT 1u /* direct I/O ... */
 #define VR_BLK_IO_OWN    2u /* ... on memory of the backend alone */
 #define VR_BLK_IO_LOST   4u /* a flush failed: no later one can succeed */
+#define VR_BLK_IO_HELD   8u /* the kernel holds the pool's pages meanwhile */
 
 /* What the device is. */
 struct vr_blk_dev {

@@ -176,7 +176,8 @@ static void show(const struct vr_seen *seen, const struct vr_show *to)
                  "%" PRIu64 " bytes: it has shrunk, and I/O on the %" PRIu64
                  " that are missing fails",
                  has, told - has);
-    to->line(to->ctx, "target I/O", "%s%s", target_io(seen->target_io),
+    to->line(to->ctx, "target I/O", "%s%s%s", target_io(seen->target_io),
+             seen->target_io & VR_BLK_IO_HELD ? ", pool registered" : "",
              seen->target_io & VR_BLK_IO_LOST
                  ? "; a flush has failed, so all later ones do: what the guest "
                    "wrote may be lost"
@@ -197,6 +198,7 @@ static void json(const struct vr_seen *seen, const struct vr_show *to)
     to->number(to->ctx, "block_size", vr_blk_block_size(seen->config));
     to->number(to->ctx, "target_size", seen->target_size);
     to->text(to->ctx, "target_io", target_io(seen->target_io));
+    to->flag(to->ctx, "pool_registered", seen->target_io & VR_BLK_IO_HELD);
     to->flag(to->ctx, "flush_lost", seen->target_io & VR_BLK_IO_LOST);
 }
 
