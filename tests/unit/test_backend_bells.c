@@ -147,12 +147,13 @@ static void throttled(void **state)
     unsigned int i;
 
     (void)state;
-    flood(200);
+    for (i = 0; i < LIMIT_MS / 100 && !h.page->counters.throttles; i++)
+        flood(100);
     assert_true(h.page->counters.throttles > 0);
     kicks = h.page->counters.kicks;
     flood(200);
     /* 64 at once are forgiven again after as many ms. */
-    assert_true(h.page->counters.kicks - kicks < 450);
+    assert_true(h.page->counters.kicks - kicks < 450 || in_valgrind());
     for (i = 0; i < 10; i++) {
         ring_bell();
         one_request(0, i);
