@@ -277,6 +277,26 @@ static void disks(void **state)
     assert_non_null(strstr(vw.out, "the guest does not use it"));
 }
 
+static void bells(void **state)
+{
+    struct vr_stats_dev *s = &vw.stats.dev[0];
+
+    (void)state;
+    s->nqueues = 2;
+    s->q[0].enabled = s->q[1].enabled = 1;
+    s->q[1].port = 17;
+    s->b.throttles = 3;
+    assert_int_equal(vw_run(cmd_show, "show", "guest", NULL), EX_OK);
+    assert_non_null(strstr(vw.out, "bell trapped\n"));
+    assert_non_null(
+        strstr(vw.out, "bell direct (event channel 17 of the guest)\n"));
+    assert_non_null(strstr(vw.out, "backend_throttles      3\n"));
+    assert_int_equal(vw_run(cmd_show, "show", "--json", "guest", NULL), EX_OK);
+    assert_non_null(strstr(vw.out, "\"bell\": \"trapped\""));
+    assert_non_null(strstr(vw.out, "\"bell\": \"direct\""));
+    assert_non_null(strstr(vw.out, "\"event_channel\": 17"));
+}
+
 static void not_placed_yet(void **state)
 {
     unsigned int i;
@@ -373,6 +393,7 @@ int main(void)
         cmocka_unit_test_setup(no_nodes, setup),
         cmocka_unit_test_setup(hostile_figures, setup),
         cmocka_unit_test_setup(disks, setup),
+        cmocka_unit_test_setup(bells, setup),
         cmocka_unit_test_setup(not_placed_yet, setup),
         cmocka_unit_test_setup(zombies, setup),
         cmocka_unit_test_setup(what_cannot_be_shown, setup),
