@@ -17,10 +17,12 @@ NAMES = ("static", "dynamic", "mixed")
 QUEUES = 2
 STATS = "/sys/kernel/debug/virtio_restricted_doorbells"
 PARAMETER = "/sys/module/virtio_restricted/parameters/doorbells"
-# It has to run so often before the test believes it.
+# So often is a device process killed, at random times and at random which one.
 KILLS = 12
-WORKERS = ("for p in /proc/[0-9]*; do [ \"$(cat $p/comm 2>/dev/null)\" = "
-           "vr-worker ] && echo ${p#/proc/}; done")
+KILL = ("set -- $(grep -sl vr-worker /proc/[0-9]*/comm | cut -d/ -f3); "
+        "r=$(od -An -N2 -tu2 /dev/urandom); "
+        "if [ $1 ]; then shift $((r % $#)); kill -9 $1; fi; "
+        "usleep $((r * 20))")
 
 group = Group("bells")
 
@@ -152,25 +154,17 @@ def spread(h, _made):
         require(on == str(k[1]), f"queue {k[1]} interrupts CPU {on}")
 
 
-def kill_worker(h):
-    """Kills one of the device processes, by turns of chance."""
-    h.gx_ok(B, f"set -- $({WORKERS}); [ $1 ] || exit 0; "
-            "n=$(($(od -An -N2 -tu2 /dev/urandom) % $#)); shift $n; "
-            "kill -9 $1")
-
-
 @group.check("device processes killed under load, again and again", 400)
 def killed(h, _made):
     before, ports = devices(h), {k: b["port"] for k, b in bells(h).items()}
     h.gx_ok(G, "dmesg -c > /dev/null; . /tmp/disks; rm -f /tmp/out.*; "
             "for n in static dynamic mixed; do eval d=\\$$n; "
-            "ioload -f $d -m verify -b 4096 -q 32 -t 90 -s 8 "
+            "ioload -f $d -m verify -b 4096 -q 32 -t 300 -s 2 "
             "> /tmp/out.$n 2>&1 & echo $! >> /tmp/out.pids; done")
-    for _ in range(KILLS):
-        kill_worker(h)
-    h.gx_ok(G, "kill $(cat /tmp/out.pids); for i in $(seq 200); do "
-            "[ $(cat /tmp/out.static /tmp/out.dynamic /tmp/out.mixed | "
-            "grep -c mismatches) = 3 ] && exit 0; sleep 0.2; done; exit 1", 120)
+    h.gx_ok(B, f"for i in $(seq {KILLS}); do {KILL}; done", 120)
+    h.gx_ok(G, "kill $(cat /tmp/out.pids); while [ $(cat /tmp/out.static "
+            "/tmp/out.dynamic /tmp/out.mixed | grep -c mismatches) != 3 ]; do "
+            "sleep 0.5; done", 120)
     out = h.gx_ok(G, "cat /tmp/out.static /tmp/out.dynamic /tmp/out.mixed")
     require(out.count('"errors":0,') == 3 and
             out.count('"mismatches":0') == 3, out)
@@ -230,7 +224,7 @@ def switched(h, _made):
 @group.check("driver domain paused under load: said, and goes on", 200)
 def paused(h, _made):
     h.gx_ok(G, ". /tmp/disks; ioload -f $static -m verify -b 4096 -q 32 -t 60 "
-            "-s 8 > /tmp/out 2>&1 & echo $! > /tmp/out.pid")
+            "-s 2 > /tmp/out 2>&1 & echo $! > /tmp/out.pid")
     h.ok(f"xl pause {B}")
     h.wait("silence is noticed", lambda:
            devices(h)["static"]["failed_text"] != "", 40)
@@ -238,8 +232,8 @@ def paused(h, _made):
     h.ok(f"xl unpause {B}")
     h.wait("silence is over", lambda:
            devices(h)["static"]["failed_text"] == "", 40)
-    h.gx_ok(G, "kill $(cat /tmp/out.pid); for i in $(seq 200); do grep -q "
-            "mismatches /tmp/out && exit 0; sleep 0.2; done; exit 1", 60)
+    h.gx_ok(G, "kill $(cat /tmp/out.pid); until grep -q mismatches /tmp/out; "
+            "do sleep 0.5; done", 120)
     out = h.gx_ok(G, "cat /tmp/out")
     require('"errors":0,' in out and '"mismatches":0' in out, out)
     return text
