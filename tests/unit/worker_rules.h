@@ -81,7 +81,7 @@ struct ww {
     /* driver domains */
     bool gone[WW_DRIVERS];                /* the worker was told */
     bool ended[WW_DRIVERS];               /* nothing is left of it */
-    bool asked[WW_DRIVERS];               /* the worker wants it destroyed */
+    bool asked[WW_DRIVERS];               /* the worker has it destroyed */
     bool kill[WW_DEVS], destroy[WW_DEVS]; /* asked for */
     unsigned int kills, destroys;
 };
@@ -386,7 +386,11 @@ static void ww_messages(void)
         if (m->type == VR_MSG_KILL)
             ww.kill[m->dev] = true;
         else
-            ww.destroy[m->dev] = ww.asked[ww_driver[m->dev]] = true;
+            ww.destroy[m->dev] = true;
+        /* The end of one that is shared is the operator's to bring about. */
+        if (m->type == VR_MSG_DESTROY &&
+            ww_rec.drivers[ww_driver[m->dev]].owned)
+            ww.asked[ww_driver[m->dev]] = true;
     }
     fx.nsaid = 0;
     for (i = 0; i < WW_DEVS && !ww.pools_wait; i++) {

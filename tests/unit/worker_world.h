@@ -351,8 +351,8 @@ static void ww_tell_gone(unsigned int driver)
 }
 
 /* It is being destroyed: first of all its grants are released. What it reaches
- * by its hardware it still reaches, and the worker knows that when it has asked
- * for it. */
+ * by its hardware it still reaches. The worker knows of that when it has asked
+ * for it, and only then (docs/revocation.md, Limits). */
 static void ww_begin_end(unsigned int driver)
 {
     unsigned int i;
