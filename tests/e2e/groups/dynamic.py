@@ -47,6 +47,14 @@ def audit(h, name, *options):
 
 # ---- the block tests, on each kernel and in both modes of its IOMMU ----
 
+def told(h, guest, *disks):
+    """What the guest's kernel knows of each disk: its IOMMU group's type, and
+    which properties about pool and IOMMU firmware told. By serial number."""
+    out = h.gx_ok(guest, f"diskinfo {arch.now.node} {' '.join(disks)}")
+    return {serial: words for serial, *words in
+            (line.split() for line in out.splitlines())}
+
+
 def disk_works(h, strict):
     out = h.gx_ok("dy", "p=$(readlink -f /sys/block/vda/device/..); "
                   "cat /sys/block/vda/serial; echo; "

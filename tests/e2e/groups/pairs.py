@@ -9,10 +9,7 @@ group = Group("pairs")
 
 def both(h, names, seconds):
     """Write and verify in both guests at the same time, and audit each."""
-    job = ("mkfs.ext4 -q -F /dev/vda && mount -t ext4 /dev/vda /mnt && "
-           "pattern write /mnt/data 8 {0} && sync && "
-           "echo 3 > /proc/sys/vm/drop_caches && "
-           "pattern check /mnt/data 8 {0} > /tmp/sum && umount /mnt && "
+    job = ("datafs write /dev/vda 8 {0} && datafs check /dev/vda 8 {0} && "
            "ioload -f /dev/vda -m verify -q 8 -t 2 -s 4")
     h.beside([f"gx -t {seconds} {name} '{job.format(seed)}'"
               for seed, name in enumerate(names, 1)], seconds + 60)

@@ -8,7 +8,7 @@ from vre2e import arch
 from vre2e.host import driver_cfg
 from vre2e.report import Group, require
 
-from groups.dynamic import audit, iommu, start
+from groups.dynamic import audit, iommu, start, told
 from groups.mixed import inside, mixed
 from groups.module import MMIO, MODULE, STATS
 from groups.neighbours import judge, look
@@ -36,12 +36,11 @@ def teardown(h):
 def works(h):
     """The disk does; vrctl's view of it."""
     refused = iommu(h, G)["counters"]["refused"]
-    out = h.gx_ok(G, "cd $(readlink -f /sys/block/vda/device/..); "
-                  f"ls -d iommu_group; ls {arch.now.node}/; "
-                  "ioload -f /dev/vda -m verify -q 8 -b 4096 -t 1 -s 4; "
+    found = told(h, G, "/dev/vda")
+    require(found["one"][0] != "none" and
+            set(found["one"][1:]) == set(arch.now.told[1:]), f"{found}")
+    out = h.gx_ok(G, "ioload -f /dev/vda -m verify -q 8 -b 4096 -t 1 -s 4; "
                   "ioload -f /dev/vda -m verify -q 4 -b 262144 -t 1 -s 8", 90)
-    require("memory-region" not in out and
-            {"iommu_group", *arch.now.told[1:]} <= set(out.split()), out)
     require(out.count('"errors":0,') == 2 and
             out.count('"mismatches":0') == 2, out)
     audit(h, G)

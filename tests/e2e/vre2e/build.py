@@ -73,6 +73,13 @@ def programs():
     return os.path.join(OUT, "bin")
 
 
+def scripts(folder):
+    """What guests and driver domains run of guest/sh, into a folder bin."""
+    source = os.path.join(GUEST, "sh")
+    for name in os.listdir(source):
+        shutil.copy(os.path.join(source, name), folder)
+
+
 def e2fs(root):
     """mke2fs and its libraries from Debian's packages, into root."""
     unpacked = os.path.join(OUT, "e2fs")
@@ -155,6 +162,7 @@ def guest_image(output, modules=(), extra=()):
     shutil.copy(host_path("busybox"), os.path.join(root, "bin", "busybox"))
     for name in PROGRAMS:
         shutil.copy(os.path.join(OUT, "bin", name), os.path.join(root, "bin"))
+    scripts(os.path.join(root, "bin"))
     shutil.copy(os.path.join(GUEST, "init"), os.path.join(root, "init"))
     for name in ("reboot", "poweroff"):
         shutil.copy(os.path.join(GUEST, "halt"),
@@ -227,6 +235,7 @@ def driver_image(share, names=HOSTILE,
     os.makedirs(os.path.join(extra, "etc", "vr-driver.d"))
     for name in names:
         shutil.copy(os.path.join(OUT, "bin", name), os.path.join(extra, "bin"))
+    scripts(os.path.join(extra, "bin"))
     shutil.copy(hook, os.path.join(extra, "etc", "vr-driver.d", "10-test.sh"))
     run(os.path.join(ROOT, "tools/mkdriver/vr-mkdriver"),
         "-o", os.path.join(share, "img", "driver.cpio"),
