@@ -196,6 +196,11 @@ unit() {
     one "device-tree bindings" tests/bindings/check out/native
     one "build with clang" build CC=clang O=out/clang all unit-build
     sanitized
+    # The one thing without locks that several processors share.
+    one "build with the thread sanitizer" build CC=clang O=out/tsan \
+        HARDEN=-fPIE CFLAGS="-O1 -g -fsanitize=thread" \
+        out/tsan/tests/unit/test_guestpool &&
+        cmocka "unit test_guestpool (TSan)" out/tsan/tests/unit/test_guestpool
     one "compile against Xen 4.20" build CC=gcc O=out/xen-4.20 \
         XEN_INCLUDE="$(tests/host/host path xen-4.20-dev)/usr/include" objects
     for t in tests/unit/test_*.c; do

@@ -14,9 +14,10 @@
 
 #include <cmocka.h>
 
-#define CPUS   4u
-#define HELD   40u
-#define ROUNDS 20000u
+#define CPUS    4u
+#define HELD    40u
+#define ROUNDS  20000u
+#define CROWDED 100u
 
 static const struct vr_range range = {.base = 0x48003000, .size = SZ_2M * 2};
 static struct vr_pool pool;
@@ -227,6 +228,87 @@ static void test_all_can_be_taken(void **state)
     assert_true(nothing_taken());
 }
 
+/* Processors want all of the pool at the same time: what one is refused others
+ * have, and nothing is lost. Long mappings are among them, whose pages have to
+ * adjoin, and are given back when another one is faster. */
+static void *crowd(void *arg)
+{
+    const uint8_t mine = (uintptr_t)arg;
+    static const size_t sizes[] = {64, PAGE_SIZE, PAGE_SIZE, 5 * PAGE_SIZE,
+                                   70 * PAGE_SIZE};
+    static __thread struct held held[SZ_2M * 2 / VR_SMALL_SIZE];
+    unsigned int n, round, refused = 0;
+    uint32_t seed = mine;
+
+    kernel_cpu = mine - 1;
+    for (round = 0; round < CROWDED; round++) {
+        for (n = 0, refused = 0; refused < 20; n++) {
+            size_t size = sizes[(next_random(&seed) >> 8) % 5];
+            uint8_t *p;
+
+            held[n].first = vr_pool_get(
+                &pool, size, size < PAGE_SIZE ? VR_SMALL_SIZE : PAGE_SIZE, &n);
+            if (held[n].first < 0) {
+                refused++;
+                n--;
+                continue;
+            }
+            held[n].size = size;
+            mark(held[n].first, size, 0, mine);
+            p = vr_slot_addr(&pool, held[n].first);
+            REQUIRE(!p[0] && !p[size - 1], "not cleared");
+            memset(p, mine, size);
+        }
+        while (n--)
+            give(&held[n], mine);
+    }
+    return NULL;
+}
+
+static void test_processors_crowd_a_full_pool(void **state)
+{
+    pthread_t thread[CPUS];
+    uintptr_t i;
+
+    (void)state;
+    kernel_busy = true;
+    for (i = 0; i < CPUS; i++)
+        assert_int_equal(
+            pthread_create(&thread[i], NULL, crowd, (void *)(i + 1)), 0);
+    for (i = 0; i < CPUS; i++)
+        pthread_join(thread[i], NULL);
+    kernel_busy = false;
+    assert_true(pool.failed.n >= CPUS * CROWDED * 20);
+    assert_true(nothing_taken());
+}
+
+/* Where no mapping begins there is none, whatever was there before. */
+static void test_only_beginnings_are_found(void **state)
+{
+    static const size_t sizes[] = {16, PAGE_SIZE, 3 * PAGE_SIZE};
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        int first =
+            vr_pool_get(&pool, sizes[i], i ? PAGE_SIZE : VR_SMALL_SIZE, state);
+        dma_addr_t at = vr_slot_dma(&pool, first);
+        size_t offset;
+
+        assert_int_equal(vr_pool_at(&pool, at), first);
+        for (offset = 1; offset < sizes[i]; offset += 5)
+            assert_int_equal(vr_pool_at(&pool, at + offset), -ENOENT);
+        if (sizes[i] > PAGE_SIZE)
+            assert_int_equal(vr_pool_at(&pool, at + PAGE_SIZE), -ENOENT);
+        vr_pool_put(&pool, first, NULL);
+        assert_int_equal(vr_pool_at(&pool, at), -ENOENT);
+    }
+    assert_int_equal(vr_pool_at(&pool, range.base - 1), -ENOENT);
+    assert_int_equal(vr_pool_at(&pool, range.base + range.size), -ENOENT);
+    assert_int_equal(vr_pool_at(&pool, 0), -ENOENT);
+    assert_int_equal(vr_pool_at(&pool, ~(dma_addr_t)0), -ENOENT);
+}
+
 #define POOL_TEST(f) cmocka_unit_test_setup_teardown(f, make, drop)
 
 int main(void)
@@ -236,6 +318,8 @@ int main(void)
         POOL_TEST(test_pages_of_a_request_adjoin),
         POOL_TEST(test_a_shallow_queue_stays_where_it_is),
         POOL_TEST(test_all_can_be_taken),
+        POOL_TEST(test_processors_crowd_a_full_pool),
+        POOL_TEST(test_only_beginnings_are_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,16 +107,20 @@ void *vr_alloc(struct vr_device *vd, size_t size, dma_addr_t *handle)
 
 /**
  * vr_free() - give back what vr_alloc() gave
- * @vd: the device
+ * @token: the device
+ * @size: bytes, as is known from then
+ * @vaddr: the address for the driver, likewise
  * @handle: the address for the device
+ * @attrs: none counts
  */
-void vr_free(struct vr_device *vd, dma_addr_t handle)
+void vr_free(vr_token_t token, size_t size, void *vaddr, dma_addr_t handle,
+	     unsigned long attrs)
 {
+	struct vr_device *vd = vr_device_of(token);
 	struct vr_pool *pool = &vd->pool;
-	size_t offset;
-	int first = vr_pool_find(pool, handle, &offset);
+	int first = vr_pool_at(pool, handle);
 
-	if (dev_WARN_ONCE(vd->dev, first < 0 || offset || pool->slots[first].orig,
+	if (dev_WARN_ONCE(vd->dev, first < 0 || pool->slots[first].orig,
 			  "freed what was not allocated: %pad\n", &handle))
 		return;
 	vr_pool_put(pool, first, NULL);
@@ -134,32 +138,61 @@ static bool vr_wants_map(const struct vr_device *vd, phys_addr_t phys,
 		vr_iommu_joins(vd->iommu, phys));
 }
 
-/*
- * 0 and the buffer's address; -ENOSPC when it is to be copied, or another error
- * when it cannot be mapped at all.
- */
-static int vr_map_where_it_is(struct vr_device *vd, phys_addr_t phys,
-			      size_t size, enum dma_data_direction dir,
-			      dma_addr_t *addr)
+/* The address of a copy of a buffer, or DMA_MAPPING_ERROR. */
+static __always_inline dma_addr_t vr_map_copy(struct vr_device *vd, void *orig,
+					      size_t size,
+					      enum dma_data_direction dir,
+					      unsigned long attrs)
 {
-	int ret = -ENOSPC;
+	struct vr_pool *pool = &vd->pool;
+	struct vr_stats *stats;
+	int first = vr_pool_get(pool, size,
+				size < PAGE_SIZE ? VR_SMALL_SIZE : PAGE_SIZE,
+				orig);
+
+	if (unlikely(first < 0))
+		return DMA_MAPPING_ERROR;
+	if (vr_to_device(dir) && !(attrs & DMA_ATTR_SKIP_CPU_SYNC))
+		memcpy(vr_slot_addr(pool, first), orig, size);
+	stats = raw_cpu_ptr(vd->stats);
+	stats->copied++;
+	stats->copied_bytes += size;
+	return vr_slot_dma(pool, first);
+}
+
+/* The same for a device with an IOMMU: of a buffer, or of a copy. */
+static noinline dma_addr_t vr_map_mixed(struct vr_device *vd, struct page *page,
+					unsigned long offset, size_t size,
+					enum dma_data_direction dir,
+					unsigned long attrs)
+{
+	phys_addr_t phys = page_to_phys(page) + offset;
+	dma_addr_t addr;
+	int ret;
 
 	if (vr_wants_map(vd, phys, size)) {
-		ret = vr_iommu_map(vd->iommu, phys, size, dir, addr);
+		ret = vr_iommu_map(vd->iommu, phys, size, dir, &addr);
 		if (!ret) {
 			this_cpu_inc(vd->stats->mapped);
 			this_cpu_add(vd->stats->mapped_bytes, size);
-			return 0;
+			return addr;
 		}
 		this_cpu_inc(vd->stats->fallbacks);
+	} else {
+		ret = -ENOSPC;
 	}
 	/* The request may be complete after this buffer. */
-	return vr_iommu_flush(vd->iommu) ?: ret;
+	ret = vr_iommu_flush(vd->iommu) ?: ret;
+	if (ret != -ENOSPC) {
+		atomic64_inc(&vd->pool.failed);
+		return DMA_MAPPING_ERROR;
+	}
+	return vr_map_copy(vd, page_address(page) + offset, size, dir, attrs);
 }
 
 /**
- * vr_map() - let the device reach a buffer, or a copy of it
- * @vd: the device
+ * vr_map_page() - let the device reach a buffer, or a copy of it
+ * @token: the device
  * @page: where the buffer begins
  * @offset: bytes from there
  * @size: bytes
@@ -169,42 +202,25 @@ static int vr_map_where_it_is(struct vr_device *vd, phys_addr_t phys,
  * Context: any.
  * Return: the address for the device, or DMA_MAPPING_ERROR.
  */
-dma_addr_t vr_map(struct vr_device *vd, struct page *page, unsigned long offset,
-		  size_t size, enum dma_data_direction dir, unsigned long attrs)
+dma_addr_t vr_map_page(vr_token_t token, struct page *page,
+		       unsigned long offset, size_t size,
+		       enum dma_data_direction dir, unsigned long attrs)
 {
-	struct vr_pool *pool = &vd->pool;
-	phys_addr_t phys = page_to_phys(page) + offset;
-	void *orig = page_address(page) + offset;
-	dma_addr_t addr;
-	int first, ret;
+	struct vr_device *vd = vr_device_of(token);
 
 	/* What can be mapped can be copied, too, when there is no room. */
-	if (!size || size > pool->max_mapping || is_pci_p2pdma_page(page)) {
-		atomic64_inc(&pool->failed);
+	if (unlikely(!size || size > vd->pool.max_mapping ||
+		     is_pci_p2pdma_page(page))) {
+		atomic64_inc(&vd->pool.failed);
 		return DMA_MAPPING_ERROR;
 	}
-	if (vd->iommu) {
-		ret = vr_map_where_it_is(vd, phys, size, dir, &addr);
-		if (!ret)
-			return addr;
-		if (ret != -ENOSPC) {
-			atomic64_inc(&pool->failed);
-			return DMA_MAPPING_ERROR;
-		}
-	}
-	first = vr_pool_get(pool, size,
-			    size < PAGE_SIZE ? VR_SMALL_SIZE : PAGE_SIZE, orig);
-	if (first < 0)
-		return DMA_MAPPING_ERROR;
-	if (vr_to_device(dir) && !(attrs & DMA_ATTR_SKIP_CPU_SYNC))
-		memcpy(vr_slot_addr(pool, first), orig, size);
-	this_cpu_inc(vd->stats->copied);
-	this_cpu_add(vd->stats->copied_bytes, size);
-	return vr_slot_dma(pool, first);
+	if (vd->iommu)
+		return vr_map_mixed(vd, page, offset, size, dir, attrs);
+	return vr_map_copy(vd, page_address(page) + offset, size, dir, attrs);
 }
 
-static void vr_unmap_where_it_is(struct vr_device *vd, dma_addr_t addr,
-				 size_t size)
+static noinline void vr_unmap_where_it_is(struct vr_device *vd, dma_addr_t addr,
+					  size_t size)
 {
 	int ret = vr_iommu_unmap(vd->iommu, addr, size);
 
@@ -220,29 +236,29 @@ static void vr_unmap_where_it_is(struct vr_device *vd, dma_addr_t addr,
 }
 
 /**
- * vr_unmap() - the driver has its buffer back
- * @vd: the device
- * @addr: what vr_map() returned
- * @size: as for vr_map(), the others too
+ * vr_unmap_page() - the driver has its buffer back
+ * @token: the device
+ * @addr: what vr_map_page() returned
+ * @size: as for vr_map_page(), the others too
  * @dir: see there
  * @attrs: see there
  *
  * Context: any.
  */
-void vr_unmap(struct vr_device *vd, dma_addr_t addr, size_t size,
-	      enum dma_data_direction dir, unsigned long attrs)
+void vr_unmap_page(vr_token_t token, dma_addr_t addr, size_t size,
+		   enum dma_data_direction dir, unsigned long attrs)
 {
+	struct vr_device *vd = vr_device_of(token);
 	struct vr_pool *pool = &vd->pool;
 	void *to = NULL;
-	size_t offset;
 	int first;
 
 	if (vd->iommu && !vr_in_pool(pool, addr)) {
 		vr_unmap_where_it_is(vd, addr, size);
 		return;
 	}
-	first = vr_pool_find(pool, addr, &offset);
-	if (dev_WARN_ONCE(vd->dev, first < 0 || offset ||
+	first = vr_pool_at(pool, addr);
+	if (dev_WARN_ONCE(vd->dev, first < 0 ||
 			  pool->slots[first].size != size ||
 			  !pool->slots[first].orig,
 			  "unmapped what was not mapped: %pad, %zu bytes\n",
@@ -277,32 +293,34 @@ static bool vr_sync_part(struct vr_device *vd, dma_addr_t addr, size_t size,
 
 /**
  * vr_sync_for_cpu() - the driver is to see what the device wrote
- * @vd: the device
+ * @token: the device
  * @addr: in a mapping
  * @size: bytes from there
  * @dir: as it was mapped
  */
-void vr_sync_for_cpu(struct vr_device *vd, dma_addr_t addr, size_t size,
+void vr_sync_for_cpu(vr_token_t token, dma_addr_t addr, size_t size,
 		     enum dma_data_direction dir)
 {
 	void *slot, *orig;
 
-	if (vr_from_device(dir) && vr_sync_part(vd, addr, size, &slot, &orig))
+	if (vr_from_device(dir) &&
+	    vr_sync_part(vr_device_of(token), addr, size, &slot, &orig))
 		memcpy(orig, slot, size);
 }
 
 /**
  * vr_sync_for_device() - the device is to see what the driver wrote
- * @vd: the device
+ * @token: the device
  * @addr: in a mapping
  * @size: bytes from there
  * @dir: as it was mapped
  */
-void vr_sync_for_device(struct vr_device *vd, dma_addr_t addr, size_t size,
+void vr_sync_for_device(vr_token_t token, dma_addr_t addr, size_t size,
 			enum dma_data_direction dir)
 {
 	void *slot, *orig;
 
-	if (vr_to_device(dir) && vr_sync_part(vd, addr, size, &slot, &orig))
+	if (vr_to_device(dir) &&
+	    vr_sync_part(vr_device_of(token), addr, size, &slot, &orig))
 		memcpy(slot, orig, size);
 }

@@ -16,58 +16,32 @@
 #error "this kernel has no DMA operations per device"
 #endif
 
-static struct vr_device *vr_device_of(struct device *dev)
-{
-	return container_of(dev->dma_ops, struct vr_device, hook.ops);
-}
-
 static void *vr_dma_alloc(struct device *dev, size_t size, dma_addr_t *handle,
 			  gfp_t gfp, unsigned long attrs)
 {
 	return vr_alloc(vr_device_of(dev), size, handle);
 }
 
-static void vr_dma_free(struct device *dev, size_t size, void *vaddr,
-			dma_addr_t handle, unsigned long attrs)
-{
-	vr_free(vr_device_of(dev), handle);
-}
-
-static dma_addr_t vr_dma_map_page(struct device *dev, struct page *page,
-				  unsigned long offset, size_t size,
-				  enum dma_data_direction dir,
-				  unsigned long attrs)
-{
-	return vr_map(vr_device_of(dev), page, offset, size, dir, attrs);
-}
-
-static void vr_dma_unmap_page(struct device *dev, dma_addr_t addr, size_t size,
-			      enum dma_data_direction dir, unsigned long attrs)
-{
-	vr_unmap(vr_device_of(dev), addr, size, dir, attrs);
-}
-
 static void vr_dma_unmap_sg(struct device *dev, struct scatterlist *sgl, int n,
 			    enum dma_data_direction dir, unsigned long attrs)
 {
-	struct vr_device *vd = vr_device_of(dev);
 	struct scatterlist *sg;
 	int i;
 
 	for_each_sg(sgl, sg, n, i)
-		vr_unmap(vd, sg_dma_address(sg), sg_dma_len(sg), dir, attrs);
+		vr_unmap_page(dev, sg_dma_address(sg), sg_dma_len(sg), dir,
+			      attrs);
 }
 
 static int vr_dma_map_sg(struct device *dev, struct scatterlist *sgl, int n,
 			 enum dma_data_direction dir, unsigned long attrs)
 {
-	struct vr_device *vd = vr_device_of(dev);
 	struct scatterlist *sg;
 	int i;
 
 	for_each_sg(sgl, sg, n, i) {
-		sg->dma_address = vr_map(vd, sg_page(sg), sg->offset,
-					 sg->length, dir, attrs);
+		sg->dma_address = vr_map_page(dev, sg_page(sg), sg->offset,
+					      sg->length, dir, attrs);
 		if (sg->dma_address == DMA_MAPPING_ERROR)
 			goto undo;
 		sg_dma_len(sg) = sg->length;
@@ -79,18 +53,6 @@ undo:
 	return -ENOMEM;
 }
 
-static void vr_dma_sync_for_cpu(struct device *dev, dma_addr_t addr,
-				size_t size, enum dma_data_direction dir)
-{
-	vr_sync_for_cpu(vr_device_of(dev), addr, size, dir);
-}
-
-static void vr_dma_sync_for_device(struct device *dev, dma_addr_t addr,
-				   size_t size, enum dma_data_direction dir)
-{
-	vr_sync_for_device(vr_device_of(dev), addr, size, dir);
-}
-
 static void vr_dma_sync_sg_for_cpu(struct device *dev, struct scatterlist *sgl,
 				   int n, enum dma_data_direction dir)
 {
@@ -98,8 +60,7 @@ static void vr_dma_sync_sg_for_cpu(struct device *dev, struct scatterlist *sgl,
 	int i;
 
 	for_each_sg(sgl, sg, n, i)
-		vr_dma_sync_for_cpu(dev, sg_dma_address(sg), sg_dma_len(sg),
-				    dir);
+		vr_sync_for_cpu(dev, sg_dma_address(sg), sg_dma_len(sg), dir);
 }
 
 static void vr_dma_sync_sg_for_device(struct device *dev,
@@ -110,8 +71,8 @@ static void vr_dma_sync_sg_for_device(struct device *dev,
 	int i;
 
 	for_each_sg(sgl, sg, n, i)
-		vr_dma_sync_for_device(dev, sg_dma_address(sg), sg_dma_len(sg),
-				       dir);
+		vr_sync_for_device(dev, sg_dma_address(sg), sg_dma_len(sg),
+				   dir);
 }
 
 static u64 vr_last_address(struct device *dev)
@@ -143,13 +104,13 @@ static size_t vr_dma_max_mapping_size(struct device *dev)
 /* Copied into each device's vr_device: the copy's address leads there. */
 static const struct dma_map_ops vr_dma_ops = {
 	.alloc = vr_dma_alloc,
-	.free = vr_dma_free,
-	.map_page = vr_dma_map_page,
-	.unmap_page = vr_dma_unmap_page,
+	.free = vr_free,
+	.map_page = vr_map_page,
+	.unmap_page = vr_unmap_page,
 	.map_sg = vr_dma_map_sg,
 	.unmap_sg = vr_dma_unmap_sg,
-	.sync_single_for_cpu = vr_dma_sync_for_cpu,
-	.sync_single_for_device = vr_dma_sync_for_device,
+	.sync_single_for_cpu = vr_sync_for_cpu,
+	.sync_single_for_device = vr_sync_for_device,
 	.sync_sg_for_cpu = vr_dma_sync_sg_for_cpu,
 	.sync_sg_for_device = vr_dma_sync_sg_for_device,
 	.dma_supported = vr_dma_supported,

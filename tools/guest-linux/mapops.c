@@ -19,47 +19,10 @@
 
 #if VR_MAP_OPS
 
-static struct vr_device *vr_device_of(union virtio_map map)
-{
-	return container_of(map.dma_dev->dma_parms, struct vr_device,
-			    hook.parms);
-}
-
-static dma_addr_t vr_vmap_page(union virtio_map map, struct page *page,
-			       unsigned long offset, size_t size,
-			       enum dma_data_direction dir, unsigned long attrs)
-{
-	return vr_map(vr_device_of(map), page, offset, size, dir, attrs);
-}
-
-static void vr_vunmap_page(union virtio_map map, dma_addr_t addr, size_t size,
-			   enum dma_data_direction dir, unsigned long attrs)
-{
-	vr_unmap(vr_device_of(map), addr, size, dir, attrs);
-}
-
-static void vr_vsync_for_cpu(union virtio_map map, dma_addr_t addr, size_t size,
-			     enum dma_data_direction dir)
-{
-	vr_sync_for_cpu(vr_device_of(map), addr, size, dir);
-}
-
-static void vr_vsync_for_device(union virtio_map map, dma_addr_t addr,
-				size_t size, enum dma_data_direction dir)
-{
-	vr_sync_for_device(vr_device_of(map), addr, size, dir);
-}
-
 static void *vr_valloc(union virtio_map map, size_t size, dma_addr_t *handle,
 		       gfp_t gfp)
 {
 	return vr_alloc(vr_device_of(map), size, handle);
-}
-
-static void vr_vfree(union virtio_map map, size_t size, void *vaddr,
-		     dma_addr_t handle, unsigned long attrs)
-{
-	vr_free(vr_device_of(map), handle);
 }
 
 static bool vr_vneed_sync(union virtio_map map, dma_addr_t addr)
@@ -78,12 +41,12 @@ static size_t vr_vmax_mapping_size(union virtio_map map)
 }
 
 static const struct virtio_map_ops vr_map_ops = {
-	.map_page = vr_vmap_page,
-	.unmap_page = vr_vunmap_page,
-	.sync_single_for_cpu = vr_vsync_for_cpu,
-	.sync_single_for_device = vr_vsync_for_device,
+	.map_page = vr_map_page,
+	.unmap_page = vr_unmap_page,
+	.sync_single_for_cpu = vr_sync_for_cpu,
+	.sync_single_for_device = vr_sync_for_device,
 	.alloc = vr_valloc,
-	.free = vr_vfree,
+	.free = vr_free,
 	.need_sync = vr_vneed_sync,
 	.mapping_error = vr_vmapping_error,
 	.max_mapping_size = vr_vmax_mapping_size,

@@ -38,6 +38,12 @@
 #define VR_MAX_MAPPING_MIN	SZ_64K
 #define VR_MAX_MAPPING_MAX	SZ_1M
 
+/* A CPU looks what is in use once for each such part of the pool (1 / VR_LOOK). */
+#define VR_LOOK			8
+
+/* What is cleared at once of buffers that are not longer. */
+#define VR_TINY			64
+
 /* An eighth of the pool is small slots. */
 static void vr_pool_divide(struct vr_pool *pool, bool few_long)
 {
@@ -47,10 +53,8 @@ static void vr_pool_divide(struct vr_pool *pool, bool few_long)
 	size_t n = pool->range.size >> PAGE_SHIFT;
 
 	pages->end = n - DIV_ROUND_UP(n, 8);
-	pages->shift = PAGE_SHIFT;
 	small->start = ALIGN(pages->end, BITS_PER_LONG);
 	small->offset = (size_t)pages->end << PAGE_SHIFT;
-	small->shift = VR_SMALL_SHIFT;
 	small->end = small->start +
 		     ((pool->range.size - small->offset) >> VR_SMALL_SHIFT);
 
@@ -155,7 +159,7 @@ void vr_pool_exit(struct vr_pool *pool)
 }
 
 /* The first free slot of a word from @slot on, taken; or -ENOSPC. */
-static int vr_take_in_word(struct vr_pool *pool, unsigned int slot)
+static __always_inline int vr_take_in_word(struct vr_pool *pool, unsigned int slot)
 {
 	unsigned long *word = &pool->bitmap[slot / BITS_PER_LONG];
 	unsigned long from = ~0UL << slot % BITS_PER_LONG;
@@ -219,7 +223,33 @@ static void vr_note_high_water(struct vr_pool *pool)
 		WRITE_ONCE(pool->high_water, used);
 }
 
-static int vr_take_one(struct vr_pool *pool, unsigned int kind)
+/*
+ * A CPU goes on to another word, or has taken a run. All of the bitmap is looked
+ * at, so this is not done each time.
+ */
+static void vr_look(struct vr_pool *pool, struct vr_cursor *cursor)
+{
+	unsigned int words = READ_ONCE(cursor->words);
+
+	if (!words)
+		vr_note_high_water(pool);
+	if (++words > pool->part[VR_SMALL].end / BITS_PER_LONG / VR_LOOK)
+		words = 0;
+	WRITE_ONCE(cursor->words, words);
+}
+
+static noinline int vr_go_on(struct vr_pool *pool, struct vr_cursor *cursor,
+			     unsigned int kind, unsigned int next)
+{
+	int ret = vr_take_elsewhere(pool, &pool->part[kind], next);
+
+	vr_look(pool, cursor);
+	if (ret >= 0)
+		WRITE_ONCE(cursor->next[kind], ret + 1);
+	return ret;
+}
+
+static __always_inline int vr_take_one(struct vr_pool *pool, unsigned int kind)
 {
 	struct vr_cursor *cursor = raw_cpu_ptr(pool->cursors);
 	unsigned int next = READ_ONCE(cursor->next[kind]);
@@ -228,12 +258,9 @@ static int vr_take_one(struct vr_pool *pool, unsigned int kind)
 	/* A multiple is another word's first slot. */
 	if (likely(next % BITS_PER_LONG))
 		ret = vr_take_in_word(pool, next);
-	if (unlikely(ret < 0)) {
-		ret = vr_take_elsewhere(pool, &pool->part[kind], next);
-		vr_note_high_water(pool);
-	}
-	if (ret >= 0)
-		WRITE_ONCE(cursor->next[kind], ret + 1);
+	if (unlikely(ret < 0))
+		return vr_go_on(pool, cursor, kind, next);
+	WRITE_ONCE(cursor->next[kind], ret + 1);
 	return ret;
 }
 
@@ -293,7 +320,8 @@ static bool vr_claim(struct vr_pool *pool, unsigned int first, unsigned int n)
  * behind; what it gives back meanwhile is found by the second round, from the
  * first page on.
  */
-static int vr_take_run(struct vr_pool *pool, unsigned int n, unsigned int align)
+static noinline int vr_take_run(struct vr_pool *pool, unsigned int n,
+				unsigned int align)
 {
 	struct vr_cursor *cursor = raw_cpu_ptr(pool->cursors);
 	unsigned int offset = (pool->range.base >> PAGE_SHIFT) & (align - 1);
@@ -316,39 +344,24 @@ static int vr_take_run(struct vr_pool *pool, unsigned int n, unsigned int align)
 		}
 	}
 	WRITE_ONCE(cursor->run, found + n);
-	vr_note_high_water(pool);
+	vr_look(pool, cursor);
 	return found;
 }
 
-static int vr_take(struct vr_pool *pool, size_t size, size_t align)
+static __always_inline int vr_take(struct vr_pool *pool, size_t size,
+				   size_t align)
 {
-	int ret = -ENOSPC;
+	int ret;
 
-	if (size <= VR_SMALL_SIZE && align <= VR_SMALL_SIZE)
+	if (size <= VR_SMALL_SIZE && align <= VR_SMALL_SIZE) {
 		ret = vr_take_one(pool, VR_SMALL);
-	if (ret < 0 && size <= PAGE_SIZE && align <= PAGE_SIZE)
-		ret = vr_take_one(pool, VR_PAGES);
-	else if (ret < 0)
-		ret = vr_take_run(pool, PAGE_ALIGN(size) >> PAGE_SHIFT,
-				  align >> PAGE_SHIFT);
-	return ret;
-}
-
-/* Of how many slots a mapping consists. */
-static unsigned int vr_slots_of(const struct vr_pool *pool, unsigned int first,
-				size_t size)
-{
-	return first < pool->part[VR_SMALL].start ?
-		       PAGE_ALIGN(size) >> PAGE_SHIFT :
-		       1;
-}
-
-/* How many bytes of the pool they take. */
-static long vr_bytes_of(const struct vr_pool *pool, unsigned int first,
-			size_t size)
-{
-	return first < pool->part[VR_SMALL].start ? PAGE_ALIGN(size) :
-						    VR_SMALL_SIZE;
+		if (likely(ret >= 0))
+			return ret;
+	}
+	if (size <= PAGE_SIZE && align <= PAGE_SIZE)
+		return vr_take_one(pool, VR_PAGES);
+	return vr_take_run(pool, PAGE_ALIGN(size) >> PAGE_SHIFT,
+			   align >> PAGE_SHIFT);
 }
 
 /**
@@ -365,18 +378,19 @@ int vr_pool_get(struct vr_pool *pool, size_t size, size_t align, void *orig)
 {
 	int first = size <= pool->range.size ? vr_take(pool, size, align) :
 					       -ENOSPC;
-	unsigned int i, n;
+	struct vr_slot *slot;
+	unsigned int i;
 
-	if (first < 0) {
+	if (unlikely(first < 0)) {
 		atomic64_inc(&pool->failed);
 		return -ENOSPC;
 	}
-	n = vr_slots_of(pool, first, size);
-	pool->slots[first].orig = orig;
-	pool->slots[first].size = size;
-	for (i = 0; i < n; i++)
-		pool->slots[first + i].first = first;
-	this_cpu_add(pool->cursors->used, vr_bytes_of(pool, first, size));
+	slot = &pool->slots[first];
+	slot->orig = orig;
+	slot->size = size;
+	slot->first = first;
+	for (i = 1; i < PAGE_ALIGN(size) >> PAGE_SHIFT; i++)
+		slot[i].first = first;
 	return first;
 }
 
@@ -396,9 +410,21 @@ static void vr_copy_and_clear(void *to, void *slot, size_t size)
 		}
 		if (part == PAGE_SIZE)
 			clear_page(slot); /* the first slot is at a page then */
+		else if (part <= VR_TINY)
+			memset(slot, 0, VR_TINY); /* by some instructions */
 		else
 			memset(slot, 0, part);
 	}
+}
+
+static noinline void vr_put_run(struct vr_pool *pool, unsigned int first,
+				unsigned int n)
+{
+	struct vr_cursor *cursor = raw_cpu_ptr(pool->cursors);
+
+	vr_release(pool, first, n);
+	if (first < READ_ONCE(cursor->run))
+		WRITE_ONCE(cursor->run, first);
 }
 
 /**
@@ -412,30 +438,13 @@ static void vr_copy_and_clear(void *to, void *slot, size_t size)
 void vr_pool_put(struct vr_pool *pool, unsigned int first, void *to)
 {
 	u32 size = pool->slots[first].size;
-	unsigned int n = vr_slots_of(pool, first, size);
 
 	vr_copy_and_clear(to, vr_slot_addr(pool, first), size);
 	pool->slots[first].size = 0;
-	pool->slots[first].orig = NULL;
-	this_cpu_sub(pool->cursors->used, vr_bytes_of(pool, first, size));
-	if (n == 1) {
+	if (size <= PAGE_SIZE)
 		clear_bit_unlock(first, pool->bitmap);
-	} else {
-		struct vr_cursor *cursor = raw_cpu_ptr(pool->cursors);
-
-		vr_release(pool, first, n);
-		if (first < READ_ONCE(cursor->run))
-			WRITE_ONCE(cursor->run, first);
-	}
-}
-
-static int vr_slot_at(const struct vr_pool *pool, size_t offset)
-{
-	const struct vr_part *part =
-		&pool->part[offset < pool->part[VR_SMALL].offset ? VR_PAGES :
-								   VR_SMALL];
-
-	return part->start + ((offset - part->offset) >> part->shift);
+	else
+		vr_put_run(pool, first, PAGE_ALIGN(size) >> PAGE_SHIFT);
 }
 
 /**
@@ -460,15 +469,17 @@ int vr_pool_find(const struct vr_pool *pool, dma_addr_t addr, size_t *offset)
 	return first;
 }
 
+static size_t vr_taken(const struct vr_pool *pool, const struct vr_part *part)
+{
+	return bitmap_weight(pool->bitmap + part->start / BITS_PER_LONG,
+			     part->end - part->start);
+}
+
 /** vr_pool_used() - how many bytes of a pool are taken, at about this time */
 unsigned long vr_pool_used(struct vr_pool *pool)
 {
-	long used = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		used += READ_ONCE(per_cpu_ptr(pool->cursors, cpu)->used);
-	return max(used, 0L);
+	return vr_taken(pool, &pool->part[VR_PAGES]) * PAGE_SIZE +
+	       vr_taken(pool, &pool->part[VR_SMALL]) * VR_SMALL_SIZE;
 }
 
 /** vr_pool_high_water() - the most that was seen to be taken; at about that */

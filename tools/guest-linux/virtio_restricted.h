@@ -18,6 +18,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/version.h>
+#include <linux/virtio.h>
 
 /*
  * The virtio drivers map memory by the device's DMA operations, up to Linux
@@ -71,13 +72,11 @@ struct vr_slot {
  * struct vr_part - slots of one size
  * @start: first slot, a multiple of BITS_PER_LONG
  * @end: slot behind the last
- * @shift: a slot has 1 << @shift bytes
  * @offset: of the first slot from the pool's first byte
  */
 struct vr_part {
 	unsigned int start;
 	unsigned int end;
-	unsigned int shift;
 	size_t offset;
 };
 
@@ -87,15 +86,14 @@ enum { VR_PAGES, VR_SMALL, VR_PARTS };
  * struct vr_cursor - where a CPU looks for free slots
  * @next: slot behind the last that was taken, by part
  * @run: no run of pages is free before it
- * @used: bytes that this CPU took, less those that it gave back
+ * @words: words and runs that it went on to since it looked what is in use
  *
- * But for @used, hints: whatever they say, what is taken is decided in the
- * pool's bitmap.
+ * Hints: whatever they say, what is taken is decided in the pool's bitmap.
  */
 struct vr_cursor {
 	unsigned int next[VR_PARTS];
 	unsigned int run;
-	long used;
+	unsigned int words;
 };
 
 /**
@@ -137,6 +135,10 @@ struct vr_pool {
  * @unmaps: UNMAPs
  * @fallbacks: buffers that should have been mapped, but there was no room
  * @lost: UNMAPs that failed, or may have
+ *
+ * @copied and @copied_bytes are not counted atomically, which would take as long
+ * as to find a slot: one that comes between, by an interrupt or a migration, can
+ * be lost.
  */
 struct vr_stats {
 	u64 allocated;
@@ -302,11 +304,11 @@ unsigned long vr_pool_high_water(struct vr_pool *pool);
 static inline size_t vr_slot_offset(const struct vr_pool *pool,
 				    unsigned int slot)
 {
-	const struct vr_part *part =
-		&pool->part[slot < pool->part[VR_SMALL].start ? VR_PAGES :
-								VR_SMALL];
+	const struct vr_part *small = &pool->part[VR_SMALL];
 
-	return part->offset + ((size_t)(slot - part->start) << part->shift);
+	if (slot < small->start)
+		return (size_t)slot << PAGE_SHIFT;
+	return small->offset + ((size_t)(slot - small->start) << VR_SMALL_SHIFT);
 }
 
 static inline void *vr_slot_addr(const struct vr_pool *pool, unsigned int slot)
@@ -318,6 +320,36 @@ static inline dma_addr_t vr_slot_dma(const struct vr_pool *pool,
 				     unsigned int slot)
 {
 	return pool->dma_base + vr_slot_offset(pool, slot);
+}
+
+static inline unsigned int vr_slot_at(const struct vr_pool *pool, size_t offset)
+{
+	const struct vr_part *small = &pool->part[VR_SMALL];
+
+	if (offset < small->offset)
+		return offset >> PAGE_SHIFT;
+	return small->start + ((offset - small->offset) >> VR_SMALL_SHIFT);
+}
+
+/**
+ * vr_pool_at() - the mapping that begins at an address
+ * @pool: the device's
+ * @addr: as the device addresses it
+ *
+ * Return: its first slot, or -ENOENT.
+ */
+static inline int vr_pool_at(const struct vr_pool *pool, dma_addr_t addr)
+{
+	u64 offset = addr - pool->dma_base; /* huge when @addr is below */
+	unsigned int slot;
+
+	if (offset >= pool->range.size)
+		return -ENOENT;
+	slot = vr_slot_at(pool, offset);
+	if (!pool->slots[slot].size || pool->slots[slot].first != slot ||
+	    vr_slot_offset(pool, slot) != offset)
+		return -ENOENT;
+	return slot;
 }
 
 /* iommu.c */
@@ -367,17 +399,40 @@ static inline int vr_iommu_unmap(struct vr_iommu *io, dma_addr_t iova,
 }
 #endif
 
+/*
+ * What the kernel's calls say of whose memory it is, and what that leads to:
+ * dma.c has the operations themselves, so that none is called by another.
+ */
+#if VR_MAP_OPS
+typedef union virtio_map vr_token_t;
+
+static inline struct vr_device *vr_device_of(vr_token_t token)
+{
+	return container_of(token.dma_dev->dma_parms, struct vr_device,
+			    hook.parms);
+}
+#else
+typedef struct device *vr_token_t;
+
+static inline struct vr_device *vr_device_of(vr_token_t token)
+{
+	return container_of(token->dma_ops, struct vr_device, hook.ops);
+}
+#endif
+
 /* dma.c */
 extern unsigned int vr_threshold;
 void *vr_alloc(struct vr_device *vd, size_t size, dma_addr_t *handle);
-void vr_free(struct vr_device *vd, dma_addr_t handle);
-dma_addr_t vr_map(struct vr_device *vd, struct page *page, unsigned long offset,
-		  size_t size, enum dma_data_direction dir, unsigned long attrs);
-void vr_unmap(struct vr_device *vd, dma_addr_t addr, size_t size,
-	      enum dma_data_direction dir, unsigned long attrs);
-void vr_sync_for_cpu(struct vr_device *vd, dma_addr_t addr, size_t size,
+void vr_free(vr_token_t token, size_t size, void *vaddr, dma_addr_t handle,
+	     unsigned long attrs);
+dma_addr_t vr_map_page(vr_token_t token, struct page *page,
+		       unsigned long offset, size_t size,
+		       enum dma_data_direction dir, unsigned long attrs);
+void vr_unmap_page(vr_token_t token, dma_addr_t addr, size_t size,
+		   enum dma_data_direction dir, unsigned long attrs);
+void vr_sync_for_cpu(vr_token_t token, dma_addr_t addr, size_t size,
 		     enum dma_data_direction dir);
-void vr_sync_for_device(struct vr_device *vd, dma_addr_t addr, size_t size,
+void vr_sync_for_device(vr_token_t token, dma_addr_t addr, size_t size,
 			enum dma_data_direction dir);
 void vr_stats_sum(const struct vr_device *vd, struct vr_stats *sum);
 

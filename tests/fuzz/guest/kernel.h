@@ -8,6 +8,7 @@
 #define TEST_KERNEL_H
 
 #include <errno.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,8 +78,9 @@ typedef unsigned int gfp_t;
 #define BITS_TO_LONGS(n)        DIV_ROUND_UP(n, BITS_PER_LONG)
 #define READ_ONCE(x)            __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)        __atomic_store_n(&(x), v, __ATOMIC_RELAXED)
-#define likely(x)               (x)
-#define unlikely(x)             (x)
+#define noinline
+#define likely(x)   (x)
+#define unlikely(x) (x)
 #define container_of(p, type, member)                                          \
     ((type *)((char *)(p)-offsetof(type, member)))
 #define le16_to_cpu(x) (x)
@@ -160,6 +162,9 @@ static inline bool kernel_bit(const unsigned long *map, size_t i)
     return READ_ONCE(map[i / BITS_PER_LONG]) >> i % BITS_PER_LONG & 1;
 }
 
+/* Others come between a look at the bitmap and what is done about it. */
+static bool kernel_busy;
+
 /* @n zeros in a row, of which the first is at @mask + 1's multiple, @offset
  * added. More than @end: there are none. */
 static inline unsigned long bitmap_find_next_zero_area_off(
@@ -174,8 +179,11 @@ static inline unsigned long bitmap_find_next_zero_area_off(
             return end + 1;
         for (k = i; k < i + n && !kernel_bit(map, k); k++)
             ;
-        if (k == i + n)
-            return i;
+        if (k < i + n)
+            continue;
+        if (kernel_busy)
+            sched_yield();
+        return i;
     }
 }
 
@@ -186,6 +194,17 @@ static inline void bitmap_set(unsigned long *map, unsigned int i,
         REQUIRE(!kernel_bit(map, i), "takes what is taken");
         map[i / BITS_PER_LONG] |= 1UL << i % BITS_PER_LONG;
     }
+}
+
+/* How many of the first @n are set. */
+static inline unsigned int bitmap_weight(const unsigned long *map,
+                                         unsigned int n)
+{
+    unsigned int i, set = 0;
+
+    for (i = 0; i < n; i++)
+        set += kernel_bit(map, i);
+    return set;
 }
 
 #define __ffs(word) ((unsigned int)__builtin_ctzl(word))
@@ -225,7 +244,6 @@ static __thread unsigned int kernel_cpu;
 #define raw_cpu_ptr(p)           per_cpu_ptr(p, kernel_cpu)
 /* The first one's, which is as good where all are added up. */
 #define this_cpu_inc(x)    this_cpu_add(x, 1)
-#define this_cpu_sub(x, n) this_cpu_add(x, -(n))
 #define this_cpu_add(x, n) ((void)__atomic_fetch_add(&(x), n, __ATOMIC_RELAXED))
 
 typedef struct {
