@@ -416,6 +416,30 @@ static void resume(void **state)
     assert_int_equal(h.page->counters.resumed, 1);
 }
 
+/* Died when it had published, and not told the guest, at that point of the
+ * rings where their indices are 0 again. */
+static void wrapped(void **state)
+{
+    struct ring *r = &h.ring[0];
+    unsigned int ms, rings;
+
+    (void)state;
+    assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
+    assert_int_equal(backend_stop(0), 0);
+    r->avail_idx = r->used_seen = 0;
+    ring_avail(r)[1] = ring_used(r)[1] = 0;
+    h.page->resume[0].last_avail = h.page->resume[0].used_idx = 0;
+    vr_ctrl_collect(&h.page->intr);
+    rings = h.bells->rings;
+    backend_start();
+    for (ms = 0; ms < LIMIT_MS && !vr_ctrl_collect(&h.page->intr) &&
+                 h.bells->rings == rings;
+         ms++)
+        usleep(1000);
+    assert_in_range(ms, 0, LIMIT_MS - 1);
+    assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
+}
+
 /* A hostile guest writes all over its rings while the device works. */
 static void scribble(void **state)
 {
@@ -498,6 +522,7 @@ int main(void)
             T(restart),
             T(killed),
             T(resume),
+            T(wrapped),
             T(scribble),
             T(others),
         };

@@ -205,6 +205,7 @@ static void start_queue(struct vr_loop *l, unsigned int i)
     struct vr_dev *d = &l->dev;
     struct vr_ctrl_queue cfg = d->req.q[i];
     struct vr_queue *q = &d->q[i];
+    const bool again = d->cfg.page->resume[i].epoch == cfg.epoch;
 
     q->epoch = cfg.epoch;
     q->reported = false;
@@ -218,7 +219,7 @@ static void start_queue(struct vr_loop *l, unsigned int i)
                             &d->cfg.page->resume[i])) {
         q->resuming = true;
         /* A former process may have died before it told the guest. */
-        if (q->vq.last_avail)
+        if (again)
             l->intr |= UINT64_C(1) << i;
     }
     if (q->vq.fault)
