@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * domclock used SECONDS DOMID...
+ * domclock now DOMID...
  * domclock reboot DOMID
  *
  * In dom0. `used`: milliseconds of processor time that each of the domains has
- * had in so many seconds, by Xen's count. `reboot`: makes a guest shut down as
+ * had in so many seconds, by Xen's count. `now`: nanoseconds that each has had
+ * since it is there. `reboot`: makes a guest shut down as
  * one that reboots; milliseconds until xl lets its next life run.
  */
 #include <stdio.h>
@@ -55,6 +57,19 @@ static int used(xc_interface *xch, int seconds, int n, char **domids)
     return 0;
 }
 
+static int now(xc_interface *xch, int n, char **domids)
+{
+    xc_domaininfo_t info;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        if (info_of(xch, atoi(domids[i]), &info))
+            return 1;
+        printf("%llu\n", (unsigned long long)info.cpu_time);
+    }
+    return 0;
+}
+
 /* A later life has another number and the same uuid. */
 static int reboot(xc_interface *xch, uint32_t domid)
 {
@@ -87,6 +102,8 @@ int main(int argc, char **argv)
         return 1;
     if (argc > 3 && !strcmp(argv[1], "used"))
         return used(xch, atoi(argv[2]), argc - 3, argv + 3);
+    if (argc > 2 && !strcmp(argv[1], "now"))
+        return now(xch, argc - 2, argv + 2);
     if (argc == 3 && !strcmp(argv[1], "reboot"))
         return reboot(xch, atoi(argv[2]));
     return 2;

@@ -22,8 +22,7 @@ def shown(step):
     each, and with an IOMMU two requests and four accesses more."""
     def dev(name, mode, done):
         return {"id": name, "mode": mode, "counters": {
-            "mmio_reads": done, "mmio_writes": 2 * done, "kicks": done,
-            "interrupts": done, "kick_events": done, "interrupt_events": done,
+            "mmio_reads": done, "mmio_writes": 2 * done,
             "backend_grant_ops": 2 * done, "copied_bytes": 4096 * done,
             "requests": done}}
     static, mixed = step
@@ -34,13 +33,15 @@ def shown(step):
                                "mmio_writes": 3 * mixed}}})
 
 
-def listed(ios):
-    """What xl list says after so many I/Os: 0.1 s of the guest's processor
-    for ten, 0.3 s of dom0's, none of the driver domain's."""
-    return ("Name  ID  Mem VCPUs State Time(s)\n"
-            f"Domain-0 0 1024 1 r----- {1 + 0.03 * ios:.1f}\n"
-            f"{paths.DRIVER} 1 192 1 -b---- 0.5\n"
-            f"{paths.GUEST} 2 256 1 -b---- {0.01 * ios:.1f}\n")
+def outside(ios):
+    """What Xen, dom0 and the driver domain say after so many I/Os: 10 us of
+    the guest's processor for each, 30 of dom0's, none of the driver domain's;
+    four interrupts in dom0, and two in the driver domain."""
+    return [f"{10000 * ios}\n77\n{5 + 30000 * ios}\n",
+            f" 31: {4 * ios} xen-dyn -event evtchn:vr-broker\n"
+            f" 32: {9 * ios} xen-dyn -event evtchn:xenstored\n",
+            f" 33: {ios} xen-dyn -event evtchn:vr-worker\n"
+            f" 34: {ios} xen-dyn -event blkif-backend\n"]
 
 
 class FakeHost:
@@ -54,7 +55,7 @@ class FakeHost:
     def ok(self, command, _t=60):
         """A turn: a look first, then in order a run and a look for each."""
         self.commands.append(command)
-        parts = [shown((self.static, self.mixed)), listed(self.all)]
+        parts = [shown((self.static, self.mixed)), *outside(self.all)]
         for word in command.split():
             if word == "/dev/vda":
                 self.static += 10
@@ -63,28 +64,29 @@ class FakeHost:
             elif word != "/dev/xvda":
                 continue
             self.all += 10
-            parts += ["5: 3 0 x  blkif\n", json.dumps(
+            irq = "5: {} 0 x  blkif\n6: {} 0 x virtio0\n7: {} 0 x virtio1\n"
+            parts += [irq.format(3, 1, 0), json.dumps(
                 {"ios": 10, "secs": 0.5, "lat_us": 7, "errors": self.errors}),
-                "5: 13 0 x  blkif\n", shown((self.static, self.mixed)),
-                listed(self.all)]
+                irq.format(13, 11, 5), shown((self.static, self.mixed)),
+                *outside(self.all)]
         return "@@\n".join(parts) + "@@\n"
 
     def show(self, _guest):
         """All counters have arrived."""
         return json.loads(shown((self.static, self.mixed)))
 
-    def gx_ok(self, _guest, _command, _t=30):
-        """blkback's interrupts."""
-        return f"7: {2 * self.static} event blkif-backend\n"
+    def domid(self, name):
+        """A domain's number."""
+        return {paths.DRIVER: 1, paths.GUEST: 2}[name]
 
 
-DISKS = {"blkfront": ("/dev/xvda", "vbd-51712"), "static": ("/dev/vda", ""),
-         "mixed": ("/dev/vdb", "")}
+DISKS = {"blkfront": ("/dev/xvda", "vbd-51712"), "static": ("/dev/vda", "virtio0"),
+         "mixed": ("/dev/vdb", "virtio1")}
 
 
 def meter(host):
     """On that host."""
-    opt = argparse.Namespace(runs=3, secs=0.5)
+    opt = argparse.Namespace(runs=3, secs=0.5, queues=1)
     made = measure.Meter(host, DISKS, opt)
     made.warm_up()
     return made
@@ -135,21 +137,31 @@ class Counting(unittest.TestCase):
         for one in found.values():
             used = {who: round(one["per_io"].pop(who))
                     for who in measure.PROCESSORS}
-            self.assertEqual(used, {"guest": 10000, "driver": 0,
-                                    "dom0": 30000})
+            self.assertEqual(used, {"guest": 10, "driver": 0, "dom0": 30})
         self.assertEqual(found["static"]["per_io"], {
-            "exits": 3, "kicks": 1, "iommu": 0, "interrupts": 1, "events": 2,
-            "grant_ops": 2, "copied": 4096, "requests": 1})
+            "exits": 3, "iommu": 0, "guest_irq": 1, "driver_irq": 2,
+            "dom0_irq": 4, "grant_ops": 2, "copied": 4096, "requests": 1})
         self.assertEqual(found["mixed"]["per_io"]["exits"], 7)
         self.assertEqual(found["mixed"]["per_io"]["iommu"], 2)
         self.assertEqual(found["blkfront"]["per_io"],
-                         {"interrupts": 1, "kicks": 2})
+                         {"guest_irq": 1, "driver_irq": 2, "dom0_irq": 4})
         self.assertEqual(found["static"]["iops"], 20)
 
     def test_errors(self):
         """An I/O error ends it."""
         with self.assertRaises(Fail):
             meter(FakeHost(errors=1))
+
+    def test_loads(self):
+        """Several at the same time are one."""
+        one = {"ios": 10, "secs": 0.5, "lat_us": 7, "errors": 0}
+        text = "\n".join(json.dumps(row) for row in (one, {**one, "ios": 30,
+                                                           "lat_us": 9}))
+        self.assertEqual(measure.result_of(text), {
+            "ios": 40, "secs": 0.5, "lat_us": 8, "errors": 0})
+        for bad in ("", "ioload: no such file"):
+            with self.assertRaises(ValueError):
+                measure.result_of(bad)
 
     def test_ratio(self):
         """Of runs side by side, also when one has fewer."""
@@ -231,11 +243,12 @@ class Reports(unittest.TestCase):
     def test_configurations(self):
         """A guest of each kernel has a disk for each path."""
         opt = argparse.Namespace(poll=None, window="32M", strict=1, keys="",
-                                 guest_args="")
+                                 guest_args="", queues=4)
         for name in arch.ALL:
             build.choose(name, "bench")
             for kernel in paths.kernels():
                 text = paths.guest_cfg(kernel, kernel.paths, opt)
+                self.assertIn("vcpus = 4\n", text)
                 for path in kernel.paths:
                     self.assertIn({"blkfront": "vdev=xvda",
                                    "qemu": "virtio-blk-pci"}.get(

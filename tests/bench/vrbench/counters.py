@@ -4,10 +4,14 @@
 import statistics
 
 # Columns of the table, in order. Those of the first kind are exact at any
-# time; the backend's reach the toolstack's domain once a second.
-AT_ONCE = ("exits", "kicks", "iommu", "interrupts", "events")
+# time; the backend's reach the toolstack's domain once a second. The product
+# counts these itself; the interrupts each domain's Linux counts.
+AT_ONCE = ("exits", "iommu")
+KERNELS = ("guest_irq", "driver_irq", "dom0_irq")
 LATER = ("grant_ops", "copied", "requests")
-COUNTS = AT_ONCE + LATER
+COUNTS = AT_ONCE + KERNELS + LATER
+# Programs in dom0 that the measuring itself keeps busy.
+OWN_PROGRAMS = ("evtchn:xenstored", "evtchn:xenconsoled")
 BEHIND_IOMMU = ("dynamic", "mixed")
 
 
@@ -32,12 +36,18 @@ def figure(text, word):
                if name == word or name.startswith(word + "-"))
 
 
-def processor(text, domains):
-    """Microseconds of processor time that each domain has used, by xl list,
-    which counts in tenths of a second."""
-    rows = [line.split() for line in text.splitlines()]
-    used = {row[0]: float(row[-1]) for row in rows[1:]}
-    return {name: used[domain] * 1e6 for name, domain in domains.items()}
+def of_programs(text):
+    """How often event channels have woken programs in dom0, or the driver
+    domain's blkback or backend."""
+    return sum(n for name, n in interrupts(text).items()
+               if name.startswith("evtchn:") and name not in OWN_PROGRAMS or
+               name.startswith("blkif"))
+
+
+def processor(text, names):
+    """Microseconds of processor time that each domain has used, by Xen, which
+    counts in nanoseconds."""
+    return dict(zip(names, (int(ns) / 1000 for ns in text.split())))
 
 
 def find(shown, name):
@@ -50,9 +60,7 @@ def at_once(shown, name):
     by the guest's devices: nothing else may run when it is counted."""
     dev = find(shown, name)
     c = dev["counters"]
-    count = {"exits": c["mmio_reads"] + c["mmio_writes"], "iommu": 0,
-             "kicks": c["kicks"], "interrupts": c["interrupts"],
-             "events": c["kick_events"] + c["interrupt_events"]}
+    count = {"exits": c["mmio_reads"] + c["mmio_writes"], "iommu": 0}
     if dev["mode"] in BEHIND_IOMMU:
         iommu = shown["iommu"]["counters"]
         count["iommu"] = iommu["requests"]

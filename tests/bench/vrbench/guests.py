@@ -90,7 +90,7 @@ def run(host, kernel, opt, say):
     cfgs = {kind: host.put(f"{kind}.cfg", config(NAME, kernel, kind))
             for kind in KINDS}
     rows, there = [], 0
-    with domains.driver(host):
+    with domains.driver(host, opt):
         for count in sorted({0, opt.guests // 4, opt.guests // 2,
                              opt.guests}):
             say(f"{count} guests")

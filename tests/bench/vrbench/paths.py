@@ -10,13 +10,14 @@ from .workloads import HUGE_PAGES
 DRIVER, GUEST = "bb", "bg"
 # Each path has a null_blk device of its own in the driver domain, by its
 # place in this list; QEMU's is in dom0.
-PATHS = ("blkfront", "static", "copied", "mapped", "mixed", "qemu")
-OURS = ("static", "copied", "mapped", "mixed")
+PATHS = ("blkfront", "static", "trapped", "copied", "mapped", "mixed", "qemu")
+OURS = ("static", "trapped", "copied", "mapped", "mixed")
+POOLS = ("static", "trapped")  # all is in the pool
 NULL_BLK = "gb=1 bs=512"  # 1 GiB, sectors of 512 bytes; the rest is default
 MAPPED = {"mapped": "always", "copied": "never"}  # mixed: the product's default
 # Windows and grant table of a guest with all paths take more grants than Xen
 # allows by default.
-XEN_ARGS = "gnttab_max_frames=128"
+XEN_ARGS = "gnttab_max_frames=160"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +39,11 @@ DRIVERS = (arch.OURS, "virtio-iommu", "virtio_mmio", "virtio_blk",
 KERNELS = {
     "arm64": (
         Kernel("small", "the tests' small kernel, which restricts static "
-               "devices itself", "Image", "guest.cpio", (), PATHS[:4],
+               "devices itself", "Image", "guest.cpio", (),
+               ("blkfront", "static", "copied", "mapped"),
                huge=False),
         Kernel("debian", "Debian's kernel with the module virtio_restricted",
-               "vmlinuz", "debian-bench.cpio", DRIVERS, PATHS[:5])),
+               "vmlinuz", "debian-bench.cpio", DRIVERS, PATHS[:6])),
     "x86": (
         # Xen's protocol by which a guest removes emulated disks would remove
         # QEMU's virtio disk, too; the guest is told that there are none.
@@ -63,21 +65,28 @@ def kernels(names=None):
     return found
 
 
-def driver_cfg():
+def processors(text, n):
+    """The configuration of a domain with so many."""
+    return text.replace("vcpus = 1\n", f"vcpus = {n}\n")
+
+
+def driver_cfg(opt):
     """The driver domain: null_blk devices, which keep no data. PVH on x86, too:
     a PV kernel takes many times longer to find the pages of a window."""
     disks = len(PATHS) - 1
     options = " ".join("null_blk." + o for o in
                        (f"nr_devices={disks} {NULL_BLK}").split())
-    return vhost.driver_cfg(DRIVER, (), options, memory=224, kind="pvh")
+    return processors(vhost.driver_cfg(DRIVER, (), options, memory=224,
+                                       kind="pvh"), opt.queues)
 
 
 def device(path, opt):
     """The string of one of our disks."""
     keys = {"id": path, "serial": path, "driver": None,
             "backend": DRIVER, "target": f"/dev/nullb{PATHS.index(path)}",
-            "poll": None if opt.poll is None else str(opt.poll)}
-    if path == "static":
+            "poll": None if opt.poll is None else str(opt.poll),
+            "queues": None if opt.queues == 1 else str(opt.queues)}
+    if path in POOLS:
         keys["size"] = opt.window
     elif path == "mixed":
         keys.update(mode="mixed", size=opt.window, aperture=opt.window)
@@ -101,8 +110,8 @@ def guest_cfg(kernel, paths, opt):
                 "virtio-blk-pci,drive=q,serial=qemu,disable-legacy=on")
         lines += ("device_model_args_hvm = [ " +
                   ", ".join(f'"{a}"' for a in args) + " ]\n")
-    return vhost.guest_cfg(
+    return processors(vhost.guest_cfg(
         GUEST, [device(p, opt) for p in paths if p in OURS] or None,
-        memory=448, kernel=kernel.kernel, ramdisk=kernel.ramdisk, lines=lines,
+        memory=512, kernel=kernel.kernel, ramdisk=kernel.ramdisk, lines=lines,
         extra=f"iommu.strict={opt.strict} {kernel.extra} {opt.guest_args} " +
-        (f"hugepages={HUGE_PAGES}" if kernel.huge else ""))
+        (f"hugepages={HUGE_PAGES}" if kernel.huge else "")), opt.queues)

@@ -24,7 +24,7 @@ def row(host, meter, point, opt):
         order = list(SETTINGS) if number % 2 else list(SETTINGS)[::-1]
         for name in order:
             host.gx_ok(GUEST, f"echo {SETTINGS[name]} > {KNOB}")
-            meter.turn(point, ["mixed"], opt.secs, tallies[name])
+            meter.turn(point, ["mixed"], tallies[name])
     copied, mapped = (tallies[n]["mixed"] for n in ("copied", "mapped"))
     return (point.size, statistics.median(copied.rates),
             statistics.median(mapped.rates),

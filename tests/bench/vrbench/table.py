@@ -6,8 +6,8 @@ from .measure import PROCESSORS
 from .paths import OURS
 from .workloads import Point
 
-HEADS = {"exits": "exits", "kicks": "kicks", "iommu": "iommu req.",
-         "interrupts": "interrupts", "events": "events",
+HEADS = {"exits": "exits", "iommu": "iommu req.", "guest_irq": "guest irq",
+         "driver_irq": "driver irq", "dom0_irq": "dom0 irq",
          "grant_ops": "grant ops", "copied": "copied B", "requests": "requests"}
 WIDE = 28
 ONE_PIECE = 2.5  # a MAP and an UNMAP, and room for a request that was split
@@ -78,18 +78,10 @@ def floor_table(io, cost):
         yield f"{Point.parse(name).title:{WIDE}}{cells}"
 
 
-def measurable(row):
-    """Have all paths run long enough for a clock of tenths of a second?"""
-    return all(one["ios"] / one["iops"] >= 1 for one in row.values())
-
-
 def processor_table(io, processors):
     """Lines with the processor time of each domain. Whatever else is done at
     the same time, a processor has to do it: blkfront's whole time for a
     request, divided by that, is the most that the ratio can be."""
-    io = {name: row for name, row in io.items() if measurable(row)}
-    if not io:
-        return
     yield ""
     yield (f"{'processor time, us':{WIDE}}" +
            "".join(f"{name:>11}" for name in PROCESSORS) +
@@ -169,7 +161,7 @@ def guest_report(one, processors):
         if "broker" in one["access"] and set(paths) & set(OURS):
             yield ""
             yield from floor_table(io, one["access"])
-            yield from processor_table(io, processors)
+        yield from processor_table(io, processors)
         if "qemu" in paths:
             yield ""
             yield from isolation_table(io)
