@@ -123,7 +123,7 @@ static irqreturn_t vr_rung(int irq, void *data)
 	struct vr_bell *bell = data;
 	unsigned int flags = 0;
 
-	/* Of events about nothing the kernel hears later and later. */
+	/* The kernel then waits for its next tick, from the second on. */
 	if (vring_interrupt(irq, bell->vq) == IRQ_HANDLED) {
 		bell->interrupts++;
 	} else {

@@ -16,10 +16,10 @@ OUT = os.path.join(ROOT, "out", "e2e")
 GUEST = os.path.join(ROOT, "tests", "e2e", "guest")
 HOST = os.path.join(ROOT, "tests", "host", "host")
 PROGRAMS = ("agent", "pattern", "ioload", "freed", "exittime",
-            "neighbour")
+            "neighbour", "badguest")
 # What the tests add to a driver domain: never part of the product's image.
 HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold", "seek",
-           "badworker")
+           "badworker", "badbells")
 E2FS_LIBS = ("libext2fs.so.2", "libcom_err.so.2", "libblkid.so.1",
              "libuuid.so.1", "libe2p.so.2", "libc.so.6")
 
