@@ -294,7 +294,7 @@ static void pool_refused(void **state)
         return;
     h.req.run = 0;
     publish();
-    h.pool->refuse = 3;
+    h.pool->refuse = 1000;
     run_queues();
     assert_int_equal(h.page->status, VR_CTRL_BACKEND_FAILED);
     assert_string_equal(h.note, "the pool is refused");
@@ -318,6 +318,7 @@ static void pool_refused(void **state)
     assert_string_equal(h.note, "unchanged");
     h.req.run = 0;
     publish();
+    h.pool->refuse = 0;
     run_queues();
     assert_int_equal(h.page->status, VR_CTRL_BACKEND_READY);
     assert_string_equal(h.note, "");
