@@ -243,8 +243,8 @@ def paused(h, _made):
 def unloaded(h, _made):
     require(h.gx(G, "rmmod virtio_restricted").rc != 0, "it was in use")
     h.gx_ok(G, "rmmod virtio_blk && rmmod virtio_mmio && "
-            f"rmmod virtio_restricted && insmod {MODULE} && {DRIVERS}; "
-            "sleep 0.5; " + DISKS, 100)
+            "rmmod virtio_restricted || exit 1; "
+            f"insmod {MODULE}; {DRIVERS}; sleep 0.5; {DISKS}", 100)
     for name in NAMES:
         load(h, name, "-m verify -b 4096 -q 8 -t 1 -s 4")
     all_direct(h)
