@@ -9,7 +9,7 @@ from vre2e.host import device, driver_cfg, dynamic, guest_cfg, mixed
 from vre2e.report import Group, require
 
 from groups.dynamic import audit
-from groups.module import DRIVERS, MMIO, MODULE
+from groups.module import MMIO, MODULE
 from groups.together import DISKS
 
 G, B = "gb", "gb-b1"
@@ -199,7 +199,7 @@ def rebind(h, _made):
                       f"exit 2; done; wc -l < {STATS}; " + DISKS, 100)
         require(out.split()[0] == "0" and out.split()[2] == str(rows), out)
     for name in NAMES:
-        load(h, name, "-m verify -b 4096 -q 8 -t 1 -s 4")
+        load(h, name, "-m verify -b 4096 -q 8 -t 1 -s 2")
     all_direct(h)
     audit(h, G)
 
@@ -214,7 +214,7 @@ def switched(h, _made):
     for name, dev in devices(h).items():
         require(all(r["bell"] == "trapped" and not r["event_channel"]
                     for r in rings(dev)), f"{dev['rings']}")
-        load(h, name, "-m verify -b 4096 -q 8 -t 1 -s 4")
+        load(h, name, "-m verify -b 4096 -q 8 -t 1 -s 2")
         require(exits(devices(h)[name])["kicks"] > exits(dev)["kicks"],
                 f"{name}: no kicks")
     h.gx_ok(G, f"echo Y > {PARAMETER}; {again}", 100)
@@ -239,14 +239,18 @@ def paused(h, _made):
     return text
 
 
-@group.check("the module goes and comes again with its devices", 200)
+@group.check("the module goes and comes again, with no device bound", 200)
 def unloaded(h, _made):
+    names = " ".join(sorted({k[0] for k in bells(h)}))
     require(h.gx(G, "rmmod virtio_restricted").rc != 0, "it was in use")
-    h.gx_ok(G, "rmmod virtio_blk && rmmod virtio_mmio && "
-            "rmmod virtio_restricted || exit 1; "
-            f"insmod {MODULE}; {DRIVERS}; sleep 0.5; {DISKS}", 100)
+    # virtio_mmio stays: Linux 6.12's virtio-iommu driver cannot be taken away
+    # from under devices.
+    h.gx_ok(G, f"cd {MMIO}; for d in {names}; do echo $d > unbind || exit 1; "
+            "done; rmmod virtio_restricted || exit 2; "
+            f"[ ! -e {STATS} ] || exit 3; insmod {MODULE} || exit 4; "
+            f"for d in {names}; do echo $d > bind || exit 5; done; {DISKS}", 100)
     for name in NAMES:
-        load(h, name, "-m verify -b 4096 -q 8 -t 1 -s 4")
+        load(h, name, "-m verify -b 4096 -q 8 -t 1 -s 2")
     all_direct(h)
     audit(h, G)
 
