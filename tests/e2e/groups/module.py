@@ -217,7 +217,9 @@ def own_pools(h, _made):
                   "echo $d > unbind && echo $d > bind; dmesg | grep restrict; "
                   "cat /sys/block/vda/serial; echo; ioload -f /dev/vda -m "
                   f"verify -q 4 -t 1 -s 1; ls {STATS}; "
-                  "rmmod virtio_restricted && echo unloaded", 60)
+                  # The device's doorbell may be the module's all the same.
+                  "echo $d > unbind && rmmod virtio_restricted && "
+                  "echo unloaded; echo $d > bind", 60)
     require("the kernel restricts it to its pool itself" in out and
             "one" in out.split() and '"errors":0,' in out and
             '"mismatches":0' in out and "unloaded" in out, out)
