@@ -40,8 +40,7 @@ def hostile_cfg(name, extra="", **keys):
 
 def start_load(h, name):
     """Verified writes that go on until stop_load()."""
-    h.gx_ok(name, "ioload -f /dev/vda -m verify -q 2 -t 900 -s 4 -w 30 "
-            "> /tmp/io 2>&1 & sleep 0.5; true")
+    h.gx_ok(name, "load start -f /dev/vda -m verify -q 2 -t 900 -s 4 -w 30")
 
 
 def progress(h):
@@ -53,28 +52,18 @@ def progress(h):
 
 def stop_load(h, name):
     """Ends the writing; all that was written has to be read back."""
-    h.gx_ok(name, "kill -TERM $(pidof ioload); while pidof ioload >/dev/null;"
-            " do sleep 0.2; done", t=90)
-    out = h.gx_ok(name, "cat /tmp/io")
-    result = json.loads(out.strip().splitlines()[-1])
+    out = h.gx_ok(name, "load end 90", t=95)
+    result = json.loads(next(l for l in out.splitlines() if l.startswith("{")))
     require(not result["errors"] and not result["mismatches"],
             f"{name}: {out}")
     return result
-
-
-# Process numbers of the hostile guest's broker and its worker.
-PIDS = ("$(ps -o pid,args | awk '$2 ~ /^vr-(broker|worker)$/ && $3 == \"ha\" "
-        "{ print $1 }')")
 
 
 def broker(h):
     """The most KiB that were resident of each of the hostile guest's broker
     processes, what its worker could still have, their processor time in ticks
     and the log's size."""
-    out = h.ok(f"for p in {PIDS}; do grep -E 'VmHWM|VmPeak' /proc/$p/status; "
-               "grep 'Max address space' /proc/$p/limits; "
-               "echo ticks $(cut -d' ' -f14,15 /proc/$p/stat); done; "
-               "echo log $(wc -c < /var/log/xen/vr-broker-ha.log)")
+    out = h.ok("sh /host/bin/broker-use.sh ha")
     rss = [int(x) for x in re.findall(r"VmHWM:\s+(\d+)", out)]
     ticks = [int(u) + int(s) for u, s in
              re.findall(r"ticks (\d+) (\d+)", out)]
@@ -255,7 +244,8 @@ def destroy(h, _made):
     h.ok("xl destroy ha", 60)
     h.wait_gone("ha", seconds=20)
     spent = time.monotonic() - begin
-    h.wait("its broker ends", lambda: not h.ok(f"echo {PIDS}").strip(), 15)
+    h.wait("its broker ends", lambda: "VmHWM" not in h.ok(
+        "sh /host/bin/broker-use.sh ha"), 15)
     # Two records are the others'.
     h.wait("its record goes", lambda: int(h.ok(
         "ls /run/virtio-restricted/*.json | wc -l")) == 2, 15)

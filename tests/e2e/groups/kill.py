@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """xl killed at ten points of xl create; nothing may be left."""
 
+import shlex
 import time
 
 from vre2e.host import device, driver_cfg, guest_cfg
@@ -28,37 +29,11 @@ POINTS = [
 ]
 TRIES = 3
 
-# Kills xl and nothing else. Nothing in here may take long: xl goes on.
-SCRIPT = r"""
-until_seen() {{
-    until "$@" > /dev/null 2>&1; do
-        kill -0 $pid 2>/dev/null && [ $(date +%s) -lt $end ] || return
-    done
-}}
-stop() {{ {stop}; }}
-seen() {{ {seen}; }}
-log=/var/log/xen/vr-broker-kg.log
-rm -f $log
-xl -vvv create /host/cfg/{cfg}.cfg > /tmp/kill.log 2>&1 &
-pid=$!
-end=$(($(date +%s) + 60))
-[ -z "{stopped}" ] || {{ until_seen stop; kill -STOP $pid; }}
-until_seen seen
-[ {delay} = 0 ] || sleep {delay}
-if kill -9 $pid 2>/dev/null; then
-    wait $pid 2>/dev/null
-    [ $? = 137 ] && echo killed
-fi
-exit 0
-"""
-
-
-def attempt(h, seen, delay, cfg="kg", stop=None):
+def attempt(h, seen, delay, cfg="kg", stop=""):
     """Was xl killed before it was done, and what is left: by itself, and
     after --stale."""
-    text = h.ok(SCRIPT.format(seen=seen, delay=delay, cfg=cfg,
-                              stop=stop or "true", stopped="y" if stop else ""),
-                90)
+    text = h.ok("sh /host/bin/kill-create.sh " + " ".join(shlex.quote(str(word))
+                for word in (f"/host/cfg/{cfg}.cfg", delay, seen, stop)), 90)
     # Once it has let the guest run, that is no rest.
     runs = h.sh("grep -qs running /run/virtio-restricted/*.json").rc == 0
     caught = "killed" in text and not runs
@@ -77,12 +52,17 @@ def attempt(h, seen, delay, cfg="kg", stop=None):
     return caught, why, how
 
 
-@group.many("xl killed", 590)
-def kill(h):
+@group.on_setup
+def setup(h):
     h.put("b1.cfg", driver_cfg("b1"))
     h.put("b2.cfg", driver_cfg("b1", extra="vrtest=never"))
     h.put("kg.cfg", guest_cfg("kg", [device()]))
     h.put("kn.cfg", guest_cfg("kg", [device(driver="/host/cfg/b2.cfg")]))
+    return {}
+
+
+@group.many("xl killed", 590)
+def kill(h, _made):
     for name, *point in POINTS:
         begin = time.monotonic()
         for _ in range(TRIES):
@@ -96,7 +76,7 @@ def kill(h):
 
 
 @group.check("libxl gives up late: nothing is left", 120)
-def late(h):
+def late(h, _made):
     # No network backend in dom0: libxl waits for it in vain, long after the
     # backends have begun to connect.
     cfg = h.put("kv.cfg", guest_cfg("kg", [device()], lines="vif = [ '' ]\n"))
@@ -107,7 +87,7 @@ def late(h):
 
 
 @group.check("an xl create after all that works", 120)
-def again(h):
+def again(h, _made):
     r = h.create("/host/cfg/kg.cfg")
     require(r.rc == 0, r.text[-300:])
     h.ok("xl destroy kg", 60)

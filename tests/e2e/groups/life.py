@@ -34,8 +34,10 @@ def paused(h, _made):
     h.gx_ok("l1", "ioload -f /dev/vda -m verify -q 4 -t 1 -s 8")
 
 
-@group.check("guest powers off by itself: all ends", 60)
+@group.check("guest powers off by itself: all ends", 150)
 def poweroff(h, _made):
+    if "l1" not in h.domains():
+        create(h)
     h.gx("l1", "(sleep 0.3; /sbin/poweroff) </dev/null >/dev/null 2>&1 &")
     h.wait_gone("l1", B, seconds=30)
     h.leftovers(15)

@@ -8,12 +8,11 @@ from vre2e.host import device, driver_cfg, guest_cfg
 from vre2e.report import Group, require
 
 G, B = "gm", "gm-b1"
-SEED = {"vda": 71, "vdb": 72}
+SEED = {"one": 71, "two": 72}  # of the disks, by serial number
 STATS = "/sys/kernel/debug/virtio_restricted"
 MMIO = "/sys/bus/platform/drivers/virtio-mmio"
 # /modules has a number before each name, in the order of loading.
 MODULE = "/modules/*-virtio_restricted.ko"
-DRIVERS = "insmod /modules/*-virtio_mmio.ko; insmod /modules/*-virtio_blk.ko"
 
 group = Group("module")
 
@@ -53,16 +52,20 @@ def stats(h):
     return found
 
 
+def with_data(h, made):
+    """The files that data_right() looks for; they stay until the disks as such
+    are written to."""
+    if "data" not in made:
+        h.gx_ok(G, " && ".join(
+            f"datafs write $(diskof {serial}) 4 {seed} 16M -b 4096"
+            for serial, seed in SEED.items()), 220)
+        made["data"] = True
+
+
 def data_right(h, faults=0):
     """What was written is still there; rings and payload are in the pool."""
-    h.gx_ok(G, "umount /mnt /mnt2 2>/dev/null; "
-            "for d in vda vdb; do case $(cat /sys/block/$d/serial) in "
-            "one) mount -t ext4 /dev/$d /mnt;; "
-            "two) mount -t ext4 /dev/$d /mnt2;; esac || exit 1; done; "
-            "echo 3 > /proc/sys/vm/drop_caches; "
-            f"pattern check /mnt/data 4 {SEED['vda']} && "
-            f"pattern check /mnt2/data 4 {SEED['vdb']} && "
-            "umount /mnt /mnt2", 150)
+    h.gx_ok(G, " && ".join(f"datafs check $(diskof {serial}) 4 {seed}"
+                           for serial, seed in SEED.items()), 150)
     inside_pools(h, faults)
     r = h.sh(f"vrctl audit {G}")
     require(r.rc == 0, f"audit: {r.text[-400:]}")
@@ -97,31 +100,26 @@ def says(h, _made):
 
 
 @group.check("random writes of both disks at once, read back", 120)
-def verify(h, _made):
-    out = h.gx_ok(G, "cat /sys/block/vda/serial; echo; "
-                  "cat /sys/block/vdb/serial; echo; "
-                  "ioload -f /dev/vda -m verify -q 32 -b 4096 -t 1 -s 4 & "
-                  "ioload -f /dev/vdb -m verify -q 8 -b 262144 -t 1 -s 8; "
-                  "wait", 110)
-    require(out.split()[:2] == ["one", "two"], out)
+def verify(h, made):
+    made.pop("data", None)
+    one, two = h.gx_ok(G, "diskof one two").split()
+    out = h.gx_ok(G, f"ioload -f {one} -m verify -q 32 -b 4096 -t 1 -s 4 & "
+                  f"ioload -f {two} -m verify -q 8 -b 262144 -t 1 -s 8; wait",
+                  110)
     require(out.count('"errors":0,') == 2 and
             out.count('"mismatches":0') == 2, out)
     inside_pools(h)
 
 
 @group.check("both disks: ext4 made, written, synced and read back", 240)
-def write(h, _made):
-    h.gx_ok(G, "mkfs.ext4 -q -F -b 4096 /dev/vda 16M && "
-            "mkfs.ext4 -q -F -b 4096 /dev/vdb 16M && "
-            "mount -t ext4 /dev/vda /mnt && "
-            "mount -t ext4 /dev/vdb /mnt2 && "
-            f"pattern write /mnt/data 4 {SEED['vda']} && "
-            f"pattern write /mnt2/data 4 {SEED['vdb']} && sync", 220)
+def write(h, made):
+    with_data(h, made)
     data_right(h)
 
 
 @group.check("counters in debugfs agree with what the toolstack knows")
-def counters(h, _made):
+def counters(h, made):
+    with_data(h, made)
     seen = stats(h)
     for dev in h.show(G)["devices"]:
         one = seen.get(dev["window_base"])
@@ -138,14 +136,13 @@ def counters(h, _made):
 
 
 @group.check("what the backend can see of each mapping", 180)
-def seen_by_backend(h, _made):
+def seen_by_backend(h, made):
+    with_data(h, made)
     before = stats(h)
     lines = []
     for one in before.values():
-        r = h.gx(G, f"dmesg -c >/dev/null; insmod /modules/dma-check.ko.later "
-                 f"device={one['name']} base={one['base']} size={one['size']};"
-                 " rc=$?; rmmod dma_check; dmesg | grep -E 'dma-check|WARN|"
-                 "virtio-mmio'; exit $rc", 50)
+        r = h.gx(G, f"dmacheck device={one['name']} base={one['base']} "
+                 f"size={one['size']}", 50)
         require(r.rc == 0 and "WARN" not in r.out, f"[{r.rc}] {r.text[-700:]}")
         lines += re.findall(r"dma-check: ok .*", r.out)
     require(len(lines) == 16, f"{lines}")
@@ -164,37 +161,31 @@ def in_use(h, _made):
 
 
 @group.check("devices unbound and bound again", 180)
-def rebind(h, _made):
+def rebind(h, made):
+    with_data(h, made)
     names = [s["name"] for s in stats(h).values()]
-    out = h.gx_ok(G, f"cd {MMIO}; for i in 1 2 3; do for d in "
-                  f"{' '.join(names)}; do echo $d > unbind || exit 1; "
-                  f"[ ! -e {STATS}/$d ] || exit 2; done; for d in "
-                  f"{' '.join(names)}; do echo $d > bind || exit 3; done; "
-                  "done; dmesg | grep -c 'left .* bytes mapped'; true", 100)
+    out = h.gx_ok(G, f"rebind {MMIO} 3 {' '.join(names)} && "
+                  "dmesg | grep -c 'left .* bytes mapped'; true", 100)
     require(out.strip() == "0", f"mapped when unbound: {out}")
     data_right(h)
 
 
 @group.check("loaded too late: no disk, both sides say why; bound again: disks",
              300)
-def late(h, _made):
+def late(h, made):
+    with_data(h, made)
     names = [s["name"] for s in stats(h).values()]
-    h.gx_ok(G, "rmmod virtio_blk && rmmod virtio_mmio && "
-            f"rmmod virtio_restricted && [ ! -e {STATS} ] && dmesg -c "
-            f">/dev/null; {DRIVERS}; sleep 0.5; "
-            "[ ! -e /sys/block/vda ]", 60)
+    h.gx_ok(G, "late-module remove", 60)
     for dev in h.show(G)["devices"]:
         node = h.ok(f"xenstore-read /libxl/{h.domid(G)}/virtio_restricted/"
                     f"{dev['id']}/error")
         require("DMA_RESTRICTED_POOL" in node, f"xenstore: {node}")
-    log = h.gx_ok(G, f"insmod {MODULE}; dmesg | grep 'was bound before'; "
-                  "ls /sys/block | grep vd; true")
+    log = h.gx_ok(G, "late-module insert")
     require(log.count("was bound before") == 2 and
             all(f"write {n} to" in log for n in names), f"{log}")
     require("vda" not in log.splitlines(), "there is a disk")
-    h.gx_ok(G, f"cd {MMIO}; for d in {' '.join(names)}; do echo $d > unbind "
-            "&& echo $d > bind || exit 1; done; sleep 0.5; "
-            "ls /sys/block/vda /sys/block/vdb", 60)
+    h.gx_ok(G, f"rebind {MMIO} 1 {' '.join(names)}; sleep 0.5; "
+            "diskof one two", 60)
     data_right(h, faults=1)  # the ring that was refused
     return log.strip().splitlines()[0].split("] ")[-1][:200]
 
@@ -212,14 +203,7 @@ def own_pools(h, _made):
     teardown(h)
     r = h.create(h.put("gs.cfg", guest_cfg("gs", [device(serial="one")])))
     require(r.rc == 0, r.text[-400:])
-    out = h.gx_ok("gs", "insmod /modules/virtio_restricted.ko.later; dmesg -c "
-                  f">/dev/null; cd {MMIO}; d=$(ls -d *.virtio); "
-                  "echo $d > unbind && echo $d > bind; dmesg | grep restrict; "
-                  "cat /sys/block/vda/serial; echo; ioload -f /dev/vda -m "
-                  f"verify -q 4 -t 1 -s 1; ls {STATS}; "
-                  # The device's doorbell may be the module's all the same.
-                  "echo $d > unbind && rmmod virtio_restricted && "
-                  "echo unloaded; echo $d > bind", 60)
+    out = h.gx_ok("gs", "own-pools", 60)
     require("the kernel restricts it to its pool itself" in out and
             "one" in out.split() and '"errors":0,' in out and
             '"mismatches":0' in out and "unloaded" in out, out)

@@ -32,9 +32,7 @@ def launch(h, **keys):
                     device(id="disk1", driver="/host/cfg/b2.cfg",
                            serial="two")], memory=160)
     h.gx_ok("dr", "freed /tmp/freed 6 >/dev/null 2>&1 </dev/null & "
-            "for s in one two; do echo $s=/dev/$(grep -l $s "
-            "/sys/block/vd*/serial | cut -d/ -f4); done > /tmp/disks; "
-            ". /tmp/disks; [ -b $one ] && [ -b $two ]")
+            "diskof one two")
 
 
 def ready(h):
@@ -47,15 +45,15 @@ def load(h, disk, mode="randwrite", seconds=300):
     """I/O in the background. What is to be verified is little: it is read back
     block by block."""
     span = 4 if mode == "verify" else 16
-    h.gx_ok("dr", f". /tmp/disks; ioload -f ${disk} -m {mode} -q 4 "
+    h.gx_ok("dr", f"ioload -f $(diskof {disk}) -m {mode} -q 4 "
             f"-t {seconds} -s {span} -p /tmp/{disk}.n > /tmp/{disk}.io 2>&1 "
             "</dev/null & sleep 1")
 
 
 def unharmed(h):
     """The guest lives, its memory was left alone, its other disk works."""
-    out = h.gx_ok("dr", "cat /tmp/freed; . /tmp/disks; "
-                  "ioload -f $two -m verify -q 4 -t 1 -s 4", 120)
+    out = h.gx_ok("dr", "cat /tmp/freed; "
+                  "ioload -f $(diskof two) -m verify -q 4 -t 1 -s 4", 120)
     rounds, changed = re.match(r"(\d+) rounds, (\d+) changed", out).groups()
     require(changed == "0", f"private memory has changed: {out}")
     require(int(rounds) > 0, "the watching program did nothing")

@@ -2,13 +2,11 @@
 """A static, a dynamic and a mixed device in one guest: data, audit, isolation,
 reboot, refused MAPs."""
 
-import re
-
 from vre2e import acpi, arch
 from vre2e.host import device, driver_cfg, dynamic, guest_cfg, mixed
 from vre2e.report import Group, require
 
-from groups.dynamic import audit, iommu, refuse_maps, sample, stop
+from groups.dynamic import audit, iommu, refuse_maps, sample, stop, told
 from groups.main import arrived, attack, judge
 from groups.neighbours import judge as judge_page, look
 
@@ -16,11 +14,6 @@ G, B = "ma", "ma-b1"
 MEMORY = 160
 NAMES = ("static", "dynamic", "mixed")
 SEED = 53
-# The guest's disks by their serial numbers: which of its drivers is there
-# first decides on their order.
-DISKS = ("for d in /sys/block/vd?; do echo $(cat $d/serial)=/dev/${d##*/}; "
-         "done > /tmp/disks; . /tmp/disks; ")
-
 group = Group("together")
 
 
@@ -41,7 +34,7 @@ def setup(h):
         mixed(id="disk2", target="/dev/xvdd", serial="mixed")],
         memory=MEMORY, lines=lines, extra="hugepages=2")), 150)
     require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
-    h.gx_ok(G, DISKS, up=150)
+    h.gx_ok(G, "true", up=150)
     return {}
 
 
@@ -50,22 +43,22 @@ def teardown(h):
     h.end(G, B)
 
 
+def disks(h, *names):
+    """The guest's disks of these serial numbers, such as /dev/vda."""
+    return h.gx_ok(G, f"diskof {' '.join(names)}").split()
+
+
 @group.check("static, dynamic and mixed in one guest", 200)
 def described(h, _made):
     audit(h, G)
-    out = h.gx_ok(G, ". /tmp/disks; for n in static dynamic mixed; do eval d=\\$$n; "
-                  "p=$(readlink -f /sys/block/${d##*/}/device/..); "
-                  "echo $n $([ -e $p/iommu_group ] && echo iommu || echo none) "
-                  f"$(ls $p/{arch.now.node}/ | "
-                  "grep -xE 'iommus|memory-region'); done; "
-                  "for d in $static $dynamic $mixed; do "
+    out = h.gx_ok(G, f"for d in $(diskof {' '.join(NAMES)}); do "
                   "ioload -f $d -m verify -q 4 -t 1 -s 4; done", 150)
-    words = {"static": ("none",) + arch.now.told[:1],
-             "dynamic": ("iommu",) + arch.now.told[1:],
-             "mixed": ("iommu",) + arch.now.told[1:] + arch.now.told[:1]}
-    for name in NAMES:
-        line = " ".join((name,) + words[name])
-        require(re.search(rf"^{line}$", out, re.M), f"no \"{line}\": {out}")
+    found = told(h, G, *disks(h, *NAMES))
+    words = {"static": arch.now.told[:1], "dynamic": arch.now.told[1:],
+             "mixed": arch.now.told}
+    for name, (kind, *properties) in found.items():
+        require((kind == "none") == (name == "static") and
+                set(properties) == set(words[name]), f"{found}")
     require(out.count('"errors":0,') == 3 and
             out.count('"mismatches":0') == 3, out)
     devices = h.show(G)["devices"]
@@ -94,9 +87,9 @@ def long_ones(h, _made):
         return next(e["pages_max"] for e in iommu(h, G)["endpoints"]
                     if e["device"] == "disk2")
     require(seen() == 0, f"{seen()} pages were mapped before")
-    out = h.gx_ok(G, f". /tmp/disks; t=$(cat {PARAMETER}); "
+    out = h.gx_ok(G, f"t=$(cat {PARAMETER}); "
                   f"echo 65536 > {PARAMETER}; "
-                  "ioload -f $mixed -m write -b 1048576 -c -t 1 -s 32; "
+                  "ioload -f $(diskof mixed) -m write -b 1048576 -c -t 1 -s 32; "
                   f"echo $t > {PARAMETER}", 100)
     require('"errors":0,' in out, out)
     require(seen() >= 16, f"{seen()} pages at the most")
@@ -131,8 +124,7 @@ def tables(h, _made):
 
 @group.check("audit: at many instants just what is granted can be reached", 400)
 def sampled(h, _made):
-    disks = h.gx_ok(G, ". /tmp/disks; echo $static $dynamic $mixed").split()
-    note = sample(h, G, disks, "disk1")
+    note = sample(h, G, disks(h, *NAMES), "disk1")
     audit(h, G, "--pause")
     return note
 
@@ -161,25 +153,19 @@ def neighbours(h, _made):
 
 @group.check("the guest reboots, data of all three right", 300)
 def reboots(h, _made):
-    each = "for n in static dynamic mixed; do eval d=\\$$n; "
-    h.gx_ok(G, ". /tmp/disks; " + each + "mkfs.ext4 -q -F $d 32M && "
-            "mount -t ext4 $d /mnt && "
-            f"pattern write /mnt/data 4 {SEED} && sync && umount /mnt || "
-            "exit 1; done", 150)
+    each = f"for d in $(diskof {' '.join(NAMES)}); do "
+    h.gx_ok(G, f"{each} datafs write $d 4 {SEED} 32M || exit 1; done", 150)
     old = h.domid(G)
     h.ok(f"xl reboot {G}")
     h.wait_again(G, old)
-    h.gx_ok(G, DISKS + each + "mount -t ext4 $d /mnt && "
-            f"pattern check /mnt/data 4 {SEED} && umount /mnt || exit 1; done",
-            90, 150)
+    h.gx_ok(G, f"{each} datafs check $d 4 {SEED} || exit 1; done", 90, 150)
     audit(h, G)
 
 
 @group.check("refused MAPs of one: the guest and its other disks go on", 200)
 def refused(h, _made):
-    disk = h.gx_ok(G, ". /tmp/disks; echo $dynamic").strip()
-    note = refuse_maps(h, G, 1, disk)
-    out = h.gx_ok(G, ". /tmp/disks; for d in $static $mixed; do "
+    note = refuse_maps(h, G, 1, *disks(h, "dynamic"))
+    out = h.gx_ok(G, "for d in $(diskof static mixed); do "
                   "ioload -f $d -m verify -q 4 -t 1 -s 4; done", 90)
     require(out.count('"errors":0,') == 2 and
             out.count('"mismatches":0') == 2, out)

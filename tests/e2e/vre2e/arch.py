@@ -156,6 +156,7 @@ X86 = Arch(
            "together": ("static", "mixed", "the guest", "audit", "hostile",
                         "what", "destroyed"),
            "revoke": ("a backend that keeps",),
+           "bells": ("each queue", "requests"),
            # Its other two are steps of what together does.
            "x86": ("vrctl",)})
 

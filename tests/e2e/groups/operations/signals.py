@@ -86,19 +86,14 @@ def pids(h):
 
 def start_io(h):
     """I/O in the guest's background, as long as the guest lives."""
-    h.gx_ok("s1", "pidof ioload > /dev/null && exit 0; (ioload -f /dev/vda -m verify -q 8 "
-            "-t 100000 -s 16 -p /tmp/progress > /tmp/io 2>&1) "
-            "</dev/null >/dev/null 2>&1 & "
-            "for i in $(seq 100); do test -s /tmp/progress && exit 0; "
-            "sleep 0.2; done; cat /tmp/io; exit 1")
+    h.gx_ok("s1", "pidof ioload > /dev/null || "
+            "load start -f /dev/vda -m verify -q 8 -t 100000 -s 16")
 
 
 def moves(h):
     """Requests complete."""
-    at = h.gx_ok("s1", "cat /tmp/progress").strip()
-    h.gx_ok("s1", "for i in $(seq 150); do "
-            f"[ \"$(cat /tmp/progress)\" != {at} ] && exit 0; sleep 0.2; "
-            "done; cat /tmp/io; exit 1", 40)
+    at = h.gx_ok("s1", "load at")
+    h.wait("requests complete", lambda: h.gx_ok("s1", "load at") != at, 40)
 
 
 @group.check("the broker asks systemd for a scope of its own", 60)
@@ -131,33 +126,12 @@ def polite(h, _made):
     require(h.show("s1")["devices"][0]["state"] == "connected", "state")
 
 
-# killall5 -15 -o ..., which is no part of busybox: to every process that is
-# not of this session, does not run the host and is no kernel thread. The xl
-# that watches the guest is among those left out: it would end.
-KILLALL5 = r"""
-own=$(cut -d' ' -f6 /proc/$$/stat)
-for p in /proc/[0-9]*; do
-    readlink $p/exe > /dev/null || continue
-    read -r comm < $p/comm || continue
-    case $comm in
-    init|agent|bash|sh|xl|xenstored|xenconsoled|*qemu*|sleep) continue ;;
-    esac
-    [ "$(cut -d' ' -f6 $p/stat)" = $own ] && continue
-    list="$list ${p#/proc/}"
-done
-for p in $list; do kill -STOP $p; done
-for p in $list; do kill -15 $p; done
-for p in $list; do kill -CONT $p; done
-echo "$list"
-"""
-
-
 @group.check("killall5 -15 in dom0", 60)
 def killall5(h, _made):
     fresh(h)
     start_io(h)
     before = pids(h)
-    reached = h.ok(KILLALL5).split()
+    reached = h.ok("sh /host/bin/killall5.sh").split()
     require(set(before) <= set(reached), f"{before} not in {reached}")
     moves(h)
     require(pids(h) == before, "other processes")
@@ -211,11 +185,7 @@ def cleanup(h, _made):
     # libxl's process in vrctl is killed by the script that it runs: a libxl
     # that was abandoned in the midst of its work.
     block_script(h, '[ "$1" != remove ] || kill -9 $PPID')
-    out = h.sh(f"vrctl cleanup {uuid} > /tmp/cleanup 2>&1 & pid=$!; "
-               f"until grep -q closing /run/virtio-restricted/{uuid}.json; do "
-               "kill -0 $pid || break; done; "
-               "for s in TERM HUP QUIT INT; do kill -$s $pid; done; "
-               "wait $pid; echo ended $?; cat /tmp/cleanup", 90).out
+    out = h.sh(f"sh /host/bin/cleanup-signals.sh {uuid}", 90).out
     require("libxl did not destroy it" in out, out)
     require(h.sh(f"ls /run/virtio-restricted/{uuid}.json").rc == 0,
             f"the record is gone: {out}")
@@ -227,22 +197,11 @@ def cleanup(h, _made):
     return out.splitlines()[0]
 
 
-# Until it is seen, kill xl; then nothing may be left. The script goes on.
-KILLED = r"""
-xl create /host/cfg/s1.cfg > /tmp/kill.log 2>&1 &
-pid=$!
-until ps -o args | grep -q "{block} [a]dd"; do
-    kill -0 $pid || exit 1
-done
-kill -9 $pid
-"""
-
-
 @group.check("xl killed while a hotplug script runs: nothing is left", 120)
 def late_script(h, _made):
     usual(h)
     block_script(h, '[ "$1" != add ] || sleep 3')
-    h.ok(KILLED.format(block=BLOCK), 60)
+    h.ok(f"sh /host/bin/kill-in-hotplug.sh /host/cfg/s1.cfg {BLOCK}", 60)
     h.leftovers(30)
     usual(h)
 

@@ -19,37 +19,14 @@ RO = "r"
 group = Group("operations/storage", sweep=True)
 
 
-def shell(h, domain, command, t=30):
+def shell(h, domain, command, seconds=30):
     """A command in a domain; its output without the last line's end."""
-    return h.gx_ok(domain, command, t).strip()
-
-
-def make_bad(disk):
-    """Shell that makes a disk of 16 MiB, /t/DISK, on which the sectors from
-    1024 to 2047 are bad."""
-    return (f"mkdir -p /t /c; [ -d /c/nullb ] || mount -t configfs none /c; "
-            f"mkdir /c/nullb/{disk} && cd /c/nullb/{disk} && echo 16 > size && "
-            "echo 1 > memory_backed && echo +1024-2047 > badblocks && "
-            f"echo 1 > power && chown vr:vr /dev/{disk} && "
-            f"ln -s /dev/{disk} /t/{disk}")
-
-
-def make(disk, kind, size, room):
-    """Shell that makes a sparse file of size (bytes) where there is that room,
-    and a loop device of it: /t/DISK is the target."""
-    text = (f"mkdir -p /f/{disk} /t; mount -t tmpfs -o size={room} none "
-            f"/f/{disk} && truncate -s {size} /f/{disk}/disk && "
-            f"chown vr:vr /f/{disk} /f/{disk}/disk && ")
-    if kind == "file":
-        return text + f"ln -s /f/{disk}/disk /t/{disk}"
-    return text + (f"l=$(losetup -f) && losetup $l /f/{disk}/disk && "
-                   f"chown vr:vr $l && ln -s $l /t/{disk}")
+    return h.gx_ok(domain, command, seconds).strip()
 
 
 def resize(h, disk, size):
     """Another size for a target of b1's, in bytes."""
-    shell(h, "b1", f"truncate -s {size} /f/{disk}/disk && case $(readlink "
-          f"/t/{disk}) in /dev/*) losetup -c $(readlink /t/{disk}) ;; esac")
+    shell(h, "b1", f"filedisk size {disk} {size}")
 
 
 def names(h):
@@ -100,10 +77,11 @@ def fresh(h, made):
         r = h.create(h.put(f"{name}.cfg", driver_cfg(name, (), extra,
                                                      memory=128)))
         require(r.rc == 0, f"xl create {name}: {r.text[-400:]}")
-    steps = [make(disk, kind, 16 * MIB, "24m") for disk, kind in DIRECT.items()]
-    steps.append(make(RO, "file", 8 * MIB + 100, "16m"))
+    steps = [f"filedisk make {disk} {kind} {16 * MIB} 24m"
+             for disk, kind in DIRECT.items()]
+    steps.append(f"filedisk make {RO} file {8 * MIB + 100} 16m")
     shell(h, "b1", " && ".join(steps))
-    shell(h, "b2", " && ".join(make_bad(disk) for disk in CACHED))
+    shell(h, "b2", " && ".join(f"baddisk {disk}" for disk in CACHED))
     kinds = ((device, {"size": "4M"}), (dynamic, {"aperture": "8M"}),
              (mixed, {"size": "4M", "aperture": "8M"}))
     devices = [kind(id=disk, serial=disk, driver=None, backend=backend,
@@ -241,9 +219,9 @@ def shrinks(h, made):
 # A page is a mapping of its own for a dynamic disk, which takes its time where
 # everything is emulated: few and small pieces.
 
-def write(h, name, first, n):
+def write(h, name, first, count):
     """Pieces of 64 KiB, from number first on; how many could be written."""
-    return int(shell(h, "sg", f"i=0; while [ $i -lt {n} ] && dd if=/tmp/p "
+    return int(shell(h, "sg", f"i=0; while [ $i -lt {count} ] && dd if=/tmp/p "
                      f"of=/dev/{name} bs=64k count=1 seek=$(({first} + i)) "
                      "oflag=direct 2>/dev/null; do i=$((i + 1)); done; echo $i",
                      60))

@@ -13,7 +13,6 @@ from vre2e.report import Group, require
 group = Group("operations/words", sweep=True)
 
 LOG = "/var/log/xen/vr-broker-{}.log"
-CONF = "/etc/xen/xl.conf"
 
 
 @group.on_setup
@@ -91,18 +90,13 @@ def targets(h, _made):
         served("bad1", "/dev/nosuch1", timeout=20),
         served("bad2", "/dev/nosuch2", timeout=20)]))
     # Until it is refused, whoever looks sees what it waits for.
-    out = h.sh(f"""xl create {cfg} > /tmp/wt.xl 2>&1 & pid=$!
-        while kill -0 $pid 2>/dev/null; do
-            vrctl list; vrctl show wt; vrctl list --json
-            vrctl show --json wt; vrctl audit wt; sleep 0.2
-        done > /tmp/wt.seen 2>&1
-        wait $pid; echo rc $?; cat /tmp/wt.xl""", 120)
+    out = h.sh(f"sh /host/bin/create-seen.sh {cfg} wt", 120)
     require("rc 0" not in out.text, "xl create succeeded")
     why = next((l for l in out.text.splitlines() if "nosuch1" in l), "")
     require("device bad1" in why and "device bad2" in why and
             "/dev/nosuch2" in why, f"not both are named: {out.text[-600:]}")
     require("device good" not in why, f"the good one is named: {why}")
-    seen = h.ok("cat /tmp/wt.seen")
+    seen = h.ok("cat /tmp/seen")
     require(not re.search(r'(registers|window) .*0x0\b|'
                           r'"(mmio_base|window_base|irq)": 0\b', seen),
             f"addresses before there are any: {seen[:1500]}")
@@ -121,16 +115,7 @@ def silent(h, _made):
     waits = h.put("ws.cfg", guest_cfg("ws", [served(timeout=15)],
                                       **arch.now.usual))
     plain = h.put("wp.cfg", guest_cfg("wp", None))
-    # xl's lock is taken only when xl may have to make room.
-    out = h.sh(f"""cp {CONF} /tmp/xl.conf; echo 'autoballoon="on"' >> {CONF}
-        xl create -p {waits} > /tmp/ws.xl 2>&1 & pid=$!
-        until vrctl list | grep '^ws .*waiting for it to connect'; do
-            kill -0 $pid || break
-        done
-        xl create -p {plain} > /tmp/wp.xl 2>&1; echo plain $?
-        kill -0 $pid && echo ws waits
-        wait $pid; echo ws $?
-        cat /tmp/xl.conf > {CONF}; cat /tmp/ws.xl /tmp/wp.xl""", 150)
+    out = h.sh(f"sh /host/bin/create-meanwhile.sh {waits} ws {plain}", 150)
     h.gx_ok("wd", "kill -CONT $(pidof vr-backend)")
     require(re.search(r"plain 0\nws waits\nws [1-9]", out.out), out.text[-900:])
     why = next((l for l in out.text.splitlines() if "within 15 s" in l), "")
