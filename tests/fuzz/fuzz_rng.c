@@ -305,6 +305,18 @@ static void nothing(void *state)
     (void)state;
 }
 
+static bool hear(void *state)
+{
+    (void)state;
+    return false;
+}
+
+static void unmask(void *state, bool bells)
+{
+    (void)state;
+    (void)bells;
+}
+
 static bool ring_guest(void *state, struct vr_ctrl_page *page, uint64_t queues)
 {
     (void)state;
@@ -416,11 +428,11 @@ static int played_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts,
 
 static const struct vr_dev_ops dev_ops = {no_text, no_text, map_pool,
                                           unmap_pool};
-static const struct vr_bell_ops bell = {
-    .hear = nothing,
-    .unmask = nothing,
-    .tell = nothing,
-    .ring = ring_guest,
+static const struct vr_channel_ops channel = {hear, unmask, nothing};
+static const struct vr_bell_ops bell = {.ring = ring_guest};
+static const struct vr_bell_ops *const bells[VR_BELLS] = {
+    [VR_BELL_trapped] = &bell,
+    [VR_BELL_direct] = &bell,
 };
 
 /* A worker, from its start to its end. */
@@ -432,7 +444,8 @@ static void work(void)
         .win = &w.win,
         .page = &w.page,
         .ops = &dev_ops,
-        .bell = &bell,
+        .bells = bells,
+        .channel = &channel,
         .wake_fd = -1,
         .stop_fd = -1,
         .queues = 1,
