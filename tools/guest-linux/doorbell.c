@@ -248,11 +248,13 @@ static struct virtqueue *vr_make_queue(struct vr_bells *bells,
 
 static void vr_del_queue(struct vr_bells *bells, struct vr_bell *bell)
 {
-	vr_bell_close(bell);
 	writel(bell->vq->index, bells->base + VIRTIO_MMIO_QUEUE_SEL);
 	writel(0, bells->base + VIRTIO_MMIO_QUEUE_READY);
 	/* Whoever has the queue next may not know of the register. */
 	writel(0, bells->base + VR_MMIO_QUEUE_DOORBELL);
+	/* The backend has let go of it. Closed before, a backend that is started
+	 * anew at this moment would be refused, and the device fail. */
+	vr_bell_close(bell);
 	vring_del_virtqueue(bell->vq);
 }
 
