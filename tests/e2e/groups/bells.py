@@ -71,9 +71,9 @@ def rings(dev):
     return [r for r in dev["rings"] if r["enabled"]]
 
 
-def load(h, name, args, t=60):
+def load(h, name, args, limit=60):
     """A load of one disk; how many requests. Nothing may be lost or wrong."""
-    out = h.gx_ok(G, f". /tmp/disks; ioload -f ${name} {args}", t)
+    out = h.gx_ok(G, f". /tmp/disks; ioload -f ${name} {args}", limit)
     require('"errors":0,' in out and '"mismatches":0' in out, out)
     return int(re.search(r'"ios":(\d+)', out)[1])
 

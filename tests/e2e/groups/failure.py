@@ -74,7 +74,7 @@ def worker(h, _made):
     main, workers = backend_pids(h)
     require(workers, f"no worker: main {main}")
     h.gx_ok(B, f"kill -9 {workers[0]}")
-    h.gx_ok("g1", "true", t=5)
+    h.gx_ok("g1", "true", limit=5)
     moves(h)
     _, again = backend_pids(h)
     require(again and again[0] != workers[0], "no new worker")
@@ -94,7 +94,7 @@ def main_process(h, _made):
     start_io(h)
     main, _workers = backend_pids(h)
     h.gx_ok(B, f"kill -9 {main[0]}")
-    h.gx_ok("g1", "true", t=5)
+    h.gx_ok("g1", "true", limit=5)
     moves(h, 40)
     io = end_io(h)
     require(not io["errors"] and not io["mismatches"], str(io))
@@ -110,7 +110,7 @@ def storm(h, _made):
     size = int(h.ok(f"wc -c < {log}"))
     h.gx_ok(B, f"kill -STOP {main[0]}; kill -9 {workers[0]}; sleep 1; "
             "fakebackend storm >/dev/null 2>&1 & sleep 2")
-    turns, interrupts = map(int, h.gx_ok("g1", "turns 8", t=120).split())
+    turns, interrupts = map(int, h.gx_ok("g1", "turns 8", limit=120).split())
     count = h.show("g1")["devices"][0]["counters"]
     # Emulated, all of this is slow: how often is up to the machine.
     require(turns and interrupts, f"{turns} turns, {interrupts} interrupts")
@@ -137,7 +137,7 @@ def paused(h, _made):
     at = progress(h)
     time.sleep(2.5)
     require(progress(h) - at <= 16, "requests complete without a backend")
-    h.gx_ok("g1", "echo alive", t=5)
+    h.gx_ok("g1", "echo alive", limit=5)
     h.ok(f"xl unpause {B}")
     moves(h)
     io = end_io(h)
@@ -161,7 +161,7 @@ def dead(h, how, kill):
     if how == "destroyed":
         h.wait_gone(B, seconds=20)
     h.wait("no request completes without a backend", lambda: stands(h))
-    h.gx_ok("g1", "echo alive", t=10)
+    h.gx_ok("g1", "echo alive", limit=10)
     seen = h.wait("the operator sees why",
                   lambda: next((d for d in h.show("g1")["devices"]
                                 if d["error"] or d["state"] != "connected"),
@@ -187,7 +187,7 @@ def panicked(h, _made):
     # Xen on Arm hears nothing of a panic: the domain just stands still
     return dead(h, "panicked", lambda: h.gx(
         B, "(sleep 0.3; echo c > /proc/sysrq-trigger) </dev/null "
-        ">/dev/null 2>&1 &", t=3))
+        ">/dev/null 2>&1 &", limit=3))
 
 
 @group.check("guest destroyed while the paused driver domain holds its pages",

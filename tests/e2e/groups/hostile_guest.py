@@ -52,7 +52,7 @@ def progress(h):
 
 def stop_load(h, name):
     """Ends the writing; all that was written has to be read back."""
-    out = h.gx_ok(name, "load end 90", t=95)
+    out = h.gx_ok(name, "load end 90", limit=95)
     result = json.loads(next(l for l in out.splitlines() if l.startswith("{")))
     require(not result["errors"] and not result["mismatches"],
             f"{name}: {out}")
@@ -96,7 +96,7 @@ def attack(h, made, command, seconds=60):
     """Run a command of the module; everybody else has to go on meanwhile."""
     before = progress(h)
     out = h.gx_ok("ha", f"echo {command} > /proc/viommu-abuse; "
-                  "cat /proc/viommu-abuse", t=seconds)
+                  "cat /proc/viommu-abuse", limit=seconds)
     require(re.search(r": 0 wrong, \d+ ms", out), out.strip()[-900:])
     h.wait("the others go on",
            lambda: all(a > b for a, b in zip(progress(h), before)), 20)

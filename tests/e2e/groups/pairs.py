@@ -66,7 +66,7 @@ def shared(h):
     # On a busy machine a request of this path takes 0.2 s, and what was
     # written is read back one by one.
     h.gx_ok("sg2", "ioload -f /dev/vda -m verify -q 8 -t 1 -s 4",
-            t=120)
+            limit=120)
     require("sb" in h.domains(), "the shared driver domain ended")
     h.ok("xl destroy sg2", 60)
     h.wait_gone("sg2", seconds=15)

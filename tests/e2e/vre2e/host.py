@@ -97,17 +97,17 @@ class Host:
 
     # -- commands --
 
-    def sh(self, command, t=60):
-        """Run a shell command in dom0."""
-        t *= arch.now.patience
+    def sh(self, command, limit=60):
+        """Run a shell command in dom0, for so many seconds at the most."""
+        limit *= arch.now.patience
         if self.deadline is not None:
-            t = max(1, min(t, self.deadline - time.monotonic()))
+            limit = max(1, min(limit, self.deadline - time.monotonic()))
         begin = time.monotonic()
         try:
             r = subprocess.run([HOST, "run", "--name", self.name, "-t",
-                                f"{t:.0f}", command],
+                                f"{limit:.0f}", command],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               timeout=t + 30, check=False)
+                               timeout=limit + 30, check=False)
         except subprocess.TimeoutExpired as error:
             raise self.gone(f"dom0 did not answer: {command[:100]}") from error
         result = Result(r.returncode, r.stdout.decode("utf-8", "replace"),
@@ -155,16 +155,16 @@ class Host:
                            stderr=subprocess.DEVNULL, check=False)
         return r.returncode == 0
 
-    def ok(self, command, t=60):
+    def ok(self, command, limit=60):
         """A command that has to succeed; its output."""
-        r = self.sh(command, t)
+        r = self.sh(command, limit)
         require(r.rc == 0, f"`{command[:120]}` ended with {r.rc}: {r.line()}")
         return r.out
 
-    def beside(self, commands, t=60):
+    def beside(self, commands, limit=60):
         """Commands in dom0 beside each other; all have to succeed."""
         self.ok("sh /host/bin/beside.sh " +
-                " ".join(shlex.quote(c) for c in commands), t)
+                " ".join(shlex.quote(c) for c in commands), limit)
 
     def put(self, name, text):
         """A file below /host/cfg; its path in dom0."""
@@ -173,15 +173,15 @@ class Host:
             file.write(text)
         return f"{RELATIVE}/{name}"
 
-    def gx(self, guest, command, t=30, up=60):
+    def gx(self, guest, command, limit=30, up=60):
         """A command in a guest, by its agent."""
         longer = arch.now.patience
-        return self.sh(f"gx -t {t * longer:.0f} -u {up * longer:.0f} {guest} "
-                       f"{shlex.quote(command)}", t + up + 25)
+        return self.sh(f"gx -t {limit * longer:.0f} -u {up * longer:.0f} "
+                       f"{guest} {shlex.quote(command)}", limit + up + 25)
 
-    def gx_ok(self, guest, command, t=30, up=60):
+    def gx_ok(self, guest, command, limit=30, up=60):
         """A command in a guest that has to succeed; its output."""
-        r = self.gx(guest, command, t, up)
+        r = self.gx(guest, command, limit, up)
         require(r.rc == 0, f"in {guest}: `{command[:120]}` ended with {r.rc}: "
                 f"{r.line()}")
         return r.out
@@ -236,12 +236,13 @@ class Host:
         require(r.rc == 0, f"there is no domain {name}")
         return int(r.out)
 
-    def create(self, cfg, t=120, args=""):
+    def create(self, cfg, limit=120, args=""):
         """xl create with its whole log kept; the result."""
         log = f"/host/tmp/xl-{os.path.basename(cfg)}.log"
         return self.sh(f"xl -vvv create {args} {cfg} > {log} 2>&1; rc=$?; "
                        f"grep -vE '^libxl: (debug|detail)|^xc: (detail|debug)"
-                       f"|domainbuilder: detail|^xencall:|^Parsing config' {log}; exit $rc", t)
+                       f"|domainbuilder: detail|^xencall:|^Parsing config' {log}; exit $rc",
+                       limit)
 
     def show(self, guest):
         """vrctl show --json, parsed."""

@@ -108,11 +108,11 @@ def flooded(h, _made):
     return f"{sent} sent, {heard} heard"
 
 
-def bad_guest(h, name, what, t=60):
+def bad_guest(h, name, what, limit=60):
     """What a driver that abuses its doorbell says; the device has no other."""
     base = name.split(".")[0]
     pool = hexint(h.show(G)["devices"][0]["window_base"])
-    return h.gx_ok(G, f"badguest 0x{base} {pool:#x} {what}", t)
+    return h.gx_ok(G, f"badguest 0x{base} {pool:#x} {what}", limit)
 
 
 @group.check("a driver that names channels it should not, rings and restarts "
