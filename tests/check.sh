@@ -169,6 +169,14 @@ around() {
     one "runner of the end-to-end tests" tests/e2e/runner/test.py
 }
 
+# unit_tests: their names, with those first that take longest, so that none of
+# them is waited for at the end
+unit_tests() {
+    local first=(test_storm test_backend_loop)
+    printf '%s\n' "${first[@]}"
+    basename -s .c tests/unit/test_*.c | grep -vxF "$(printf '%s\n' "${first[@]}")"
+}
+
 # For those who are at work: under a minute if little has changed.
 quick() {
     local t n
@@ -176,8 +184,7 @@ quick() {
         sanitized && fuzz_targets || return
     one "lint" build CC=gcc O=out/native lint
     around
-    for t in tests/unit/test_*.c; do
-        n=$(basename "$t" .c)
+    for n in $(unit_tests); do
         together cmocka "unit $n" "out/native/tests/unit/$n"
         together cmocka "unit $n (ASan, UBSan)" "out/asan/tests/unit/$n"
     done
@@ -190,7 +197,7 @@ quick() {
 }
 
 unit() {
-    local t n
+    local n
     one "build with gcc" build CC=gcc O=out/native all unit-build || return
     around
     one "device-tree bindings" tests/bindings/check out/native
@@ -203,8 +210,7 @@ unit() {
         cmocka "unit test_guestpool (TSan)" out/tsan/tests/unit/test_guestpool
     one "compile against Xen 4.20" build CC=gcc O=out/xen-4.20 \
         XEN_INCLUDE="$(tests/host/host path xen-4.20-dev)/usr/include" objects
-    for t in tests/unit/test_*.c; do
-        n=$(basename "$t" .c)
+    for n in $(unit_tests); do
         together cmocka "unit $n" "out/native/tests/unit/$n"
         together cmocka "unit $n (ASan, UBSan)" "out/asan/tests/unit/$n"
         together one "unit $n (valgrind)" valgrind -q --error-exitcode=9 \
