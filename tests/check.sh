@@ -286,21 +286,19 @@ e2e_on() {
 # whose checks wait for events and so stand something beside it, too.
 refusals=(preflight input silo stock)
 guests=(kernels debug probe dynamic)
-operations=(operations/{bootfiles,grants,late,many,order,signals,storage,words})
+operations=(operations/{bells,bootfiles,grants,late,many,order,signals,storage,words})
 
 x86() {
     e2e_on e2e x86 --steady
 }
 
-# The two halves of `all`.
+# What `all` runs beside each other, with unit tests and what else needs no host
+# before and after the second.
 first() {
     x86
     e2e_on refusals arm64 --steady "${refusals[@]}"
     e2e_on guests arm64 --steady "${guests[@]}"
     e2e_on operations arm64 "${operations[@]}"
-    module
-    model
-    fuzz
 }
 
 others() {
@@ -322,7 +320,7 @@ e2e() {
 case $what in
 all)
     case ${HOST:-} in
-    '') beside first unit others ;;
+    '') beside first unit others module model fuzz ;;
     *)
         unit
         module
