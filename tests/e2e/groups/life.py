@@ -31,7 +31,7 @@ def paused(h, _made):
     require(re.search(r"l1\s+\d+\s+\d+\s+\d+\s+--p", line), line)
     require(h.show("l1")["phase"] in ("ready", "running"), "phase")
     h.ok("xl unpause l1")
-    h.gx_ok("l1", "ioload -f /dev/vda -m verify -q 4 -t 1 -s 8")
+    h.gx_ok("l1", "ioload -f /dev/vda -m verify -q 4 -t 1 -s 2", 120)
 
 
 @group.check("guest powers off by itself: all ends", 150)
@@ -89,7 +89,7 @@ def file_target(h, _made):
         device(driver=None, backend="b2", target="/tmp/disk.img")]))
     r = h.create(cfg)
     require(r.rc == 0, r.text[-400:])
-    h.gx_ok("l2", "ioload -f /dev/vda -m verify -q 8 -t 2 -s 4")
+    h.gx_ok("l2", "ioload -f /dev/vda -m verify -q 8 -t 2 -s 2", 120)
     h.ok("xl destroy l2; xl destroy b2", 60)
 
 

@@ -188,7 +188,7 @@ def revoked(h):
     out = h.gx_ok("mx-b1", f"hold count {g} {pool['gref_base']} "
                   f"{pool['gref_count']}", 60)
     require(int(out.split()[0]) == POOL >> 12, out)
-    h.gx_ok("mx", "ioload -f /dev/vda -m verify -q 4 -t 1 -s 4", 60)
+    h.gx_ok("mx", "ioload -f /dev/vda -m verify -q 4 -t 1 -s 2", 120)
     audit(h, "mx")
 
 

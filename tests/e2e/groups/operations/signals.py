@@ -147,7 +147,8 @@ def reboot(h, _made):
     h.gx("s1", "(sleep 0.3; /sbin/reboot) </dev/null >/dev/null 2>&1 &")
     h.wait_again("s1", old)
     require(B in h.domains(), f"no {B}: {h.domains()}")
-    h.gx_ok("s1", "ioload -f /dev/vda -m verify -q 4 -t 1 -s 8", up=90)
+    h.gx_ok("s1", "ioload -f /dev/vda -m verify -q 4 -t 1 -s 2", 120,
+            up=90)
     # The alarm is after 20 s of real time; nothing has waited for it.
     h.wait("the log says that there is no scope",
            lambda: h.sh(f"grep 'no scope' {LOG}").rc == 0, 40, 1)
@@ -172,7 +173,8 @@ def reboot_again(h, _made):
     h.gx("s1", "(sleep 0.3; /sbin/reboot) </dev/null >/dev/null 2>&1 &")
     h.wait_again("s1", old)
     require(B in h.domains(), f"no {B}: {h.domains()}")
-    h.gx_ok("s1", "ioload -f /dev/vda -m verify -q 4 -t 1 -s 8", up=90)
+    h.gx_ok("s1", "ioload -f /dev/vda -m verify -q 4 -t 1 -s 2", 120,
+            up=90)
     h.put("sg-b1.cfg", driver_cfg("b1"))
     return f"xl that watches the guest: {before}, then {watcher_kib(h)} KiB"
 

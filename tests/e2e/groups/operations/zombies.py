@@ -35,7 +35,7 @@ def create(h, args="", cfg="zg"):
 
 
 def works(h):
-    h.gx_ok(G, "ioload -f /dev/vda -m verify -q 4 -t 1 -s 8")
+    h.gx_ok(G, "ioload -f /dev/vda -m verify -q 4 -t 1 -s 2", 120)
 
 
 def pin(h):
