@@ -115,6 +115,7 @@ static void read_told(struct xs_handle *xs, const struct guest *g,
     unsigned int len = 0;
 
     out->state = VR_STATE_NONE;
+    out->fail = VR_FAIL_NONE;
     out->reason[0] = '\0';
     if (!xs || g->rec.domid == VR_DOMID_NONE)
         return;

@@ -55,9 +55,9 @@ def attach_blkback(host):
             f"{node}/hotplug-status connected")
 
 
-def find_disks(host, n):
+def find_disks(host, count):
     """(file, device's name) of each path's disk, once there are so many."""
-    out = host.gx_ok(GUEST, DISKS % n, 60, up=150)
+    out = host.gx_ok(GUEST, DISKS % count, 60, up=150)
     rows = [line.split() for line in out.splitlines()]
     return {row[0]: (row[1], row[2]) for row in rows}
 

@@ -65,9 +65,9 @@ def kernels(names=None):
     return found
 
 
-def processors(text, n):
+def processors(text, count):
     """The configuration of a domain with so many."""
-    return text.replace("vcpus = 1\n", f"vcpus = {n}\n")
+    return text.replace("vcpus = 1\n", f"vcpus = {count}\n")
 
 
 def driver_cfg(opt):

@@ -174,14 +174,13 @@ static void close_bell(struct vr_loop *l, unsigned int i)
     q->bell = VR_BELL_trapped;
 }
 
-/* Only after a restart is it worth to wait for a port: else a guest that names
- * a bad one would have us do so. */
-static int open_bell(struct vr_loop *l, unsigned int i)
+/* Only after a restart (@again) is it worth to wait for a port: else a guest
+ * that names a bad one would have us do so. */
+static int open_bell(struct vr_loop *l, unsigned int i, bool again)
 {
     struct vr_dev *d = &l->dev;
     const struct vr_ctrl_queue *cfg = &d->req.q[i];
     enum vr_bell bell = cfg->port ? VR_BELL_direct : VR_BELL_trapped;
-    bool again = d->cfg.page->resume[i].epoch == cfg->epoch;
     int64_t until = (int64_t)vr_now_ns() + BELL_WAIT_NS;
     int rc = 0;
 
@@ -213,7 +212,7 @@ static void start_queue(struct vr_loop *l, unsigned int i)
     q->last_done = 0;
     if (cfg.size > d->cfg.queue_size) {
         vr_vq_break(&q->vq, VR_VQ_SIZE, cfg.size);
-    } else if (open_bell(l, i)) {
+    } else if (open_bell(l, i, again)) {
         vr_vq_break(&q->vq, VR_VQ_BELL, cfg.port);
     } else if (!vr_vq_start(&q->vq, d->cfg.win, &cfg, d->req.features,
                             &d->cfg.page->resume[i])) {

@@ -31,9 +31,11 @@ static bool ring(struct vr_loop *l)
 
         if (!queues)
             continue;
+        if (d->cfg.bells[k]->ring(d->cfg.channel_state, d->cfg.page, queues))
+            tell = true;
+        else if (k == VR_BELL_trapped)
+            continue; /* the broker has been told and did not look yet */
         vr_counters(d)->interrupts++;
-        tell |=
-            d->cfg.bells[k]->ring(d->cfg.channel_state, d->cfg.page, queues);
     }
     l->intr = 0;
     return tell;
