@@ -9,22 +9,6 @@ from . import paths
 from .paths import DRIVER, GUEST
 
 VBD = 51712  # xvda
-# The guest module's switch. It counts when a driver is bound to a device.
-KNOB = "/sys/module/virtio_restricted/parameters/doorbells"
-# Name and place of each disk, by serial number; blkfront's has none.
-DISKS = r"""
-for i in $(seq 300); do
-    set --
-    for d in /sys/block/vd* /sys/block/xvda; do
-        [ -e "$d" ] && set -- "$@" "$d"
-    done
-    [ $# = %d ] && break
-    sleep 0.1
-done
-for d; do
-    n=${d##*/} s=$(cat $d/serial 2> /dev/null) v=$(readlink $d/device)
-    echo ${s:-blkfront} /dev/$n ${v##*/}
-done"""
 
 
 @contextlib.contextmanager
@@ -57,17 +41,14 @@ def attach_blkback(host):
 
 def find_disks(host, count):
     """(file, device's name) of each path's disk, once there are so many."""
-    out = host.gx_ok(GUEST, DISKS % count, 60, up=150)
+    out = host.gx_ok(GUEST, f"disks-by-serial {count}", 60, up=150)
     rows = [line.split() for line in out.splitlines()]
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def trap(host, device):
     """The broker stands between this device and its backend: no doorbells."""
-    host.gx_ok(GUEST, f"d=$(readlink -f /sys/bus/virtio/devices/{device}/..); "
-               f"d=${{d##*/}}; cd /sys/bus/platform/drivers/virtio-mmio; "
-               f"echo N > {KNOB}; echo $d > unbind; echo $d > bind; "
-               f"echo Y > {KNOB}")
+    host.gx_ok(GUEST, f"bind-without-doorbells {device}")
 
 
 def start_guest(host, kernel, wanted, opt):

@@ -56,6 +56,7 @@ def everything(share, kernels, say):
         if os.path.exists(target):
             os.unlink(target)  # perhaps running in dom0
         shutil.copy(os.path.join(build.OUT, "bin", name), target)
+    build.scripts(os.path.join(share, "bin"))
     img = os.path.join(share, "img")
     for kernel in kernels:
         build.guest_image(os.path.join(img, kernel.ramdisk),

@@ -23,9 +23,11 @@ def add_programs(image):
     """The agent, which a service there starts, and what writes the data."""
     commands = os.path.join(build.OUT, "debian-root.cmd")
     with open(commands, "w", encoding="utf-8") as file:
-        for name, folder in (("agent", "sbin"), ("pattern", "bin")):
-            target = f"/usr/local/{folder}/{name}"
-            file.write(f"write {os.path.join(build.OUT, 'bin', name)} {target}\n"
+        for source, folder in ((f"{build.OUT}/bin/agent", "sbin"),
+                               (f"{build.OUT}/bin/pattern", "bin"),
+                               (f"{build.GUEST}/sh/write-root", "bin")):
+            target = f"/usr/local/{folder}/{os.path.basename(source)}"
+            file.write(f"write {source} {target}\n"
                        f"set_inode_field {target} mode 0100755\n")
     build.run("debugfs", "-w", "-f", commands, image)
 
@@ -106,10 +108,7 @@ def create(h, mode):
 
 def busy(h, command):
     """The root is written to until the guest has ended by this command."""
-    h.gx_ok(G, "(while :; do dd if=/dev/zero of=/srv/f bs=4k count=200 "
-            "conv=fsync; done) </dev/null >/dev/null 2>&1 & "
-            "(while :; do dd if=/dev/zero of=/srv/g bs=256k count=100; done) "
-            "</dev/null >/dev/null 2>&1 & sleep 2", 30)
+    h.gx_ok(G, "write-root")
     if command.startswith(("xl", "/")):
         h.ok(command, 350)
     else:

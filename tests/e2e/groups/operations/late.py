@@ -193,10 +193,7 @@ def registered(h):
 def kept(h):
     ready(h)
     w, (_, name) = pool(h), disk(h)
-    h.gx_ok(B, f"hold keep {h.domid(G)} {w['gref_base']} {w['gref_count']} "
-            "> /tmp/hold 2>&1 </dev/null & "
-            "for i in $(seq 50); do grep -q holding /tmp/hold && exit 0; "
-            "sleep 0.2; done; exit 1")
+    h.gx_ok(B, f"keep-pages {h.domid(G)} {w['gref_base']} {w['gref_count']}")
     unbind(h, name)
     require(state(h) == "held", f"the pool is {state(h)}")
     p, _ = audit(h)
