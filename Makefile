@@ -248,6 +248,7 @@ help:
 	@echo 'make compile_commands.json'
 	@echo '                     for editors and tools of clang'
 	@echo 'make bench           measure, on both emulated hosts'
+	@echo 'make survey          see what memory each virtio device uses'
 	@echo 'make host-shell      a shell in the emulated host; make host-down ends it'
 	@echo 'make format | format-check | clean'
 	@echo

@@ -163,6 +163,7 @@ around() {
     one "links in documents" tests/links.sh
     one "format" make --no-print-directory format-check
     one "benchmark's arithmetic" python3 tests/bench/test_arithmetic.py
+    one "survey's arithmetic" python3 tests/survey/test_arithmetic.py
     one "install and uninstall" tests/install.sh out/native
     one "boot files of a guest" tests/bootfiles.sh
     one "launcher" tests/launcher.sh out/native

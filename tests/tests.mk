@@ -32,6 +32,11 @@ $(call obj,tests/unit/test_plugin_arm.c tests/unit/test_preload.c): \
 $(UNIT): $(O)/%: $(O)/%.o $(TEST_ARCHIVES)
 	$(call link,-pie,-lcmocka $(TEST_LIBS))
 
+# The survey's reader of traces goes into a program of its own, for the guest.
+SURVEY_TESTS := tests/unit/test_survey tests/fuzz/fuzz_survey
+$(SURVEY_TESTS:%=$(O)/%): $(O)/tests/survey/events.o
+$(SURVEY_TESTS:%=$(O)/%.o): ALL_CPPFLAGS += -I.
+
 # The guest module's files, in a process: each of the kernel's headers that they
 # include is guest/kernel.h, which is no kernel's and warns as none.
 KERNEL := $(addprefix $(O)/kernel/,$(shell \
@@ -112,6 +117,11 @@ demo: setup
 
 bench: setup bench-modules
 	@for h in $(or $(HOST),arm64 x86); do tests/bench/run --host $$h --record || exit 1; done
+
+# Memory access patterns of all virtio devices, without Xen; docs/survey/.
+.PHONY: survey
+survey: setup
+	@tests/survey/survey
 
 host-up: setup
 	@tests/host/host up --arch $(NAME)

@@ -12,6 +12,8 @@ packages="$packages libxen-dev libyajl-dev libfdt-dev liburing-dev
     libseccomp-dev libcmocka-dev uuid-dev"
 # what judges device trees
 packages="$packages device-tree-compiler dt-schema"
+# the survey: plots, and headers for the guest's screen
+packages="$packages gnuplot-nox libdrm-dev"
 # the emulated hosts: kernel, hypervisor, packages
 packages="$packages qemu-system-arm qemu-system-x86 flex bison bc libssl-dev
     libelf-dev cpio rsync xz-utils zstd dpkg-dev python3 acpica-tools
