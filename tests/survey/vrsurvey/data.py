@@ -18,6 +18,10 @@ BARS = SHOWN | {"blk": ("random-4k", "random-4k-depth-32",
                 "9p": ("small-files", "sequential-1m"),
                 "crypto": ("messages-64", "messages-16k"),
                 "mem": ("plug",), "pmem": ("write-flush",)}
+# What one plot does not show: lines at its edge.
+HIDDEN = {"flight": ("rng reads-4k", "crypto messages-16k", "net receive-1500"),
+          "reuse": ("console lines", "rng reads-4k", "input keys"),
+          "lifetimes": ("console lines",)}
 POINTS = 60     # of a curve, at most
 # A machine to compare with, in the plot of costs: exit and page.
 EXAMPLE = (2000, 100)
@@ -54,6 +58,21 @@ def curve(values):
     return points
 
 
+def rising(values):
+    """The curve, from 0 on."""
+    points = curve(values)
+    return [(points[0][0], 0), *points] if points else []
+
+
+def level(points):
+    """The curve, to the end of the load."""
+    return [*points, (1, points[-1][1])] if points else []
+
+
+def visible(plot, rows):
+    return [row for row in rows if row[0] not in HIDDEN.get(plot, ())]
+
+
 def shown(sessions):
     """(name of the curve, session, mappings, load) of what the plots show."""
     for device, loads in SHOWN.items():
@@ -74,20 +93,24 @@ def thin(points):
 def curves(folder, sessions):
     sizes, lives, reuses, flights = [], [], [], []
     for name, made, own, load in shown(sessions):
-        sizes += [(name, *p) for p in curve(m.size for m in own)]
-        lives += [(name, *p) for p in curve(
+        sizes += [(name, *p) for p in rising(m.size for m in own)]
+        lives += [(name, *p) for p in rising(
             m.end - m.start for m in own
             if m.end is not None and m.end < made.stop)]
-        reuses += [(name, *p) for p in curve(
+        reuses += [(name, *p) for p in rising(
             m.reuse + 1 for m in own if m.reuse is not None)]
         begin, end = made.ends()[load]
-        flights += [(name, round((time - begin) / (end - begin), 4), size)
-                    for time, size in thin(patterns.flight(made.mappings,
-                                                           begin, end))]
+        flights += [(name, *p) for p in level(
+            [(round((time - begin) / (end - begin), 4), size)
+             for time, size in thin(patterns.flight(made.mappings, begin,
+                                                    end))])]
     write(folder, "sizes", ("load", "bytes", "share"), sizes)
-    write(folder, "lifetimes", ("load", "us", "share"), lives)
-    write(folder, "reuse", ("load", "pages", "share"), reuses)
-    write(folder, "flight", ("load", "time", "bytes"), flights)
+    write(folder, "lifetimes", ("load", "us", "share"),
+          visible("lifetimes", lives))
+    write(folder, "reuse", ("load", "pages", "share"),
+          visible("reuse", reuses))
+    write(folder, "flight", ("load", "time", "bytes"),
+          visible("flight", flights))
 
 
 def verdict(rows, requests):
@@ -126,11 +149,12 @@ def tables(folder, sessions, counts, bounced, slots):
           [(device, sum(not m.whole for m in made.mappings), made.bounced,
             max((size for _, size in patterns.flight(
                 made.mappings, 0, made.stop, patterns.slots)), default=0),
-            slots[device] * patterns.SLOT)
+            max(0, slots[device]) * patterns.SLOT)
            for device, made in bounced.items()])
     exposed = [(f"{row['device']} {row['load']}", row["touched"],
                 row["exposed"]) for row in rows
                if row["load"] in BARS.get(row["device"], ())]
+    exposed.sort(key=lambda row: -float(row[2]))
     write(folder, "exposed", ("load", "touched", "exposed"), exposed)
 
 

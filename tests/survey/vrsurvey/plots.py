@@ -4,7 +4,9 @@
 import os
 import subprocess
 
-HEAD = """set terminal svg size 760,420 font 'sans-serif,13' background 'white'
+from . import data
+
+HEAD = """set terminal svg size 840,420 font 'sans-serif,13' background 'white'
 set output '{name}.svg'
 set datafile separator ','
 set grid lc rgb '#dddddd'
@@ -31,28 +33,38 @@ def series(path):
     return names
 
 
+def colour(one, number):
+    """A load has one colour in all plots."""
+    loads = [f"{device} {load}" for device, loads in data.SHOWN.items()
+             for load in loads]
+    return COLOURS[(loads.index(one) if one in loads else number)
+                   % len(COLOURS)]
+
+
 def lines(folder, name, title, x, y, more="", style="steps"):
     """A plot with a line for each series of data/NAME.csv."""
-    data = os.path.join("data", name + ".csv")
+    source = os.path.join("data", name + ".csv")
     parts = []
-    for number, one in enumerate(series(os.path.join(folder, data))):
-        colour = COLOURS[number % len(COLOURS)]
+    for number, one in enumerate(series(os.path.join(folder, source))):
         parts.append(
-            f"'{data}' skip 1 using (strcol(1) eq '{one}' ? $2 : NaN):3 "
-            f"with {style} lw 2 lc rgb '{colour}' title '{one}' noenhanced")
+            f"'{source}' skip 1 using (strcol(1) eq '{one}' ? $2 : NaN):3 "
+            f"with {style} lw 2 lc rgb '{colour(one, number)}' "
+            f"title '{one}' noenhanced")
     draw(folder, HEAD.format(name=name, title=title, x=x, y=y) + more
          + "set datafile missing NaN\nplot " + ", \\\n".join(parts) + "\n")
 
 
 def bars(folder, name, title, y):
-    data = os.path.join("data", name + ".csv")
+    source = os.path.join("data", name + ".csv")
     draw(folder, HEAD.format(name=name, title=title, x="", y=y)
          + "set style fill solid 0.8\nset boxwidth 0.7\nset logscale y\n"
          "set xtics rotate by 40 right noenhanced\nunset key\n"
          "set bmargin 9\nset lmargin 12\n"
          "set yrange [0.7:*]\n"
-         f"plot '{data}' skip 1 using 0:3:xtic(1) with boxes "
-         f"lc rgb '{COLOURS[0]}'\n")
+         f"plot '{source}' skip 1 using 0:3:xtic(1) with boxes "
+         f"lc rgb '{COLOURS[0]}', '{source}' skip 1 using "
+         "0:3:(sprintf($3 < 10 ? '%.1f' : '%.0f', $3)) with labels "
+         "offset 0,0.6\n")
 
 
 def draw(folder, script):

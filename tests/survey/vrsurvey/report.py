@@ -82,6 +82,20 @@ def verdicts(rows, counts, reasons):
                   "pool needed", "fits"), made)
 
 
+def summary(rows, counts):
+    """The answer in a few lines: which devices have which verdict."""
+    devices = {}
+    for device in dict.fromkeys(row["device"] for row in rows):
+        own = [row for row in rows if row["device"] == device]
+        verdict = data.verdict(own, int(counts.get(
+            device, {"requests": 0})["requests"]))
+        devices.setdefault(verdict, []).append(device)
+    return table(("mode", "devices"),
+                 [(f"**{mode}**", ", ".join(devices[mode]))
+                  for mode in ("static", "mixed", "dynamic", "none")
+                  if mode in devices])
+
+
 def loads(rows):
     """The long table."""
     return table(
@@ -248,6 +262,7 @@ def write(docs):
     for line in head.splitlines():
         device, _, reason = line.partition(": ")
         reasons[device] = Text(reason).substitute(named)
+    named["table.summary"] = summary(rows, counts)
     named["table.verdicts"] = verdicts(rows, counts, reasons)
     with open(os.path.join(docs, "README.md"), "w", encoding="utf-8") as file:
         file.write(Text(text).substitute(named))
