@@ -11,6 +11,13 @@ what=${1:-all}
 jobs=$(nproc)
 log=out/log
 mkdir -p $log
+
+# The same file is compiled for each flavour, clone and day: once is enough.
+# The folder has Debian's links, named as the compilers are.
+export PATH=/usr/lib/ccache:$PATH
+export CCACHE_DIR=${VR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virtio-restricted}/ccache
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=1G
+
 start=$(date +%s)
 passed=0 failed=0 skipped=0
 

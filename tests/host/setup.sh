@@ -4,7 +4,7 @@
 set -eu
 
 # compilers for both architectures, checkers, fuzzers and a model checker
-packages="gcc make libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+packages="gcc ccache make libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     clang clang-format clang-tidy libclang-rt-14-dev valgrind spin sparse
     pkg-config shellcheck pylint pmccabe"
 # libraries of the project and of its unit tests

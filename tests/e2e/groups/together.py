@@ -6,6 +6,7 @@ from vre2e import acpi, arch
 from vre2e.host import device, driver_cfg, dynamic, guest_cfg, mixed
 from vre2e.report import Group, require
 
+from groups.bells import exits, rings
 from groups.dynamic import audit, iommu, refuse_maps, sample, stop, told
 from groups.main import arrived, attack, judge
 from groups.neighbours import judge as judge_page, look
@@ -51,6 +52,7 @@ def disks(h, *names):
 @group.check("static, dynamic and mixed in one guest", 200)
 def described(h, _made):
     audit(h, G)
+    before = [exits(d) for d in h.show(G)["devices"]]
     out = h.gx_ok(G, f"for d in $(diskof {' '.join(NAMES)}); do "
                   "ioload -f $d -m verify -q 4 -t 1 -s 4; done", 150)
     found = told(h, G, *disks(h, *NAMES))
@@ -62,6 +64,11 @@ def described(h, _made):
     require(out.count('"errors":0,') == 3 and
             out.count('"mismatches":0') == 3, out)
     devices = h.show(G)["devices"]
+    if arch.now.mixes:  # by the guest module, which makes doorbells, too
+        require(all(r["bell"] == "direct" for d in devices for r in rings(d)),
+                f"{devices}")
+        after = [exits(d) for d in devices]
+        require(after == before, f"exits: {before}, then {after}")
     grefs = sorted((w["gref_base"], w["gref_count"], w["kind"])
                    for d in devices for w in d["windows"])
     require(len(grefs) == 4 and all(a[0] + a[1] <= b[0] for a, b in

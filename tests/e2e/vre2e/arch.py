@@ -150,13 +150,13 @@ X86 = Arch(
     panicked="failed",
     samples=12, patience=3.0,
     named=("main", "pairs", "module", "failure", "backends", "life",
-           "dynamic", "mixed", "mixed-module", "probe", "hostile-guest",
+           "dynamic", "mixed", "mixed-module", "probe", "bells", "rng",
+           "hostile-guest",
            "operations"),
     brief={"preflight": ("vrctl", "launcher", "xl create -n"),
            "together": ("static", "mixed", "the guest", "audit", "hostile",
                         "what", "destroyed"),
            "revoke": ("a backend that keeps",),
-           "bells": ("each queue", "requests"),
            # Its other two are steps of what together does.
            "x86": ("vrctl",)})
 
