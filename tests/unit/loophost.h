@@ -63,7 +63,7 @@ struct variant {
 /* The queues' own bells, in shared memory. */
 struct bellstate {
     unsigned int bound[QUEUES]; /* now */
-    unsigned int binds;         /* so far */
+    unsigned int tries, binds;  /* so far */
     unsigned int busy;          /* so many fail, from now on */
     unsigned int rings;         /* of the guest */
     unsigned int masked;        /* heard, and not unmasked: a bell that rings */
@@ -214,6 +214,7 @@ static inline int op_bind(void *ctx, unsigned int queue, uint32_t port)
 {
     struct bellstate *b = ((struct host *)ctx)->bells;
 
+    b->tries++;
     if (b->busy) {
         b->busy--;
         return -EBUSY;

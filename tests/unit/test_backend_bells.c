@@ -49,21 +49,19 @@ static void one_of_two(void **state)
 
 static void refused(void **state)
 {
-    int64_t before, took;
-    unsigned int i;
+    unsigned int i, before;
 
     (void)state;
     for (i = 0; i < 2; i++) {
         /* Not to be had, or never there. */
         h.req.q[0].port = i ? UINT32_MAX : PORT + 1;
         h.req.q[0].epoch++;
-        before = (int64_t)vr_now_ns();
+        before = h.bells->tries;
         publish();
-        took = (int64_t)vr_now_ns() - before;
         assert_int_equal(h.page->status, VR_CTRL_BACKEND_FAILED);
         assert_int_equal(h.page->counters.fault_addr, h.req.q[0].port);
         /* It is not waited for. */
-        assert_true(took < 80000000 || in_valgrind());
+        assert_int_equal(h.bells->tries - before, 1);
         /* The other one is as it was. */
         one_request(1, 0);
     }
@@ -129,31 +127,49 @@ static void dead_letters(void **state)
     one_request(1, 0);
 }
 
+static int64_t now_ms(void)
+{
+    return (int64_t)vr_now_ns() / 1000000;
+}
+
 static void flood(unsigned int ms)
 {
-    int64_t until = (int64_t)vr_now_ns() + ms * INT64_C(1000000);
+    int64_t until = now_ms() + ms;
 
-    while ((int64_t)vr_now_ns() < until) {
+    while (now_ms() < until) {
         ring_bell();
         usleep(20);
     }
+}
+
+/* How often the backend may be woken for nothing since @begin: 64 times at
+ * once, and once in a ms. */
+static uint64_t allowed(int64_t begin)
+{
+    return 64 + (uint64_t)(now_ms() - begin);
 }
 
 /* A guest that rings for nothing is not heard for a while, again and again, and
  * all the same its requests are served, and the broker heard. */
 static void throttled(void **state)
 {
+    int64_t begin = now_ms();
     uint64_t kicks;
     unsigned int i;
 
     (void)state;
     for (i = 0; i < LIMIT_MS / 100 && !h.page->counters.throttles; i++)
         flood(100);
-    assert_true(h.page->counters.throttles > 0);
+    if (!h.page->counters.throttles) {
+        /* A machine that has other work to do does not flood. */
+        assert_true(h.page->counters.kicks < allowed(begin));
+        skip();
+    }
+    begin = now_ms();
     kicks = h.page->counters.kicks;
     flood(200);
     /* 64 at once are forgiven again after as many ms. */
-    assert_true(h.page->counters.kicks - kicks < 450 || in_valgrind());
+    assert_true(h.page->counters.kicks - kicks < 2 * allowed(begin));
     for (i = 0; i < 10; i++) {
         ring_bell();
         one_request(0, i);

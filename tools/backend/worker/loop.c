@@ -14,8 +14,10 @@
 /* The broker was seen writing: look again after this long. */
 #define RETRY_NS (1000 * NS_PER_US)
 /* A former process's bells are free so long after its control channel at the
- * latest. */
+ * latest. On a busy machine that may be over before anybody else has run, so
+ * they are also tried so often. */
 #define BELL_WAIT_NS (100000 * NS_PER_US)
+#define BELL_TRIES   64
 /* A guest rings its own bells at no cost. So often for nothing at once, once in
  * IDLE_MS for long; beyond that none is heard for a while. What the broker does
  * with backends (broker/worker/device.c). */
@@ -182,12 +184,14 @@ static int open_bell(struct vr_loop *l, unsigned int i, bool again)
     const struct vr_ctrl_queue *cfg = &d->req.q[i];
     enum vr_bell bell = cfg->port ? VR_BELL_direct : VR_BELL_trapped;
     int64_t until = (int64_t)vr_now_ns() + BELL_WAIT_NS;
+    unsigned int tries = 0;
     int rc = 0;
 
     if (d->cfg.bells[bell]->open) {
         do {
             rc = d->cfg.bells[bell]->open(d->cfg.channel_state, i, cfg->port);
-        } while (rc == -EBUSY && again && (int64_t)vr_now_ns() < until &&
+        } while (rc == -EBUSY && again &&
+                 (++tries < BELL_TRIES || (int64_t)vr_now_ns() < until) &&
                  !sched_yield());
     }
     if (rc)
