@@ -3,10 +3,12 @@
 """The survey's arithmetic, without a machine."""
 
 import os
+import re
 import sys
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.join(HERE, "..", "..")
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 # pylint: disable=wrong-import-position
 from vrsurvey import compare, data, model, patterns, queues
@@ -136,6 +138,19 @@ virtqueue_pop vq 0xc1 elem 0x1 in_num 0 out_num 1
 
 
 class Data(unittest.TestCase):
+    def test_vrctl_has_the_counted_figures(self):
+        """tools/libs/survey/advice.c has them as numbers."""
+        with open(os.path.join(ROOT, "tools/libs/survey/advice.c"),
+                  encoding="ascii") as file:
+            text = file.read()
+        with open(os.path.join(ROOT, "docs/performance.md"),
+                  encoding="utf-8") as file:
+            leave, page = model.fit(model.measured(file.read()))
+        for name, value in (("exit_ns", leave), ("page_ns", page),
+                            ("rate", model.COUNTED_RATE)):
+            found = re.search(rf"[.]{name} = (\d+)", text)
+            self.assertLess(abs(int(found[1]) / value - 1), 0.05, name)
+
     def test_curves_end_at_all(self):
         points = data.curve([5] * 90 + list(range(1000)))
         self.assertLessEqual(len(points), data.POINTS + 5)

@@ -206,6 +206,14 @@ void *vr_shfile_open(const char *path, size_t size)
     return NULL;
 }
 
+void *vr_shfile_join(const char *path, size_t size)
+{
+    (void)path;
+    (void)size;
+    errno = ENOENT;
+    return NULL;
+}
+
 /* ---- event channels ---- */
 
 static inline void fx_event(evtchn_port_t port)

@@ -205,6 +205,14 @@ void *vr_shfile_open(const char *path, size_t size)
     return NULL;
 }
 
+void *vr_shfile_join(const char *path, size_t size)
+{
+    (void)path;
+    (void)size;
+    errno = ENOENT;
+    return NULL;
+}
+
 /* ---- processes ---- */
 
 int spawn_worker(struct super *s, struct vr_err *err)

@@ -132,6 +132,49 @@ static void deep(void **state)
     }
 }
 
+static void want_survey(uint32_t session)
+{
+    __atomic_store_n(&h.page->survey, session, __ATOMIC_SEQ_CST);
+    eventfd_write(h.wake_fd, 1);
+}
+
+/* What is asked for is counted, from then on, and to the unit. */
+static void surveyed(void **state)
+{
+    const struct vr_survey_figures *f = &h.page->figures;
+    unsigned int i;
+
+    (void)state;
+    assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
+    assert_int_equal(f->session, 0);
+    assert_int_equal(f->requests, 0);
+    want_survey(5);
+    while (__atomic_load_n(&f->session, __ATOMIC_SEQ_CST) != 5)
+        usleep(1000);
+    for (i = 0; i < 20; i++)
+        assert_int_equal(do_request(i % 2, i % 4 ? 0 : 1, 8 * i, 4096, i % 4),
+                         0);
+    want_survey(6);
+    while (__atomic_load_n(&f->session, __ATOMIC_SEQ_CST) != 6)
+        usleep(1000);
+    assert_int_equal(f->requests, 0);
+    for (i = 0; i < 20; i++)
+        assert_int_equal(do_request(i % 2, i % 4 ? 0 : 1, 8 * i, 4096, i % 4),
+                         0);
+    /* Until it has seen that the last one has ended. */
+    want_survey(0);
+    assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
+    assert_int_equal(f->requests, 20);
+    assert_int_equal(f->out_bytes, 20 * 16 + 5 * 4096);
+    assert_int_equal(f->in_bytes, 20 + 15 * 4096);
+    assert_int_equal(f->size[0].buffers, 40);
+    assert_int_equal(f->size[6].buffers, 20);
+    assert_int_equal(f->size[6].whole, 20 * 4096);
+    assert_int_equal(f->most_requests, 1);
+    assert_int_equal(f->most_pages, 1);
+    assert_int_equal(f->most_small, 3);
+}
+
 /* A kick before the backend was told of the queue. */
 static void early_kick(void **state)
 {
@@ -512,6 +555,7 @@ int main(void)
             T(write_read),
             T(unaligned),
             T(deep),
+            T(surveyed),
             T(early_kick),
             T(hostile_then_reset),
             T(senseless_request),

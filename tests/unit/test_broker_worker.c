@@ -152,6 +152,31 @@ static void test_direct(void **state)
     page->status = VR_CTRL_BACKEND_READY;
 }
 
+/* ---- surveys ---- */
+
+/* What vrctl would like reaches the backends, for as long as it would; their
+ * figures come back. */
+static void test_survey(void **state)
+{
+    (void)state;
+    assert_int_equal(fx.ctrl[0]->survey, 0);
+    ww.stats.survey.session = 9;
+    ww.stats.survey.until = (int64_t)vr_now_ms() + 12000;
+    ww_run(5000);
+    assert_int_equal(fx.ctrl[0]->survey, 9);
+    assert_int_equal(fx.ctrl[1]->survey, 9);
+    fx.ctrl[1]->figures.session = 9;
+    fx.ctrl[1]->figures.requests = 77;
+    vr_ctrl_collect(&fx.ctrl[1]->kick);
+    ww_run(5000);
+    assert_int_equal(ww.stats.dev[1].survey.session, 9);
+    assert_int_equal(ww.stats.dev[1].survey.requests, 77);
+    vr_ctrl_collect(&fx.ctrl[1]->kick);
+    ww_run(5000);
+    assert_int_equal(fx.ctrl[0]->survey, 0);
+    assert_int_equal(fx.ctrl[1]->survey, 0);
+}
+
 /* ---- resets ---- */
 
 static void test_reset_waits(void **state)
@@ -562,6 +587,7 @@ int main(void)
         TEST(test_nobody),
         TEST(test_interrupt),
         TEST(test_direct),
+        TEST(test_survey),
         TEST(test_reset_waits),
         TEST(test_reset_times_out),
         TEST(test_reset_waits_for_pool),

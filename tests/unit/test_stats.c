@@ -85,6 +85,22 @@ static void reader_sees_what_the_writer_writes(void **state)
     vr_stats_close(NULL);
 }
 
+static void vrctl_asks(void **state)
+{
+    struct vr_stats *w = create();
+
+    (void)state;
+    assert_non_null(w);
+    assert_int_equal(vr_stats_ask(UUID, 7, 1234), 0);
+    assert_int_equal(w->survey.session, 7);
+    assert_int_equal(w->survey.until, 1234);
+    w->magic = 0;
+    assert_int_equal(vr_stats_ask(UUID, 8, 1), -EPROTO);
+    assert_int_equal(w->survey.session, 7);
+    vr_stats_close(w);
+    assert_int_equal(vr_stats_ask("..", 8, 1), -EINVAL);
+}
+
 static void a_new_file_begins_empty(void **state)
 {
     struct vr_stats *old = create(), *fresh;
@@ -137,6 +153,7 @@ int main(void)
         cmocka_unit_test(every_reason_has_a_text),
         cmocka_unit_test(a_failure_counts_more_than_silence),
         cmocka_unit_test_teardown(reader_sees_what_the_writer_writes, teardown),
+        cmocka_unit_test_teardown(vrctl_asks, teardown),
         cmocka_unit_test_teardown(a_new_file_begins_empty, teardown),
         cmocka_unit_test_teardown(bad_files, teardown),
         cmocka_unit_test(bad_uuids),

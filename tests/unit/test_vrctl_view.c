@@ -382,6 +382,127 @@ static int end(void **state)
     return 0;
 }
 
+/* A backend that has counted, whatever it was asked. */
+static struct vr_survey_figures counted;
+
+static void backend_counts(void)
+{
+    unsigned int i;
+
+    if (vw.shown->survey.until < (int64_t)vr_now_ms())
+        return;
+    counted.session = vw.shown->survey.session;
+    for (i = 0; i < 2; i++)
+        vw.shown->dev[i].survey = counted;
+}
+
+static void page_reads(uint64_t n)
+{
+    memset(&counted, 0, sizeof(counted));
+    counted.ns = UINT64_C(10000000000);
+    counted.requests = n;
+    counted.size[0] = (struct vr_survey_size){2 * n, 17 * n, 0, 2 * n};
+    counted.size[6] = (struct vr_survey_size){n, 4096 * n, 4096 * n, n};
+    counted.most_requests = counted.most_pages = 1;
+    counted.most_small = 3;
+    vw.passes = backend_counts;
+}
+
+static void survey(void **state)
+{
+    yajl_val tree;
+
+    (void)state;
+    page_reads(1000);
+    assert_int_equal(vw_run(cmd_survey, "survey", "guest", NULL), EX_OK);
+    assert_non_null(strstr(vw.out, "recommended   mode=static, size=2M\n"));
+    assert_non_null(strstr(vw.out, "times as much as copying"));
+    /* The third one's backend is of another release. */
+    assert_non_null(strstr(vw.out, "did not count"));
+    assert_int_equal(vw.shown->survey.until, 0);
+    assert_int_equal(
+        vw_run(cmd_survey, "survey", "--json", "guest", "disk0", NULL), EX_OK);
+    tree = vw_json();
+    assert_string_equal(vw_text(tree, "devices", 0, "id"), "disk0");
+    yajl_tree_free(tree);
+    assert_null(strstr(vw.out, "disk1"));
+    /* Of a machine that maps at hardly any cost: but what is short is copied.
+     */
+    assert_int_equal(vw_run(cmd_survey, "survey", "--model", "100", "1000", "0",
+                            "guest", "disk1", NULL),
+                     EX_OK);
+    assert_non_null(strstr(vw.out, "recommended   mode=mixed"));
+}
+
+static void survey_of_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(vw_run(cmd_survey, "survey", "guest", NULL), EX_OK);
+    assert_non_null(strstr(vw.out, "did not count"));
+    page_reads(0);
+    assert_int_equal(vw_run(cmd_survey, "survey", "guest", NULL), EX_OK);
+    assert_non_null(strstr(vw.out, "no request was seen"));
+    assert_int_equal(vw_run(cmd_survey, "survey", "guest", "disk9", NULL),
+                     EX_FAILED);
+    assert_int_equal(vw_run(cmd_survey, "survey", "nobody", NULL), EX_FAILED);
+    vw.has_stats = false;
+    assert_int_equal(vw_run(cmd_survey, "survey", "guest", NULL), EX_FAILED);
+}
+
+static void another_survey(void)
+{
+    vw.shown->survey.session++;
+}
+
+static void surveys_at_a_time(void **state)
+{
+    (void)state;
+    vw.passes = another_survey;
+    assert_int_equal(vw_run(cmd_survey, "survey", "guest", NULL), EX_FAILED);
+    assert_non_null(strstr(vw.said, "another survey"));
+}
+
+static void survey_hostile(void **state)
+{
+    (void)state;
+    page_reads(1);
+    memset(&counted, 0xff, sizeof(counted));
+    assert_int_equal(vw_run(cmd_survey, "survey", "guest", NULL), EX_OK);
+    assert_non_null(strstr(vw.out, "recommended"));
+    assert_int_equal(vw_run(cmd_survey, "survey", "--json", "guest", NULL),
+                     EX_OK);
+    yajl_tree_free(vw_json());
+}
+
+static void survey_words(void **state)
+{
+    static const char *const bad[][3] = {
+        {"x", "1", "1"},   {"1", "0", "1"},   {"1", "1", "-1"},
+        {"nan", "1", "1"}, {"1", "inf", "1"}, {"1", "1e-300", "1"}};
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < VR_ARRAY_SIZE(bad); i++)
+        assert_int_equal(vw_run(cmd_survey, "survey", "--model", bad[i][0],
+                                bad[i][1], bad[i][2], NULL),
+                         EX_USAGE);
+    assert_int_equal(vw_run(cmd_survey, "survey", NULL), EX_USAGE);
+    assert_int_equal(
+        vw_run(cmd_survey, "survey", "--seconds", "0", "guest", NULL),
+        EX_USAGE);
+    assert_int_equal(
+        vw_run(cmd_survey, "survey", "guest", "disk0", "disk1", NULL),
+        EX_USAGE);
+    assert_int_equal(
+        vw_run(cmd_survey, "survey", "--model", "10000", "4768", "300", NULL),
+        EX_OK);
+    assert_non_null(strstr(vw.out, "from 156 KiB on"));
+    assert_int_equal(vw_run(cmd_survey, "survey", "--json", "--model", "10000",
+                            "4768", "300", NULL),
+                     EX_OK);
+    yajl_tree_free(vw_json());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +518,11 @@ int main(void)
         cmocka_unit_test_setup(not_placed_yet, setup),
         cmocka_unit_test_setup(zombies, setup),
         cmocka_unit_test_setup(what_cannot_be_shown, setup),
+        cmocka_unit_test_setup(survey, setup),
+        cmocka_unit_test_setup(survey_of_nothing, setup),
+        cmocka_unit_test_setup(surveys_at_a_time, setup),
+        cmocka_unit_test_setup(survey_hostile, setup),
+        cmocka_unit_test_setup(survey_words, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, end);

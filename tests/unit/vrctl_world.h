@@ -82,6 +82,8 @@ struct vw {
     bool forks;                /* proc_bounded() does */
     bool has_stats, has_pools, has_maps;
     struct vr_stats stats;
+    int stats_fd;           /* of the file made of it, 0: none yet */
+    struct vr_stats *shown; /* ... which all share */
     struct vr_pools pools;
 
     /* Steps of a clean-up that can fail; which one is to. */
@@ -395,6 +397,28 @@ void *vr_shfile_create(const char *path, size_t size)
     return NULL;
 }
 
+/* What is written there can be read there. */
+static void *vw_stats_file(size_t size)
+{
+    void *p;
+
+    if (!vw.stats_fd) {
+        vw.stats_fd = memfd_create("stats", MFD_CLOEXEC);
+        VW_REQUIRE(vw.stats_fd > 0 && !ftruncate(vw.stats_fd, (off_t)size),
+                   "memfd");
+        vw.shown = vw_stats_file(size); /* for the test */
+    }
+    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vw.stats_fd, 0);
+    VW_REQUIRE(p != MAP_FAILED, "mmap");
+    return p;
+}
+
+void *vr_shfile_join(const char *path, size_t size)
+{
+    VW_REQUIRE(strstr(path, VW_UUID ".stats"), "another file");
+    return vw_stats_file(size);
+}
+
 void *vr_shfile_open(const char *path, size_t size)
 {
     const char *kind = strrchr(path, '.');
@@ -403,8 +427,8 @@ void *vr_shfile_open(const char *path, size_t size)
 
     VW_REQUIRE(kind && strstr(path, VW_UUID), "another guest's file");
     if (!strcmp(kind, ".stats") && vw.has_stats)
-        from = &vw.stats;
-    else if (!strcmp(kind, ".pools") && vw.has_pools)
+        return memcpy(vw_stats_file(size), &vw.stats, size);
+    if (!strcmp(kind, ".pools") && vw.has_pools)
         from = &vw.pools;
     else if (strcmp(kind, ".maps") || !vw.has_maps) {
         errno = ENOENT;
@@ -662,6 +686,8 @@ static void vw_init(void)
     char path[VR_XS_PATH];
     unsigned int i, k;
 
+    if (vw.stats_fd)
+        close(vw.stats_fd);
     memset(&vw, 0, sizeof(vw));
     vw.now = 100000;
     vw.fail_at = VW_NO_STEP;

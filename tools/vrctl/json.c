@@ -47,17 +47,31 @@ void json_str(yajl_gen g, const char *key, const char *value)
     yajl_gen_string(g, (const unsigned char *)value, strlen(value));
 }
 
-void json_u64(yajl_gen g, const char *key, uint64_t value)
+void json_count(yajl_gen g, uint64_t value)
 {
     char buf[24];
     int len;
 
     if (value > EXACT_MAX) {
-        snprintf(buf, sizeof(buf), "0x%" PRIx64, value);
-        json_str(g, key, buf);
+        len = snprintf(buf, sizeof(buf), "0x%" PRIx64, value);
+        yajl_gen_string(g, (const unsigned char *)buf, len);
         return;
     }
     len = snprintf(buf, sizeof(buf), "%" PRIu64, value);
+    yajl_gen_number(g, buf, len);
+}
+
+void json_u64(yajl_gen g, const char *key, uint64_t value)
+{
+    json_key(g, key);
+    json_count(g, value);
+}
+
+void json_double(yajl_gen g, const char *key, double value)
+{
+    char buf[40];
+    int len = snprintf(buf, sizeof(buf), "%.6g", value);
+
     json_key(g, key);
     yajl_gen_number(g, buf, len);
 }

@@ -18,6 +18,10 @@ static const struct {
     {"check", cmd_check, "[--json]                  can this host do it?"},
     {"audit", cmd_audit,
      "[--json] [--pause] GUEST  who can reach which of its pages"},
+    {"survey", cmd_survey,
+     "[--json] [--seconds N] GUEST [ID]\n"
+     "                                     which mode fits, and how large\n"
+     "  survey   --model EXIT RATE PAGE    the same, from three figures"},
     {"cleanup", cmd_cleanup,
      "--stale | [--abort] UUID  take devices down, undo leftovers\n"
      "  cleanup  --driver DRIVER UUID      destroy one of its driver domains"},

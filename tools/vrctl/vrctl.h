@@ -28,6 +28,7 @@ int cmd_list(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
+int cmd_survey(int argc, char **argv);
 int cmd_cleanup(int argc, char **argv);
 
 /** say() - "vrctl: ..." on stderr, one line. */
@@ -44,6 +45,9 @@ void json_str(yajl_gen g, const char *key, const char *value);
 /** json_u64() - a number; above 2^53 - 1, where most readers would lose its
  * last digits, a string in hexadecimal. */
 void json_u64(yajl_gen g, const char *key, uint64_t value);
+/** json_count() - json_u64()'s number, of an array. */
+void json_count(yajl_gen g, uint64_t value);
+void json_double(yajl_gen g, const char *key, double value);
 void json_bool(yajl_gen g, const char *key, bool value);
 
 /* ---- domain.c ---- */

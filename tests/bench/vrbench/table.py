@@ -201,6 +201,18 @@ def size_report(found):
                f"{row['sum_kib']} KiB")
 
 
+def survey_report(rows):
+    """Lines about what a survey takes of the rate."""
+    yield (f"{'static, while vrctl survey counts':{WIDE + 8}}{'without':>11}"
+           f"{'with':>11}{'ratio':>7}")
+    for name, without, surveyed in rows:
+        point = Point.parse(name)
+        yield (f"{'  ' + point.title:{WIDE + 8}}"
+               f"{point.rate(without, 1)[0]:11.1f}"
+               f"{point.rate(surveyed, 1)[0]:11.1f}{surveyed / without:7.3f} "
+               + point.rate(1, 1)[1])
+
+
 def many_report(found):
     """Lines about what the guests that are there cost."""
     rows = found["rows"]
@@ -229,6 +241,7 @@ def report(out):
         yield ""
         yield from guest_report(one, out["processors"])
     for key, lines in (("create", create_report), ("sizes", size_report),
+                       ("survey", survey_report),
                        ("many", many_report)):
         if key in out:
             yield ""

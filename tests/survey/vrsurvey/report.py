@@ -143,21 +143,6 @@ def costs(rows):
          for bytes_ in sizes])
 
 
-def advice(leave, rate, page):
-    """The model's answer in a sentence. rate: bytes in a nanosecond."""
-    limit = model.crossover(leave, rate, page)
-    if limit is None:
-        return (f"Copying is cheaper at every size: a page is copied in "
-                f"{model.PAGE / rate:.0f} ns and mapped in {page:.0f}. Use "
-                "mode=static.")
-    if limit > 1 << 20:
-        return (f"Mapping is cheaper from {size(limit)} on, longer than a "
-                "segment can be. Use mode=static.")
-    return (f"Mapping is cheaper from {size(limit)} on. Use mode=mixed with "
-            f"threshold={limit >> 10}K, or mode=dynamic if nearly all buffers "
-            "are longer.")
-
-
 def examples(leave, page):
     """The formula for figures of several machines."""
     rows = [("this project's emulated arm64 host (counted)", leave,

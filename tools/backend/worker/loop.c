@@ -88,6 +88,9 @@ static unsigned int pop_queue(struct vr_loop *l, struct vr_queue *q)
         r->resumed = resuming && q->resuming;
         r->head = r->chain.head;
         r->start = l->dev.now;
+        if (l->survey)
+            vr_survey_take(l->count, (unsigned int)(q - l->dev.q), &r->chain,
+                           !l->dev.cfg.mem, l->dev.now);
         start(l, r);
     }
     if (q->vq.fault)
@@ -122,6 +125,19 @@ static unsigned int pop_all(struct vr_loop *l)
 }
 
 /* ---- the broker's requests ---- */
+
+/* Somebody wants another survey, or none any more. */
+static void follow_survey(struct vr_loop *l)
+{
+    struct vr_dev *d = &l->dev;
+    uint32_t wanted = __atomic_load_n(&d->cfg.page->survey, __ATOMIC_RELAXED);
+
+    if (l->survey == wanted)
+        return;
+    l->survey = wanted;
+    if (wanted)
+        vr_survey_begin(l->count, &d->cfg.page->figures, wanted, d->now);
+}
 
 static void disarm(struct vr_loop *l)
 {
@@ -534,6 +550,19 @@ static void look(struct vr_loop *l)
     d->serve->look(d);
 }
 
+/* For the survey: what is no longer under way. */
+static void look_on(struct vr_loop *l)
+{
+    unsigned int i;
+
+    for (i = 0; i < l->dev.cfg.queues; i++) {
+        const struct vr_vq *vq = &l->dev.q[i].vq;
+
+        vr_survey_look(l->count, i, vr_vq_running(vq) ? vq->busy : NULL,
+                       l->dev.now);
+    }
+}
+
 void vr_loop_run(struct vr_loop *l)
 {
     struct vr_dev *d = &l->dev;
@@ -546,6 +575,7 @@ void vr_loop_run(struct vr_loop *l)
 
         read_request(l);
         follow_request(l);
+        follow_survey(l);
         look(l);
         hear_again(l);
         if (!d->stopping && pop_all(l)) {
@@ -560,6 +590,8 @@ void vr_loop_run(struct vr_loop *l)
         if (d->memory->settle)
             again = d->memory->settle(d) && (!l->acked || l->waiting);
         vr_loop_publish(l);
+        if (l->survey)
+            look_on(l);
         if (d->stopping && !d->inflight)
             break;
 

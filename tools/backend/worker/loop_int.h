@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "libs/base/rate.h"
+#include "libs/survey/count.h"
 #include "loop.h"
 
 #define NS_PER_US       INT64_C(1000)
@@ -44,6 +45,8 @@ struct vr_loop {
     int64_t quiet_until;        /* they are not heard; 0: they are */
     int64_t last_progress;
     int64_t poll_ns; /* adaptive, up to cfg.poll_us */
+    struct vr_survey_count *count;
+    uint32_t survey; /* what @count is for; 0: there is none */
     int64_t last_pool_log;
     bool pool;             /* mapped */
     struct vr_err no_pool; /* why it is not */

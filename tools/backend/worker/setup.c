@@ -85,6 +85,11 @@ int vr_loop_new(struct vr_loop **out, const struct vr_dev_setup *cfg,
     d->memory = cfg->mem ? &vr_memory_remote : &vr_memory_local;
     l->poll_ns = cfg->poll_us * NS_PER_US;
     rc = make_requests(l);
+    if (!rc) {
+        /* Untouched until somebody wants a survey. */
+        l->count = calloc(1, sizeof(*l->count));
+        rc = l->count ? 0 : -ENOMEM;
+    }
     if (rc)
         goto out;
     rc = d->memory->open(d, err);
@@ -120,5 +125,6 @@ void vr_loop_free(struct vr_loop *loop)
         d->memory->close(d);
     if (loop->requests && !d->cfg.mem)
         munmap(loop->requests, loop->requests_len);
+    free(loop->count);
     free(loop);
 }

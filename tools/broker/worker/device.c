@@ -342,6 +342,27 @@ static bool device_poll(struct unit *u)
     return true;
 }
 
+/* ---- what is shown of it ---- */
+
+static void take_figures(struct device *d)
+{
+    vr_ctrl_take_counters(d->page, &d->stats->b);
+    vr_ctrl_take_figures(d->page, &d->stats->survey);
+}
+
+/* The backend is told of the survey that vrctl would like, or of none. */
+static void follow_survey(struct device *d)
+{
+    const struct vr_stats *s = d->unit.w->stats;
+    int64_t until = __atomic_load_n(&s->survey.until, __ATOMIC_ACQUIRE);
+    uint32_t session = __atomic_load_n(&s->survey.session, __ATOMIC_RELAXED);
+
+    if (until <= d->unit.w->now)
+        session = 0;
+    if (d->page->survey != session)
+        __atomic_store_n(&d->page->survey, session, __ATOMIC_RELAXED);
+}
+
 /* ---- time ---- */
 
 static bool in_use(const struct device *d)
@@ -366,7 +387,7 @@ static void ping(struct device *d)
         if (!d->ping_at || d->unit.w->now - d->ping_at >= PING_MS) {
             d->ping_at = d->unit.w->now;
             /* With bells of its own hardly anything else wakes us. */
-            vr_ctrl_take_counters(d->page, &d->stats->b);
+            take_figures(d);
             channel_kick(d, VR_CTRL_PING);
         }
         d->ping_due = d->ping_at + PING_MS;
@@ -404,7 +425,8 @@ static void device_due(struct unit *u, bool count)
     if (d->owed)
         collect(d);
     if (count && !d->dead)
-        vr_ctrl_take_counters(d->page, &d->stats->b);
+        take_figures(d);
+    follow_survey(d);
     follow_lease(d);
     ping(d);
     tell_connected(d);

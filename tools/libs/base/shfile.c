@@ -38,24 +38,34 @@ void *vr_shfile_create(const char *path, size_t size)
     return p;
 }
 
-void *vr_shfile_open(const char *path, size_t size)
+static void *open_file(const char *path, size_t size, int flags, int prot)
 {
     struct stat st;
     void *p = NULL;
     int fd, saved;
 
     /* O_NONBLOCK: a fifo in the file's place must not hold us. */
-    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return NULL;
     if (!fstat(fd, &st)) {
         if (!S_ISREG(st.st_mode) || st.st_size != (off_t)size)
             errno = EPROTO;
         else
-            p = map(fd, size, PROT_READ);
+            p = map(fd, size, prot);
     }
     saved = errno;
     close(fd);
     errno = saved;
     return p;
+}
+
+void *vr_shfile_open(const char *path, size_t size)
+{
+    return open_file(path, size, O_RDONLY, PROT_READ);
+}
+
+void *vr_shfile_join(const char *path, size_t size)
+{
+    return open_file(path, size, O_RDWR, PROT_READ | PROT_WRITE);
 }

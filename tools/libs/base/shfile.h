@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Files in which the broker shows what it is doing: it maps them and writes,
- * others map them and read.
+ * others map them and read, or say there what they would like to see.
  *
  * What is shown together with entries of the guest's grant table has a
  * generation beside it, which is odd while both change. A reader that finds the
@@ -29,6 +29,8 @@ void *vr_shfile_create(const char *path, size_t size);
  * when it is no file of @size bytes. Undo with munmap().
  */
 void *vr_shfile_open(const char *path, size_t size);
+/** vr_shfile_join() - the same, for reading and writing. */
+void *vr_shfile_join(const char *path, size_t size);
 
 /** vr_shfile_begin(), vr_shfile_end() - around each batch of changes; they do
  * not nest. */

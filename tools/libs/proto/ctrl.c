@@ -163,16 +163,29 @@ int vr_ctrl_take_device(const struct vr_ctrl_page *page,
     return 0;
 }
 
+/* Figures of different ages, each of them whole. */
+static void take_words(void *out, const void *in, size_t size)
+{
+    const uint64_t *from = in;
+    uint64_t *to = out;
+    size_t i;
+
+    for (i = 0; i < size / sizeof(uint64_t); i++)
+        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
 void vr_ctrl_take_counters(const struct vr_ctrl_page *page,
                            struct vr_ctrl_counters *out)
 {
-    const uint64_t *from = (const uint64_t *)&page->counters;
-    uint64_t *to = (uint64_t *)out;
-    size_t i;
-
     _Static_assert(sizeof(*out) % sizeof(uint64_t) == 0, "whole words");
-    for (i = 0; i < sizeof(*out) / sizeof(uint64_t); i++)
-        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    take_words(out, &page->counters, sizeof(*out));
+}
+
+void vr_ctrl_take_figures(const struct vr_ctrl_page *page,
+                          struct vr_survey_figures *out)
+{
+    _Static_assert(sizeof(*out) % sizeof(uint64_t) == 0, "whole words");
+    take_words(out, &page->figures, sizeof(*out));
 }
 
 bool vr_ctrl_post(uint64_t *word, uint64_t bits)

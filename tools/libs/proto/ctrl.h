@@ -27,6 +27,7 @@
 #define VR_CTRL_H
 
 #include "libs/base/vr.h"
+#include "libs/survey/figures.h"
 
 #define VR_CTRL_MAGIC   0x43525256u /* "VRRC" in memory */
 #define VR_CTRL_VERSION 3u
@@ -120,7 +121,7 @@ struct vr_ctrl_page {
     uint32_t magic;
     uint32_t version;
     uint32_t generation;
-    uint32_t pad0;
+    uint32_t survey; /* the survey that is wanted; 0: none */
     struct vr_ctrl_request req;
     uint8_t pad1[1024 - 16 - sizeof(struct vr_ctrl_request)];
     /* written by both, atomically, each in its own cache line */
@@ -137,7 +138,10 @@ struct vr_ctrl_page {
     uint8_t pad5[2048 - 1216 - sizeof(struct vr_ctrl_counters) -
                  sizeof(struct vr_ctrl_device)];
     struct vr_ctrl_resume resume[VR_MAX_QUEUES]; /* 2048 */
-    uint8_t pad6[2048 - VR_MAX_QUEUES * sizeof(struct vr_ctrl_resume)];
+    /* written by the backend: of the survey that was wanted last */
+    struct vr_survey_figures figures;
+    uint8_t pad6[2048 - VR_MAX_QUEUES * sizeof(struct vr_ctrl_resume) -
+                 sizeof(struct vr_survey_figures)];
 };
 
 _Static_assert(sizeof(struct vr_ctrl_page) == VR_PAGE_SIZE, "one page");
@@ -191,6 +195,10 @@ int vr_ctrl_take_device(const struct vr_ctrl_page *page,
 /** vr_ctrl_take_counters() - a private copy; any values are possible. */
 void vr_ctrl_take_counters(const struct vr_ctrl_page *page,
                            struct vr_ctrl_counters *out);
+
+/** vr_ctrl_take_figures() - the same, of the survey. */
+void vr_ctrl_take_figures(const struct vr_ctrl_page *page,
+                          struct vr_survey_figures *out);
 
 /**
  * vr_ctrl_post() - set @bits in a kick or intr word.

@@ -81,9 +81,10 @@ static struct vr_stats *create_file(const char *path)
     return stats;
 }
 
-static struct vr_stats *open_file(const char *path)
+static struct vr_stats *open_file(const char *path, bool write)
 {
-    struct vr_stats *stats = vr_shfile_open(path, sizeof(*stats));
+    struct vr_stats *stats = write ? vr_shfile_join(path, sizeof(*stats))
+                                   : vr_shfile_open(path, sizeof(*stats));
 
     if (!stats || stats->magic == VR_STATS_MAGIC)
         return stats;
@@ -92,16 +93,42 @@ static struct vr_stats *open_file(const char *path)
     return NULL;
 }
 
+#define PATH_LEN (sizeof(VR_RUN_DIR) + VR_UUID_LEN + sizeof("/.stats"))
+
+static int make_path(char path[PATH_LEN], const char *uuid)
+{
+    if (!vr_uuid_valid(uuid))
+        return -EINVAL;
+    snprintf(path, PATH_LEN, VR_RUN_DIR "/%s.stats", uuid);
+    return 0;
+}
+
 struct vr_stats *vr_stats_open(const char *uuid, bool create)
 {
-    char path[sizeof(VR_RUN_DIR) + VR_UUID_LEN + sizeof("/.stats")];
+    char path[PATH_LEN];
 
-    if (!vr_uuid_valid(uuid)) {
+    if (make_path(path, uuid)) {
         errno = EINVAL;
         return NULL;
     }
-    snprintf(path, sizeof(path), VR_RUN_DIR "/%s.stats", uuid);
-    return create ? create_file(path) : open_file(path);
+    return create ? create_file(path) : open_file(path, false);
+}
+
+int vr_stats_ask(const char *uuid, uint32_t session, int64_t until)
+{
+    struct vr_stats *stats;
+    char path[PATH_LEN];
+
+    if (make_path(path, uuid))
+        return -EINVAL;
+    stats = open_file(path, true);
+    if (!stats)
+        return -errno;
+    /* Of one that goes on already nothing is left. */
+    __atomic_store_n(&stats->survey.session, session, __ATOMIC_RELAXED);
+    __atomic_store_n(&stats->survey.until, until, __ATOMIC_RELEASE);
+    vr_stats_close(stats);
+    return 0;
 }
 
 void vr_stats_close(struct vr_stats *stats)

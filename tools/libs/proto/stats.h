@@ -3,6 +3,7 @@
  * Live figures of a guest's devices: VR_RUN_DIR/<guest uuid>.stats, a small
  * file in shared memory that the broker's worker writes and vrctl reads. No
  * system call, no lock; a reader may see figures of slightly different ages.
+ * One word goes the other way: that vrctl would like a survey.
  */
 #ifndef VR_STATS_H
 #define VR_STATS_H
@@ -10,7 +11,7 @@
 #include "libs/types/types.h"
 #include "ctrl.h"
 
-#define VR_STATS_MAGIC UINT64_C(0x3654415453525600) /* 6: layout */
+#define VR_STATS_MAGIC UINT64_C(0x3754415453525600) /* 7: layout */
 
 struct vr_stats_queue {
     uint64_t desc, driver, device; /* as the guest set them up */
@@ -43,6 +44,7 @@ struct vr_stats_dev {
     uint8_t config[VR_SEEN_CONFIG]; /* the beginning of its config space */
     struct vr_stats_queue q[VR_MAX_QUEUES];
     struct vr_ctrl_counters b; /* the backend's own counters, unverified */
+    struct vr_survey_figures survey; /* and these */
 };
 
 /* Why a device does not work, for the operator. */
@@ -92,6 +94,13 @@ struct vr_stats {
     uint32_t ndevs;
     uint32_t pad;
     uint64_t worker_rss_kib;
+    /* Written by vrctl: backends are to count for survey @session, which is not
+     * 0, until @until (vr_now_ms()). */
+    struct {
+        uint32_t session;
+        uint32_t pad;
+        int64_t until;
+    } survey;
     struct vr_stats_iommu iommu;
     struct vr_stats_dev dev[VR_MAX_DEVICES];
 };
@@ -109,6 +118,9 @@ const char *vr_fail_text(enum vr_fail fail);
  * Returns NULL with errno set on failure. Unmap with vr_stats_close().
  */
 struct vr_stats *vr_stats_open(const char *uuid, bool create);
+/** vr_stats_ask() - have the devices of guest @uuid surveyed until then; see
+ * struct vr_stats. Returns 0 or -errno. */
+int vr_stats_ask(const char *uuid, uint32_t session, int64_t until);
 void vr_stats_close(struct vr_stats *stats);
 
 #endif /* VR_STATS_H */

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Counting what a survey is about, from the chains that a backend takes from
+ * its queues. For the backend's loop; nothing is called while there is no
+ * survey. Pure.
+ */
+#ifndef VR_SURVEY_COUNT_H
+#define VR_SURVEY_COUNT_H
+
+#include "libs/window/window.h"
+#include "figures.h"
+
+/* Pages that are remembered, of those met last. */
+#define VR_SURVEY_PAGES 1024u
+
+struct vr_survey_count {
+    struct vr_survey_figures *f; /* where they are shown; never read back */
+    int64_t began;
+    uint64_t met; /* buffers */
+    struct vr_survey_room {
+        uint32_t requests, small, pages;
+        uint64_t bytes;
+    } room; /* under way */
+    /* The last buffers, by page. */
+    struct vr_survey_page {
+        uint64_t page; /* its number and 1; 0: none */
+        uint64_t met;  /* when */
+        uint32_t begin, end;
+    } page[VR_SURVEY_PAGES];
+    /* Chains under way, by queue and head. */
+    uint64_t taken[VR_MAX_QUEUES][VR_MAX_QUEUE_SIZE / 64];
+    struct vr_survey_chain {
+        int64_t start;
+        struct vr_survey_room room;
+    } chain[VR_MAX_QUEUES][VR_MAX_QUEUE_SIZE];
+};
+
+/**
+ * vr_survey_begin() - from nothing.
+ * @session: not 0. @now: nanoseconds.
+ */
+void vr_survey_begin(struct vr_survey_count *c, struct vr_survey_figures *f,
+                     uint64_t session, int64_t now);
+
+/**
+ * vr_survey_take() - @chain was taken from queue @q, and is as the queue had
+ * it. @local: its buffers are memory here.
+ */
+void vr_survey_take(struct vr_survey_count *c, unsigned int q,
+                    const struct vr_chain *chain, bool local, int64_t now);
+
+/**
+ * vr_survey_look() - chains of queue @q that are not in @busy (a bit for each
+ * head; NULL: the queue is stopped) have ended.
+ */
+void vr_survey_look(struct vr_survey_count *c, unsigned int q,
+                    const uint64_t *busy, int64_t now);
+
+#endif /* VR_SURVEY_COUNT_H */
