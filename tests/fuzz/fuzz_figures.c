@@ -51,8 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!a.known)
         return 0;
     require(isfinite(a.copied_ns) && isfinite(a.mapped_ns) &&
-            isfinite(a.mixed_ns) && isfinite(a.exposed) &&
-            isfinite(a.pieces) && isfinite(a.per_piece));
+            isfinite(a.mixed_ns) && isfinite(a.exposed) && isfinite(a.pieces) &&
+            isfinite(a.per_piece));
     require(a.mixed_ns <= a.copied_ns);
     require((a.mode == VR_MODE_DYNAMIC) == !a.size);
     require((a.mode == VR_MODE_STATIC) == !a.aperture);

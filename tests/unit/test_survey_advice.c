@@ -56,7 +56,8 @@ static void crossover(void **state)
     (void)state;
     /* The examples of docs/survey. */
     assert_int_equal(
-        vr_survey_crossover(&(struct vr_survey_costs){10000, 5, 300}), 156 << 10);
+        vr_survey_crossover(&(struct vr_survey_costs){10000, 5, 300}),
+        156 << 10);
     assert_int_equal(
         vr_survey_crossover(&(struct vr_survey_costs){5000, 5, 300}), 80 << 10);
     assert_int_equal(

@@ -22,7 +22,8 @@ static int setup(void **state)
     return 0;
 }
 
-/* A read of @pages, each by itself, from page @page on: header, data, status. */
+/* A read of @pages, each by itself, from page @page on: header, data, status.
+ */
 static void take(unsigned int q, unsigned int head, unsigned int pages,
                  uint64_t page, int64_t now)
 {

@@ -462,6 +462,26 @@ static void surveys_at_a_time(void **state)
     assert_non_null(strstr(vw.said, "another survey"));
 }
 
+/* Somebody has seen enough. */
+static void backend_counts_a_while(void)
+{
+    backend_counts();
+    raise(SIGINT);
+}
+
+static void survey_cut_short(void **state)
+{
+    (void)state;
+    page_reads(1000);
+    counted.ns = 1000000000;
+    vw.passes = backend_counts_a_while;
+    assert_int_equal(vw_run(cmd_survey, "survey", "guest", "disk0", NULL),
+                     EX_OK);
+    assert_non_null(strstr(vw.out, "1000 in 1.0 s"));
+    assert_non_null(strstr(vw.out, "recommended"));
+    assert_int_equal(vw.shown->survey.until, 0);
+}
+
 static void survey_hostile(void **state)
 {
     (void)state;
@@ -523,6 +543,7 @@ int main(void)
         cmocka_unit_test_setup(surveys_at_a_time, setup),
         cmocka_unit_test_setup(survey_hostile, setup),
         cmocka_unit_test_setup(survey_words, setup),
+        cmocka_unit_test_setup(survey_cut_short, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, end);

@@ -3,6 +3,7 @@
  * devices should be set to. survey_print.c prints it. */
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,27 @@
  * when they arrive. */
 #define LATE_MS 12000
 #define LOOK_NS 100000000
+
+static volatile sig_atomic_t enough;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    enough = 1;
+}
+
+/* Whoever does not want to wait any longer gets what was counted so far; nobody
+ * is left that counts. */
+static void hear_signals(void)
+{
+    const struct sigaction sa = {.sa_handler = on_signal};
+    static const int polite[] = {SIGHUP, SIGINT, SIGTERM};
+    unsigned int i;
+
+    enough = 0;
+    for (i = 0; i < VR_ARRAY_SIZE(polite); i++)
+        sigaction(polite[i], &sa, NULL);
+}
 
 struct words {
     bool json, model;
@@ -49,8 +71,8 @@ static bool parse_model(char **argv, struct words *w)
 
     w->model = true;
     if (!parse_number(argv[0], &w->costs.exit_ns) ||
-        !parse_number(argv[1], &mib) || !parse_number(argv[2],
-                                                      &w->costs.page_ns))
+        !parse_number(argv[1], &mib) ||
+        !parse_number(argv[2], &w->costs.page_ns))
         return false;
     w->costs.rate = mib * (1 << 20) / 1e9;
     /* A KiB a second: what is divided by it stays a number. */
@@ -130,13 +152,14 @@ static int count(const struct words *w, const struct vr_record *rec,
     *session = (uint32_t)now | 1;
     if (*session == stats->survey.session)
         *session += 2;
+    hear_signals();
     rc = vr_stats_ask(rec->uuid, *session, until);
     if (rc) {
         say("guest %s: its figures cannot be written to: %s", rec->name,
             strerror(-rc));
         return rc;
     }
-    while (!ready(w, rec, stats, *session) &&
+    while (!enough && !ready(w, rec, stats, *session) &&
            (int64_t)vr_now_ms() < until) {
         nanosleep(&step, NULL);
         if (!told && begun(rec, stats, *session)) {

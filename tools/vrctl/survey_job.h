@@ -8,8 +8,8 @@
 #include "vrctl.h"
 
 struct survey_dev {
-    bool shown;   /* was asked for */
-    bool counted; /* its backend took part */
+    bool shown;                       /* was asked for */
+    bool counted;                     /* its backend took part */
     struct vr_survey_figures figures; /* a copy; a driver domain's words */
     struct vr_survey_advice advice;
 };

@@ -125,11 +125,11 @@ static void print_pages(const struct vr_survey_figures *f,
     const double all = sum(f->align, VR_SURVEY_ALIGN);
     const double met = sum(f->again, VR_SURVEY_AGAIN);
 
-    printf("  begin         %.0f %% at a page, %.0f %% at 512 bytes, %.0f %% at "
-           "16, %.0f %% elsewhere\n",
-           percent((double)f->align[0], all), percent((double)f->align[1], all),
-           percent((double)f->align[2], all),
-           percent((double)f->align[3], all));
+    printf(
+        "  begin         %.0f %% at a page, %.0f %% at 512 bytes, %.0f %% at "
+        "16, %.0f %% elsewhere\n",
+        percent((double)f->align[0], all), percent((double)f->align[1], all),
+        percent((double)f->align[2], all), percent((double)f->align[3], all));
     printf("  pages         %.0f %% again of one of the last 15 buffers, %.0f "
            "%% of the last 1023\n",
            percent(sum(f->again, 2), met), percent(sum(f->again, 5), met));
@@ -137,9 +137,10 @@ static void print_pages(const struct vr_survey_figures *f,
            "less than 64 bytes away\n",
            percent(sum(f->apart, VR_SURVEY_APART), all),
            percent((double)f->apart[0], all));
-    printf("  if mapped     %.1f bytes of pages are in reach for each byte that "
-           "is needed\n",
-           a->exposed);
+    printf(
+        "  if mapped     %.1f bytes of pages are in reach for each byte that "
+        "is needed\n",
+        a->exposed);
 }
 
 static void print_costs(const struct survey_job *job,

@@ -13,7 +13,7 @@
 #define POOL_MAX (UINT64_C(1) << 30)
 /* Of the pool, beside what was in use: what has come back to the guest and is
  * not given back to the pool yet, and what does not adjoin. */
-#define SPARE_SHARE 4u
+#define SPARE_SHARE  4u
 #define SWIOTLB_SLOT 2048u
 
 const struct vr_survey_costs vr_survey_counted = {

@@ -44,11 +44,11 @@ struct vr_survey_advice {
     uint64_t threshold; /* mixed: of the guest module; else 0 */
     /* For each request, nanoseconds: */
     double copied_ns, mapped_ns;
-    double mixed_ns;         /* with the threshold that suits best, */
-    uint64_t mixed_from;     /* which is this; 0: nothing is worth mapping */
-    double exposed;          /* bytes of pages for each byte, if all is mapped */
+    double mixed_ns;     /* with the threshold that suits best, */
+    uint64_t mixed_from; /* which is this; 0: nothing is worth mapping */
+    double exposed;      /* bytes of pages for each byte, if all is mapped */
     double pieces, per_piece; /* buffers of a request, bytes of a buffer */
-    uint64_t room;           /* bytes of a pool that were in use at once */
+    uint64_t room;            /* bytes of a pool that were in use at once */
 };
 
 /** vr_survey_advise() - for a device of which @cfg is what it is now. */

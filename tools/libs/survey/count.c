@@ -109,8 +109,8 @@ static struct vr_survey_room measure(struct vr_survey_count *c,
     unsigned int i;
 
     for (i = 0; i < n; i++) {
-        uint64_t addr = local ? (uintptr_t)chain->iov[i].iov_base
-                              : chain->buf[i].addr;
+        uint64_t addr =
+            local ? (uintptr_t)chain->iov[i].iov_base : chain->buf[i].addr;
         uint64_t len = local ? chain->iov[i].iov_len : chain->buf[i].len;
 
         count(c, addr, len);
