@@ -164,6 +164,20 @@ static void again(void **state)
     assert_int_equal(f.again[6], 3);
 }
 
+/* Sizes are those of all, places those of some. */
+static void some_places(void **state)
+{
+    unsigned int i, aligned = 0;
+
+    (void)state;
+    for (i = 0; i < VR_SURVEY_EVERY + 10; i++)
+        take(0, i % VR_MAX_QUEUE_SIZE, 1, 0x200, 0);
+    assert_int_equal(f.size[6].buffers, VR_SURVEY_EVERY + 10);
+    for (i = 0; i < VR_SURVEY_ALIGN; i++)
+        aligned += (unsigned int)f.align[i];
+    assert_int_equal(aligned, 3 * (VR_SURVEY_RUN + 10));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +188,7 @@ int main(void)
         cmocka_unit_test_setup(under_way, setup),
         cmocka_unit_test_setup(anew, setup),
         cmocka_unit_test_setup(again, setup),
+        cmocka_unit_test_setup(some_places, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

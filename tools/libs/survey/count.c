@@ -45,7 +45,6 @@ static void remember(struct vr_survey_count *c, uint64_t addr, uint64_t len)
 
     if (len < VR_PAGE_SIZE - begin)
         end = begin + (uint32_t)len;
-    c->met++;
     if (p->page == page) {
         again = quarter(c->met - p->met, 1, VR_SURVEY_AGAIN - 1);
         if (begin >= p->end)
@@ -57,18 +56,16 @@ static void remember(struct vr_survey_count *c, uint64_t addr, uint64_t len)
     *p = (struct vr_survey_page){page, c->met, begin, end};
 }
 
-static void count(struct vr_survey_count *c, uint64_t addr, uint64_t len)
+static void count(struct vr_survey_figures *f, uint64_t addr, uint64_t len)
 {
     struct vr_survey_size *s =
-        &c->f->size[vr_survey_class(len, VR_SURVEY_LEAST, VR_SURVEY_SIZES)];
+        &f->size[vr_survey_class(len, VR_SURVEY_LEAST, VR_SURVEY_SIZES)];
 
     s->buffers++;
     s->bytes += len;
     s->pages += pages_of(addr, len);
     if (!((addr | len) & (VR_PAGE_SIZE - 1)))
         s->whole += len;
-    c->f->align[aligned(addr)]++;
-    remember(c, addr, len);
 }
 
 static void most(uint64_t *most, uint64_t now)
@@ -105,6 +102,7 @@ static struct vr_survey_room measure(struct vr_survey_count *c,
                                      const struct vr_chain *chain, bool local)
 {
     const unsigned int n = chain->nread + chain->nwrite;
+    const bool places = c->requests++ % VR_SURVEY_EVERY < VR_SURVEY_RUN;
     struct vr_survey_room room = {.requests = 1};
     unsigned int i;
 
@@ -113,8 +111,13 @@ static struct vr_survey_room measure(struct vr_survey_count *c,
             local ? (uintptr_t)chain->iov[i].iov_base : chain->buf[i].addr;
         uint64_t len = local ? chain->iov[i].iov_len : chain->buf[i].len;
 
-        count(c, addr, len);
+        count(c->f, addr, len);
         need(&room, len);
+        c->met++;
+        if (!places)
+            continue;
+        c->f->align[aligned(addr)]++;
+        remember(c, addr, len);
     }
     if (n > 1)
         need(&room, 16 * (uint64_t)n);

@@ -10,13 +10,17 @@
 #include "libs/window/window.h"
 #include "figures.h"
 
+/* Where buffers lie is looked at for a run of requests, of every so many: it is
+ * what takes longest. Everything else is counted for all. */
+#define VR_SURVEY_RUN   64u
+#define VR_SURVEY_EVERY 512u
 /* Pages that are remembered, of those met last. */
 #define VR_SURVEY_PAGES 1024u
 
 struct vr_survey_count {
     struct vr_survey_figures *f; /* where they are shown; never read back */
     int64_t began;
-    uint64_t met; /* buffers */
+    uint64_t requests, met; /* buffers */
     struct vr_survey_room {
         uint32_t requests, small, pages;
         uint64_t bytes;

@@ -37,9 +37,11 @@ struct vr_survey_figures {
     uint64_t requests;
     uint64_t out_bytes, in_bytes; /* that the device reads, and writes */
     struct vr_survey_size size[VR_SURVEY_SIZES];
+    /* Of some of the buffers: */
     uint64_t align[VR_SURVEY_ALIGN];
     uint64_t again[VR_SURVEY_AGAIN];
     uint64_t apart[VR_SURVEY_APART];
+    /* Of all requests: */
     uint64_t time[VR_SURVEY_TIMES]; /* of requests, until they are published */
     /* The most that was under way at once: */
     uint64_t most_requests;
