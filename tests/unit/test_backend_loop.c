@@ -165,6 +165,7 @@ static void surveyed(void **state)
     want_survey(0);
     assert_int_equal(do_request(0, 1, 0, 4096, false), 0);
     assert_int_equal(f->requests, 20);
+    assert_int_equal(f->looked, 20);
     assert_int_equal(f->out_bytes, 20 * 16 + 5 * 4096);
     assert_int_equal(f->in_bytes, 20 + 15 * 4096);
     assert_int_equal(f->size[0].buffers, 40);

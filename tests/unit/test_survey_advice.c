@@ -40,7 +40,7 @@ static void add(uint64_t n, uint64_t len)
 /* @n requests, @depth at a time, of @pieces buffers of @len. */
 static void load(uint64_t n, uint64_t depth, uint64_t pieces, uint64_t len)
 {
-    f.requests = n;
+    f.requests = f.looked = n;
     add(2 * n, 16);
     add(n * pieces, len);
     f.most_requests = depth;
@@ -147,7 +147,7 @@ static void large_ones_are_mapped(void **state)
 static void objects(void **state)
 {
     (void)state;
-    f.requests = 10;
+    f.requests = f.looked = 10;
     add(10, 4 * MIB);
     f.most_pages = 1024;
     vr_survey_advise(&f, &cfg, &cheap, &a);
@@ -164,7 +164,7 @@ static void any_words(void **state)
     vr_survey_advise(&f, &cfg, &cheap, &a);
     assert_true(a.known);
     assert_true(a.size <= UINT64_C(16) << 30);
-    f.requests = 1;
+    f.looked = 1;
     vr_survey_advise(&f, &cfg, &vr_survey_counted, &a);
     assert_true(a.size <= UINT64_C(16) << 30);
 }

@@ -400,7 +400,7 @@ static void page_reads(uint64_t n)
 {
     memset(&counted, 0, sizeof(counted));
     counted.ns = UINT64_C(10000000000);
-    counted.requests = n;
+    counted.requests = counted.looked = n;
     counted.size[0] = (struct vr_survey_size){2 * n, 17 * n, 0, 2 * n};
     counted.size[6] = (struct vr_survey_size){n, 4096 * n, 4096 * n, n};
     counted.most_requests = counted.most_pages = 1;

@@ -260,6 +260,7 @@ static void json_figures(yajl_gen j, const struct vr_survey_figures *f)
 
     json_u64(j, "ns", f->ns);
     json_u64(j, "requests", f->requests);
+    json_u64(j, "looked", f->looked);
     json_u64(j, "out_bytes", f->out_bytes);
     json_u64(j, "in_bytes", f->in_bytes);
     json_u64(j, "most_requests", f->most_requests);

@@ -96,7 +96,7 @@ static void weigh(const struct vr_survey_figures *f,
                   struct vr_survey_advice *a)
 {
     double buffers = 0, bytes = 0, pages = 0, ns;
-    double requests = (double)f->requests;
+    double requests = (double)f->looked;
     unsigned int i;
 
     for (i = 0; i < VR_SURVEY_SIZES; i++) {
@@ -198,7 +198,7 @@ void vr_survey_advise(const struct vr_survey_figures *f,
     uint64_t size;
 
     memset(out, 0, sizeof(*out));
-    if (!f->requests)
+    if (!f->looked)
         return;
     out->known = true;
     weigh(f, costs, out);

@@ -45,6 +45,7 @@ static void remember(struct vr_survey_count *c, uint64_t addr, uint64_t len)
 
     if (len < VR_PAGE_SIZE - begin)
         end = begin + (uint32_t)len;
+    c->met++;
     if (p->page == page) {
         again = quarter(c->met - p->met, 1, VR_SURVEY_AGAIN - 1);
         if (begin >= p->end)
@@ -56,16 +57,18 @@ static void remember(struct vr_survey_count *c, uint64_t addr, uint64_t len)
     *p = (struct vr_survey_page){page, c->met, begin, end};
 }
 
-static void count(struct vr_survey_figures *f, uint64_t addr, uint64_t len)
+static void count(struct vr_survey_count *c, uint64_t addr, uint64_t len)
 {
     struct vr_survey_size *s =
-        &f->size[vr_survey_class(len, VR_SURVEY_LEAST, VR_SURVEY_SIZES)];
+        &c->f->size[vr_survey_class(len, VR_SURVEY_LEAST, VR_SURVEY_SIZES)];
 
     s->buffers++;
     s->bytes += len;
     s->pages += pages_of(addr, len);
     if (!((addr | len) & (VR_PAGE_SIZE - 1)))
         s->whole += len;
+    c->f->align[aligned(addr)]++;
+    remember(c, addr, len);
 }
 
 static void most(uint64_t *most, uint64_t now)
@@ -74,80 +77,83 @@ static void most(uint64_t *most, uint64_t now)
         *most = now;
 }
 
-static void end(struct vr_survey_count *c, unsigned int q, unsigned int head,
+static void end(struct vr_survey_count *c, const struct vr_survey_chain *chain,
                 int64_t now)
 {
-    const struct vr_survey_chain *chain = &c->chain[q][head];
     const int64_t took = now - chain->start;
 
     c->f->time[vr_survey_class(took > 0 ? (uint64_t)took : 0, 1000,
                                VR_SURVEY_TIMES)]++;
-    c->room.requests--;
-    c->room.bytes -= chain->room.bytes;
-    c->room.small -= chain->room.small;
-    c->room.pages -= chain->room.pages;
-    c->taken[q][head / 64] &= ~(UINT64_C(1) << head % 64);
+    c->requests--;
+    c->bytes -= chain->bytes;
+    c->small -= chain->small;
+    c->pages -= chain->pages;
 }
 
-/* What a buffer, or the table of them, takes of a pool. */
-static void need(struct vr_survey_room *room, uint64_t len)
-{
-    if (len <= VR_SURVEY_SMALL)
-        room->small++;
-    else
-        room->pages += (uint32_t)pages_of(0, len);
-}
-
-static struct vr_survey_room measure(struct vr_survey_count *c,
-                                     const struct vr_chain *chain, bool local)
+/* What its buffers, and the table of them, take of a pool. */
+static void measure(struct vr_survey_chain *mine, const struct vr_chain *chain,
+                    bool local)
 {
     const unsigned int n = chain->nread + chain->nwrite;
-    const bool places = c->requests++ % VR_SURVEY_EVERY < VR_SURVEY_RUN;
-    struct vr_survey_room room = {.requests = 1};
+    uint32_t small = 0, pages = 0;
     unsigned int i;
 
     for (i = 0; i < n; i++) {
-        uint64_t addr =
-            local ? (uintptr_t)chain->iov[i].iov_base : chain->buf[i].addr;
         uint64_t len = local ? chain->iov[i].iov_len : chain->buf[i].len;
 
-        count(c->f, addr, len);
-        need(&room, len);
-        c->met++;
-        if (!places)
-            continue;
-        c->f->align[aligned(addr)]++;
-        remember(c, addr, len);
+        if (len <= VR_SURVEY_SMALL)
+            small++;
+        else
+            pages += (uint32_t)pages_of(0, len);
     }
-    if (n > 1)
-        need(&room, 16 * (uint64_t)n);
-    room.bytes = (uint64_t)chain->read_len + chain->write_len;
-    return room;
+    if (n > 1 && 16 * n <= VR_SURVEY_SMALL)
+        small++;
+    else if (n > 1)
+        pages++;
+    mine->small = small;
+    mine->pages = pages;
+    mine->bytes = (uint64_t)chain->read_len + chain->write_len;
+}
+
+static void look(struct vr_survey_count *c, const struct vr_chain *chain,
+                 bool local)
+{
+    const unsigned int n = chain->nread + chain->nwrite;
+    unsigned int i;
+
+    c->f->looked++;
+    for (i = 0; i < n; i++) {
+        if (local)
+            count(c, (uintptr_t)chain->iov[i].iov_base, chain->iov[i].iov_len);
+        else
+            count(c, chain->buf[i].addr, chain->buf[i].len);
+    }
 }
 
 void vr_survey_take(struct vr_survey_count *c, unsigned int q,
                     const struct vr_chain *chain, bool local, int64_t now)
 {
     const unsigned int head = chain->head;
-    struct vr_survey_room room;
+    const uint64_t bit = UINT64_C(1) << head % 64, number = c->f->requests++;
+    struct vr_survey_chain *mine = &c->chain[q][head];
+    uint64_t *taken = &c->taken[q][head / 64];
 
     /* It has ended, and was used anew within one round. */
-    if (c->taken[q][head / 64] >> head % 64 & 1)
-        end(c, q, head, now);
-    room = measure(c, chain, local);
-    c->taken[q][head / 64] |= UINT64_C(1) << head % 64;
-    c->chain[q][head] = (struct vr_survey_chain){now, room};
-    c->room.requests++;
-    c->room.bytes += room.bytes;
-    c->room.small += room.small;
-    c->room.pages += room.pages;
-    c->f->requests++;
+    if (*taken & bit)
+        end(c, mine, now);
+    *taken |= bit;
+    mine->start = now;
+    measure(mine, chain, local);
+    if (number < VR_SURVEY_ALL || number % VR_SURVEY_EVERY < VR_SURVEY_RUN)
+        look(c, chain, local);
+    else
+        c->met += chain->nread + chain->nwrite;
     c->f->out_bytes += chain->read_len;
     c->f->in_bytes += chain->write_len;
-    most(&c->f->most_requests, c->room.requests);
-    most(&c->f->most_bytes, c->room.bytes);
-    most(&c->f->most_small, c->room.small);
-    most(&c->f->most_pages, c->room.pages);
+    most(&c->f->most_requests, ++c->requests);
+    most(&c->f->most_bytes, c->bytes += mine->bytes);
+    most(&c->f->most_small, c->small += mine->small);
+    most(&c->f->most_pages, c->pages += mine->pages);
 }
 
 void vr_survey_look(struct vr_survey_count *c, unsigned int q,
@@ -158,8 +164,10 @@ void vr_survey_look(struct vr_survey_count *c, unsigned int q,
     for (i = 0; i < VR_MAX_QUEUE_SIZE / 64; i++) {
         uint64_t gone = c->taken[q][i] & ~(busy ? busy[i] : 0);
 
+        c->taken[q][i] &= ~gone;
         for (; gone; gone &= gone - 1)
-            end(c, q, 64 * i + (unsigned int)__builtin_ctzll(gone), now);
+            end(c, &c->chain[q][64 * i + (unsigned int)__builtin_ctzll(gone)],
+                now);
     }
     c->f->ns = (uint64_t)(now - c->began);
 }

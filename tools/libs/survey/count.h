@@ -10,21 +10,21 @@
 #include "libs/window/window.h"
 #include "figures.h"
 
-/* Where buffers lie is looked at for a run of requests, of every so many: it is
- * what takes longest. Everything else is counted for all. */
-#define VR_SURVEY_RUN   64u
+/* Of so many requests, and from then on of a run of them in each so many, the
+ * buffers are looked at; of the others only the room that they take is known.
+ */
+#define VR_SURVEY_ALL   4096u
+#define VR_SURVEY_RUN   32u
 #define VR_SURVEY_EVERY 512u
 /* Pages that are remembered, of those met last. */
 #define VR_SURVEY_PAGES 1024u
 
 struct vr_survey_count {
-    struct vr_survey_figures *f; /* where they are shown; never read back */
+    struct vr_survey_figures *f; /* where they are shown */
     int64_t began;
-    uint64_t requests, met; /* buffers */
-    struct vr_survey_room {
-        uint32_t requests, small, pages;
-        uint64_t bytes;
-    } room; /* under way */
+    uint64_t met; /* buffers */
+    /* Under way: */
+    uint64_t requests, bytes, small, pages;
     /* The last buffers, by page. */
     struct vr_survey_page {
         uint64_t page; /* its number and 1; 0: none */
@@ -35,7 +35,8 @@ struct vr_survey_count {
     uint64_t taken[VR_MAX_QUEUES][VR_MAX_QUEUE_SIZE / 64];
     struct vr_survey_chain {
         int64_t start;
-        struct vr_survey_room room;
+        uint64_t bytes;
+        uint32_t small, pages;
     } chain[VR_MAX_QUEUES][VR_MAX_QUEUE_SIZE];
 };
 

@@ -36,13 +36,12 @@ struct vr_survey_figures {
     uint64_t ns;      /* since it began */
     uint64_t requests;
     uint64_t out_bytes, in_bytes; /* that the device reads, and writes */
+    uint64_t looked;              /* requests whose buffers are in these: */
     struct vr_survey_size size[VR_SURVEY_SIZES];
-    /* Of some of the buffers: */
     uint64_t align[VR_SURVEY_ALIGN];
     uint64_t again[VR_SURVEY_AGAIN];
     uint64_t apart[VR_SURVEY_APART];
-    /* Of all requests: */
-    uint64_t time[VR_SURVEY_TIMES]; /* of requests, until they are published */
+    uint64_t time[VR_SURVEY_TIMES]; /* of all requests, until they are done */
     /* The most that was under way at once: */
     uint64_t most_requests;
     uint64_t most_bytes;

@@ -104,7 +104,7 @@ def exact(h, _made):
          "sleep 0.1; done; cat /tmp/survey.err; exit 1", 60)
     dev = json.loads(h.ok("cat /tmp/survey.json"))["devices"][0]
     ios = load["ios"]
-    require(ios > 20 and dev["requests"] == ios, f"{load}, {dev}")
+    require(ios > 20 and dev["requests"] == dev["looked"] == ios, f"{load}, {dev}")
     # Header, data and status; the module maps the table of these as well.
     require(of(dev, 0)["buffers"] == 2 * ios and
             of(dev, 4096)["buffers"] == ios and
