@@ -144,7 +144,7 @@ void vr_survey_take(struct vr_survey_count *c, unsigned int q,
     *taken |= bit;
     mine->start = now;
     measure(mine, chain, local);
-    if (number < VR_SURVEY_ALL || number % VR_SURVEY_EVERY < VR_SURVEY_RUN)
+    if (c->met < VR_SURVEY_ALL || number % VR_SURVEY_EVERY < VR_SURVEY_RUN)
         look(c, chain, local);
     else
         c->met += chain->nread + chain->nwrite;

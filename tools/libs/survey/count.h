@@ -10,9 +10,8 @@
 #include "libs/window/window.h"
 #include "figures.h"
 
-/* Of so many requests, and from then on of a run of them in each so many, the
- * buffers are looked at; of the others only the room that they take is known.
- */
+/* So many buffers are looked at, and from then on those of a run of requests in
+ * each so many; of the others only the room that they take is known. */
 #define VR_SURVEY_ALL   4096u
 #define VR_SURVEY_RUN   32u
 #define VR_SURVEY_EVERY 512u

@@ -104,11 +104,14 @@ def exact(h, _made):
          "sleep 0.1; done; cat /tmp/survey.err; exit 1", 60)
     dev = json.loads(h.ok("cat /tmp/survey.json"))["devices"][0]
     ios = load["ios"]
-    require(ios > 20 and dev["requests"] == dev["looked"] == ios, f"{load}, {dev}")
+    require(ios > 20 and dev["requests"] == ios, f"{load}, {dev}")
+    # The first 4096 buffers are looked at, and some of those behind them.
+    looked = dev["looked"]
+    require(looked == ios or 4096 / 3 < looked < ios, f"{load}, {dev}")
     # Header, data and status; the module maps the table of these as well.
-    require(of(dev, 0)["buffers"] == 2 * ios and
-            of(dev, 4096)["buffers"] == ios and
-            of(dev, 4096)["whole"] == 4096 * ios, f"{load}, {dev['sizes']}")
+    require(of(dev, 0)["buffers"] == 2 * looked and
+            of(dev, 4096)["buffers"] == looked and
+            of(dev, 4096)["whole"] == 4096 * looked, f"{load}, {dev['sizes']}")
     require(mapped == recorded == 4 * ios,
             f"{mapped} mappings, {recorded} recorded, of {ios} requests")
     require(dev["in_bytes"] == 4097 * ios and dev["out_bytes"] == 16 * ios,
