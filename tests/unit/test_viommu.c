@@ -47,10 +47,10 @@ static const struct vr_viommu_desc desc = {
     .domain_start = DOM_START,
     .domain_end = DOM_END,
     .neps = 4,
-    .ep = {{true, W0, W0_PAGES, 0, 0},
-           {false, 0, 0, 0, 0},
-           {true, W2, W2_PAGES, 0, 0},
-           {true, W3, W3_PAGES, 0, 0}},
+    .ep = {{true, W0, W0_PAGES, 0, 0, 0, 0},
+           {false, 0, 0, 0, 0, 0, 0},
+           {true, W2, W2_PAGES, 0, 0, 0, 0},
+           {true, W3, W3_PAGES, 0, 0, 0, 0}},
 };
 
 static int setup(void **state)
@@ -1135,17 +1135,18 @@ static void test_5_13_6_7_longer_buffer_has_tail_behind_list(void **state)
 
 /* Reads the list; checks what holds for each property; returns their number. */
 static unsigned int resv_mem(struct fixture *f, uint32_t ep,
-                             uint64_t range[2][2])
+                             uint64_t range[3][2])
 {
     unsigned int n = 0;
     size_t at = 0;
 
     assert_int_equal(probe(f, ep, VR_VIOMMU_OUT_MAX), VR_VIOMMU_S_OK);
     while (get16(f->out + at)) {
-        assert_true(n < 2);
+        assert_true(n < 3);
         assert_int_equal(get16(f->out + at), 1);
         assert_int_equal(get16(f->out + at + 2), 20);
-        assert_int_equal(get32(f->out + at + 4), 0); /* RESERVED, never MSI */
+        /* RESERVED; MSI comes last, where there is one */
+        assert_int_equal(get32(f->out + at + 4), n == 2);
         range[n][0] = get64(f->out + at + 8);
         range[n][1] = get64(f->out + at + 16);
         assert_true(range[n][0] < range[n][1]);
@@ -1155,10 +1156,34 @@ static unsigned int resv_mem(struct fixture *f, uint32_t ep,
     return n;
 }
 
+/* Messages are no accesses to memory: Linux need not map where they go. */
+static void test_5_13_6_8_1_messages(void **state)
+{
+    struct vr_viommu_desc d = {.input_start = 0x100000,
+                               .input_end = 0x8fffff,
+                               .domain_end = UINT32_MAX,
+                               .neps = 1};
+    struct fixture *f = *state;
+    uint64_t r[3][2];
+
+    f->t.npages[0] = 16;
+    d.ep[0] = (struct vr_viommu_ep_desc){.present = true,
+                                         .base = 0x200000,
+                                         .npages = 16,
+                                         .msi_base = 0x20ff000,
+                                         .msi_size = PAGE};
+    assert_int_equal(
+        vr_viommu_init(&f->v, &d, &rig_ops, &f->t, f->mem, sizeof(f->mem)), 0);
+    vr_viommu_negotiated(&f->v, VR_VIOMMU_FEATURES);
+    assert_int_equal(resv_mem(f, 0, r), 3);
+    assert_int_equal(r[2][0], 0x20ff000);
+    assert_int_equal(r[2][1], 0x20fffff);
+}
+
 static void test_5_13_6_8_1_all_but_the_window_is_reserved(void **state)
 {
     struct fixture *f = *state;
-    uint64_t r[2][2];
+    uint64_t r[3][2];
 
     assert_int_equal(resv_mem(f, 2, r), 2);
     assert_int_equal(r[0][0], INPUT_START);
@@ -1179,11 +1204,11 @@ static void test_5_13_6_8_1_windows_at_the_ends(void **state)
                                .domain_end = 9,
                                .neps = 1};
     struct fixture *f = *state;
-    uint64_t r[2][2];
+    uint64_t r[3][2];
 
     f->t.npages[0] = 4;
-    d.ep[0] =
-        (struct vr_viommu_ep_desc){true, UINT64_MAX - 4 * PAGE + 1, 4, 0, 0};
+    d.ep[0] = (struct vr_viommu_ep_desc){
+        true, UINT64_MAX - 4 * PAGE + 1, 4, 0, 0, 0, 0};
     assert_int_equal(
         vr_viommu_init(&f->v, &d, &rig_ops, &f->t, f->mem, sizeof(f->mem)), 0);
     vr_viommu_negotiated(&f->v, VR_VIOMMU_FEATURES);
@@ -1203,7 +1228,7 @@ static void test_5_13_6_8_1_windows_at_the_ends(void **state)
     assert_int_equal(f->t.granted, 0);
 
     f->t.npages[0] = 16;
-    d.ep[0] = (struct vr_viommu_ep_desc){true, d.input_start, 16, 0, 0};
+    d.ep[0] = (struct vr_viommu_ep_desc){true, d.input_start, 16, 0, 0, 0, 0};
     assert_int_equal(
         vr_viommu_init(&f->v, &d, &rig_ops, &f->t, f->mem, sizeof(f->mem)), 0);
     vr_viommu_negotiated(&f->v, VR_VIOMMU_FEATURES);
@@ -1275,7 +1300,7 @@ static void test_5_13_6_8_1_2_no_msi_region(void **state)
 static void test_5_13_6_8_1_2_regions_do_not_overlap(void **state)
 {
     struct fixture *f = *state;
-    uint64_t r[2][2];
+    uint64_t r[3][2];
 
     assert_int_equal(resv_mem(f, 2, r), 2);
     assert_true(r[0][1] < r[1][0]);
@@ -1658,7 +1683,7 @@ static void test_memory(void **state)
 
     (void)state;
     for (n = 1; n < 1000; n++) {
-        d.ep[0] = (struct vr_viommu_ep_desc){true, 0, n, 0, 0};
+        d.ep[0] = (struct vr_viommu_ep_desc){true, 0, n, 0, 0, 0, 0};
         assert_true(vr_viommu_memory(&d) >= n / 4);
         assert_true(vr_viommu_memory(&d) <= n / 4 + 16);
         if (n > 1)
@@ -1824,6 +1849,7 @@ int main(void)
         PLAIN(test_5_13_6_7_2_rest_of_list_is_zero),
         PLAIN(test_5_13_6_7_longer_buffer_has_tail_behind_list),
         PLAIN(test_5_13_6_8_1_all_but_the_window_is_reserved),
+        PLAIN(test_5_13_6_8_1_messages),
         PLAIN(test_5_13_6_8_1_windows_at_the_ends),
         PLAIN(test_5_13_6_8_1_2_resv_mem_reserved_is_zero),
         PLAIN(test_5_13_6_8_1_2_no_msi_region),

@@ -41,11 +41,11 @@ static const struct vr_viommu_desc world_desc = {
     .domain_end = WORLD_DOM + 20,
     .neps = 5,
     /* two that touch, one that is small, one as wide as a word of the books */
-    .ep = {{true, WORLD_AT(0), 100, 0, 0},
-           {false, 0, 0, 0, 0},
-           {true, WORLD_AT(100), 130, 0x48000000, 0x800000},
-           {true, WORLD_AT(1000), 1, 0, 0x1000},
-           {true, WORLD_AT(2000), 64, 0, 0}},
+    .ep = {{true, WORLD_AT(0), 100, 0, 0, 0, 0},
+           {false, 0, 0, 0, 0, 0, 0},
+           {true, WORLD_AT(100), 130, 0x48000000, 0x800000, 0, 0},
+           {true, WORLD_AT(1000), 1, 0, 0x1000, 0, 0},
+           {true, WORLD_AT(2000), 64, 0, 0, 0, 0}},
 };
 
 /* A number below @n; 0 when the bytes have run out. */

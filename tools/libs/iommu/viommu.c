@@ -46,6 +46,7 @@
 /* RESV_MEM property (5.13.6.8.1) */
 #define PROBE_T_RESV_MEM   1
 #define RESV_MEM_RESERVED  0
+#define RESV_MEM_MSI       1
 #define PROPERTY_HEAD_LEN  4
 #define PROPERTY_LEN       2
 #define RESV_MEM_SUBTYPE   4
@@ -65,7 +66,7 @@
 #define PAGE_MASK (VR_PAGE_SIZE - 1)
 
 _Static_assert(PROBE_LEN == VR_VIOMMU_IN_MAX, "the longest request");
-_Static_assert(2 * RESV_MEM_TOTAL_LEN + POOL_TOTAL_LEN <= VR_VIOMMU_PROBE_SIZE,
+_Static_assert(3 * RESV_MEM_TOTAL_LEN + POOL_TOTAL_LEN <= VR_VIOMMU_PROBE_SIZE,
                "two ranges and a pool");
 
 static uint32_t get32(const uint8_t *p)
@@ -346,12 +347,13 @@ static int unmap(struct vr_viommu *v, const uint8_t *in)
     return take_back(v, ep, first, last, false) ? VR_VIOMMU_S_OK : PENDING;
 }
 
-static size_t put_resv_mem(uint8_t *p, uint64_t start, uint64_t end)
+static size_t put_resv_mem(uint8_t *p, uint8_t subtype, uint64_t start,
+                           uint64_t end)
 {
     memset(p, 0, RESV_MEM_TOTAL_LEN);
     put16(p, PROBE_T_RESV_MEM);
     put16(p + PROPERTY_LEN, RESV_MEM_TOTAL_LEN - PROPERTY_HEAD_LEN);
-    p[RESV_MEM_SUBTYPE] = RESV_MEM_RESERVED;
+    p[RESV_MEM_SUBTYPE] = subtype;
     put64(p + RESV_MEM_START, start);
     put64(p + RESV_MEM_END, end);
     return RESV_MEM_TOTAL_LEN;
@@ -392,9 +394,13 @@ static int put_probe(struct vr_viommu *v, const uint8_t *in, size_t in_len,
     if (!ep)
         return VR_VIOMMU_S_NOENT;
     if (ep->base > v->input_start)
-        out += put_resv_mem(out, v->input_start, ep->base - 1);
+        out +=
+            put_resv_mem(out, RESV_MEM_RESERVED, v->input_start, ep->base - 1);
     if (ep->last < v->input_end)
-        out += put_resv_mem(out, ep->last + 1, v->input_end);
+        out += put_resv_mem(out, RESV_MEM_RESERVED, ep->last + 1, v->input_end);
+    if (ep->msi_size)
+        out += put_resv_mem(out, RESV_MEM_MSI, ep->msi_base,
+                            ep->msi_base + ep->msi_size - 1);
     /* Behind all that the standard knows: a driver that stops at what it does
      * not know has read the rest. */
     if (ep->pool_size)
@@ -620,6 +626,8 @@ int vr_viommu_init(struct vr_viommu *v, const struct vr_viommu_desc *desc,
         v->ep[i].last = e->base + (((uint64_t)e->npages << VR_PAGE_SHIFT) - 1);
         v->ep[i].pool_base = e->pool_base;
         v->ep[i].pool_size = e->pool_size;
+        v->ep[i].msi_base = e->msi_base;
+        v->ep[i].msi_size = e->msi_size;
         vr_iovamap_init(&v->ep[i].map, e->npages, at);
         at += vr_iovamap_size(e->npages);
     }

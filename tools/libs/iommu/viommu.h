@@ -136,6 +136,9 @@ struct vr_viommu_ep_desc {
     /* What PROBE says of its pool, guest physical, whole pages. Size 0:
      * nothing, because it has none or firmware has told already. */
     uint64_t pool_base, pool_size;
+    /* Where its messages go to, which are no accesses to memory: the driver
+     * need not map that. Size 0: nothing is to be said of it. */
+    uint64_t msi_base, msi_size;
 };
 
 /* Ends of ranges are inclusive, as in the config space. */
@@ -150,6 +153,7 @@ struct vr_viommu_ep {
     struct vr_iovamap map;
     uint64_t base, last;           /* window, as byte addresses, inclusive */
     uint64_t pool_base, pool_size; /* for PROBE; size 0: says nothing */
+    uint64_t msi_base, msi_size;   /* the same */
     uint32_t domain;               /* when attached */
     bool present;
     bool attached;
