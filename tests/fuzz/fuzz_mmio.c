@@ -231,7 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             }
             break;
         case 14:
-            vr_vdev_interrupt(&w.m);
+            vr_vdev_interrupt(&w.m, 1);
             break;
         case 15:
             memset(config, off / 4, sizeof(config));

@@ -180,7 +180,7 @@ static void linux_bind_and_unbind(void **state)
         assert_int_equal(rd(f, VR_MMIO_STATUS), 15);
         wr_done(f, VR_MMIO_QUEUE_NOTIFY, 0);
         assert_int_equal(f->kicks[0], i);
-        vr_vdev_interrupt(&f->m);
+        vr_vdev_interrupt(&f->m, 1);
         assert_int_equal(rd(f, VR_MMIO_INTERRUPT_STATUS), 1);
         wr_done(f, VR_MMIO_INTERRUPT_ACK, 1);
         linux_remove(f);

@@ -179,10 +179,10 @@ static void s4_2_3_4_interrupt_and_ack(void **state)
     struct fake *f = running();
 
     (void)state;
-    vr_vdev_interrupt(&f->m);
+    vr_vdev_interrupt(&f->m, 1);
     assert_int_equal(f->raised, 1);
     assert_int_equal(rd(f, VR_MMIO_INTERRUPT_STATUS), 1);
-    vr_vdev_interrupt(&f->m); /* pending already */
+    vr_vdev_interrupt(&f->m, 1); /* pending already */
     assert_int_equal(f->raised, 1);
     wr_done(f, VR_MMIO_INTERRUPT_ACK, 2); /* not this one */
     assert_int_equal(vr_vdev_isr(&f->m), 1);
@@ -203,7 +203,7 @@ static void s4_2_3_4_second_cause_is_an_edge_of_its_own(void **state)
     (void)state;
     memcpy(bigger, disk, sizeof(disk));
     bigger[1]++;
-    vr_vdev_interrupt(&f->m);
+    vr_vdev_interrupt(&f->m, 1);
     vr_vdev_set_device(&f->m, BLK_F_BLK_SIZE, bigger, sizeof(bigger));
     assert_int_equal(f->raised, 2);
     assert_int_equal(rd(f, VR_MMIO_INTERRUPT_STATUS), 3);
@@ -221,7 +221,7 @@ static void s2_1_2_no_interrupt_before_driver_ok(void **state)
     (void)state;
     to_features_ok(f, VR_F_TRANSPORT);
     queue_up(f, 0);
-    vr_vdev_interrupt(&f->m);
+    vr_vdev_interrupt(&f->m, 1);
     vr_vdev_set_device(&f->m, 0, bigger, sizeof(bigger));
     assert_int_equal(f->raised, 0);
     assert_int_equal(rd(f, VR_MMIO_INTERRUPT_STATUS), 0);
@@ -348,7 +348,7 @@ static void s2_4_reset_waits_and_others_go_on(void **state)
     struct fake *f = running();
 
     (void)state;
-    vr_vdev_interrupt(&f->m);
+    vr_vdev_interrupt(&f->m, 1);
     /* vCPU 0 */
     assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
     assert_int_equal(f->req.run, 0);
@@ -363,7 +363,7 @@ static void s2_4_reset_waits_and_others_go_on(void **state)
     wr_done(f, VR_MMIO_QUEUE_READY, 1);
     assert_int_equal(f->kicks[0], 0);
     assert_int_equal(rd(f, VR_MMIO_QUEUE_READY), 0);
-    vr_vdev_interrupt(&f->m);
+    vr_vdev_interrupt(&f->m, 1);
     /* it may wait as well */
     assert_int_equal(wr(f, VR_MMIO_STATUS, 0), VR_VDEV_PENDING);
     assert_int_equal(wr(f, VR_MMIO_QUEUE_READY, 0), VR_VDEV_PENDING);

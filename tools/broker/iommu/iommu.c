@@ -44,7 +44,7 @@ static void push(struct iommu *io, unsigned int i)
 {
     vr_vq_publish(&io->q[i]);
     if (vr_vq_should_notify(&io->q[i]))
-        vr_vdev_interrupt(&io->unit.vdev);
+        vr_vdev_interrupt(&io->unit.vdev, UINT32_C(1) << i);
 }
 
 /* Copies @len bytes of @src to the writable buffers of @chain. Returns how

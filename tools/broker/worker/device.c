@@ -168,21 +168,22 @@ static bool may_interrupt(struct device *d)
 static bool collect(struct device *d)
 {
     const bool held = d->owed;
+    uint32_t queues;
 
     if (vr_vdev_isr(&d->unit.vdev) & VR_INT_USED)
         return false;
-    if (channel_drain(d) & vr_vdev_queues(&d->unit.vdev))
-        d->owed = true;
+    d->owed |= channel_drain(d) & vr_vdev_queues(&d->unit.vdev);
     if (!d->owed)
         return false;
     if (!may_interrupt(d)) {
         d->stats->interrupts_held += !held;
         return false;
     }
-    d->owed = false;
+    queues = d->owed;
+    d->owed = 0;
     /* The event of what this one tells, too, may be on its way. */
     d->excused = true;
-    vr_vdev_interrupt(&d->unit.vdev);
+    vr_vdev_interrupt(&d->unit.vdev, queues);
     return true;
 }
 
@@ -477,7 +478,7 @@ static void gone(struct device *d)
 {
     d->gone = true;
     d->seek = false;
-    d->owed = false;
+    d->owed = 0;
     d->quiet_until = 0;
     vr_lease_end(&d->lease);
     device_fail(d, VR_FAIL_GONE);

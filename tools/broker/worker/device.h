@@ -52,7 +52,7 @@ struct device {
     int64_t quiet_until; /* throttled; 0: not */
     struct vr_rate idle; /* events about nothing */
     struct vr_pace pace; /* interrupts for used buffers */
-    bool owed;           /* ... one of which is delayed */
+    uint32_t owed;       /* queues of which it is not told yet */
     struct vr_rate complaints;
 
     int64_t ping_at;  /* of the last question; 0: none */

@@ -103,8 +103,12 @@ void vdev_config_write(struct vr_vdev *m, unsigned int off, unsigned int size,
     m->ops->config_write(m->ctx, off, size, value);
 }
 
-static void irq_raise(struct vr_vdev *m, uint32_t cause)
+static void irq_raise(struct vr_vdev *m, uint32_t cause, uint32_t queues)
 {
+    if (m->ops->message && m->ops->message(m->ctx, cause, queues)) {
+        m->stats->interrupts++;
+        return;
+    }
     if (m->isr & cause)
         return;
     m->isr |= cause;
@@ -127,7 +131,7 @@ static void config_changed(struct vr_vdev *m)
     m->config_generation++;
     if (m->status & VR_STATUS_DRIVER_OK && !m->resetting) {
         m->stats->config_changes++;
-        irq_raise(m, VR_INT_CONFIG);
+        irq_raise(m, VR_INT_CONFIG, 0);
     }
 }
 
@@ -398,10 +402,10 @@ void vr_vdev_attach(struct vr_vdev *m, bool attached)
     m->attached = attached;
 }
 
-void vr_vdev_interrupt(struct vr_vdev *m)
+void vr_vdev_interrupt(struct vr_vdev *m, uint32_t queues)
 {
     if (m->status & VR_STATUS_DRIVER_OK && !m->resetting)
-        irq_raise(m, VR_INT_USED);
+        irq_raise(m, VR_INT_USED, queues);
 }
 
 uint32_t vr_vdev_isr(const struct vr_vdev *m)

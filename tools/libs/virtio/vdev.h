@@ -76,6 +76,12 @@ struct vr_vdev_ops {
      * is one edge; for a level-triggered one it sets the level.
      */
     void (*irq)(void *ctx, bool raise);
+    /*
+     * Optional, and asked first: tells the driver of @cause (and of @queues)
+     * by a message, which it does not acknowledge. Returns false when it wants
+     * none: then it is a cause of interrupt.
+     */
+    bool (*message)(void *ctx, uint32_t cause, uint32_t queues);
     /* Optional: the driver writes to config space (size 1, 2, 4 or 8). */
     void (*config_write)(void *ctx, unsigned int off, unsigned int size,
                          uint64_t value);
@@ -185,10 +191,11 @@ void vr_vdev_timeout(struct vr_vdev *m);
 void vr_vdev_fail(struct vr_vdev *m, enum vr_fail why);
 
 /**
- * vr_vdev_interrupt() - the backend has used buffers (4.2.3.4).
+ * vr_vdev_interrupt() - the backend has used buffers of @queues, a bit each
+ * (4.2.3.4).
  * Before DRIVER_OK and during a reset nothing happens, as 2.1.2 asks.
  */
-void vr_vdev_interrupt(struct vr_vdev *m);
+void vr_vdev_interrupt(struct vr_vdev *m, uint32_t queues);
 
 /** vr_vdev_isr() - what interrupts were about, and is not acknowledged. */
 uint32_t vr_vdev_isr(const struct vr_vdev *m);
