@@ -16,6 +16,7 @@
 #include <xenguest.h>
 
 #include "libs/guest/dt.h"
+#include "libs/transport/pci/bus.h"
 #include "state.h"
 #include "libs/xen/compat.h"
 
@@ -25,6 +26,12 @@ _Static_assert(GUEST_RAM_BANKS <= VR_MAX_BANKS, "banks in the record");
 _Static_assert(SLOTS <= VR_SLOTS_MAX &&
                    SLOTS * VR_SLOT_SIZE <= GUEST_VIRTIO_MMIO_SIZE,
                "number of slots");
+
+_Static_assert(VR_PCI_ECAM == GUEST_VPCI_ECAM_BASE &&
+                   VR_PCI_BARS == GUEST_VPCI_MEM_ADDR &&
+                   VR_PCI_FRAME + VR_PCI_FRAME_SIZE ==
+                       GUEST_VIRTIO_MMIO_BASE + GUEST_VIRTIO_MMIO_SIZE,
+               "places of the PCI bus");
 
 static const struct vr_slots slots = {
     .base = GUEST_VIRTIO_MMIO_BASE,
@@ -83,27 +90,54 @@ static int check_memory(const libxl_domain_build_info *b_info,
     return 0;
 }
 
+static int check_irqs(const libxl_domain_build_info *b_info, uint32_t first,
+                      uint32_t count, struct vr_err *err)
+{
+    int i;
+
+    for (i = 0; i < b_info->num_irqs; i++) {
+        if (b_info->irqs[i] >= first && b_info->irqs[i] < first + count) {
+            vr_err_set(err,
+                       "virtio_restricted: irqs= has %" PRIu32 ", but %" PRIu32
+                       " to %" PRIu32 " are virtio devices' interrupts: take "
+                       "one of the two out",
+                       b_info->irqs[i], first, first + count - 1);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
 static int check_slots(const libxl_domain_config *d_config,
                        const struct vr_dev_cfg *devs, unsigned int n,
                        struct vr_err *err)
 {
-    const libxl_domain_build_info *b_info = &d_config->b_info;
     unsigned int slot[SLOTS], used = libxl_slots(d_config);
-    int i;
+    int rc = check_irqs(&d_config->b_info, slots.irq, slots.count, err);
 
-    for (i = 0; i < b_info->num_irqs; i++) {
-        if (b_info->irqs[i] >= slots.irq &&
-            b_info->irqs[i] < slots.irq + slots.count) {
-            vr_err_set(err,
-                       "virtio_restricted: irqs= has %" PRIu32 ", but %u to "
-                       "%u are virtio devices' interrupts: take one of the "
-                       "two out",
-                       b_info->irqs[i], slots.irq, slots.irq + slots.count - 1);
-            return -EINVAL;
-        }
-    }
-    return vr_place_slots(&slots, used < SLOTS ? (1u << used) - 1 : ~0u, n,
+    if (rc)
+        return rc;
+    return vr_place_slots(&slots, used < SLOTS ? (1u << used) - 1 : ~0u,
+                          vr_count_by(devs, n, VR_TRANSPORT_mmio),
                           vr_any_iova(devs, n), slot, err);
+}
+
+/* The bus stands where libxl's own host bridge would. */
+static int check_bus(const libxl_domain_config *d_config,
+                     const struct vr_dev_cfg *devs, unsigned int n,
+                     struct vr_err *err)
+{
+    if (!vr_count_by(devs, n, VR_TRANSPORT_pci))
+        return 0;
+    if (d_config->num_pcidevs) {
+        vr_err_set(err, "virtio_restricted: transport=pci and pci= each bring "
+                        "a host bridge, at the same address: take pci= out, "
+                        "or write transport=mmio");
+        return -EINVAL;
+    }
+    return check_irqs(&d_config->b_info, VR_PCI_LINES,
+                      VR_PCI_MESSAGES + VR_PCI_MESSAGES_MAX - VR_PCI_LINES,
+                      err);
 }
 
 /* How far an arm64 Image reaches from its start once it runs: its BSS follows
@@ -180,6 +214,8 @@ int vr_arch_check(const libxl_domain_config *d_config,
     rc = check_memory(b_info, devs, n, err);
     if (!rc)
         rc = check_slots(d_config, devs, n, err);
+    if (!rc)
+        rc = check_bus(d_config, devs, n, err);
     return rc ? rc : check_places(b_info, devs, n, err);
 }
 
@@ -202,10 +238,14 @@ int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
     return 0;
 }
 
-void vr_arch_domain(struct xen_domctl_createdomain *config)
+void vr_arch_domain(const struct vr_record *rec,
+                    struct xen_domctl_createdomain *config)
 {
-    const uint32_t need = slots.irq + slots.count - FIRST_SPI;
+    const unsigned int vectors = vr_record_vectors(rec);
+    uint32_t need = slots.irq + slots.count - FIRST_SPI;
 
+    if (vectors)
+        need = VR_PCI_MESSAGES + vectors - FIRST_SPI;
     /* libxl counts its own devices' interrupts only (and has a key for the
      * rest from 4.19 on): without this the broker's would be refused. */
     if (config->arch.nr_spis < need)

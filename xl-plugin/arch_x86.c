@@ -228,6 +228,23 @@ out:
     return rc;
 }
 
+static int check_transport(const struct vr_dev_cfg *devs, unsigned int n,
+                           struct vr_err *err)
+{
+    unsigned int i;
+
+    for (i = 0; i < n; i++) {
+        if (devs[i].transport == VR_TRANSPORT_mmio)
+            continue;
+        vr_err_set(err,
+                   "virtio_restricted[%u]: transport=%s is for Arm guests: "
+                   "write transport=mmio, or take it out",
+                   i, vr_transport_name(devs[i].transport));
+        return -EINVAL;
+    }
+    return 0;
+}
+
 int vr_arch_check(const libxl_domain_config *d_config,
                   const struct vr_dev_cfg *devs, unsigned int n,
                   struct vr_err *err)
@@ -238,6 +255,8 @@ int vr_arch_check(const libxl_domain_config *d_config,
     int rc;
 
     rc = check_type(d_config, err);
+    if (!rc)
+        rc = check_transport(devs, n, err);
     if (!rc)
         rc = check_options(b_info, vr_any_pool(devs, n), err);
     if (!rc)
@@ -277,8 +296,10 @@ int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
 }
 
 /* A guest that changed to version 2 would wipe the entries of its windows. */
-void vr_arch_domain(struct xen_domctl_createdomain *config)
+void vr_arch_domain(const struct vr_record *rec,
+                    struct xen_domctl_createdomain *config)
 {
+    (void)rec;
     config->grant_opts = (config->grant_opts & ~XEN_DOMCTL_GRANT_version_mask) |
                          XEN_DOMCTL_GRANT_version(1);
 }

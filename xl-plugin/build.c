@@ -104,7 +104,7 @@ int vr_build_domain(struct vr_plugin *p, xc_interface *xch, uint32_t *domid,
     int r;
 
     if (ours)
-        vr_arch_domain(config);
+        vr_arch_domain(p->build->rec, config);
     r = p->real->xc_create(xch, domid, config);
     if (ours && !r)
         p->build->domid = *domid;

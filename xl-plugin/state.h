@@ -117,6 +117,8 @@ int vr_check_unused(libxl_ctx *ctx, const char *name, struct vr_err *err);
 bool vr_domain_exists(libxl_ctx *ctx, uint32_t domid, const char *uuid);
 
 /* layout.c: what the arch hooks have in common. */
+unsigned int vr_count_by(const struct vr_dev_cfg *devs, unsigned int n,
+                         enum vr_transport transport);
 bool vr_any_iova(const struct vr_dev_cfg *devs, unsigned int n);
 bool vr_any_pool(const struct vr_dev_cfg *devs, unsigned int n);
 /* Fills registers and interrupts of the record and of @b's descriptions.
@@ -152,7 +154,8 @@ int vr_arch_check(const libxl_domain_config *d_config,
 int vr_arch_pci(const libxl_device_pci *pci, struct vr_err *err);
 int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
                    const libxl_domain_config *d_config, struct vr_err *err);
-void vr_arch_domain(struct xen_domctl_createdomain *config);
+void vr_arch_domain(const struct vr_record *rec,
+                    struct xen_domctl_createdomain *config);
 int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
                        size_t *new_size, struct vr_err *err);
 int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,

@@ -138,6 +138,23 @@ static void test_mixed(void **state)
 
 /* Where the guest is told of a pool: by default, and for static devices always,
  * where the device is. */
+static void test_transport(void **state)
+{
+    struct vr_dev_cfg c;
+    struct vr_err err;
+
+    (void)state;
+    assert_int_equal(vr_cfg_parse(0, GOOD, &c, &err), 0);
+    assert_int_equal(c.transport, VR_TRANSPORT_mmio);
+    assert_int_equal(vr_cfg_parse(0, GOOD ",transport=pci", &c, &err), 0);
+    assert_int_equal(c.transport, VR_TRANSPORT_pci);
+    assert_string_equal(vr_transport_name(VR_TRANSPORT_pci), "pci");
+    assert_null(vr_transport_name((enum vr_transport)2));
+    assert_int_equal(vr_cfg_parse(0, GOOD ",transport=PCI", &c, &err), -EINVAL);
+    assert_string_equal(err.text, "virtio_restricted[0]: transport=PCI is not "
+                                  "a transport: use mmio or pci");
+}
+
 static void test_pool_in(void **state)
 {
     static const struct {
@@ -286,7 +303,7 @@ static void test_readonly_has_no_discard(void **state)
 
 #define P "virtio_restricted[1]: "
 #define KEYS                                                                   \
-    ": use one of id, type, mode, size, base, pool_in, aperture, "             \
+    ": use one of id, type, mode, transport, size, base, pool_in, aperture, "  \
     "map_threshold, revoke_timeout, driver, backend, queue_size, timeout, "    \
     "poll, target, access, queues, serial, discard"
 
@@ -613,6 +630,7 @@ int main(void)
         cmocka_unit_test(test_dynamic),
         cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_pool_in),
+        cmocka_unit_test(test_transport),
         cmocka_unit_test(test_smallest_aperture),
         cmocka_unit_test(test_threshold_text),
         cmocka_unit_test(test_mode_default),

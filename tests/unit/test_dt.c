@@ -86,7 +86,7 @@ static void add_reserved_1cell(void *fdt)
 static void add_last_phandle(void *fdt)
 {
     fdt_begin_node(fdt, "last");
-    fdt_property_u32(fdt, "phandle", 0xfffffffd);
+    fdt_property_u32(fdt, "phandle", 0xfffffffb);
     fdt_end_node(fdt);
 }
 
@@ -194,6 +194,101 @@ static void test_extend(void **state)
     assert_true(a < b);
     /* The rest is as it was. */
     assert_true(fdt_path_offset(out, "/interrupt-controller@3001000") > 0);
+    free(out);
+}
+
+static void expect_cells(const void *fdt, int node, const char *name,
+                         const uint32_t *cells, unsigned int n)
+{
+    unsigned int i;
+    int len;
+    const fdt32_t *p = fdt_getprop(fdt, node, name, &len);
+
+    assert_non_null(p);
+    assert_int_equal(len, 4 * n);
+    for (i = 0; i < n; i++)
+        assert_int_equal(fdt32_to_cpu(p[i]), cells[i]);
+}
+
+/* The founding document's example: two functions with a pool each below a host
+ * bridge; a third behind the virtio-iommu, and a disk by virtio-mmio. */
+static void test_pci(void **state)
+{
+    char fdt[SIZE], *out;
+    struct vr_desc_dev devs[4];
+    struct vr_desc_iommu iommu = {.mmio_base = 0x02000800, .irq = 37};
+    size_t cap = vr_dt_room(SIZE, 4);
+    int bridge, node, i;
+    char path[64];
+
+    (void)state;
+    get_devs(devs);
+    devs[2] = devs[3] = devs[1];
+    devs[3].mmio_base = 0x02000200;
+    devs[3].pool_size = 0;
+    devs[3].behind_iommu = true;
+    devs[3].endpoint = 3;
+    devs[2].pool_size = 0;
+    devs[2].behind_iommu = true;
+    devs[2].endpoint = 2;
+    for (i = 0; i < 3; i++) {
+        devs[i].transport = VR_TRANSPORT_pci;
+        devs[i].mmio_base = 0x10008000 + i * 0x8000;
+        devs[i].irq = 65 + i;
+        devs[i].vectors = 2 + i;
+    }
+    make_tree(fdt, NULL);
+    out = calloc(1, cap);
+    assert_int_equal(vr_dt_extend(fdt, SIZE, out, cap, devs, 4, &iommu, NULL),
+                     0);
+    assert_int_equal(fdt_check_full(out, cap), 0);
+    bridge = fdt_path_offset(out, "/pcie@10000000");
+    assert_true(bridge > 0);
+    assert_string_equal(fdt_getprop(out, bridge, "compatible", NULL),
+                        "pci-host-ecam-generic");
+    assert_non_null(fdt_getprop(out, bridge, "dma-coherent", NULL));
+    expect_reg(out, bridge, 0x10000000, 0x100000);
+    expect_cells(
+        out, bridge, "ranges",
+        (uint32_t[]){0x02000000, 0, 0x23000000, 0, 0x23000000, 0, 0x100000}, 7);
+    /* The last one is added first. */
+    expect_cells(out, bridge, "interrupt-map",
+                 (uint32_t[]){0x1800, 0, 0, 1, GIC, 0, 0, 0, 67 - 32, 1,
+                              0x1000, 0, 0, 1, GIC, 0, 0, 0, 66 - 32, 1,
+                              0x0800, 0, 0, 1, GIC, 0, 0, 0, 65 - 32, 1},
+                 30);
+    expect_cells(out, bridge, "iommu-map",
+                 (uint32_t[]){0x18, iommu.phandle, 2, 1}, 4);
+    for (i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "/pcie@10000000/virtio@%d,0", i + 1);
+        node = fdt_path_offset(out, path);
+        assert_true(node > 0);
+        expect_cells(out, node, "reg",
+                     (uint32_t[]){0x800 * (i + 1), 0, 0, 0, 0}, 5);
+        assert_null(fdt_getprop(out, node, "iommus", NULL));
+        if (i < 2)
+            assert_int_equal(u32_prop(out, node, "memory-region"),
+                             devs[i].phandle);
+        else
+            assert_null(fdt_getprop(out, node, "memory-region", NULL));
+    }
+    node = fdt_path_offset(out, "/interrupt-controller@3001000/v2m@20ff000");
+    assert_true(node > 0);
+    assert_string_equal(fdt_getprop(out, node, "compatible", NULL),
+                        "arm,gic-v2m-frame");
+    expect_reg(out, node, 0x020ff000, 0x1000);
+    assert_int_equal(u32_prop(out, node, "arm,msi-base-spi"), 96);
+    assert_int_equal(u32_prop(out, node, "arm,msi-num-spis"), 2 + 3 + 4);
+    assert_int_equal(u32_prop(out, bridge, "msi-parent"),
+                     u32_prop(out, node, "phandle"));
+    node = fdt_path_offset(out, "/interrupt-controller@3001000");
+    assert_int_equal(u32_prop(out, node, "#address-cells"), 2);
+    assert_non_null(fdt_getprop(out, node, "ranges", NULL));
+    node = fdt_path_offset(out, "/virtio@2000200");
+    assert_true(node > 0);
+    assert_non_null(fdt_getprop(out, node, "iommus", NULL));
+    assert_int_equal(vr_dt_set_pool(out, &devs[0], 0x7c000000, NULL), 0);
+    assert_int_equal(fdt_check_full(out, cap), 0);
     free(out);
 }
 
@@ -359,11 +454,6 @@ static void test_all_dynamic(void **state)
     assert_int_equal(
         vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 2, NULL, &err),
         -EINVAL);
-    /* the virtio-iommu's phandle counts as well */
-    make_tree(fdt, add_last_phandle);
-    assert_int_equal(
-        vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 1, &iommu, NULL),
-        -EINVAL);
 }
 
 static void test_existing_reserved(void **state)
@@ -410,7 +500,7 @@ static void test_no_phandle_left(void **state)
         -EINVAL);
     assert_int_equal(
         vr_dt_extend(fdt, SIZE, out, sizeof(out), devs, 1, NULL, NULL), 0);
-    assert_int_equal(devs[0].phandle, 0xfffffffe);
+    assert_int_equal(devs[0].phandle, 0xfffffffc);
 }
 
 static void test_taken(void **state)
@@ -600,6 +690,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_extend),
+        cmocka_unit_test(test_pci),
         cmocka_unit_test(test_dynamic),
         cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_unnamed_pool),

@@ -15,9 +15,9 @@
 
 static struct vr_vdev vdev[2];
 static struct vr_stats_dev stats[2];
-static const struct ioreq_dev devs[2] = {
-    {.base = BASE0, .transport = &vr_transport_mmio, .vdev = &vdev[0]},
-    {.base = BASE1, .transport = &vr_transport_mmio, .vdev = &vdev[1]},
+static const struct ioreq_place devs[2] = {
+    {BASE0, VR_MMIO_SIZE, &vr_mmio_face, &vdev[0], NULL},
+    {BASE1, VR_MMIO_SIZE, &vr_mmio_face, &vdev[1], NULL},
 };
 
 static void on_notify(void *ctx, unsigned int queue)

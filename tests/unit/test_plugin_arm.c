@@ -153,6 +153,28 @@ static void test_irqs(void **state)
                    "devices' interrupts: take one of the two out");
 }
 
+/* A function's host bridge and interrupts, beside what the user has. */
+static void test_bus(void **state)
+{
+    uint32_t irqs[] = {63, VR_PCI_LINES};
+
+    (void)state;
+    device("id=a,type=block,target=/a,backend=dd,size=2M");
+    guest.num_pcidevs = 1;
+    check(0, "");
+    devs[0].transport = VR_TRANSPORT_pci;
+    check(-EINVAL,
+          "virtio_restricted: transport=pci and pci= each bring a host bridge, "
+          "at the same address: take pci= out, or write transport=mmio");
+    guest.num_pcidevs = 0;
+    guest.b_info.irqs = irqs;
+    guest.b_info.num_irqs = 1;
+    check(0, "");
+    guest.b_info.num_irqs = 2;
+    check(-EINVAL, "virtio_restricted: irqs= has 64, but 64 to 367 are virtio "
+                   "devices' interrupts: take one of the two out");
+}
+
 /* An arm64 Image that says how far it reaches; 0: another kind of kernel. */
 static void write_kernel(uint64_t size)
 {
@@ -201,12 +223,18 @@ static void test_nothing_to_say(void **state)
 static void test_interrupts(void **state)
 {
     struct xen_domctl_createdomain config = {.arch.nr_spis = 0};
+    static struct vr_record rec;
 
     (void)state;
-    vr_arch_domain(&config);
+    rec.ndevs = 1;
+    rec.devs[0].cfg.queues = 4;
+    vr_arch_domain(&rec, &config);
     assert_int_equal(config.arch.nr_spis, 12); /* up to INTID 43 */
+    rec.devs[0].cfg.transport = VR_TRANSPORT_pci;
+    vr_arch_domain(&rec, &config);
+    assert_int_equal(config.arch.nr_spis, 96 + 5 - 32);
     config.arch.nr_spis = 100;
-    vr_arch_domain(&config);
+    vr_arch_domain(&rec, &config);
     assert_int_equal(config.arch.nr_spis, 100);
 }
 
@@ -409,7 +437,7 @@ int main(void)
         TEST(test_boot),       TEST(test_memory),     TEST(test_slots),
         TEST(test_irqs),       TEST(test_places),     TEST(test_nothing_to_say),
         TEST(test_interrupts), TEST(test_tree),       TEST(test_no_tree),
-        TEST(test_place),      TEST(test_place_used),
+        TEST(test_place),      TEST(test_place_used), TEST(test_bus),
     };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);

@@ -52,8 +52,10 @@ int vr_arch_memory(const struct vr_plan *plan, libxl_ctx *ctx,
     return arch(err);
 }
 
-void vr_arch_domain(struct xen_domctl_createdomain *config)
+void vr_arch_domain(const struct vr_record *rec,
+                    struct xen_domctl_createdomain *config)
 {
+    (void)rec;
     config->flags = 1;
 }
 

@@ -148,6 +148,15 @@ static void test_type(void **state)
                     "registers that Xen could trap: use type=\"hvm\"");
 }
 
+static void test_transport(void **state)
+{
+    (void)state;
+    pw_device(STATIC);
+    pw_device(DYNAMIC ",transport=pci");
+    check(-EINVAL, "virtio_restricted[1]: transport=pci is for Arm guests: "
+                   "write transport=mmio, or take it out");
+}
+
 static void test_options(void **state)
 {
     libxl_domain_build_info *b = &guest.b_info;
@@ -322,7 +331,7 @@ static void test_domain(void **state)
     struct xen_domctl_createdomain config = {.grant_opts = ~0u};
 
     (void)state;
-    vr_arch_domain(&config);
+    vr_arch_domain(NULL, &config);
     assert_int_equal(config.grant_opts & XEN_DOMCTL_GRANT_version_mask, 1);
     assert_int_equal(config.grant_opts | XEN_DOMCTL_GRANT_version_mask, ~0u);
 }
@@ -499,13 +508,14 @@ static int remove_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_type),          TEST(test_options),
-        TEST(test_slots),         TEST(test_places),
-        TEST(test_tables),        TEST(test_pci),
-        TEST(test_memory),        TEST(test_domain),
-        TEST(test_place),         TEST(test_small_pages),
-        TEST(test_dynamic_alone), TEST(test_place_fails),
-        TEST(test_image),         TEST(test_no_tree),
+        TEST(test_type),        TEST(test_transport),
+        TEST(test_options),     TEST(test_slots),
+        TEST(test_places),      TEST(test_tables),
+        TEST(test_pci),         TEST(test_memory),
+        TEST(test_domain),      TEST(test_place),
+        TEST(test_small_pages), TEST(test_dynamic_alone),
+        TEST(test_place_fails), TEST(test_image),
+        TEST(test_no_tree),
     };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);

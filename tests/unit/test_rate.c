@@ -123,12 +123,32 @@ static void test_apart(void **state)
     assert_true(vr_pace_take(&p, 2001 + VR_PACE_MIN_NS));
 }
 
+/* Told by a message, the guest acknowledges nothing: the next one of those that
+ * are not paid for has its time all the same. */
+static void test_untold(void **state)
+{
+    struct vr_pace p = {0};
+
+    (void)state;
+    vr_pace_kick(&p);
+    assert_true(vr_pace_paid(&p));
+    vr_pace_untold(&p);
+    assert_true(vr_pace_take(&p, 1000));
+    vr_pace_untold(&p);
+    assert_false(vr_pace_take(&p, 999 + VR_PACE_UNTOLD_NS));
+    assert_true(vr_pace_take(&p, 1000 + VR_PACE_UNTOLD_NS));
+    vr_pace_untold(&p);
+    vr_pace_acked(&p, INT64_C(1) << 40);
+    assert_true(vr_pace_take(&p, 1000 + 2 * VR_PACE_UNTOLD_NS));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_burst), cmocka_unit_test(test_one_at_a_time),
-        cmocka_unit_test(test_bound), cmocka_unit_test(test_kicks_pay),
-        cmocka_unit_test(test_rest),  cmocka_unit_test(test_apart),
+        cmocka_unit_test(test_burst),  cmocka_unit_test(test_one_at_a_time),
+        cmocka_unit_test(test_bound),  cmocka_unit_test(test_kicks_pay),
+        cmocka_unit_test(test_rest),   cmocka_unit_test(test_apart),
+        cmocka_unit_test(test_untold),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,13 +175,14 @@ static void test_hostile_fields(void **state)
     char longer[VR_PATH_LEN + 16];
 
     (void)state;
-    refused("\"version\": 4", "\"version\": 5");
-    refused("\"version\": 4", "\"version\": 0");
-    refused("\"version\": 4", "\"version\": 1"); /* with version 3's keys */
-    refused("\"version\": 4", "\"version\": 2");
-    refused("\"version\": 4", "\"version\": 3");
-    refused("\"version\": 4,", "");
-    refused("\"version\": 4", "\"version\": 4, \"version\": 3");
+    refused("\"version\": 5", "\"version\": 6");
+    refused("\"version\": 5", "\"version\": 4");
+    refused("\"version\": 5", "\"version\": 0");
+    refused("\"version\": 5", "\"version\": 1"); /* with version 3's keys */
+    refused("\"version\": 5", "\"version\": 2");
+    refused("\"version\": 5", "\"version\": 3");
+    refused("\"version\": 5,", "");
+    refused("\"version\": 5", "\"version\": 5, \"version\": 3");
     refused("\"vcpus\"", "\"vcups\"");
     refused("\"running\"", "\"walking\"");
     refused("\"running\"", "2");
@@ -286,12 +287,22 @@ static char *replace(char *json, const char *from, const char *to)
     return out;
 }
 
+/* @rec as version 4 wrote it. */
+static char *version_4(const struct vr_record *rec)
+{
+    char *json;
+
+    assert_int_equal(vr_record_to_json(rec, &json), 0);
+    cut_lines(json, "\"transport\"");
+    return replace(json, "\"version\": 5", "\"version\": 4");
+}
+
 /* @rec as version 3 wrote it. */
 static char *version_3(const struct vr_record *rec)
 {
     char *json;
 
-    assert_int_equal(vr_record_to_json(rec, &json), 0);
+    json = version_4(rec);
     cut_lines(json, "\"pool_in\"");
     return replace(json, "\"version\": 4", "\"version\": 3");
 }
@@ -402,6 +413,31 @@ static void test_mixed(void **state)
     refuse(&rec, "window of another size");
 }
 
+static void test_transport(void **state)
+{
+    struct vr_record rec, read;
+    struct vr_err err;
+    char *json;
+
+    (void)state;
+    fill(&rec);
+    assert_int_equal(vr_record_vectors(&rec), 0);
+    rec.devs[1].cfg.transport = VR_TRANSPORT_pci;
+    rec.devs[1].cfg.queues = 4;
+    assert_int_equal(vr_record_vectors(&rec), 5);
+    assert_int_equal(vr_record_to_json(&rec, &json), 0);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err), 0);
+    assert_int_equal(read.devs[1].cfg.transport, VR_TRANSPORT_pci);
+    assert_int_equal(read.devs[0].cfg.transport, VR_TRANSPORT_mmio);
+    free(json);
+    json = version_4(&rec);
+    assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err), 0);
+    assert_int_equal(read.devs[1].cfg.transport, VR_TRANSPORT_mmio);
+    free(json);
+    refused("\"transport\": \"mmio\"", "\"transport\": \"isa\"");
+    refused("\"transport\": \"mmio\",", "");
+}
+
 /* Where a pool is told of, and that version 3 knew one place only. */
 static void test_pool_in(void **state)
 {
@@ -467,10 +503,10 @@ static void test_version_2(void **state)
     free(again);
     free(now);
     /* keys of one version with the number of another */
-    json = replace(json, "\"version\": 2", "\"version\": 4");
+    json = replace(json, "\"version\": 2", "\"version\": 5");
     assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
                      -EINVAL);
-    json = replace(json, "\"version\": 4", "\"version\": 1");
+    json = replace(json, "\"version\": 5", "\"version\": 1");
     assert_int_equal(vr_record_from_json(json, strlen(json), &read, &err),
                      -EINVAL);
     /* a mode that version did not know */
@@ -525,7 +561,7 @@ static void test_version_1(void **state)
     /* and is written as what it is now */
     free(json);
     assert_int_equal(vr_record_to_json(&rec, &json), 0);
-    assert_non_null(strstr(json, "\"version\": 4"));
+    assert_non_null(strstr(json, "\"version\": 5"));
     assert_int_equal(vr_record_from_json(json, strlen(json), &rec, &err), 0);
     free(json);
 }
@@ -730,6 +766,7 @@ int main(void)
         cmocka_unit_test(test_version_1),
         cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_pool_in),
+        cmocka_unit_test(test_transport),
         cmocka_unit_test(test_version_2),
         cmocka_unit_test(test_hostile_shape),
         cmocka_unit_test(test_too_many),

@@ -104,7 +104,7 @@ static int always(uint32_t domid, struct vr_err *err)
     return 0;
 }
 
-const struct vr_arch vr_arch = {"simulated", true, always, irq};
+const struct vr_arch vr_arch = {"simulated", true, false, always, irq};
 
 int broker_msg_send(int sock, const struct vr_msg *msg)
 {
@@ -144,7 +144,7 @@ static void ask(enum step step, bool write, unsigned int reg, uint32_t value)
     ioreq_t *slot = &sim.ioreqs.vcpu_ioreq[0];
 
     memset(slot, 0, sizeof(*slot));
-    slot->addr = sim.w.map[0].base + reg;
+    slot->addr = sim.w.place[0].base + reg;
     slot->size = 4;
     slot->count = 1;
     slot->data = value;
@@ -307,7 +307,8 @@ static int begin(void **state)
                          .unit.name = "disk",
                          .unit.port = DEV_PORT,
                          .page = &sim.page};
-    unit_add(&sim.w, &d->unit, 0x2000000);
+    assert_int_equal(
+        unit_add(&sim.w, &d->unit, VR_TRANSPORT_mmio, 0x2000000, NULL), 0);
     d->stats = &sim.stats.dev[0];
     vr_ctrl_init(&sim.page);
     vr_vdev_init(&d->unit.vdev, &desc, &device_regs, d, d->stats);

@@ -497,6 +497,7 @@ static void ww_end(void)
     }
     if (ww.w.unit[0])
         free(ww_dev(0)); /* all devices */
+    free(ww.w.bus);
     free(fx.maps);
 }
 

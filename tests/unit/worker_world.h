@@ -98,7 +98,7 @@ static void ww_negotiate(unsigned int v, unsigned int dev)
 }
 
 /* Resets device @dev and starts it. False: the reset is not complete yet. */
-static bool ww_start(unsigned int v, unsigned int dev)
+static inline bool ww_start(unsigned int v, unsigned int dev)
 {
     const struct vr_record_dev *rd = &ww_rec.devs[dev];
     uint64_t at = ww_npages[dev] ? rd->iova.base : rd->pool.base;
@@ -112,7 +112,7 @@ static bool ww_start(unsigned int v, unsigned int dev)
 }
 
 /* The same for the virtio-iommu, with rings and account begun anew. */
-static bool ww_start_iommu(unsigned int v)
+static inline bool ww_start_iommu(unsigned int v)
 {
     unsigned int dev, i;
 
@@ -243,8 +243,8 @@ static void ww_kick(unsigned int v)
 }
 
 /* A request, and the kick, by vCPU @v. Returns the status; 0xff: none yet. */
-static uint8_t ww_do(unsigned int v, uint8_t type, unsigned int ep,
-                     uint32_t first, uint32_t npages, uint32_t frame)
+static inline uint8_t ww_do(unsigned int v, uint8_t type, unsigned int ep,
+                            uint32_t first, uint32_t npages, uint32_t frame)
 {
     struct ww_request *r = ww_request(type, ep, first, npages, frame, false);
 
@@ -265,7 +265,8 @@ static void ww_acknowledge(unsigned int v, unsigned int dev)
 }
 
 /* The guest writes to an entry of its grant table. */
-static void ww_meddle(unsigned int dev, uint32_t page, struct vr_gntent e)
+static inline void ww_meddle(unsigned int dev, uint32_t page,
+                             struct vr_gntent e)
 {
     ww.page[dev][page].meddled = true;
     *ww_entry(dev, page) = e;
@@ -300,7 +301,7 @@ static void ww_serve(unsigned int dev)
 }
 
 /* It maps a page, if its entry says that it may: what Xen does then. */
-static bool ww_take(unsigned int dev, uint32_t page, bool write)
+static inline bool ww_take(unsigned int dev, uint32_t page, bool write)
 {
     struct ww_page *p = &ww.page[dev][page];
     struct vr_gntent *e = ww_entry(dev, page);
@@ -445,7 +446,7 @@ static bool ww_quiet(void)
 }
 
 /* Whatever came before: in the end nothing is outstanding. */
-static void ww_settle(void)
+static inline void ww_settle(void)
 {
     const int64_t end = fx_ms() + WW_LADDER_MS;
     unsigned int i;

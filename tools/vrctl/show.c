@@ -11,6 +11,7 @@
 #include "libs/proto/maps.h"
 #include "libs/proto/pools.h"
 #include "libs/base/text.h"
+#include "libs/transport/pci/bus.h"
 #include "vrctl.h"
 #include "libs/xen/compat.h"
 #include "libs/xen/down.h"
@@ -237,7 +238,10 @@ static void print_dev(const struct view *v, unsigned int i)
         printf("  reason        %s\n", dv->is.reason);
     print_driver(v, i);
     show_type(d, dv->s, NULL);
-    if (d->mmio_base)
+    if (d->mmio_base && d->cfg.transport == VR_TRANSPORT_pci)
+        printf("  PCI function  0000:00:%02x.0, %u vectors\n",
+               vr_pci_slot(d->mmio_base), 1 + d->cfg.queues);
+    else if (d->mmio_base)
         printf("  registers     0x%" PRIx64 ", interrupt %" PRIu32 "\n",
                d->mmio_base, d->irq);
     else
@@ -374,6 +378,7 @@ static void json_dev(yajl_gen j, const struct view *v, unsigned int i)
     show_type(d, dv->s, j);
     json_u64(j, "queues", d->cfg.queues);
     json_u64(j, "queue_size", d->cfg.queue_size);
+    json_str(j, "transport", vr_transport_name(d->cfg.transport));
     if (d->mmio_base) { /* else it is not placed yet */
         json_u64(j, "mmio_base", d->mmio_base);
         json_u64(j, "irq", d->irq);

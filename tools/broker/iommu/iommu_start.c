@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "iommu_int.h"
+#include "libs/transport/pci/bus.h"
 
 #define TRANSPORT                                                              \
     (VR_F_VERSION_1 | VR_F_INDIRECT_DESC | VR_F_EVENT_IDX | VR_F_RING_RESET)
@@ -32,6 +33,10 @@ static void describe(const struct vr_record *rec, struct vr_viommu_desc *desc)
         if (vr_cfg_pool_in_probe(&rec->devs[i].cfg)) {
             desc->ep[i].pool_base = rec->devs[i].pool.base;
             desc->ep[i].pool_size = rec->devs[i].pool.size;
+        }
+        if (rec->devs[i].cfg.transport == VR_TRANSPORT_pci) {
+            desc->ep[i].msi_base = VR_PCI_FRAME;
+            desc->ep[i].msi_size = VR_PCI_FRAME_SIZE;
         }
         if (win->base < desc->input_start)
             desc->input_start = win->base;
@@ -100,13 +105,12 @@ static void start_endpoints(struct iommu *io)
     iommu_ladder(io);
 }
 
-static void start_unit(struct iommu *io, struct worker *w)
+static int start_unit(struct iommu *io, struct worker *w, struct vr_err *err)
 {
     io->unit.ops = &iommu_unit;
     io->unit.name = "virtio-iommu";
     io->unit.irq = w->rec->iommu.irq;
     io->stats = &w->stats->iommu;
-    unit_add(w, &io->unit, w->rec->iommu.mmio_base);
     /* Its queues lie in the guest's memory. */
     w->maps_guest = true;
     io->ram = (struct vr_window){
@@ -116,6 +120,8 @@ static void start_unit(struct iommu *io, struct worker *w)
         .fetch = iommu_table_fetch,
         .ctx = io,
     };
+    return unit_add(w, &io->unit, VR_TRANSPORT_mmio, w->rec->iommu.mmio_base,
+                    err);
 }
 
 int iommu_start(struct worker *w, const struct unit_start *s,
@@ -131,7 +137,9 @@ int iommu_start(struct worker *w, const struct unit_start *s,
         vr_err_set(err, "broker: out of memory");
         return -ENOMEM;
     }
-    start_unit(io, w);
+    rc = start_unit(io, w, err);
+    if (rc)
+        return rc;
     gmem_init(&io->mem, s->fm, w->rec);
     start_endpoints(io);
     io->maps = vr_maps_open(w->rec, true);

@@ -35,7 +35,9 @@ void vcpu_finish(struct unit *u)
 
 bool vcpu_access(struct unit *u, unsigned int v)
 {
-    return ioreq_exec(&u->w->map[u->index], &u->w->vcpu[v].req) == VR_VDEV_DONE;
+    struct vcpu *vcpu = &u->w->vcpu[v];
+
+    return ioreq_exec(vcpu->place, &vcpu->req) == VR_VDEV_DONE;
 }
 
 void vcpu_answer(struct unit *u, unsigned int v, bool complete)
@@ -50,6 +52,7 @@ bool vcpu_event(struct worker *w, unsigned int v)
 {
     ioreq_t *slot = &w->ioreqs->vcpu_ioreq[v];
     struct vcpu *vcpu = &w->vcpu[v];
+    struct unit *u = NULL;
     int i;
 
     if (vcpu->waits || slot->state != STATE_IOREQ_READY)
@@ -59,12 +62,18 @@ bool vcpu_event(struct worker *w, unsigned int v)
     vcpu->req = *slot;
     /* What follows from it may say more. */
     w->last = vcpu->req.dir == IOREQ_READ ? VR_LOOK_READ : VR_LOOK_WRITE;
-    i = ioreq_find(w->map, w->nunits, &vcpu->req);
+    i = ioreq_find(w->place, w->nplaces, &vcpu->req);
     if (i < 0) {
         ioreq_refuse(&vcpu->req);
-        vcpu_done(w, v);
     } else {
-        w->unit[i]->ops->access(w->unit[i], v);
+        vcpu->place = &w->place[i];
+        u = vcpu->place->owner;
+        if (!u)
+            ioreq_exec(vcpu->place, &vcpu->req);
     }
+    if (u)
+        u->ops->access(u, v);
+    else
+        vcpu_done(w, v);
     return true;
 }

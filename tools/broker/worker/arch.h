@@ -19,6 +19,8 @@ struct vr_arch {
      * called, once for each cause.
      */
     bool level;
+    /* Has the guest a place for a PCI bus (libs/transport/pci/bus.h)? */
+    bool pci;
     /**
      * check() - may irq() be called for this domain? Asked once, before the
      * privileges go. Returns 0, or -errno with @err.

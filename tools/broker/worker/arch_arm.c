@@ -27,6 +27,7 @@ static int arm_irq(xendevicemodel_handle *dm, domid_t domid, uint32_t irq,
 const struct vr_arch vr_arch = {
     .name = "arm",
     .level = false,
+    .pci = true,
     .check = arm_check,
     .irq = arm_irq,
 };

@@ -127,10 +127,18 @@ static void on_irq(void *ctx, bool level)
     unit_irq(&d->unit, level);
 }
 
+static bool on_message(void *ctx, uint32_t cause, uint32_t queues)
+{
+    struct device *d = ctx;
+
+    return unit_message(&d->unit, cause, queues);
+}
+
 const struct vr_vdev_ops device_regs = {
     .notify = on_notify,
     .publish = on_publish,
     .irq = on_irq,
+    .message = on_message,
 };
 
 /* ---- backends ---- */
@@ -184,6 +192,8 @@ static bool collect(struct device *d)
     /* The event of what this one tells, too, may be on its way. */
     d->excused = true;
     vr_vdev_interrupt(&d->unit.vdev, queues);
+    if (unit_unacked(&d->unit))
+        vr_pace_untold(&d->pace);
     return true;
 }
 

@@ -33,6 +33,17 @@ static int share_page(struct device *d, xengntshr_handle *gs,
     return 0;
 }
 
+/*
+ * Firmware has drivers of PCI devices, which know neither pools nor IOMMUs.
+ * SeaBIOS takes such a device, and then waits for its first request for ever.
+ * Without event indices, which it does not know either, it leaves it alone.
+ */
+static uint64_t mandatory(const struct vr_dev_cfg *cfg)
+{
+    return cfg->transport == VR_TRANSPORT_pci ? VR_F_MANDATORY | VR_F_EVENT_IDX
+                                              : VR_F_MANDATORY;
+}
+
 static void make_registers(struct device *d, const struct vr_record_dev *rd,
                            const struct vr_record_driver *drv)
 {
@@ -44,7 +55,7 @@ static void make_registers(struct device *d, const struct vr_record_dev *rd,
         .transport = vr_cfg_has_pool(&rd->cfg)
                          ? VR_F_TRANSPORT
                          : VR_F_TRANSPORT & ~VR_F_INDIRECT_DESC,
-        .mandatory = VR_F_MANDATORY,
+        .mandatory = mandatory(&rd->cfg),
         .endpoint = vr_cfg_has_iova(&rd->cfg),
         .bells = true,
         .backend_domid = drv->domid,
@@ -74,14 +85,15 @@ static int start(struct worker *w, struct device *d, unsigned int i,
     d->unit.irq = rd->irq;
     d->stats = &w->stats->dev[i];
     d->seek = true;
-    unit_add(w, &d->unit, rd->mmio_base);
     vr_lease_init(&d->lease, vr_gwin_pages(&rd->pool), VR_QUIESCE_MS);
-    rc = share_page(d, gs, drv, &msg.gref, err);
+    make_registers(d, rd, drv);
+    rc = unit_add(w, &d->unit, rd->cfg.transport, rd->mmio_base, err);
+    if (!rc)
+        rc = share_page(d, gs, drv, &msg.gref, err);
     if (!rc)
         rc = channel_make(d, drv, err);
     if (rc)
         return rc;
-    make_registers(d, rd, drv);
     msg.port = d->unit.port;
     return broker_msg_send(w->sock, &msg);
 }

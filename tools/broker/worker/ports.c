@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libs/transport/pci/function.h"
 #include "worker.h"
 
 /* The library unmasks one port a call, the kernel takes any number. */
@@ -61,19 +62,37 @@ bool ports_serve(struct worker *w)
     return useful;
 }
 
-void unit_irq(struct unit *u, bool level)
+void unit_line(struct unit *u, uint32_t irq, bool level)
 {
     struct worker *w = u->w;
 
     if (!level && !w->arch->level)
         return;
-    if (level)
-        w->last = VR_LOOK_IRQ;
-    if (!w->arch->irq(w->dm, w->rec->domid, u->irq, level) || w->irq_error)
+    if (!w->arch->irq(w->dm, w->rec->domid, irq, level) || w->irq_error)
         return;
     w->irq_error = true;
-    broker_log("%s: cannot raise interrupt %" PRIu32 ": %s", u->name, u->irq,
+    broker_log("%s: cannot raise interrupt %" PRIu32 ": %s", u->name, irq,
                strerror(errno));
+}
+
+void unit_irq(struct unit *u, bool level)
+{
+    if (level)
+        u->w->last = VR_LOOK_IRQ;
+    if (u->pci)
+        vr_pci_irq(u->pci, level);
+    else
+        unit_line(u, u->irq, level);
+}
+
+bool unit_message(struct unit *u, uint32_t cause, uint32_t queues)
+{
+    return u->pci && vr_pci_message(u->pci, cause, queues);
+}
+
+bool unit_unacked(const struct unit *u)
+{
+    return u->pci && vr_pci_by_message(u->pci);
 }
 
 int unit_tell(struct unit *u, enum vr_msg_type type)

@@ -62,11 +62,11 @@ static int start_ioreq(struct worker *w, xenforeignmemory_handle *fm,
             PROT_READ | PROT_WRITE, 0))
         return ioreq_failed(w, err, "map its page");
     w->ioreqs = addr;
-    for (i = 0; i < w->nunits; i++) {
-        uint64_t base = w->map[i].base;
+    for (i = 0; i < w->nranges; i++) {
+        const struct range *r = &w->range[i];
 
         if (xendevicemodel_map_io_range_to_ioreq_server(
-                w->dm, g, id, 1, base, base + w->map[i].transport->size - 1))
+                w->dm, g, id, 1, r->base, r->base + r->size - 1))
             return ioreq_failed(w, err, "take a device's registers");
     }
     if (xendevicemodel_nr_vcpus(w->dm, g, &w->nvcpus))

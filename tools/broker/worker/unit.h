@@ -17,6 +17,7 @@
 
 #include "broker/broker.h"
 #include "libs/transport/ioreq.h"
+#include "libs/types/dev.h"
 
 struct worker;
 struct unit;
@@ -58,6 +59,7 @@ struct unit {
     uint32_t irq;
     evtchn_port_t port; /* that its events come by; 0: none */
     struct vr_vdev vdev;
+    struct vr_pci *pci; /* its function; NULL: virtio-mmio */
 };
 
 /* What the start has open, and the sandbox closes. */
@@ -74,12 +76,22 @@ struct unit_start {
 extern int (*const unit_kinds[])(struct worker *w, const struct unit_start *s,
                                  struct vr_err *err);
 
-/** unit_add() - the worker serves @u from now on, whose registers are at @base.
- * @u: ops and name are set; kept. */
-void unit_add(struct worker *w, struct unit *u, uint64_t base);
+/** unit_add() - the worker serves @u from now on.
+ * @u: ops and name are set; kept. @registers: where they are.
+ * Returns 0 or -errno with @err. */
+int unit_add(struct worker *w, struct unit *u, enum vr_transport transport,
+             uint64_t registers, struct vr_err *err);
 
-/** unit_irq() - drive its interrupt line. */
+/** unit_irq(), unit_message() - for a model's irq() and message(). */
 void unit_irq(struct unit *u, bool level);
+bool unit_message(struct unit *u, uint32_t cause, uint32_t queues);
+
+/** unit_line() - drive interrupt @irq, in @u's name. */
+void unit_line(struct unit *u, uint32_t irq, bool level);
+
+/** unit_unacked() - does its driver take interrupts without acknowledging
+ * them? */
+bool unit_unacked(const struct unit *u);
 
 /** unit_tell() - send the supervisor a message about it. Returns 0 or -errno:
  * there may be no room for it. */

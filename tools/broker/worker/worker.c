@@ -32,16 +32,6 @@
 
 #include "worker.h"
 
-void unit_add(struct worker *w, struct unit *u, uint64_t base)
-{
-    u->w = w;
-    u->index = w->nunits++;
-    w->unit[u->index] = u;
-    w->map[u->index].base = base;
-    w->map[u->index].transport = &vr_transport_mmio;
-    w->map[u->index].vdev = &u->vdev;
-}
-
 static void serve_timers(struct worker *w)
 {
     bool count = w->counters_at && w->counters_at <= w->now;

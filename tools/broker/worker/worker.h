@@ -5,6 +5,8 @@
  *   worker.c   the loop, timers, the supervisor's messages
  *   start.c    opens and binds everything, before the privileges go
  *   ports.c    event channels, interrupts, messages to the supervisor
+ *   places.c   what answers for which of the guest's addresses
+ *   pci.c      ... for PCI functions and the bus that they are on
  *   access.c   a vCPU's trapped access: takes it, answers it
  *   watch.c    looks on for a moment before the loop sleeps
  *   look.c     whether it pays to look on
@@ -34,6 +36,10 @@
 #define MAX_VCPUS (VR_PAGE_SIZE / sizeof(ioreq_t))
 /* All devices, and an IOMMU. */
 #define MAX_UNITS (VR_MAX_DEVICES + 1)
+/* A PCI function has two, the bus one. */
+#define MAX_PLACES (2 * MAX_UNITS + 1)
+/* What Xen is asked to pass on: registers each, or the bus. */
+#define MAX_RANGES (MAX_UNITS + 3)
 /* Ports read or unmasked by one system call. */
 #define BATCH     32
 #define NS_PER_MS 1000000
@@ -50,6 +56,12 @@ struct vcpu {
     bool masked;
     struct unit *waits; /* whose answer is not complete; NULL: none's */
     ioreq_t req;        /* the private copy of its access */
+    const struct ioreq_place *place; /* that this is to */
+};
+
+struct range {
+    uint64_t base;
+    uint64_t size;
 };
 
 struct worker {
@@ -65,8 +77,12 @@ struct worker {
 
     unsigned int nunits;
     struct unit *unit[MAX_UNITS];
-    struct ioreq_dev map[MAX_UNITS]; /* their registers */
-    bool maps_guest; /* one of them goes on mapping the guest's memory */
+    unsigned int nplaces;
+    struct ioreq_place place[MAX_PLACES];
+    unsigned int nranges;
+    struct range range[MAX_RANGES];
+    struct pci_bus *bus; /* NULL: there is no PCI function */
+    bool maps_guest;     /* one of them goes on mapping the guest's memory */
     unsigned int nvcpus;
     struct vcpu vcpu[MAX_VCPUS];
 
@@ -116,6 +132,26 @@ void worker_serve(struct worker *w, bool ports, bool supervisor);
 
 /** worker_start() - everything up to the sandbox. Returns 0 or -errno. */
 int worker_start(struct worker *w, struct vr_err *err);
+
+/* ---- places.c ---- */
+
+/**
+ * worker_place() - @face of @of answers from @base on.
+ * @owner: which unit has to say that an access is complete; NULL: it always is.
+ * Returns the place, whose base and size may change later.
+ */
+struct ioreq_place *worker_place(struct worker *w, uint64_t base, uint64_t size,
+                                 const struct vr_face *face, void *of,
+                                 struct unit *owner);
+
+/** worker_range() - Xen is to pass on accesses to these addresses. */
+void worker_range(struct worker *w, uint64_t base, uint64_t size);
+
+/* ---- pci.c ---- */
+
+/** pci_add() - unit_add() for a PCI function. */
+int pci_add(struct worker *w, struct unit *u, uint64_t registers,
+            struct vr_err *err);
 
 /* ---- watch.c ---- */
 

@@ -53,3 +53,11 @@ void vr_pace_acked(struct vr_pace *p, int64_t now_ns)
     p->next = now_ns + rest;
     p->raised = 0;
 }
+
+void vr_pace_untold(struct vr_pace *p)
+{
+    if (!p->raised)
+        return;
+    p->next = p->raised + VR_PACE_UNTOLD_NS;
+    p->raised = 0;
+}

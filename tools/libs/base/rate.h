@@ -34,12 +34,15 @@ bool vr_rate_take(struct vr_rate *r, int64_t now, int64_t period,
  * gives none while the backend is at work. For these counts how long the guest
  * takes to acknowledge one: until the next it has VR_PACE_REST times as long
  * for itself, VR_PACE_MIN_NS at least. What comes earlier is delayed, so that
- * several become one; none is lost.
+ * several become one; none is lost. Of a guest that acknowledges none, since
+ * it is told by messages, it is not known how long it takes: the next one is
+ * VR_PACE_UNTOLD_NS later.
  */
-#define VR_PACE_PER_KICK 2
-#define VR_PACE_PAID_MAX 64
-#define VR_PACE_REST     3
-#define VR_PACE_MIN_NS   50000
+#define VR_PACE_PER_KICK  2
+#define VR_PACE_PAID_MAX  64
+#define VR_PACE_REST      3
+#define VR_PACE_MIN_NS    50000
+#define VR_PACE_UNTOLD_NS 200000
 /* A vCPU that was not running has not taken so long for the interrupt. */
 #define VR_PACE_MAX_NS 100000000
 
@@ -61,5 +64,9 @@ bool vr_pace_take(struct vr_pace *p, int64_t now_ns);
 
 /** vr_pace_acked() - the interrupt was acknowledged. */
 void vr_pace_acked(struct vr_pace *p, int64_t now_ns);
+
+/** vr_pace_untold() - the interrupt that was just raised will not be
+ * acknowledged. */
+void vr_pace_untold(struct vr_pace *p);
 
 #endif /* VR_RATE_H */

@@ -76,6 +76,16 @@ static int parse_mode(struct vr_parser *p, const struct vr_key *key,
     return 0;
 }
 
+static int parse_transport(struct vr_parser *p, const struct vr_key *key,
+                           const char *value)
+{
+    (void)key;
+    if (vr_transport_parse(value, &p->cfg->transport))
+        return fail(p, "transport=%s is not a transport: use mmio or pci",
+                    show(value).text);
+    return 0;
+}
+
 static int parse_pool_in(struct vr_parser *p, const struct vr_key *key,
                          const char *value)
 {
@@ -209,6 +219,10 @@ static const struct vr_key keys[] = {
      .parse = parse_mode,
      .example = "dynamic",
      .fallback = "static"},
+    {.name = "transport",
+     .parse = parse_transport,
+     .example = "pci",
+     .fallback = "mmio"},
     {.name = "size",
      .parse = parse_bytes,
      .example = "64M",

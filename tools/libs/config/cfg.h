@@ -16,11 +16,15 @@ const char *vr_mode_name(enum vr_mode mode);
 /** vr_pool_in_name() - "firmware", "probe", "both"; NULL for a value that is
  * none. */
 const char *vr_pool_in_name(enum vr_pool_in where);
+/** vr_transport_name() - "mmio", "pci"; NULL for a value that is none. */
+const char *vr_transport_name(enum vr_transport transport);
 /** vr_window_name() - "static" for a pool, "dynamic" for the other. */
 const char *vr_window_name(enum vr_window_kind kind);
-/** vr_mode_parse(), vr_pool_in_parse() - the reverse. Return 0 or -EINVAL. */
+/** vr_mode_parse(), vr_pool_in_parse(), vr_transport_parse() - the reverse.
+ * Return 0 or -EINVAL. */
 int vr_mode_parse(const char *s, enum vr_mode *out);
 int vr_pool_in_parse(const char *s, enum vr_pool_in *out);
+int vr_transport_parse(const char *s, enum vr_transport *out);
 
 /**
  * vr_threshold_text() - map_threshold as people write it: "never", "always",

@@ -31,6 +31,32 @@ const char *vr_pool_in_name(enum vr_pool_in where)
                : NULL;
 }
 
+static const char *const transport_name[] = {
+#define TRANSPORT(name) [VR_TRANSPORT_##name] = #name,
+#include "libs/types/transport.def"
+#undef TRANSPORT
+};
+
+const char *vr_transport_name(enum vr_transport transport)
+{
+    return (unsigned int)transport < VR_ARRAY_SIZE(transport_name)
+               ? transport_name[transport]
+               : NULL;
+}
+
+int vr_transport_parse(const char *s, enum vr_transport *out)
+{
+    unsigned int i;
+
+    for (i = 0; i < VR_ARRAY_SIZE(transport_name); i++) {
+        if (!strcmp(s, transport_name[i])) {
+            *out = (enum vr_transport)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
 const char *vr_window_name(enum vr_window_kind kind)
 {
     return mode_name[kind == VR_WINDOW_POOL ? VR_MODE_STATIC : VR_MODE_DYNAMIC];

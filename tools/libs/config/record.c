@@ -50,6 +50,7 @@ static const struct field dev_fields[] = {
     STRING(vr_record_dev, cfg.id, "id"),
     OTHER(vr_record_dev, cfg.type, "type", K_TYPE),
     OTHER(vr_record_dev, cfg.mode, "mode", K_MODE),
+    FIELD(vr_record_dev, cfg.transport, "transport", K_TRANSPORT, .since = 5),
     NUMBER(vr_record_dev, cfg.size, "size", ADDR_MAX),
     OTHER(vr_record_dev, cfg.has_base, "has_base", K_BOOL),
     NUMBER(vr_record_dev, cfg.base, "base", ADDR_MAX),
@@ -112,7 +113,8 @@ const struct object vr_record_layout = OBJECT(vr_record, "record", root_fields);
 
 _Static_assert(sizeof(pid_t) == 4 && sizeof(enum vr_phase) == 4 &&
                    sizeof(enum vr_type) == 4 && sizeof(enum vr_mode) == 4 &&
-                   sizeof(enum vr_pool_in) == 4,
+                   sizeof(enum vr_pool_in) == 4 &&
+                   sizeof(enum vr_transport) == 4,
                "fields are read and written as 4 bytes");
 
 static const char *const phase_names[] = {
@@ -135,6 +137,16 @@ unsigned int vr_record_endpoints(const struct vr_record *rec)
 
     for (i = 0; i < rec->ndevs; i++)
         n += vr_cfg_has_iova(&rec->devs[i].cfg);
+    return n;
+}
+
+unsigned int vr_record_vectors(const struct vr_record *rec)
+{
+    unsigned int i, n = 0;
+
+    for (i = 0; i < rec->ndevs; i++)
+        if (rec->devs[i].cfg.transport == VR_TRANSPORT_pci)
+            n += 1 + rec->devs[i].cfg.queues;
     return n;
 }
 

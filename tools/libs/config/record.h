@@ -15,9 +15,10 @@
 
 #include "cfg.h"
 
-/* 1: static devices alone. 2: one window per device. 3: no pool_in. All are
- * still read: what they do not say has only one possible value. */
-#define VR_RECORD_VERSION 4
+/* 1: static devices alone. 2: one window per device. 3: no pool_in. 4: no
+ * transport. All are still read: what they do not say has only one possible
+ * value. */
+#define VR_RECORD_VERSION 5
 #define VR_RUN_DIR        "/run/virtio-restricted"
 #define VR_RECORD_MAX     (256 * 1024)     /* bytes of JSON */
 #define VR_DOMID_MAX      UINT32_C(0x7fef) /* DOMID_FIRST_RESERVED - 1 */
@@ -41,8 +42,10 @@ struct vr_record_driver {
 struct vr_record_dev {
     struct vr_dev_cfg cfg;
     unsigned int driver; /* index into drivers[] */
-    uint64_t mmio_base;  /* guest physical address of the register block */
-    uint32_t irq;        /* Arm: SPI as INTID (33..43), x86: GSI (32..47) */
+    uint64_t mmio_base;  /* guest physical address of its registers; of a PCI
+                          * function: of its configuration space */
+    uint32_t irq;        /* Arm: SPI as INTID (33..43; PCI's INTA: 64..95),
+                          * x86: GSI (32..47) */
     struct vr_gwin pool; /* its windows: in the guest's memory ... */
     struct vr_gwin iova; /* ... and behind the virtio-iommu */
 };
@@ -87,6 +90,10 @@ struct vr_record {
 /** vr_record_endpoints() - how many of the guest's devices are behind its
  * virtio-iommu. */
 unsigned int vr_record_endpoints(const struct vr_record *rec);
+
+/** vr_record_vectors() - the messages that its PCI functions may send: one for
+ * each queue, and one for each device. 0: there is no such function. */
+unsigned int vr_record_vectors(const struct vr_record *rec);
 
 /**
  * vr_record_window() - a window of the device, for loops over all of them.

@@ -24,6 +24,7 @@ enum kind {
     K_TYPE,
     K_MODE,
     K_POOL_IN,
+    K_TRANSPORT,
     K_ARRAY, /* of objects: max entries, elem describes one */
     K_VERSION,
 };

@@ -109,6 +109,7 @@ static int set_enum(const struct field *f, const char *text, char *dst)
     enum vr_type type;
     enum vr_mode mode;
     enum vr_pool_in where;
+    enum vr_transport transport;
     uint32_t phase;
     int rc;
 
@@ -132,6 +133,11 @@ static int set_enum(const struct field *f, const char *text, char *dst)
         rc = vr_pool_in_parse(text, &where);
         if (!rc)
             memcpy(dst, &where, sizeof(where));
+        return rc;
+    case K_TRANSPORT:
+        rc = vr_transport_parse(text, &transport);
+        if (!rc)
+            memcpy(dst, &transport, sizeof(transport));
         return rc;
     default:
         return -EINVAL;
@@ -282,8 +288,8 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_array_end,
 };
 
-/* What a record of version 1 or 2 leaves open. (Without pool_in, as in version
- * 3, it is firmware: 0.) */
+/* What a record of version 1 or 2 leaves open. (Without pool_in and transport,
+ * as in versions 3 and 4, they are firmware and mmio: 0.) */
 static int complete(struct vr_record *rec, uint64_t version, struct vr_err *err)
 {
     const struct vr_gwin none = {0, 0, 0};

@@ -71,6 +71,8 @@ static yajl_gen_status gen_value(yajl_gen g, const struct field *f,
         return gen_text(g, vr_mode_name(get_number(p, 4)));
     case K_POOL_IN:
         return gen_text(g, vr_pool_in_name(get_number(p, 4)));
+    case K_TRANSPORT:
+        return gen_text(g, vr_transport_name(get_number(p, 4)));
     case K_VERSION:
         return gen_number(g, VR_RECORD_VERSION);
     case K_ARRAY:

@@ -7,11 +7,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "libs/types/dev.h"
+
 /* A device has a pool (pool_size is not 0), stands behind the virtio-iommu, or
  * both: it is static, dynamic, or mixed. */
 struct vr_desc_dev {
-    uint64_t mmio_base; /* of its registers */
-    uint32_t irq;       /* Arm: INTID, 32 and above (SPI); x86: GSI */
+    enum vr_transport transport;
+    uint64_t mmio_base;   /* of its registers */
+    uint32_t irq;         /* Arm: INTID, 32 and above (SPI); x86: GSI */
+    unsigned int vectors; /* PCI: messages that it may send */
     bool behind_iommu;
     uint32_t endpoint; /* behind_iommu: its number there */
     uint64_t pool_base;

@@ -17,12 +17,15 @@
 #define GIC_SPI     0
 #define MAX_PHANDLE UINT32_C(0xfffffffe)
 /* A node of each kind with names, properties and strings, generously; once:
- * /reserved-memory and the virtio-iommu. */
+ * /reserved-memory, the virtio-iommu, a PCI host bridge. */
 #define ROOM_PER_DEV 640
-#define ROOM_ONCE    1024
+#define ROOM_ONCE    2048
 
-/* The transport of all devices. */
-static const struct vr_transport_told *const told = &vr_transport_told_mmio;
+static const struct vr_transport_told *const transports[] = {
+#define TRANSPORT(name) [VR_TRANSPORT_##name] = &vr_transport_told_##name,
+#include "libs/types/transport.def"
+#undef TRANSPORT
+};
 
 static int fail(struct vr_err *err, const char *what, int r)
 {
@@ -187,26 +190,35 @@ static int add_pool(void *fdt, int parent, const struct vr_desc_dev *dev)
 }
 
 static int add_virtio(void *fdt, const struct vr_desc_dev *dev,
-                      const struct vr_desc_iommu *iommu)
+                      const struct vr_desc_iommu *iommu, uint32_t phandle)
 {
-    int node, r = told->dt(fdt, "virtio", dev->mmio_base, dev->irq, &node);
+    const struct vr_transport_told *by = transports[dev->transport];
+    const struct vr_told told = {
+        .kind = "virtio",
+        .registers = dev->mmio_base,
+        .irq = dev->irq,
+        .vectors = dev->vectors,
+        .phandle = phandle,
+    };
+    int node, r = by->dt(fdt, &told, &node);
 
     if (r)
         return r;
     if (dev->pool_size && !dev->pool_unnamed)
         r = fdt_setprop_u32(fdt, node, "memory-region", dev->phandle);
-    if (!r && dev->behind_iommu) {
-        fdt32_t iommus[2] = {cpu_to_fdt32(iommu->phandle),
-                             cpu_to_fdt32(dev->endpoint)};
-
-        r = fdt_setprop(fdt, node, "iommus", iommus, sizeof(iommus));
-    }
+    if (!r && dev->behind_iommu)
+        r = by->behind(fdt, node, &told, iommu->phandle, dev->endpoint);
     return r;
 }
 
 static int add_iommu(void *fdt, const struct vr_desc_iommu *iommu)
 {
-    int node, r = told->dt(fdt, "iommu", iommu->mmio_base, iommu->irq, &node);
+    const struct vr_told told = {
+        .kind = "iommu",
+        .registers = iommu->mmio_base,
+        .irq = iommu->irq,
+    };
+    int node, r = transports[VR_TRANSPORT_mmio]->dt(fdt, &told, &node);
 
     if (!r)
         r = fdt_setprop_u32(fdt, node, "#iommu-cells", 1);
@@ -258,10 +270,9 @@ int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
     unsigned int i;
     int r, rc;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n; i++)
         if (devs[i].behind_iommu && !iommu)
             return fail(err, "dynamic device without iommu", -FDT_ERR_BADVALUE);
-    }
     rc = check_tree(fdt, size, err);
     if (!rc)
         rc = check_root(fdt, err);
@@ -270,7 +281,8 @@ int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
     r = fdt_find_max_phandle(fdt, &phandle);
     if (r < 0)
         return fail(err, "phandles", r);
-    if (phandle > MAX_PHANDLE - n - (iommu ? 1 : 0))
+    /* The pools', the virtio-iommu's, and one for the transports. */
+    if (phandle > MAX_PHANDLE - n - 2)
         return fail(err, "phandles", -FDT_ERR_NOPHANDLES);
     if (cap > INT32_MAX)
         return fail(err, "size", -FDT_ERR_NOSPACE);
@@ -288,7 +300,7 @@ int vr_dt_extend(const void *fdt, size_t size, void *out, size_t cap,
     if (rc)
         return rc;
     for (i = n; i-- > 0;) {
-        r = add_virtio(out, &devs[i], iommu);
+        r = add_virtio(out, &devs[i], iommu, phandle + 2 + n);
         if (r)
             return fail(err, "virtio node", r);
     }

@@ -12,25 +12,28 @@
 #include <xen/xen.h>
 #include <xen/hvm/ioreq.h>
 
-/** struct ioreq_dev - where a device stands in the guest's memory. */
-struct ioreq_dev {
+/** struct ioreq_place - a piece of the guest's addresses, and what answers
+ * for it. */
+struct ioreq_place {
     uint64_t base;
-    const struct vr_transport *transport;
-    struct vr_vdev *vdev;
+    uint64_t size; /* 0: nowhere, at present */
+    const struct vr_face *face;
+    void *of;
+    void *owner; /* the caller's */
 };
 
 /**
- * ioreq_find() - the device that @req is for.
- * Returns its index, or -1: not a plain access to one of our devices.
+ * ioreq_find() - the place that @req is for.
+ * Returns its index, or -1: not a plain access to one of them.
  */
-int ioreq_find(const struct ioreq_dev *devs, unsigned int n,
+int ioreq_find(const struct ioreq_place *places, unsigned int n,
                const ioreq_t *req);
 
 /**
- * ioreq_exec() - let the device answer.
+ * ioreq_exec() - let what is there answer.
  * @req: data is set when the guest reads: bits above the size are zero.
  */
-enum vr_vdev_result ioreq_exec(const struct ioreq_dev *dev, ioreq_t *req);
+enum vr_vdev_result ioreq_exec(const struct ioreq_place *place, ioreq_t *req);
 
 /** ioreq_refuse() - the answer of an empty bus: all ones, writes are lost. */
 void ioreq_refuse(ioreq_t *req);

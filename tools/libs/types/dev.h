@@ -25,6 +25,13 @@ enum vr_pool_in {
     VR_POOL_IN_BOTH,
 };
 
+/* How the guest's driver reaches the device. */
+enum vr_transport {
+#define TRANSPORT(name) VR_TRANSPORT_##name,
+#include "transport.def"
+#undef TRANSPORT
+};
+
 enum vr_window_kind {
     VR_WINDOW_POOL, /* granted as a whole, while the device runs */
     VR_WINDOW_IOVA, /* granted page by page, as virtio-iommu maps */
@@ -42,6 +49,7 @@ struct vr_dev_cfg {
     char id[VR_ID_LEN + 1];
     enum vr_type type;
     enum vr_mode mode;
+    enum vr_transport transport;
     uint64_t size;           /* static, mixed: bytes of the pool, whole pages */
     bool has_base;           /* base= was given */
     uint64_t base;           /* guest physical address of the pool */

@@ -13,16 +13,15 @@
 #define GIC_SPI     0
 #define EDGE_RISING 1
 
-static int describe(void *fdt, const char *kind, uint64_t base, uint32_t intid,
-                    int *node)
+static int describe(void *fdt, const struct vr_told *dev, int *node)
 {
-    fdt32_t irq[3] = {cpu_to_fdt32(GIC_SPI), cpu_to_fdt32(intid - FIRST_SPI),
+    fdt32_t irq[3] = {cpu_to_fdt32(GIC_SPI), cpu_to_fdt32(dev->irq - FIRST_SPI),
                       cpu_to_fdt32(EDGE_RISING)};
-    fdt64_t reg[2] = {cpu_to_fdt64(base), cpu_to_fdt64(VR_MMIO_SIZE)};
+    fdt64_t reg[2] = {cpu_to_fdt64(dev->registers), cpu_to_fdt64(VR_MMIO_SIZE)};
     char name[32];
     int r;
 
-    snprintf(name, sizeof(name), "%s@%" PRIx64, kind, base);
+    snprintf(name, sizeof(name), "%s@%" PRIx64, dev->kind, dev->registers);
     r = fdt_add_subnode(fdt, 0, name);
     if (r < 0)
         return r;
@@ -37,4 +36,16 @@ static int describe(void *fdt, const char *kind, uint64_t base, uint32_t intid,
     return r;
 }
 
-const struct vr_transport_told vr_transport_told_mmio = {.dt = describe};
+static int behind(void *fdt, int node, const struct vr_told *dev,
+                  uint32_t iommu, uint32_t endpoint)
+{
+    fdt32_t iommus[2] = {cpu_to_fdt32(iommu), cpu_to_fdt32(endpoint)};
+
+    (void)dev;
+    return fdt_setprop(fdt, node, "iommus", iommus, sizeof(iommus));
+}
+
+const struct vr_transport_told vr_transport_told_mmio = {
+    .dt = describe,
+    .behind = behind,
+};

@@ -5,7 +5,6 @@
  * Xen passes on. Pure.
  */
 #include "libs/virtio/vdev_int.h"
-#include "libs/transport/transport.h"
 #include "regs.h"
 
 static enum vr_vdev_result queue_write(struct vr_vdev *m, uint32_t off,
@@ -180,9 +179,15 @@ enum vr_vdev_result vr_mmio_write(struct vr_vdev *m, uint64_t off,
     return VR_VDEV_DONE;
 }
 
-const struct vr_transport vr_transport_mmio = {
-    .name = "mmio",
-    .size = VR_MMIO_SIZE,
-    .read = vr_mmio_read,
-    .write = vr_mmio_write,
-};
+static uint64_t read_face(void *of, uint64_t off, unsigned int size)
+{
+    return vr_mmio_read(of, off, size);
+}
+
+static enum vr_vdev_result write_face(void *of, uint64_t off, unsigned int size,
+                                      uint64_t value)
+{
+    return vr_mmio_write(of, off, size, value);
+}
+
+const struct vr_face vr_mmio_face = {.read = read_face, .write = write_face};

@@ -6,7 +6,7 @@
 #ifndef VR_MMIO_REGS_H
 #define VR_MMIO_REGS_H
 
-#include "libs/virtio/vdev.h"
+#include "libs/transport/transport.h"
 
 #define VR_MMIO_SIZE   0x200u /* registers, then config space */
 #define VR_MMIO_CONFIG 0x100u
@@ -64,5 +64,8 @@ uint64_t vr_mmio_read(struct vr_vdev *m, uint64_t off, unsigned int size);
  */
 enum vr_vdev_result vr_mmio_write(struct vr_vdev *m, uint64_t off,
                                   unsigned int size, uint64_t value);
+
+/* A struct vr_vdev's registers, VR_MMIO_SIZE bytes. */
+extern const struct vr_face vr_mmio_face;
 
 #endif /* VR_MMIO_REGS_H */
