@@ -33,6 +33,7 @@
 #include <linux/irqflags.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
+#include <linux/pci.h>
 #include <linux/percpu.h>
 #include <linux/platform_device.h>
 #include <linux/scatterlist.h>
@@ -202,7 +203,10 @@ static bool vr_free_from(const struct vr_taken *taken, u64 at, u64 *last)
 	list_for_each_entry(region, taken->regions, list) {
 		u64 from = region->start, to = from + region->length - 1;
 
-		/* For message interrupts, of which a platform device has none. */
+		/*
+		 * Where the kernel would map what messages are sent to, if a
+		 * device's went through its IOMMU.
+		 */
 		if (region->type == IOMMU_RESV_SW_MSI || !region->length)
 			continue;
 		if (at >= from && at <= to) {
@@ -290,10 +294,8 @@ static int vr_alloc_records(struct vr_iommu *io)
 	return 0;
 }
 
-/* What the device is, from its registers: its driver is not there yet. */
-static bool vr_is_block(struct device *dev)
+static bool vr_mmio_is_block(struct platform_device *pdev)
 {
-	struct platform_device *pdev = to_platform_device(dev);
 	struct resource *res = platform_get_resource(pdev, IORESOURCE_MEM, 0);
 	void __iomem *regs;
 	bool is;
@@ -306,6 +308,15 @@ static bool vr_is_block(struct device *dev)
 	is = readl(regs + VIRTIO_MMIO_DEVICE_ID) == VIRTIO_ID_BLOCK;
 	iounmap(regs);
 	return is;
+}
+
+/* What the device is, as it says itself: its driver may not be there yet. */
+static bool vr_is_block(struct device *dev)
+{
+	/* virtio 1.2, 4.1.2 */
+	if (dev_is_pci(dev))
+		return to_pci_dev(dev)->device == 0x1040 + VIRTIO_ID_BLOCK;
+	return vr_mmio_is_block(to_platform_device(dev));
 }
 
 /**

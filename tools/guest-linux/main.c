@@ -14,6 +14,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
+#include <linux/pci.h>
 #include <linux/platform_device.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -29,6 +30,13 @@ static LIST_HEAD(vr_devices);
 bool vr_is_virtio_mmio(const struct device *dev)
 {
 	return dev->driver && !strcmp(dev->driver->name, "virtio-mmio");
+}
+
+/* The device for which virtio drivers map memory, whatever the transport. */
+static bool vr_is_transport(const struct device *dev)
+{
+	return vr_is_virtio_mmio(dev) ||
+	       (dev->driver && !strcmp(dev->driver->name, "virtio-pci"));
 }
 
 /* Whether the kernel maps memory for the device through its IOMMU. */
@@ -200,7 +208,7 @@ static int vr_notify(struct notifier_block *nb, unsigned long action,
 
 	switch (action) {
 	case BUS_NOTIFY_BIND_DRIVER:
-		if (vr_is_virtio_mmio(dev))
+		if (vr_is_transport(dev))
 			vr_attach(dev);
 		break;
 	case BUS_NOTIFY_DRIVER_NOT_BOUND:
@@ -215,7 +223,13 @@ static struct notifier_block vr_notifier = {
 	.notifier_call = vr_notify,
 };
 
-/** vr_is_ours() - is the platform device restricted by this module? */
+#ifdef CONFIG_PCI
+static struct notifier_block vr_pci_notifier = {
+	.notifier_call = vr_notify,
+};
+#endif
+
+/** vr_is_ours() - is the device restricted by this module? */
 bool vr_is_ours(struct device *dev)
 {
 	struct vr_device *vd;
@@ -228,20 +242,71 @@ bool vr_is_ours(struct device *dev)
 	return ours;
 }
 
+/*
+ * Nothing is mapped for a virtio device before its own driver is bound, so it is
+ * early enough until then: virtio_pci and virtio_mmio may be built into a kernel
+ * and be bound before any module can be loaded.
+ */
+static bool vr_attach_late(struct device *dev)
+{
+	struct device *child = device_find_any_child(dev);
+	bool idle;
+
+	if (!child)
+		return false;
+	device_lock(child);
+	idle = !child->driver;
+	if (idle)
+		vr_attach(dev);
+	device_unlock(child);
+	put_device(child);
+	return idle;
+}
+
 /* A device that was bound before the notifier was there. */
-static int vr_tell_late(struct device *dev, void *unused)
+static int vr_late(struct device *dev, void *unused)
 {
 	struct vr_range range;
 
 	device_lock(dev);
-	if (vr_is_virtio_mmio(dev) && !vr_is_ours(dev) &&
+	if (vr_is_transport(dev) && !vr_is_ours(dev) &&
 	    !vr_hook_other_ops(dev) && !is_swiotlb_for_alloc(dev) &&
-	    !vr_firmware_pool(dev, &range))
-		dev_warn(dev, "was bound before virtio_restricted was loaded: its pool is not used; load the module before virtio_mmio, or write %s to /sys/bus/platform/drivers/virtio-mmio/unbind and then to bind\n",
-			 dev_name(dev));
+	    !vr_firmware_pool(dev, &range) && !vr_attach_late(dev))
+		dev_warn(dev, "was bound before virtio_restricted was loaded: its pool is not used; load the module before the virtio drivers, or write %s to /sys/bus/%s/drivers/%s/unbind and then to bind\n",
+			 dev_name(dev), dev->bus->name, dev->driver->name);
 	device_unlock(dev);
 	return 0;
 }
+
+#ifdef CONFIG_PCI
+static int vr_pci_init(void)
+{
+	return bus_register_notifier(&pci_bus_type, &vr_pci_notifier);
+}
+
+static void vr_pci_exit(void)
+{
+	bus_unregister_notifier(&pci_bus_type, &vr_pci_notifier);
+}
+
+static void vr_pci_late(void)
+{
+	bus_for_each_dev(&pci_bus_type, NULL, NULL, vr_late);
+}
+#else
+static int vr_pci_init(void)
+{
+	return 0;
+}
+
+static void vr_pci_exit(void)
+{
+}
+
+static void vr_pci_late(void)
+{
+}
+#endif
 
 static int __init vr_init(void)
 {
@@ -260,10 +325,16 @@ static int __init vr_init(void)
 	ret = bus_register_notifier(&platform_bus_type, &vr_notifier);
 	if (ret)
 		goto fail_debugfs;
+	ret = vr_pci_init();
+	if (ret)
+		goto fail_notifier;
 	vr_grants_init();
-	bus_for_each_dev(&platform_bus_type, NULL, NULL, vr_tell_late);
+	bus_for_each_dev(&platform_bus_type, NULL, NULL, vr_late);
+	vr_pci_late();
 	return 0;
 
+fail_notifier:
+	bus_unregister_notifier(&platform_bus_type, &vr_notifier);
 fail_debugfs:
 	vr_debugfs_exit();
 	vr_bells_exit();
@@ -277,6 +348,7 @@ fail_probe:
 static void __exit vr_exit(void)
 {
 	/* No device is left: each has a reference to the module. */
+	vr_pci_exit();
 	bus_unregister_notifier(&platform_bus_type, &vr_notifier);
 	vr_grants_exit();
 	vr_debugfs_exit();
@@ -288,6 +360,6 @@ static void __exit vr_exit(void)
 module_init(vr_init);
 module_exit(vr_exit);
 
-MODULE_DESCRIPTION("Restricted DMA pools for virtio-mmio devices");
+MODULE_DESCRIPTION("Restricted DMA pools for virtio devices");
 MODULE_LICENSE("GPL");
 MODULE_VERSION("1.0");

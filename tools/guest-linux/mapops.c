@@ -4,7 +4,8 @@
  * that have some: see VR_MAP_OPS.
  *
  * They are put in when the virtio device is registered, which virtio_mmio does
- * when it is bound to the platform device; nobody has mapped anything by then.
+ * when it is bound to the platform device, or, where that was before this module
+ * was loaded, when its driver is bound; nobody has mapped anything by then.
  * They end with the virtio device. All that they are told is the platform
  * device, of which nothing is free for others but its DMA parameters: these are
  * exchanged for a copy in the vr_device, whose address leads there.
@@ -57,7 +58,9 @@ static int vr_hook_notify(struct notifier_block *nb, unsigned long action,
 {
 	struct virtio_device *vdev = dev_to_virtio((struct device *)data);
 
-	if (action == BUS_NOTIFY_ADD_DEVICE && vr_is_ours(vdev->dev.parent)) {
+	if ((action == BUS_NOTIFY_ADD_DEVICE ||
+	     action == BUS_NOTIFY_BIND_DRIVER) &&
+	    vr_is_ours(vdev->dev.parent)) {
 		vdev->map = &vr_map_ops;
 		vdev->vmap.dma_dev = vdev->dev.parent;
 	}
