@@ -32,6 +32,8 @@ ROWS = [
     ("no type", [device(type=None)], {}, r"\[0\].*type"),
     ("unknown type", [device(type="scsi")], {}, r"\[0\].*type=scsi.*block"),
     ("unknown mode", [device(mode="magic")], {}, r"\[0\].*mode=magic.*static"),
+    ("unknown transport", [device(transport="usb")], {},
+     r"\[0\].*transport=usb.*mmio or pci"),
     ("no size", [device(size=None)], {}, r"\[0\].*size"),
     ("size is no number", [device(size="lots")], {}, r"\[0\].*size=lots"),
     ("size with a bad suffix", [device(size="8Q")], {}, r"\[0\].*size=8Q"),
@@ -154,6 +156,10 @@ ARM_ROWS = [
      {"memory": 128}, r"12 devices|devices.*(11|slots)"),
     ("base of a mixed device outside of RAM", [mixed(base="0x100000")], {},
      r"not inside the guest's RAM"),
+    ("transport=pci beside pci=", [device(transport="pci")],
+     {"lines": 'pci = [ "0000:01:00.0" ]'}, r"transport=pci and pci="),
+    ("transport=pci beside irqs=", [device(transport="pci")],
+     {"lines": "irqs = [ 64 ]"}, r"irqs= has 64"),
 ]
 
 # Tables of the user's, beside which ours have no place, by file.
@@ -184,6 +190,9 @@ X86_ROWS = [
     ("PV guest", [Y], {"lines": HVM % "pv"}, r"pv.*hvm"),
     ("PV guest, static device", [D], {"lines": HVM % "pv"}, r"pv.*hvm"),
     ("no ACPI", [Y], {"lines": "acpi = 0"}, r"acpi=0"),
+    ("PCI function", [D, device(id="disk1", target="/dev/xvdc",
+                                transport="pci")], {},
+     r"\[1\]: transport=pci is for Arm guests"),
     ("no ACPI, static device", [D], {"lines": "acpi = 0"}, r"acpi=0"),
     ("no APIC", [Y], {"lines": "apic = 0"}, r"apic=0"),
     ("device tree", [Y], {"lines": 'device_tree = "/host/cfg/b1.cfg"'},

@@ -36,7 +36,8 @@ def setup(h):
     h.put("b1.cfg", driver_cfg("b1", ("/dev/vda", "/dev/vdb"), memory=128))
     cfg = h.put("g1.cfg", guest_cfg("g1", [
         device(size="16M", serial="one"),
-        device(id="disk1", target="/dev/xvdc", size="8M", queues="1"),
+        device(id="disk1", target="/dev/xvdc", size="8M", queues="1",
+               transport=arch.now.transports[-1]),
     ], memory=MEMORY))
     begin = time.monotonic()
     r = h.create(cfg, 120)

@@ -48,6 +48,8 @@ class Arch:
                            # are named
     brief: dict            # groups of which only some checks are run unless
                            # they are named: how those checks' names begin
+    transports: tuple = ("mmio",)  # that there are; the default first
+    transport: str = ""    # of devices that name none; "": the default
 
     @property
     def out(self):
@@ -105,7 +107,8 @@ ARM64 = Arch(
     named=("hostile-guest", "operations/debian", "operations/ends",
            "operations/granter", "operations/zombies"),
     # The rest of it is shown by main, dynamic and mixed.
-    brief={"together": ("static, dynamic and mixed",)})
+    brief={"together": ("static, dynamic and mixed",)},
+    transports=("mmio", "pci"))
 
 # Debian's kernel everywhere, told not to do what takes long when emulated.
 # A kernel that libxl itself starts (PV, PVH) is an ELF file, so that it need

@@ -321,6 +321,8 @@ def device(text="", **keys):
               "driver": f"{RELATIVE}/b1.cfg", "target": "/dev/xvdb"}
     if arch.now.patience > 1:
         values["timeout"] = f"{60 * arch.now.patience:.0f}"
+    if arch.now.transport:
+        values["transport"] = arch.now.transport
     values.update(keys)
     return ", ".join([f"{k}={v}" for k, v in values.items()
                       if v is not None] + ([text] if text else []))
