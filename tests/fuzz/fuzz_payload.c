@@ -164,10 +164,10 @@ static bool no_ring(void *state, struct vr_ctrl_page *page, uint64_t queues)
     return false;
 }
 
-static bool heard(void *ctx)
+static unsigned int heard(void *ctx)
 {
     (void)ctx;
-    return false;
+    return 0;
 }
 
 static void unmask(void *ctx, bool own)
@@ -202,6 +202,7 @@ static const struct vr_dev_ops dev_ops = {no_text, no_text, map_pool,
                                           unmap_pool};
 static const struct vr_channel_ops channel = {
     .hear = heard,
+    .sleep = heard,
     .unmask = unmask,
     .tell = nothing,
 };

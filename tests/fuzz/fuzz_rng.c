@@ -305,10 +305,10 @@ static void nothing(void *state)
     (void)state;
 }
 
-static bool hear(void *state)
+static unsigned int hear(void *state)
 {
     (void)state;
-    return false;
+    return 0;
 }
 
 static void unmask(void *state, bool bells)
@@ -428,7 +428,7 @@ static int played_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts,
 
 static const struct vr_dev_ops dev_ops = {no_text, no_text, map_pool,
                                           unmap_pool};
-static const struct vr_channel_ops channel = {hear, unmask, nothing};
+static const struct vr_channel_ops channel = {hear, hear, unmask, nothing};
 static const struct vr_bell_ops bell = {.ring = ring_guest};
 static const struct vr_bell_ops *const bells[VR_BELLS] = {
     [VR_BELL_trapped] = &bell,

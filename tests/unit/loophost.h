@@ -68,6 +68,7 @@ struct bellstate {
     unsigned int rings;         /* of the guest */
     unsigned int masked;        /* heard, and not unmasked: a bell that rings */
     unsigned int pending;       /* ... does so then */
+    unsigned int sleeps;
 };
 
 /* The pool as the test sees it, in shared memory. */
@@ -97,7 +98,7 @@ struct host {
 
 static struct host h;
 
-static inline bool op_hear(void *ctx)
+static inline unsigned int op_hear(void *ctx)
 {
     struct host *host = ctx;
     eventfd_t n = 0;
@@ -106,7 +107,22 @@ static inline bool op_hear(void *ctx)
     eventfd_read(host->wake_fd, &n);
     if (n >= RING)
         __atomic_store_n(&host->bells->masked, 1, __ATOMIC_SEQ_CST);
-    return n >= RING;
+    return n >= RING ? VR_HEARD | VR_HEARD_BELLS : VR_HEARD;
+}
+
+static inline unsigned int op_sleep(void *ctx)
+{
+    struct host *host = ctx;
+    struct pollfd fd[] = {{.fd = host->wake_fd, .events = POLLIN},
+                          {.fd = host->stop[0], .events = POLLIN}};
+
+    /* Made by hand: only the type has something to say. */
+    if (!host->bells)
+        return 0;
+    __atomic_fetch_add(&host->bells->sleeps, 1, __ATOMIC_RELAXED);
+    while (ppoll(fd, 2, NULL, NULL) < 0)
+        ;
+    return fd[0].revents && !fd[1].revents ? op_hear(ctx) : 0;
 }
 
 static inline void op_unmask(void *ctx, bool bells)
@@ -206,6 +222,7 @@ static const struct vr_dev_ops loop_ops = {
 
 static const struct vr_channel_ops loop_channel = {
     .hear = op_hear,
+    .sleep = op_sleep,
     .unmask = op_unmask,
     .tell = op_tell,
 };

@@ -24,6 +24,7 @@ static void used(void **state)
         one_request(n % 2, n);
     assert_int_equal(h.bells->binds, 2);
     assert_true(h.bells->rings > 0);
+    assert_true(h.bells->sleeps > 0);
     assert_int_equal(h.page->kick | h.page->intr, 0);
     assert_int_equal(h.page->counters.throttles, 0);
 }

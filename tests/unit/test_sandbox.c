@@ -106,6 +106,36 @@ static enum outcome alloc_port(void)
     return call(evtchn, IOCTL_EVTCHN_BIND_UNBOUND_PORT);
 }
 
+static enum outcome flags(int fd, int value)
+{
+    return fcntl(fd, F_SETFL, value) ? REFUSED : DONE;
+}
+
+static enum outcome dont_wait(void)
+{
+    return flags(evtchn, O_NONBLOCK);
+}
+
+static enum outcome wait_again(void)
+{
+    return flags(evtchn, 0);
+}
+
+static enum outcome dont_wait_elsewhere(void)
+{
+    return flags(other, O_NONBLOCK);
+}
+
+static enum outcome signal_me(void)
+{
+    return flags(evtchn, O_ASYNC);
+}
+
+static enum outcome duplicate(void)
+{
+    return fcntl(evtchn, F_DUPFD, 0) < 0 ? REFUSED : DONE;
+}
+
 static enum outcome bind_virq(void)
 {
     return call(evtchn, IOCTL_EVTCHN_BIND_VIRQ);
@@ -261,6 +291,11 @@ static void worker(void **state)
     assert_int_equal(try(false, send_elsewhere), KILLED);
     assert_int_equal(try(false, alloc_port), KILLED);
     assert_int_equal(try(false, bind_virq), KILLED);
+    assert_int_equal(try(false, dont_wait), DONE);
+    assert_int_equal(try(false, wait_again), DONE);
+    assert_int_equal(try(false, dont_wait_elsewhere), KILLED);
+    assert_int_equal(try(false, signal_me), KILLED);
+    assert_int_equal(try(false, duplicate), KILLED);
     assert_int_equal(try(false, map_other), KILLED);
     assert_int_equal(try(false, map_code), KILLED);
     assert_int_equal(try(false, open_file), KILLED);

@@ -101,11 +101,17 @@ struct vr_memory {
 
 extern const struct vr_memory vr_memory_local, vr_memory_remote;
 
+#define VR_HEARD       1u /* something */
+#define VR_HEARD_BELLS 2u /* ... queues' own bells */
+
 /* What wakes the device, whoever rings, and how it wakes the broker. */
 struct vr_channel_ops {
-    /* wake_fd became readable: takes off it what has come. That arrives no
-     * more before unmask(). True: there were queues' own bells. */
-    bool (*hear)(void *state);
+    /* Takes off wake_fd, which became readable, what has come. That arrives no
+     * more before unmask(). Returns VR_HEARD_*. */
+    unsigned int (*hear)(void *state);
+    /* The same, but waits until something comes; 0: stop_fd has something to
+     * say as well. */
+    unsigned int (*sleep)(void *state);
     /* @bells: those as well; else they go on to be silent. */
     void (*unmask)(void *state, bool bells);
     /* The broker is to look at the control page. */

@@ -4,6 +4,7 @@
  * and granters. What a part of a worker takes stands beside its code.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <seccomp.h>
@@ -169,6 +170,21 @@ static int allow_ioctls_of(scmp_filter_ctx ctx, int fd,
     return rc;
 }
 
+/* To wait at the event channels, or not (channel.c). */
+static int allow_sleep(scmp_filter_ctx ctx, int evtchn)
+{
+    static const int flags[] = {0, O_NONBLOCK};
+    unsigned int i;
+    int rc = 0;
+
+    for (i = 0; !rc && i < VR_ARRAY_SIZE(flags); i++)
+        rc = ALLOW(ctx, SCMP_SYS(fcntl), 3,
+                   SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)evtchn, 0),
+                   SCMP_A1_32(SCMP_CMP_EQ, F_SETFL, 0),
+                   SCMP_A2_32(SCMP_CMP_EQ, (uint32_t)flags[i], 0));
+    return rc;
+}
+
 static int allow_urings(scmp_filter_ctx ctx, const unsigned int *op,
                         unsigned int n)
 {
@@ -216,6 +232,8 @@ static int worker_rules(scmp_filter_ctx ctx, const struct process *p)
     if (!rc)
         rc = allow_ioctls_of(ctx, p->evtchn, worker_evtchn_ioctl,
                              VR_ARRAY_SIZE(worker_evtchn_ioctl));
+    if (!rc)
+        rc = allow_sleep(ctx, p->evtchn);
     return rc ? rc : allow_mmap(ctx, p->gntdev);
 }
 

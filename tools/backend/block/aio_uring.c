@@ -30,7 +30,6 @@ enum {
 
 #define SQ_ENTRIES 256u
 #define CQ_ENTRIES 1024u /* beyond that the kernel keeps them (NODROP) */
-#define BATCH      64u
 
 #define FEATURES                                                               \
     (IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL |        \
@@ -330,22 +329,21 @@ static unsigned int polled(struct vr_aio *aio, unsigned int file, bool more,
 
 static unsigned int reap(struct vr_aio *aio, struct vr_aio_req **done)
 {
-    struct io_uring_cqe *cqe[BATCH];
-    unsigned int i, n, ready = 0;
+    unsigned int head, n = 0, ready = 0;
+    struct io_uring_cqe *cqe;
 
-    while ((n = io_uring_peek_batch_cqe(&aio->ring, cqe, BATCH))) {
-        for (i = 0; i < n; i++) {
-            uint64_t data = cqe[i]->user_data;
-            int res = cqe[i]->res;
+    io_uring_for_each_cqe(&aio->ring, head, cqe)
+    {
+        uint64_t data = cqe->user_data;
 
-            if (data >= TAG_LIMIT)
-                finish(aio, (struct vr_aio_req *)(uintptr_t)data, res, done);
-            else if (data)
-                ready |= polled(aio, data - 1,
-                                cqe[i]->flags & IORING_CQE_F_MORE, done);
-        }
-        io_uring_cq_advance(&aio->ring, n);
+        n++;
+        if (data >= TAG_LIMIT)
+            finish(aio, (struct vr_aio_req *)(uintptr_t)data, cqe->res, done);
+        else if (data)
+            ready |=
+                polled(aio, data - 1, cqe->flags & IORING_CQE_F_MORE, done);
     }
+    io_uring_cq_advance(&aio->ring, n);
     return ready;
 }
 

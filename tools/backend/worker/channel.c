@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,10 +64,34 @@ int vr_channel_open(struct vr_channel *c, const struct vr_xs_dev *dev, int *fd,
         return rc;
     }
     *fd = xenevtchn_fd(c->ec);
-    /* The loop reads it only after it was reported; never wait there. */
-    if (fcntl(*fd, F_SETFL, O_NONBLOCK)) {
+    return 0;
+}
+
+/* What channel_sleep() reads. */
+static int sleeps_at;
+
+/* Ends a read() that waits, and keeps one that is about to from it. */
+static void dont_sleep(int sig)
+{
+    int saved = errno;
+
+    (void)sig;
+    fcntl(sleeps_at, F_SETFL, O_NONBLOCK);
+    errno = saved;
+}
+
+int vr_channel_wake_for(struct vr_channel *c, int fd, struct vr_err *err)
+{
+    struct sigaction sa = {.sa_handler = dont_sleep};
+    struct f_owner_ex self = {F_OWNER_TID, gettid()};
+    int flags = fcntl(fd, F_GETFL), rc;
+
+    sleeps_at = xenevtchn_fd(c->ec);
+    if (flags < 0 || sigaction(SIGIO, &sa, NULL) ||
+        fcntl(fd, F_SETOWN_EX, &self) || fcntl(fd, F_SETFL, flags | O_ASYNC)) {
         rc = -errno;
-        vr_err_set(err, "event channel: %s", strerror(errno));
+        vr_err_set(err, "signals of a descriptor cannot be had: %s",
+                   strerror(errno));
         return rc;
     }
     return 0;
@@ -90,21 +115,32 @@ static bool heard(struct vr_channel *c, evtchn_port_t port)
     return false; /* of a queue that is gone */
 }
 
-/* The library reads one port a call and unmasks one, the kernel any number. */
-static bool channel_hear(void *state)
+/* The library reads one port a call and unmasks one, the kernel any number: all
+ * there are, and for each queue one that it had before. */
+static unsigned int channel_hear(void *state)
 {
     struct vr_channel *c = state;
-    evtchn_port_t port[VR_MAX_QUEUES + 1];
+    evtchn_port_t port[2 * VR_MAX_QUEUES + 1];
+    ssize_t i, n = read(xenevtchn_fd(c->ec), port, sizeof(port));
     bool bells = false;
-    ssize_t i, n;
 
-    do {
-        n = read(xenevtchn_fd(c->ec), port, sizeof(port));
-        n = n < 0 ? 0 : n / (ssize_t)sizeof(port[0]);
-        for (i = 0; i < n; i++)
-            bells |= heard(c, port[i]);
-    } while (n == VR_ARRAY_SIZE(port));
-    return bells;
+    if (n < 0)
+        return 0;
+    for (i = 0; i < n / (ssize_t)sizeof(port[0]); i++)
+        bells |= heard(c, port[i]);
+    return bells ? VR_HEARD | VR_HEARD_BELLS : VR_HEARD;
+}
+
+/* It is looked at again whether there is more than the channel's to hear; so
+ * the next time may wait. */
+static unsigned int channel_sleep(void *state)
+{
+    struct vr_channel *c = state;
+    unsigned int heard = channel_hear(c);
+
+    if (!heard)
+        fcntl(xenevtchn_fd(c->ec), F_SETFL, 0);
+    return heard;
 }
 
 static void channel_unmask(void *state, bool bells)
@@ -134,6 +170,7 @@ static void channel_tell(void *state)
 
 const struct vr_channel_ops vr_channel_ops = {
     .hear = channel_hear,
+    .sleep = channel_sleep,
     .unmask = channel_unmask,
     .tell = channel_tell,
 };

@@ -26,6 +26,10 @@ struct vr_channel {
 int vr_channel_open(struct vr_channel *c, const struct vr_xs_dev *dev, int *fd,
                     struct vr_err *err);
 
+/** vr_channel_wake_for() - what @fd, a socket, has to say ends the sleep of the
+ * thread that calls this. Once in a process. Returns 0 or -errno with @err. */
+int vr_channel_wake_for(struct vr_channel *c, int fd, struct vr_err *err);
+
 /** vr_channel_ops - as device.h has them; the state is the channel. */
 extern const struct vr_channel_ops vr_channel_ops;
 

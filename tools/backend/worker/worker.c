@@ -150,6 +150,8 @@ static int open_xen(struct worker *w, bool sandbox, struct vr_err *err)
     if (rc)
         return rc;
     rc = vr_channel_open(&w->channel, dev, &w->wake_fd, err);
+    if (!rc)
+        rc = vr_channel_wake_for(&w->channel, w->sock, err);
     if (rc)
         return rc;
     open_windows(w);
