@@ -138,6 +138,37 @@ static bool vr_wants_map(const struct vr_device *vd, phys_addr_t phys,
 		vr_iommu_joins(vd->iommu, phys));
 }
 
+static noinline int vr_get_any(struct vr_device *vd, void *orig, size_t size)
+{
+	return vr_pool_get(&vd->pool, size,
+			   size < PAGE_SIZE ? VR_SMALL_SIZE : PAGE_SIZE, orig);
+}
+
+/*
+ * The offset in the pool of slots for a buffer, or -ENOSPC. For most it is known
+ * which they are.
+ */
+static __always_inline ssize_t vr_get(struct vr_device *vd, void *orig,
+				      size_t size)
+{
+	struct vr_pool *pool = &vd->pool;
+	const struct vr_part *small = &pool->part[VR_SMALL];
+	int slot;
+
+	if (size <= VR_SMALL_SIZE) {
+		slot = vr_pool_get_near(pool, VR_SMALL, size, orig);
+		if (likely(slot >= 0))
+			return small->offset +
+			       ((size_t)(slot - small->start) << VR_SMALL_SHIFT);
+	} else if (size <= PAGE_SIZE) {
+		slot = vr_pool_get_near(pool, VR_PAGES, size, orig);
+		if (likely(slot >= 0))
+			return (size_t)slot << PAGE_SHIFT;
+	}
+	slot = vr_get_any(vd, orig, size);
+	return slot < 0 ? slot : vr_slot_offset(pool, slot);
+}
+
 /* The address of a copy of a buffer, or DMA_MAPPING_ERROR. */
 static __always_inline dma_addr_t vr_map_copy(struct vr_device *vd, void *orig,
 					      size_t size,
@@ -145,19 +176,17 @@ static __always_inline dma_addr_t vr_map_copy(struct vr_device *vd, void *orig,
 					      unsigned long attrs)
 {
 	struct vr_pool *pool = &vd->pool;
+	ssize_t offset = vr_get(vd, orig, size);
 	struct vr_stats *stats;
-	int first = vr_pool_get(pool, size,
-				size < PAGE_SIZE ? VR_SMALL_SIZE : PAGE_SIZE,
-				orig);
 
-	if (unlikely(first < 0))
+	if (unlikely(offset < 0))
 		return DMA_MAPPING_ERROR;
 	if (vr_to_device(dir) && !(attrs & DMA_ATTR_SKIP_CPU_SYNC))
-		memcpy(vr_slot_addr(pool, first), orig, size);
+		memcpy(pool->vaddr + offset, orig, size);
 	stats = raw_cpu_ptr(vd->stats);
 	stats->copied++;
 	stats->copied_bytes += size;
-	return vr_slot_dma(pool, first);
+	return pool->dma_base + offset;
 }
 
 /* The same for a device with an IOMMU: of a buffer, or of a copy. */
@@ -219,16 +248,22 @@ dma_addr_t vr_map_page(vr_token_t token, struct page *page,
 	return vr_map_copy(vd, page_address(page) + offset, size, dir, attrs);
 }
 
+static noinline void vr_not_mapped(struct vr_device *vd, dma_addr_t addr,
+				   size_t size)
+{
+	dev_WARN_ONCE(vd->dev, true,
+		      "unmapped what was not mapped: %pad, %zu bytes\n", &addr,
+		      size);
+}
+
 static noinline void vr_unmap_where_it_is(struct vr_device *vd, dma_addr_t addr,
 					  size_t size)
 {
 	int ret = vr_iommu_unmap(vd->iommu, addr, size);
 
-	if (dev_WARN_ONCE(vd->dev, ret == -ENOENT,
-			  "unmapped what was not mapped: %pad, %zu bytes\n",
-			  &addr, size))
-		return;
-	if (ret) {
+	if (ret == -ENOENT) {
+		vr_not_mapped(vd, addr, size);
+	} else if (ret) {
 		this_cpu_inc(vd->stats->lost);
 		dev_err_ratelimited(vd->dev, "the IOMMU was not told that %zu bytes at %pad are not mapped any more\n",
 				    size, &addr);
@@ -258,15 +293,18 @@ void vr_unmap_page(vr_token_t token, dma_addr_t addr, size_t size,
 		return;
 	}
 	first = vr_pool_at(pool, addr);
-	if (dev_WARN_ONCE(vd->dev, first < 0 ||
-			  pool->slots[first].size != size ||
-			  !pool->slots[first].orig,
-			  "unmapped what was not mapped: %pad, %zu bytes\n",
-			  &addr, size))
+	if (unlikely(first < 0 || pool->slots[first].size != size ||
+		     !pool->slots[first].orig)) {
+		vr_not_mapped(vd, addr, size);
 		return;
+	}
 	if (vr_from_device(dir) && !(attrs & DMA_ATTR_SKIP_CPU_SYNC))
 		to = pool->slots[first].orig;
-	vr_pool_put(pool, first, to);
+	if (likely(size <= PAGE_SIZE))
+		vr_pool_put_one(pool, first, pool->vaddr + (addr - pool->dma_base),
+				size, to);
+	else
+		vr_pool_put(pool, first, to);
 }
 
 /* The part of a mapping that is to be copied; false when there is none. */

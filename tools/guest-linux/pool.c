@@ -41,9 +41,6 @@
 /* A CPU looks what is in use once for each such part of the pool (1 / VR_LOOK). */
 #define VR_LOOK			8
 
-/* What is cleared at once of buffers that are not longer. */
-#define VR_TINY			64
-
 /* An eighth of the pool is small slots. */
 static void vr_pool_divide(struct vr_pool *pool, bool few_long)
 {
@@ -394,35 +391,24 @@ int vr_pool_get(struct vr_pool *pool, size_t size, size_t align, void *orig)
 	return first;
 }
 
-/*
- * Page by page, so that what is cleared has just been read; and by clear_page(),
- * which is the fastest way on each processor.
- */
-static void vr_copy_and_clear(void *to, void *slot, size_t size)
-{
-	size_t part;
-
-	for (; size; size -= part, slot += part) {
-		part = min_t(size_t, size, PAGE_SIZE);
-		if (to) {
-			memcpy(to, slot, part);
-			to += part;
-		}
-		if (part == PAGE_SIZE)
-			clear_page(slot); /* the first slot is at a page then */
-		else if (part <= VR_TINY)
-			memset(slot, 0, VR_TINY); /* by some instructions */
-		else
-			memset(slot, 0, part);
-	}
-}
-
+/* Page by page, so that what is cleared has just been read. */
 static noinline void vr_put_run(struct vr_pool *pool, unsigned int first,
-				unsigned int n)
+				void *addr, size_t size, void *to)
 {
 	struct vr_cursor *cursor = raw_cpu_ptr(pool->cursors);
+	size_t done, part;
 
-	vr_release(pool, first, n);
+	for (done = 0; done < size; done += part) {
+		part = min_t(size_t, size - done, PAGE_SIZE);
+		if (to)
+			memcpy(to + done, addr + done, part);
+		if (part == PAGE_SIZE)
+			clear_page(addr + done);
+		else
+			memset(addr + done, 0, part);
+	}
+	pool->slots[first].size = 0;
+	vr_release(pool, first, PAGE_ALIGN(size) >> PAGE_SHIFT);
 	if (first < READ_ONCE(cursor->run))
 		WRITE_ONCE(cursor->run, first);
 }
@@ -438,13 +424,21 @@ static noinline void vr_put_run(struct vr_pool *pool, unsigned int first,
 void vr_pool_put(struct vr_pool *pool, unsigned int first, void *to)
 {
 	u32 size = pool->slots[first].size;
+	void *addr = vr_slot_addr(pool, first);
 
-	vr_copy_and_clear(to, vr_slot_addr(pool, first), size);
-	pool->slots[first].size = 0;
 	if (size <= PAGE_SIZE)
-		clear_bit_unlock(first, pool->bitmap);
+		vr_pool_put_one(pool, first, addr, size, to);
 	else
-		vr_put_run(pool, first, PAGE_ALIGN(size) >> PAGE_SHIFT);
+		vr_put_run(pool, first, addr, size, to);
+}
+
+static unsigned int vr_slot_of(const struct vr_pool *pool, size_t offset)
+{
+	const struct vr_part *small = &pool->part[VR_SMALL];
+
+	if (offset < small->offset)
+		return offset >> PAGE_SHIFT;
+	return small->start + ((offset - small->offset) >> VR_SMALL_SHIFT);
 }
 
 /**
@@ -461,7 +455,7 @@ int vr_pool_find(const struct vr_pool *pool, dma_addr_t addr, size_t *offset)
 
 	if (addr < pool->dma_base || addr - pool->dma_base >= pool->range.size)
 		return -ENOENT;
-	first = pool->slots[vr_slot_at(pool, addr - pool->dma_base)].first;
+	first = pool->slots[vr_slot_of(pool, addr - pool->dma_base)].first;
 	*offset = addr - vr_slot_dma(pool, first);
 	if (addr < vr_slot_dma(pool, first) ||
 	    *offset >= pool->slots[first].size)

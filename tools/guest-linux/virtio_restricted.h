@@ -14,11 +14,12 @@
 #include <linux/err.h>
 #include <linux/list.h>
 #include <linux/percpu.h>
-#include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/version.h>
 #include <linux/virtio.h>
+
+#include "pool.h"
 
 /*
  * The virtio drivers map memory by the device's DMA operations, up to Linux
@@ -30,98 +31,6 @@ struct device;
 struct iommu_domain;
 struct resource;
 struct seq_file;
-
-/*
- * Slots are the unit of allocation: pages, and small ones for the many small
- * buffers of virtio (a request's header, its status, its table of descriptors).
- * The size of those is a multiple of what a block device wants its data
- * aligned to.
- */
-#define VR_SMALL_SHIFT	10
-#define VR_SMALL_SIZE	(1UL << VR_SMALL_SHIFT)
-
-#define VR_POOL_MIN	SZ_128K
-#define VR_POOL_MAX	SZ_1G
-
-/**
- * struct vr_range - where a pool is
- * @base: first byte, as the CPU addresses it; page aligned
- * @size: bytes; page aligned, VR_POOL_MIN to VR_POOL_MAX
- */
-struct vr_range {
-	phys_addr_t base;
-	size_t size;
-};
-
-/**
- * struct vr_slot - what a slot is used for
- * @orig: in a mapping's first slot: the driver's buffer; NULL for memory that
- *	  the driver uses directly (rings)
- * @size: in the first slot: bytes in use, 0 when the slot is free
- * @first: the mapping's first slot
- *
- * Belongs to who took the slots, so that no lock is needed to read it.
- */
-struct vr_slot {
-	void *orig;
-	u32 size;
-	u32 first;
-};
-
-/**
- * struct vr_part - slots of one size
- * @start: first slot, a multiple of BITS_PER_LONG
- * @end: slot behind the last
- * @offset: of the first slot from the pool's first byte
- */
-struct vr_part {
-	unsigned int start;
-	unsigned int end;
-	size_t offset;
-};
-
-enum { VR_PAGES, VR_SMALL, VR_PARTS };
-
-/**
- * struct vr_cursor - where a CPU looks for free slots
- * @next: slot behind the last that was taken, by part
- * @run: no run of pages is free before it
- * @words: words and runs that it went on to since it looked what is in use
- *
- * Hints: whatever they say, what is taken is decided in the pool's bitmap.
- */
-struct vr_cursor {
-	unsigned int next[VR_PARTS];
-	unsigned int run;
-	unsigned int words;
-};
-
-/**
- * struct vr_pool - a pool and its slots
- * @range: where it is
- * @dma_base: @range.base as the device addresses it
- * @vaddr: where the kernel has it mapped
- * @max_mapping: the longest mapping that is promised to fit into an empty
- *		 pool, bytes
- * @part: its slots, by size
- * @bitmap: a bit per slot, set when it is taken or there is none
- * @slots: a record per slot
- * @cursors: by CPU
- * @high_water: the most bytes that were seen in use
- * @failed: requests for slots that could not be met
- */
-struct vr_pool {
-	struct vr_range range;
-	dma_addr_t dma_base;
-	void *vaddr;
-	size_t max_mapping;
-	struct vr_part part[VR_PARTS];
-	unsigned long *bitmap;
-	struct vr_slot *slots;
-	struct vr_cursor __percpu *cursors;
-	unsigned long high_water;
-	atomic64_t failed;
-};
 
 /**
  * struct vr_stats - what became of the driver's buffers, on one CPU
@@ -290,67 +199,6 @@ static inline void vr_bells_show(struct seq_file *file)
 
 /* main.c */
 bool vr_is_virtio_mmio(const struct device *dev);
-
-/* pool.c */
-int vr_pool_init(struct vr_pool *pool, const struct vr_range *range,
-		 dma_addr_t dma_base, bool few_long);
-void vr_pool_exit(struct vr_pool *pool);
-int vr_pool_get(struct vr_pool *pool, size_t size, size_t align, void *orig);
-void vr_pool_put(struct vr_pool *pool, unsigned int first, void *to);
-int vr_pool_find(const struct vr_pool *pool, dma_addr_t addr, size_t *offset);
-unsigned long vr_pool_used(struct vr_pool *pool);
-unsigned long vr_pool_high_water(struct vr_pool *pool);
-
-static inline size_t vr_slot_offset(const struct vr_pool *pool,
-				    unsigned int slot)
-{
-	const struct vr_part *small = &pool->part[VR_SMALL];
-
-	if (slot < small->start)
-		return (size_t)slot << PAGE_SHIFT;
-	return small->offset + ((size_t)(slot - small->start) << VR_SMALL_SHIFT);
-}
-
-static inline void *vr_slot_addr(const struct vr_pool *pool, unsigned int slot)
-{
-	return pool->vaddr + vr_slot_offset(pool, slot);
-}
-
-static inline dma_addr_t vr_slot_dma(const struct vr_pool *pool,
-				     unsigned int slot)
-{
-	return pool->dma_base + vr_slot_offset(pool, slot);
-}
-
-static inline unsigned int vr_slot_at(const struct vr_pool *pool, size_t offset)
-{
-	const struct vr_part *small = &pool->part[VR_SMALL];
-
-	if (offset < small->offset)
-		return offset >> PAGE_SHIFT;
-	return small->start + ((offset - small->offset) >> VR_SMALL_SHIFT);
-}
-
-/**
- * vr_pool_at() - the mapping that begins at an address
- * @pool: the device's
- * @addr: as the device addresses it
- *
- * Return: its first slot, or -ENOENT.
- */
-static inline int vr_pool_at(const struct vr_pool *pool, dma_addr_t addr)
-{
-	u64 offset = addr - pool->dma_base; /* huge when @addr is below */
-	unsigned int slot;
-
-	if (offset >= pool->range.size)
-		return -ENOENT;
-	slot = vr_slot_at(pool, offset);
-	if (!pool->slots[slot].size || pool->slots[slot].first != slot ||
-	    vr_slot_offset(pool, slot) != offset)
-		return -ENOENT;
-	return slot;
-}
 
 /* iommu.c */
 #ifdef CONFIG_IOMMU_API

@@ -226,6 +226,14 @@ static inline void kernel_give_back(unsigned long *word, unsigned long mask,
 
 #define atomic_long_andnot(mask, word)                                         \
     kernel_give_back(word, mask, __ATOMIC_RELEASE)
+static inline bool test_and_set_bit_lock(unsigned int i, unsigned long *map)
+{
+    const unsigned long bit = 1UL << i % BITS_PER_LONG;
+
+    return __atomic_fetch_or(&map[i / BITS_PER_LONG], bit, __ATOMIC_ACQUIRE) &
+           bit;
+}
+
 #define clear_bit_unlock(i, map)                                               \
     kernel_give_back((map) + (i) / BITS_PER_LONG, 1UL << (i) % BITS_PER_LONG,  \
                      __ATOMIC_RELEASE)
