@@ -205,6 +205,42 @@ static void test_a_shallow_queue_stays_where_it_is(void **state)
     assert_true(first[1] - first[0] < BITS_PER_LONG);
 }
 
+/* Wherever they begin, and if they are long. Again it is no more memory than it
+ * has to be. */
+static void one_after_the_other(unsigned int before, unsigned int pages)
+{
+    enum { REQUESTS = 200 };
+    int slots[258], small[64], lowest = pool.part[VR_PAGES].end, highest = 0;
+    unsigned int i, pieces = 0;
+
+    kernel_cpu = 1;
+    for (i = 0; i < before; i++)
+        small[i] = vr_pool_get(&pool, PAGE_SIZE, PAGE_SIZE, small);
+    for (i = 0; i < before; i++)
+        vr_pool_put(&pool, small[i], NULL);
+    for (i = 0; i < REQUESTS; i++) {
+        pieces += request(slots, pages);
+        lowest = min(lowest, slots[1]);
+        highest = max(highest, slots[pages]);
+        done(slots, pages);
+    }
+    assert_true(pieces < REQUESTS * 5 / 4);
+    assert_true(highest - lowest < 1024 + BITS_PER_LONG);
+    assert_true(nothing_taken());
+}
+
+static void test_requests_go_over_words(void **state)
+{
+    (void)state;
+    one_after_the_other(5, 16);
+}
+
+static void test_long_requests_adjoin(void **state)
+{
+    (void)state;
+    one_after_the_other(5, 128);
+}
+
 /* With no word left that is empty, and no small slot, what is free is found. */
 static void test_all_can_be_taken(void **state)
 {
@@ -316,6 +352,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         POOL_TEST(test_processors_do_not_meet),
         POOL_TEST(test_pages_of_a_request_adjoin),
+        POOL_TEST(test_requests_go_over_words),
+        POOL_TEST(test_long_requests_adjoin),
         POOL_TEST(test_a_shallow_queue_stays_where_it_is),
         POOL_TEST(test_all_can_be_taken),
         POOL_TEST(test_processors_crowd_a_full_pool),

@@ -7,7 +7,8 @@
  * order from a word of the bitmap that was empty when it came there, so that CPUs
  * do not meet, nothing is searched, and the pages of a request adjoin: one
  * piece of memory for the device, whatever the driver's were. When the word is
- * used up, it goes on with the first that is empty again.
+ * used up, it goes on with the next one, if it is in the middle of a request and
+ * that is empty, else with the first that is empty again.
  *
  * All of the pool can be read and written by the backend at any time. That
  * decides what is done when:
@@ -37,6 +38,10 @@
 
 #define VR_MAX_MAPPING_MIN	SZ_64K
 #define VR_MAX_MAPPING_MAX	SZ_1M
+
+/* A CPU that has little in flight goes so many slots ahead, and begins again: a
+ * few of the longest requests, and no more than a cache holds. */
+#define VR_AHEAD		1024
 
 /* A CPU looks what is in use once for each such part of the pool (1 / VR_LOOK). */
 #define VR_LOOK			8
@@ -191,18 +196,36 @@ static int vr_take_from(struct vr_pool *pool, unsigned int slot,
 }
 
 /*
- * A slot of another word: of the first that is empty, as seen from the CPU's
- * home; else of the next with a free one, so that a pool where all words are in
- * use is not gone through for each slot.
+ * Whether the word that begins with @next is to be tried first. Of the word before
+ * it slots are in use, so the others of their request may be wanted now.
+ */
+static bool vr_goes_ahead(const struct vr_pool *pool,
+			  const struct vr_part *part, unsigned int home,
+			  unsigned int next)
+{
+	if (next % BITS_PER_LONG || next <= home || next >= part->end)
+		return false;
+	return READ_ONCE(pool->bitmap[next / BITS_PER_LONG - 1]) &&
+	       (next - home < VR_AHEAD ||
+		READ_ONCE(pool->bitmap[home / BITS_PER_LONG]));
+}
+
+/*
+ * A slot of another word: of the next one; of the first that is empty, as seen
+ * from the CPU's home; else of the next with a free one, so that a pool where all
+ * words are in use is not gone through for each slot.
  */
 static int vr_take_elsewhere(struct vr_pool *pool, const struct vr_part *part,
-			     unsigned int last)
+			     unsigned int next)
 {
 	unsigned int home = vr_home(part, raw_smp_processor_id());
-	int ret;
+	unsigned int last = round_down(next, BITS_PER_LONG);
+	int ret = -ENOSPC;
 
-	last = round_down(last, BITS_PER_LONG);
-	ret = vr_take_from(pool, home, part->end, true);
+	if (vr_goes_ahead(pool, part, home, next))
+		ret = vr_take_from(pool, next, next + 1, true);
+	if (ret < 0)
+		ret = vr_take_from(pool, home, part->end, true);
 	if (ret < 0)
 		ret = vr_take_from(pool, part->start, home, true);
 	if (ret < 0)
