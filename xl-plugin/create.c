@@ -46,8 +46,13 @@ static void init_record(const struct vr_plugin *p, struct vr_record *rec,
     rec->creator = getpid();
     rec->creator_start = vr_proc_start(rec->creator);
     rec->ndevs = p->ndevs;
-    for (i = 0; i < p->ndevs; i++)
+    for (i = 0; i < p->ndevs; i++) {
+        const struct vr_type_spec *spec = vr_type_spec(p->devs[i].type);
+
         rec->devs[i].cfg = p->devs[i];
+        if (spec && spec->complete)
+            spec->complete(&rec->devs[i].cfg, rec->uuid);
+    }
 }
 
 /*

@@ -329,6 +329,7 @@ static int find_running_again(struct vr_record *rec, unsigned int index,
 {
     const struct vr_dev_cfg *c = &rec->devs[index].cfg;
     const struct vr_type_spec *spec = vr_type_spec(c->type);
+    char about[VR_ABOUT_LEN];
     unsigned int i;
 
     for (*driver = 0; *driver < rec->ndrivers; (*driver)++) {
@@ -341,10 +342,10 @@ static int find_running_again(struct vr_record *rec, unsigned int index,
         if (rec->devs[i].driver != *driver || !vr_type_clash(c, e))
             continue;
         vr_err_set(err,
-                   "virtio_restricted[%u]: target=%s is used by "
+                   "virtio_restricted[%u]: %s is used by "
                    "virtio_restricted[%u] as well, backend=%s being %s: give "
                    "each device its own%s%s",
-                   index, c->target, i, e->backend, c->backend,
+                   index, vr_type_about(c, about), i, e->backend, c->backend,
                    spec->remedy ? ", or " : "",
                    spec->remedy ? spec->remedy : "");
         return -EBUSY;

@@ -98,6 +98,7 @@ static int check_device(const struct vr_record *rec, unsigned int i,
     const struct vr_dev_cfg *cfg = &rec->devs[i].cfg;
     const struct vr_type_spec *spec = vr_type_spec(cfg->type);
     const struct vr_record_driver *drv = &rec->drivers[rec->devs[i].driver];
+    char about[VR_ABOUT_LEN];
 
     if (strcmp(drv->uuid, other->driver) || drv->domid != other->domid)
         return 0;
@@ -112,9 +113,9 @@ static int check_device(const struct vr_record *rec, unsigned int i,
     if (!vr_type_clash(cfg, &other->cfg))
         return 0;
     vr_err_set(err,
-               "virtio_restricted[%u]: target=%s of %s is in use by guest %s: "
+               "virtio_restricted[%u]: %s of %s is in use by guest %s: "
                "choose another%s%s",
-               i, cfg->target, drv->name, other->guest,
+               i, vr_type_about(cfg, about), drv->name, other->guest,
                spec->remedy ? ", or " : "", spec->remedy ? spec->remedy : "");
     return -EBUSY;
 }

@@ -19,12 +19,13 @@
 /* A worker that hangs at its start is not killed: it may come up still. */
 static void late(struct devices *ds, struct device *d)
 {
-    char why[VR_WORKER_MSG_MAX];
+    char why[VR_WORKER_MSG_MAX], about[VR_ABOUT_LEN];
 
     d->late = true;
     snprintf(why, sizeof(why),
-             "worker %d is not ready after %d s: does target %.200s hang?",
-             d->pid, (int)(ds->now - d->started) / 1000, d->dev.cfg.target);
+             "worker %d is not ready after %d s: does %s hang?", d->pid,
+             (int)(ds->now - d->started) / 1000,
+             vr_type_about(&d->dev.cfg, about));
     vr_log(d->guest, d->id, "%s", why);
     devices_say_why(ds, d, why);
 }

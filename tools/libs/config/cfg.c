@@ -500,6 +500,8 @@ int vr_cfg_parse(unsigned int index, const char *text, struct vr_dev_cfg *cfg,
         return fail(&p, "empty: write \"id=disk0, type=block, mode=static, "
                         "size=64M, driver=FILE, target=PATH\" or take it out");
     p.spec = find_type(buf);
+    if (p.spec && p.spec->begin)
+        p.spec->begin(cfg);
     set_fallbacks(&p, keys, VR_ARRAY_SIZE(keys));
     if (p.spec)
         set_fallbacks(&p, p.spec->keys, p.spec->nkeys);

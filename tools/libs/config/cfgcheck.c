@@ -11,17 +11,17 @@
 
 static int check_pool(struct vr_parser *p)
 {
+    uint64_t least = vr_type_pool_min(p->cfg);
     char min[24];
 
     if (!vr_given(p, "size"))
         return vr_parse_fail(p, "size= is missing: add it, such as size=64M");
-    if (p->cfg->size < p->spec->size_min)
+    if (p->cfg->size < least)
         return vr_parse_fail(
             p,
             "size=%s is too small: a guest passes its rings and "
             "all data in flight through the window, use at least %s",
-            vr_shown(vr_given(p, "size")).text,
-            vr_format_size(p->spec->size_min, min));
+            vr_shown(vr_given(p, "size")).text, vr_format_size(least, min));
     if (p->cfg->has_base && p->cfg->base > ADDR_LIMIT - p->cfg->size)
         return vr_parse_fail(p,
                              "base=0x%" PRIx64
@@ -156,6 +156,7 @@ static int check_pair(const struct vr_dev_cfg *cfg, unsigned int i,
     const struct vr_dev_cfg *a = &cfg[i], *b = &cfg[j];
     const struct vr_type_spec *spec = vr_type_spec(b->type);
     struct vr_parser p = {.err = err, .index = j};
+    char about[VR_ABOUT_LEN];
 
     if (!strcmp(a->id, b->id))
         return vr_parse_fail(
@@ -164,12 +165,12 @@ static int check_pair(const struct vr_dev_cfg *cfg, unsigned int i,
             "each device its own id",
             b->id, i);
     if (same_driver(a, b) && vr_type_clash(a, b))
-        return vr_parse_fail(
-            &p,
-            "target=%s is used by virtio_restricted[%u] as well: "
-            "give each device its own%s%s",
-            vr_shown(b->target).text, i, spec->remedy ? ", or " : "",
-            spec->remedy ? spec->remedy : "");
+        return vr_parse_fail(&p,
+                             "%s is used by virtio_restricted[%u] as well: "
+                             "give each device its own%s%s",
+                             vr_type_about(b, about), i,
+                             spec->remedy ? ", or " : "",
+                             spec->remedy ? spec->remedy : "");
     if (a->has_base && b->has_base && a->base < b->base + b->size &&
         b->base < a->base + a->size)
         return vr_parse_fail(&p,

@@ -67,6 +67,13 @@ static const char *check_mode(const struct vr_record_dev *d)
     return NULL;
 }
 
+static bool needs_target(const struct vr_dev_cfg *c)
+{
+    const struct vr_type_spec *spec = vr_type_spec(c->type);
+
+    return !spec || vr_key_find(spec->keys, spec->nkeys, "target");
+}
+
 static const char *check_dev(const struct vr_record *rec,
                              const struct vr_record_dev *d)
 {
@@ -80,7 +87,7 @@ static const char *check_dev(const struct vr_record *rec,
         return "driver names no driver domain";
     if (!c->driver[0] == !c->backend[0])
         return "not exactly one of driver_config and backend";
-    if (!c->target[0])
+    if (!c->target[0] && needs_target(c))
         return "no target";
     if (!c->queues)
         return "no queue";

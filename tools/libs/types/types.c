@@ -2,6 +2,7 @@
 /* The table of all types of devices. Pure; for whoever has to do with more than
  * one. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "types.h"
@@ -25,6 +26,26 @@ const struct vr_type_spec *vr_type_spec(uint32_t type)
 const struct vr_type_spec *vr_type_at(unsigned int i)
 {
     return i < VR_ARRAY_SIZE(specs) ? specs[i] : NULL;
+}
+
+uint64_t vr_type_pool_min(const struct vr_dev_cfg *cfg)
+{
+    const struct vr_type_spec *spec = vr_type_spec(cfg->type);
+
+    if (!spec)
+        return 0;
+    return spec->pool_min ? spec->pool_min(cfg) : spec->size_min;
+}
+
+char *vr_type_about(const struct vr_dev_cfg *cfg, char *buf)
+{
+    const struct vr_type_spec *spec = vr_type_spec(cfg->type);
+
+    if (spec && spec->about)
+        spec->about(cfg, buf, VR_ABOUT_LEN);
+    else
+        snprintf(buf, VR_ABOUT_LEN, "target=%s", vr_shown(cfg->target).text);
+    return buf;
 }
 
 bool vr_type_clash(const struct vr_dev_cfg *a, const struct vr_dev_cfg *b)

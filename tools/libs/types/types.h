@@ -19,6 +19,7 @@ struct vr_seen {
     /* The backend's own words, unverified: bytes that the target has, and bits
      * that are the type's. */
     uint64_t target_size, target_io;
+    const uint64_t *own; /* figures of the type, VR_CTRL_OWN */
 };
 
 #define VR_SEEN_CONFIG 64u
@@ -39,16 +40,24 @@ struct vr_type_spec {
     const struct vr_key *keys; /* of its own */
     unsigned int nkeys;
     /* The least pool, in bytes: room for the longest request that a driver may
-     * have alone under way. */
+     * have alone under way. Or what says so, where it depends on other keys. */
     uint64_t size_min;
+    uint64_t (*pool_min)(const struct vr_dev_cfg *cfg);
+
+    /** Before any key is read: what no key says. NULL: there is nothing. */
+    void (*begin)(struct vr_dev_cfg *cfg);
 
     /** Once all keys are read: what must not be said together. Returns 0 or
      * -EINVAL, the error told. NULL: there is nothing. */
     int (*check)(struct vr_parser *p);
+    /** What the user has left out, and the guest decides. NULL: nothing. */
+    void (*complete)(struct vr_dev_cfg *cfg, const char *uuid);
     /** May two devices be about the same thing of one driver domain? NULL: they
      * must not; else @remedy says how they could. */
     bool (*shares)(const struct vr_dev_cfg *a, const struct vr_dev_cfg *b);
     const char *remedy;
+    /** What they are about, as the user writes it. NULL: target=. */
+    void (*about)(const struct vr_dev_cfg *cfg, char *buf, size_t size);
 
     /** Byte @off of config space of a device that failed before DRIVER_OK, so
      * that Linux' driver gives it up in its probe. NULL: 0 for all. */
@@ -75,6 +84,12 @@ const struct vr_type_spec *vr_type_spec(uint32_t type);
 /** vr_type_at() - the @i-th of all types, in their table's order; NULL: there
  * are no more. */
 const struct vr_type_spec *vr_type_at(unsigned int i);
+/** vr_type_pool_min() - the least pool of a device, in bytes. */
+uint64_t vr_type_pool_min(const struct vr_dev_cfg *cfg);
+/** vr_type_about() - what a device is about, fit for a message. Returns @buf.
+ */
+#define VR_ABOUT_LEN 80
+char *vr_type_about(const struct vr_dev_cfg *cfg, char *buf);
 /** vr_type_clash() - are two devices of one driver domain about the same thing
  * there, and must not be? */
 bool vr_type_clash(const struct vr_dev_cfg *a, const struct vr_dev_cfg *b);
