@@ -195,6 +195,7 @@ static void show_type(const struct vr_record_dev *d,
         .config = s && s->described ? s->config : NULL,
         .target_size = s ? s->b.target_size : 0,
         .target_io = s ? s->b.target_io : 0,
+        .own = s ? s->b.own : NULL,
     };
 
     if (!j && spec && spec->show)

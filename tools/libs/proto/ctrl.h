@@ -76,6 +76,8 @@ struct vr_ctrl_resume {
     uint64_t inflight[VR_MAX_QUEUE_SIZE / 64]; /* by head descriptor */
 };
 
+#define VR_CTRL_OWN 8u
+
 /* The backend's counters; the operator sees them, nothing depends on them. */
 struct vr_ctrl_counters {
     uint64_t requests;
@@ -105,6 +107,7 @@ struct vr_ctrl_counters {
     uint64_t target_io;   /* bits that are the type's, such as VR_BLK_IO_* */
     uint64_t throttles;   /* times that the guest's own bells were not heard for
                            * a while, having rung for nothing too often */
+    uint64_t own[VR_CTRL_OWN]; /* the type's, such as enum vr_net_counter */
 };
 
 #define VR_CTRL_FAULT_READ  1u
