@@ -49,6 +49,9 @@ struct vr_serve {
     bool status;    /* the last writable byte is one; 0: it succeeded */
     uint8_t error;  /* the status when the guest's memory is not to be had */
     size_t io_size; /* of the type's part of a request */
+    /* Its requests wait for what happens in the world: that some are under way
+     * does not say that one of them ends soon. */
+    bool waits;
 
     /*
      * Opens what the device is about, by @cfg's words, with all privileges that

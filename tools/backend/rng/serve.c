@@ -299,6 +299,7 @@ static const int calls[] = {SCMP_SYS(ppoll)};
 const struct vr_serve vr_serve_rng = {
     .type = VR_TYPE_rng,
     .calls = {.call = calls, .calls = VR_ARRAY_SIZE(calls)},
+    .waits = true,
     .io_size = sizeof(struct rng_io),
     .open = rng_open,
     .begin = rng_begin,

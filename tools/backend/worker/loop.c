@@ -470,7 +470,7 @@ static int64_t choose_timeout(struct vr_loop *l)
         return RETRY_NS;
     if (l->armed)
         return t;
-    if (d->inflight) {
+    if (d->inflight && !d->serve->waits) {
         quiet = l->last_progress + quiet_time(l) - d->now;
         if (quiet > 0)
             return sooner(t, quiet);

@@ -54,8 +54,8 @@ void vr_loop_publish(struct vr_loop *l)
         if (!q->held || !vr_vq_running(&q->vq))
             continue;
         vr_vq_publish(&q->vq);
-        if (q->inflight > q->held && q->epoch && vr_held_deadline(q) > d->now &&
-            !d->stopping)
+        if (q->inflight > q->held && !d->serve->waits && q->epoch &&
+            vr_held_deadline(q) > d->now && !d->stopping)
             continue;
         q->held = 0;
         if (vr_vq_should_notify(&q->vq))
