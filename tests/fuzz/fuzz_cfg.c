@@ -46,7 +46,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         assert(!c->has_base || c->base + c->size > c->base);
         assert(!c->driver[0] != !c->backend[0]);
-        assert(c->target[0] == '/');
+        assert(c->target[0] == '/' || c->type == VR_TYPE_net);
+        if (c->type == VR_TYPE_net)
+            assert(c->script[0] == '/' && c->queues == 2 &&
+                   c->queue_size >= 64);
         assert(c->queues && c->queues <= VR_MAX_QUEUES);
         assert(c->queue_size && c->queue_size <= VR_MAX_QUEUE_SIZE &&
                !(c->queue_size & (c->queue_size - 1)));

@@ -355,8 +355,8 @@ static const struct {
                  "'_', such as disk0"},
     {"id=" X16 X16, P "id=" X16 X16 " is not a name: use 1 to 31 letters, "
                       "digits, '-' or '_', such as disk0"},
-    {"type=net", P "type=net is not a device type: use block or rng"},
-    {"type=Block", P "type=Block is not a device type: use block or rng"},
+    {"type=nic", P "type=nic is not a device type: use block, net or rng"},
+    {"type=Block", P "type=Block is not a device type: use block, net or rng"},
     {"mode=mix", P "mode=mix is not a mode: use static, dynamic or mixed"},
     {"aperture=3X", P "aperture=3X is not a size: use a number with K, M or "
                       "G, such as 32M"},

@@ -290,10 +290,16 @@ static char *replace(char *json, const char *from, const char *to)
 /* @rec as version 4 wrote it. */
 static char *version_4(const struct vr_record *rec)
 {
+    static const char *const since_5[] = {
+        "\"transport\"", "\"mac\"",    "\"bridge\"",  "\"gatewaydev\"",
+        "\"ip\"",        "\"script\"", "\"vifname\"", "\"mtu\"",
+        "\"rate\"",      "\"offload\""};
+    unsigned int i;
     char *json;
 
     assert_int_equal(vr_record_to_json(rec, &json), 0);
-    cut_lines(json, "\"transport\"");
+    for (i = 0; i < VR_ARRAY_SIZE(since_5); i++)
+        cut_lines(json, since_5[i]);
     return replace(json, "\"version\": 5", "\"version\": 4");
 }
 

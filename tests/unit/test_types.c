@@ -206,8 +206,10 @@ static void test_no_key_twice(void **state)
 
 static void test_types(void **state)
 {
+    struct vr_dev_cfg cfg = {.queue_size = 128};
     const struct vr_type_spec *spec;
     enum vr_type type;
+    uint64_t least;
     unsigned int i;
 
     (void)state;
@@ -216,9 +218,13 @@ static void test_types(void **state)
         assert_int_equal(vr_type_parse(spec->name, &type), 0);
         assert_int_equal(type, spec->type);
         assert_string_equal(vr_type_name(type), spec->name);
-        assert_true(spec->size_min && !(spec->size_min % VR_PAGE_SIZE));
+        cfg.type = spec->type;
+        least = vr_type_pool_min(&cfg);
+        assert_true(least && !(least % VR_PAGE_SIZE));
     }
     assert_true(i > 0);
+    cfg.type = (enum vr_type)99;
+    assert_int_equal(vr_type_pool_min(&cfg), 0);
     assert_null(vr_type_spec(0));
     assert_null(vr_type_name((enum vr_type)99));
     assert_int_not_equal(vr_type_parse("", &type), 0);
@@ -229,6 +235,7 @@ static void test_clash(void **state)
 {
     struct vr_dev_cfg a = {.type = VR_TYPE_block, .target = "/dev/xvdb"};
     struct vr_dev_cfg b = a;
+    char about[VR_ABOUT_LEN];
 
     (void)state;
     assert_true(vr_type_clash(&a, &b));
@@ -242,6 +249,12 @@ static void test_clash(void **state)
     /* Of random numbers there are enough for all. */
     b = a;
     a.type = b.type = VR_TYPE_rng;
+    assert_false(vr_type_clash(&a, &b));
+    assert_string_equal(vr_type_about(&a, about), "target=/dev/xvdb");
+    a = b = (struct vr_dev_cfg){.type = VR_TYPE_net, .mac = "00:16:3e:0:0:1"};
+    assert_true(vr_type_clash(&a, &b));
+    assert_string_equal(vr_type_about(&a, about), "mac=00:16:3e:0:0:1");
+    strcpy(b.mac, "00:16:3e:0:0:2");
     assert_false(vr_type_clash(&a, &b));
 }
 

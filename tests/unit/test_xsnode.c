@@ -177,6 +177,57 @@ static void test_round_trip(void **state)
     free(s);
 }
 
+/* A network device has no target; what was not given is empty. */
+static void test_net(void **state)
+{
+    static const struct {
+        const char *key, *value; /* NULL: missing */
+    } bad[] = {
+        {"script", NULL},
+        {"script", ""},
+        {"script", "vif-bridge"},
+        {"mac", NULL},
+        {"mac", "00:16:3e:00:00:01:02"},
+        {"bridge", "a-name-that-is-too-long"},
+        {"mtu", "65522"},
+        {"mtu", "x"},
+        {"offload", "on"},
+        {"rate", NULL},
+    };
+    struct vr_xs_dev want = good, dev;
+    struct store *s = calloc(1, sizeof(*s));
+    struct vr_err err;
+    size_t i;
+
+    (void)state;
+    assert_non_null(s);
+    want.cfg.type = VR_TYPE_net;
+    want.cfg.target[0] = '\0';
+    want.cfg.queues = 2;
+    strcpy(want.cfg.mac, "00:16:3e:00:00:01");
+    strcpy(want.cfg.script, "/etc/xen/scripts/vif-bridge");
+    strcpy(want.cfg.ip, "10.0.0.1 10.0.0.2");
+    want.cfg.mtu = 9000;
+    want.cfg.offload = true;
+    s->n = vr_xs_dev_format(&want, s->kv);
+    assert_true(s->n <= VR_XS_MAX_KV);
+    assert_int_equal(vr_xs_dev_parse(&dev, "net0", get, s, &err), 0);
+    assert_string_equal(dev.cfg.mac, want.cfg.mac);
+    assert_string_equal(dev.cfg.script, want.cfg.script);
+    assert_string_equal(dev.cfg.ip, want.cfg.ip);
+    assert_string_equal(dev.cfg.bridge, "");
+    assert_int_equal(dev.cfg.mtu, 9000);
+    assert_int_equal(dev.cfg.queues, 2);
+    assert_true(dev.cfg.offload);
+    for (i = 0; i < VR_ARRAY_SIZE(bad); i++) {
+        s->key = bad[i].key;
+        s->value = bad[i].value;
+        s->len = s->value ? strlen(s->value) : 0;
+        assert_int_equal(vr_xs_dev_parse(&dev, "net0", get, s, &err), -EINVAL);
+    }
+    free(s);
+}
+
 static void test_dynamic(void **state)
 {
     static const uint64_t thresholds[] = {0, 4096, 64 << 10, VR_NEVER_MAP};
@@ -379,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_dynamic),
+        cmocka_unit_test(test_net),
         cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_static_has_no_threshold),
     };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backend/manager/devices.h"
+#include "backend/net/keeper.h"
 #include "sandbox.h"
 
 #define WAIT_DEFAULT 180 /* seconds */
@@ -16,7 +17,7 @@
 static void usage(FILE *f)
 {
     fprintf(f,
-            "usage: vr-backend [-dhSt] [-c auto|direct|buffered] [-u user] "
+            "usage: vr-backend [-dhnSt] [-c auto|direct|buffered] [-u user] "
             "[-w seconds]\n"
             "       vr-backend --version\n"
             "Serves the virtio_restricted devices that xenstore lists for "
@@ -24,6 +25,9 @@ static void usage(FILE *f)
             "  -c  how to do I/O: direct where it works (auto, the default),\n"
             "      always direct, or through the page cache\n"
             "  -d  no system call filter, for a debugger\n"
+            "  -n  serve network devices, too: a process keeps root's rights "
+            "for\n"
+            "      their interfaces\n"
             "  -S  wait for xenstore instead of failing\n"
             "  -t  threads instead of io_uring\n"
             "  -u  the user to become\n"
@@ -54,6 +58,7 @@ struct options {
     struct vr_worker_opts worker;
     const char *user; /* to become; NULL: as we are */
     bool patient;     /* wait for xenstore */
+    bool network;     /* start a keeper */
     bool help;
 };
 
@@ -74,6 +79,9 @@ static int take_option(struct options *o, int option)
         return 0;
     case 'h':
         o->help = true;
+        return 0;
+    case 'n':
+        o->network = true;
         return 0;
     case 'S':
         o->patient = true;
@@ -102,7 +110,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "c:dhStu:w:")) != -1) {
+    while ((option = getopt(argc, argv, "c:dhnStu:w:")) != -1) {
         if (take_option(o, option))
             return -EINVAL;
         if (o->help)
@@ -117,7 +125,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
     struct options o = {
-        .worker = {.io = {.cache = VR_CACHE_AUTO},
+        .worker = {.io = {.cache = VR_CACHE_AUTO, .keeper = -1},
                    .wait = WAIT_DEFAULT * 1000,
                    .haste = 1},
     };
@@ -134,8 +142,10 @@ int main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
+    rc = o.network ? vr_keeper_start(&o.worker.io.keeper, &err) : 0;
     vr_sandbox_locked();
-    rc = o.user ? vr_sandbox_user(o.user, &err) : 0;
+    if (!rc && o.user)
+        rc = vr_sandbox_user(o.user, &err);
     if (!rc) {
         do {
             rc = vr_devices_serve(&o.worker, &err);

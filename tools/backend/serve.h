@@ -27,7 +27,9 @@ enum vr_cache {
 /* How vr-backend was told to do its I/O; for whom it concerns. */
 struct vr_io_opts {
     enum vr_cache cache;
-    bool threads; /* no io_uring */
+    bool threads;   /* no io_uring */
+    int keeper;     /* a socket (net/keeper.h); -1: there is none */
+    uint32_t guest; /* whose device it is */
 };
 
 /* What wait() says beside: */

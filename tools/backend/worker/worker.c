@@ -276,9 +276,11 @@ static void open_source(struct worker *w, const struct vr_worker_opts *opts)
 {
     const struct vr_dev_cfg *c = &w->dev->cfg;
     unsigned int tries = LOCK_TRIES;
+    struct vr_io_opts io = opts->io;
     struct vr_err err;
     int rc;
 
+    io.guest = w->dev->guest;
     w->serve = vr_serve_find(c->type);
     if (!w->serve) {
         tell(w, VR_WORKER_FAILED, "the backend has no such type of device");
@@ -287,13 +289,16 @@ static void open_source(struct worker *w, const struct vr_worker_opts *opts)
     do {
         /* The kernel lets go of a former worker's ring, and with it of the
          * lock, a moment after the process is gone. */
-        rc = w->serve->open(&w->source, c, &opts->io, &err);
+        rc = w->serve->open(&w->source, c, &io, &err);
     } while (rc == -EBUSY && tries-- && !usleep(LOCK_STEP_US));
     if (rc) {
         tell(w, worth_waiting(rc) ? VR_WORKER_WAIT : VR_WORKER_FAILED,
              err.text);
         _exit(1);
     }
+    /* Whom this process serves has no business with that one. */
+    if (io.keeper >= 0)
+        close(io.keeper);
 }
 
 static int make_loop(struct worker *w, struct vr_loop **loop,
@@ -335,10 +340,12 @@ static int lock_in(const struct worker *w, struct vr_err *err)
 static void say_connected(struct worker *w, struct vr_loop *loop)
 {
     char what[128], windows[128], text[VR_WORKER_MSG_MAX];
+    const char *target = w->dev->cfg.target;
 
     w->serve->show(vr_loop_dev(loop), what, sizeof(what));
-    snprintf(text, sizeof(text), "serves %.110s, %s, %s", w->dev->cfg.target,
-             what, windows_text(w->dev, windows, sizeof(windows)));
+    snprintf(text, sizeof(text), "serves %.110s%s%s, %s", target,
+             target[0] ? ", " : "", what,
+             windows_text(w->dev, windows, sizeof(windows)));
     tell(w, VR_WORKER_CONNECTED, text);
     vr_channel_ops.tell(&w->channel);
 }

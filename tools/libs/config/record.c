@@ -11,7 +11,7 @@
         .key = (name), .kind = (what), .offset = offsetof(struct type, m),     \
         .size = sizeof(((struct type *)0)->m), __VA_ARGS__                     \
     }
-#define STRING(type, m, name)      FIELD(type, m, name, K_STRING)
+#define STRING(type, m, name, ...) FIELD(type, m, name, K_STRING, __VA_ARGS__)
 #define OTHER(type, m, name, what) FIELD(type, m, name, what)
 #define NUMBER(type, m, name, most, ...)                                       \
     FIELD(type, m, name, K_NUMBER, .max = (most), __VA_ARGS__)
@@ -68,6 +68,15 @@ static const struct field dev_fields[] = {
     NUMBER(vr_record_dev, cfg.queue_size, "queue_size", VR_MAX_QUEUE_SIZE),
     STRING(vr_record_dev, cfg.serial, "serial"),
     OTHER(vr_record_dev, cfg.discard, "discard", K_BOOL),
+    STRING(vr_record_dev, cfg.mac, "mac", .since = 5),
+    STRING(vr_record_dev, cfg.bridge, "bridge", .since = 5),
+    STRING(vr_record_dev, cfg.gatewaydev, "gatewaydev", .since = 5),
+    STRING(vr_record_dev, cfg.ip, "ip", .since = 5),
+    STRING(vr_record_dev, cfg.script, "script", .since = 5),
+    STRING(vr_record_dev, cfg.vifname, "vifname", .since = 5),
+    NUMBER(vr_record_dev, cfg.mtu, "mtu", 65521, .since = 5),
+    STRING(vr_record_dev, cfg.rate, "rate", .since = 5),
+    FIELD(vr_record_dev, cfg.offload, "offload", K_BOOL, .since = 5),
     NUMBER(vr_record_dev, cfg.timeout, "timeout", UINT32_MAX),
     NUMBER(vr_record_dev, cfg.poll_us, "poll_us", UINT32_MAX),
     NUMBER(vr_record_dev, driver, "driver", VR_MAX_DEVICES - 1),

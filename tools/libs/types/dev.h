@@ -40,6 +40,13 @@ enum vr_window_kind {
 
 #define VR_NEVER_MAP UINT64_MAX
 
+/* Of network devices: texts. The names of Linux' interfaces have 15
+ * characters; an address 17. */
+#define VR_IFNAME_LEN 15
+#define VR_MAC_LEN    17
+#define VR_IP_LEN     255
+#define VR_RATE_LEN   31
+
 /* Milliseconds that a backend may keep a page which the guest has unmapped. */
 #define VR_REVOKE_MS_MIN     100u
 #define VR_REVOKE_MS_MAX     60000u
@@ -69,7 +76,15 @@ struct vr_dev_cfg {
     unsigned int queues;          /* 1 .. VR_MAX_QUEUES, default 1 */
     unsigned int queue_size;      /* power of two, default 128 */
     char serial[VR_SERIAL_LEN + 1];
-    bool discard;         /* offer DISCARD and WRITE_ZEROES, default on */
+    bool discard;             /* offer DISCARD and WRITE_ZEROES, default on */
+    char mac[VR_MAC_LEN + 1]; /* "": still to be made */
+    char bridge[VR_IFNAME_LEN + 1], gatewaydev[VR_IFNAME_LEN + 1];
+    char vifname[VR_IFNAME_LEN + 1];
+    char ip[VR_IP_LEN + 1];
+    char script[VR_PATH_LEN + 1];
+    char rate[VR_RATE_LEN + 1];
+    unsigned int mtu; /* 0: what the script gives the interface */
+    bool offload;
     unsigned int timeout; /* seconds to wait for the backend, default 60 */
     unsigned int poll_us; /* how long the backend polls before it sleeps */
 };

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a guest sends to a network device: the features that were negotiated (8
+ * bytes), how long the frame is (4), the header and the frame's beginning. And
+ * the same bytes as a rate.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "libs/types/net/net.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_frame(const uint8_t *data, size_t size)
+{
+    static const uint8_t mac[6] = {0, 0x16, 0x3e, 1, 2, 3};
+    uint8_t front[VR_NET_HDR_LEN + VR_NET_ETH_LEN];
+    const struct vr_net_hdr zero = {0};
+    struct vr_net_hdr h;
+    uint64_t features;
+    uint32_t frame;
+    size_t len;
+    int rc;
+
+    if (size < sizeof(features) + sizeof(frame))
+        return;
+    memcpy(&features, data, sizeof(features));
+    memcpy(&frame, data + sizeof(features), sizeof(frame));
+    data += sizeof(features) + sizeof(frame);
+    len = size - sizeof(features) - sizeof(frame);
+    if (len > sizeof(front))
+        len = sizeof(front);
+    memcpy(front, data, len);
+    rc = vr_net_check(front, (uint32_t)len, frame, features, mac, &h);
+    if (rc) {
+        assert(rc == -EPROTO || rc == -EACCES);
+        assert(!memcmp(&h, &zero, sizeof(h)));
+        return;
+    }
+    /* All that the interface is told of lies within the frame, and was
+     * negotiated. */
+    assert(len == sizeof(front));
+    assert(frame > VR_NET_ETH_LEN && frame <= VR_NET_FRAME_MAX);
+    assert(!memcmp(front + VR_NET_HDR_LEN + 6, mac, 6));
+    assert(!(h.flags & ~VR_NET_HDR_F_NEEDS_CSUM) && !h.num_buffers);
+    if (h.flags) {
+        assert(features & VR_NET_F_CSUM);
+        assert(h.csum_start + h.csum_offset + 2u <= frame);
+    } else {
+        assert(!memcmp(&h, &zero, sizeof(h)));
+    }
+    if (h.gso_type) {
+        assert(h.gso_size && h.hdr_len <= frame);
+        assert(features & (VR_NET_F_HOST_TSO4 | VR_NET_F_HOST_TSO6));
+    }
+}
+
+static void check_rate(const uint8_t *data, size_t size)
+{
+    struct vr_net_rate rate;
+    char text[64];
+    uint8_t mac[6];
+    int rc;
+
+    if (size >= sizeof(text))
+        size = sizeof(text) - 1;
+    memcpy(text, data, size);
+    text[size] = '\0';
+    vr_net_mac_parse(text, mac);
+    rc = vr_net_rate_parse(text, &rate);
+    assert(!rc || rc == -EINVAL || rc == -ERANGE);
+    if (!rc && text[0])
+        assert(rate.bytes && rate.bytes <= UINT32_MAX && rate.usecs &&
+               rate.usecs <= 10000000);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    check_frame(data, size);
+    check_rate(data, size);
+    return 0;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How a worker comes by its interface: it asks the keeper, before it locks
+ * itself in. And the messages between the two. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "keeper.h"
+
+union control {
+    struct cmsghdr align;
+    char buf[CMSG_SPACE(sizeof(int))];
+};
+
+int vr_keeper_send(int sock, const void *msg, size_t len, int fd)
+{
+    struct iovec iov = {(void *)(uintptr_t)msg, len};
+    union control control;
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct cmsghdr *c;
+
+    if (fd >= 0) {
+        memset(&control, 0, sizeof(control));
+        m.msg_control = control.buf;
+        m.msg_controllen = sizeof(control.buf);
+        c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fd, sizeof(int));
+    }
+    return sendmsg(sock, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int vr_keeper_recv(int sock, void *msg, size_t len, int *fd)
+{
+    struct iovec iov = {msg, len};
+    union control control;
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.buf,
+                       .msg_controllen = sizeof(control.buf)};
+    const struct cmsghdr *c;
+    ssize_t n;
+
+    *fd = -1;
+    n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+    if (n < 0)
+        return -errno;
+    c = CMSG_FIRSTHDR(&m);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(fd, CMSG_DATA(c), sizeof(int));
+    if (n == (ssize_t)len)
+        return 0;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    return n ? -EPROTO : -EPIPE;
+}
+
+static int wait_for_answer(int sock, struct vr_keeper_answer *answer, int *fd)
+{
+    struct pollfd p = {.fd = sock, .events = POLLIN};
+    int r = poll(&p, 1, VR_ASK_MS);
+
+    if (r <= 0)
+        return r ? -errno : -ETIMEDOUT;
+    return vr_keeper_recv(sock, answer, sizeof(*answer), fd);
+}
+
+int vr_net_ask(int keeper, uint32_t guest, const char *id,
+               struct vr_net_iface *out, struct vr_err *err)
+{
+    struct vr_keeper_ask ask = {.guest = guest};
+    struct vr_keeper_answer answer;
+    int pair[2], rc, fd = -1;
+
+    if (keeper < 0) {
+        vr_err_set(err, "vr-backend was started without -n: it serves no "
+                        "network devices");
+        return -EOPNOTSUPP;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+        rc = -errno;
+        goto out;
+    }
+    snprintf(ask.id, sizeof(ask.id), "%s", id);
+    rc = vr_keeper_send(keeper, &ask, sizeof(ask), pair[1]);
+    close(pair[1]);
+    if (!rc)
+        rc = wait_for_answer(pair[0], &answer, &fd);
+    close(pair[0]);
+    if (rc)
+        goto out;
+    if (answer.rc) {
+        answer.why[sizeof(answer.why) - 1] = '\0';
+        vr_err_set(err, "%s", answer.why);
+        rc = answer.rc;
+    } else if (fd < 0) {
+        rc = -EPROTO;
+        goto out;
+    } else {
+        out->tap = fd;
+        out->mtu = answer.mtu;
+        memcpy(out->name, answer.name, sizeof(out->name));
+        out->name[VR_IFNAME_LEN] = '\0';
+        return 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    return rc;
+out:
+    vr_err_set(err, "no interface from vr-backend's keeper: %s", strerror(-rc));
+    return rc;
+}

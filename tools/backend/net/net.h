@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A network device: an interface of this domain (tap) on one side, a receive
+ * and a transmit queue on the other. What the files here share:
+ *
+ *   serve.c   the type's table (backend/serve.h): opening, waiting, the link
+ *   rx.c      from the interface to the guest
+ *   tx.c      from the guest to the interface
+ *   ask.c     how a worker comes by its interface
+ *   keeper.c  the process with the privilege to make interfaces
+ *   iface.c   ... and its child for one of them: tap, hotplug script
+ */
+#ifndef VR_BACKEND_NET_H
+#define VR_BACKEND_NET_H
+
+#include "libs/types/net/net.h"
+#include "backend/serve.h"
+
+/* Bytes of a receive buffer that are used of one that is not mapped here: what
+ * is copied to it has to be in the request. Linux' own are not longer. */
+#define VR_NET_PIECE 4096u
+/* The longest that the interface hands over. */
+#define VR_NET_MAX (VR_NET_HDR_LEN + VR_NET_FRAME_MAX)
+
+struct net_io {
+    struct vr_request *r;
+    struct net_io *next;
+    uint32_t room;         /* to the guest: bytes that it has for us */
+    struct vr_net_hdr hdr; /* from it: as the interface gets it */
+    uint8_t bytes[VR_NET_PIECE];
+};
+
+/* Requests in the order in which they came. */
+struct net_list {
+    struct net_io *first, **last;
+};
+
+struct vr_net {
+    int tap;
+    char name[VR_IFNAME_LEN + 1];
+    uint8_t mac[6];
+    uint32_t mtu;
+    unsigned int can; /* offloads of the interface: TUN_F_* */
+    bool link;
+    bool gone;              /* the interface is not there any more */
+    bool applied;           /* @features are what the interface was told */
+    uint64_t features;      /* of the driver that is there, as far as that */
+    struct net_list rx, tx; /* buffers to fill; frames that are to wait */
+    uint64_t room;          /* bytes in rx */
+    bool more;              /* there may be another frame to read */
+    /* A frame for which there were too few buffers; dropped at @held_until. */
+    uint8_t held[VR_NET_MAX];
+    uint32_t held_len;
+    int64_t held_until;
+    struct vr_net_rate rate;
+    int64_t credit, fill_at; /* bytes that may be sent; when there are more */
+    int64_t last_log;
+};
+
+extern const struct vr_serve vr_serve_net;
+
+static inline uint64_t *vr_net_counter(struct vr_dev *d, enum vr_net_counter n)
+{
+    return &vr_counters(d)->own[n];
+}
+
+static inline void vr_net_add(struct net_list *list, struct net_io *io)
+{
+    io->next = NULL;
+    *list->last = io;
+    list->last = &io->next;
+}
+
+static inline struct net_io *vr_net_take(struct net_list *list)
+{
+    struct net_io *io = list->first;
+
+    list->first = io->next;
+    if (!list->first)
+        list->last = &list->first;
+    return io;
+}
+
+/** vr_net_rx_start() - a buffer to be filled. */
+void vr_net_rx_start(struct vr_dev *d, struct vr_request *r);
+/** vr_net_rx_wants() - is there room for a frame, and none waits for it? */
+bool vr_net_rx_wants(const struct vr_net *net);
+/** vr_net_rx_reap() - frames that are there go to the guest. @readable: the
+ * interface has some. Returns whether a request has ended. */
+bool vr_net_rx_reap(struct vr_dev *d, bool readable);
+/** vr_net_rx_flush() - what was sent to the driver before this one goes. */
+void vr_net_rx_flush(struct vr_dev *d);
+
+/** vr_net_tx_start() - a frame of the guest's. */
+void vr_net_tx_start(struct vr_dev *d, struct vr_request *r);
+/** vr_net_tx_more() - its data are there. */
+void vr_net_tx_more(struct vr_dev *d, struct vr_request *r);
+/** vr_net_tx_reap() - those that had to wait, as far as they may. Returns
+ * whether a request has ended. */
+bool vr_net_tx_reap(struct vr_dev *d);
+
+/* What a worker is given. */
+struct vr_net_iface {
+    int tap; /* frames behind a header of VR_NET_HDR_LEN */
+    char name[VR_IFNAME_LEN + 1];
+    uint32_t mtu;
+};
+
+/**
+ * vr_net_ask() - the interface of guest @guest's device @id, from the keeper
+ * at @keeper: made, and its script run, unless a former worker had it already.
+ * Returns 0, or -errno with @err.
+ */
+int vr_net_ask(int keeper, uint32_t guest, const char *id,
+               struct vr_net_iface *out, struct vr_err *err);
+
+#endif /* VR_BACKEND_NET_H */

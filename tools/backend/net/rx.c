@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From the interface to the guest. A frame is read right into the buffers that
+ * the guest has made available, where they are mapped here, and else into the
+ * requests, from which it is copied with all others of the round.
+ *
+ * A frame may need several buffers (MRG_RXBUF), and how many is known only when
+ * it was read. So it is read when there are enough for the longest; with fewer
+ * it is read into memory of our own and waits a little for the rest.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "net.h"
+
+#define NS_PER_MS INT64_C(1000000)
+/* How long a frame waits for buffers. */
+#define HELD_NS (500 * NS_PER_MS)
+/* Frames taken before the queues have their turn. */
+#define BUDGET 64u
+/* What a former driver left: no more than an interface keeps. */
+#define FLUSH 2048u
+/* Pieces of memory for one read: the kernel's limit is 1024. */
+#define PIECES 512u
+
+static const size_t at_num_buffers = offsetof(struct vr_net_hdr, num_buffers);
+
+void vr_net_rx_start(struct vr_dev *d, struct vr_request *r)
+{
+    struct vr_net *net = d->source;
+    struct net_io *io = r->io;
+
+    /* 5.1.6.3.2: a buffer has room for a header at the least. */
+    if (r->out_len || r->in_len < VR_NET_HDR_LEN + VR_NET_ETH_LEN) {
+        vr_request_answer(d, r, 0, 0, NULL, 0);
+        return;
+    }
+    io->r = r;
+    io->room = r->in_len;
+    if (r->local)
+        vr_request_data(d, r, VR_DIR_READ);
+    else if (io->room > VR_NET_PIECE)
+        io->room = VR_NET_PIECE;
+    vr_net_add(&net->rx, io);
+    net->room += io->room;
+}
+
+bool vr_net_rx_wants(const struct vr_net *net)
+{
+    return net->rx.first && !net->held_len && !net->gone;
+}
+
+static bool merges(const struct vr_net *net)
+{
+    return net->features & VR_NET_F_MRG_RXBUF;
+}
+
+/* The longest that may come, header included. */
+static uint32_t longest(const struct vr_net *net)
+{
+    const uint64_t tso = VR_NET_F_GUEST_TSO4 | VR_NET_F_GUEST_TSO6;
+
+    return net->features & tso
+               ? VR_NET_MAX
+               : VR_NET_HDR_LEN + VR_NET_ETH_LEN + VR_NET_VLAN_LEN + net->mtu;
+}
+
+/* Where the request's bytes go. */
+static unsigned int pieces(struct net_io *io, struct iovec *iov,
+                           unsigned int max)
+{
+    unsigned int i;
+
+    if (!io->r->local) {
+        iov[0] = (struct iovec){io->bytes, io->room};
+        return 1;
+    }
+    if (io->r->niov > max)
+        return 0;
+    for (i = 0; i < io->r->niov; i++)
+        iov[i] = io->r->iov[i];
+    return i;
+}
+
+/* Memory of the guest's for @want bytes, or of the first buffer; *@room: how
+ * many there are. */
+static unsigned int gather(struct vr_net *net, uint32_t want, struct iovec *iov,
+                           uint32_t *room)
+{
+    struct net_io *io;
+    unsigned int n = 0, k;
+
+    *room = 0;
+    for (io = net->rx.first; io && *room < want; io = io->next) {
+        k = pieces(io, iov + n, PIECES - n);
+        if (!k)
+            break;
+        n += k;
+        *room += io->room;
+        if (!merges(net))
+            break;
+    }
+    return n;
+}
+
+/* Puts two bytes at the header's num_buffers, wherever the guest has cut. */
+static void put_count(const struct iovec *iov, uint16_t count)
+{
+    const uint8_t bytes[] = {(uint8_t)count, (uint8_t)(count >> 8)};
+    size_t at = at_num_buffers;
+    unsigned int i;
+
+    for (i = 0; i < sizeof(bytes); i++, at++) {
+        while (at >= iov->iov_len) {
+            at -= iov->iov_len;
+            iov++;
+        }
+        *((volatile uint8_t *)iov->iov_base + at) = bytes[i];
+    }
+}
+
+/* How many buffers @len bytes take; 0: there are not enough. */
+static uint16_t buffers_for(const struct vr_net *net, uint32_t len)
+{
+    const struct net_io *io;
+    uint16_t n = 0;
+
+    for (io = net->rx.first; io; io = io->next) {
+        n++;
+        if (len <= io->room)
+            return n;
+        if (!merges(net))
+            break;
+        len -= io->room;
+    }
+    return 0;
+}
+
+static void fill(struct vr_dev *d, struct net_io *io, const uint8_t *from,
+                 uint32_t len)
+{
+    struct vr_request *r = io->r;
+
+    if (!r->local) {
+        if (from)
+            memcpy(io->bytes, from, len);
+        vr_request_answer(d, r, 0, len, io->bytes, len);
+        return;
+    }
+    if (from)
+        vr_chain_put(r->iov, from, len);
+    r->len = r->used_len = len;
+    vr_request_done(d, r, 0);
+}
+
+/* @len bytes, which are at @from, or in the buffers already, go to the guest.
+ * There are @count buffers for them. */
+static void deliver(struct vr_dev *d, const uint8_t *from, uint32_t len,
+                    uint16_t count)
+{
+    struct vr_net *net = d->source;
+    struct net_io *io = net->rx.first;
+    struct iovec own = {io->bytes, io->room};
+
+    vr_counters(d)->read_bytes += len - VR_NET_HDR_LEN;
+    ++*vr_net_counter(d, VR_NET_TO_GUEST);
+    if (len > VR_NET_HDR_LEN + VR_NET_ETH_LEN + VR_NET_VLAN_LEN + net->mtu)
+        ++*vr_net_counter(d, VR_NET_TO_GSO);
+    if (!from)
+        put_count(io->r->local ? io->r->iov : &own, count);
+    while (len) {
+        uint32_t n;
+
+        io = vr_net_take(&net->rx);
+        net->room -= io->room;
+        n = len < io->room ? len : io->room;
+        fill(d, io, from, n);
+        from = from ? from + n : NULL;
+        len -= n;
+    }
+}
+
+/* The frame that waits. */
+static bool give_held(struct vr_dev *d)
+{
+    struct vr_net *net = d->source;
+    uint16_t count = buffers_for(net, net->held_len);
+    struct iovec own = {net->held, net->held_len};
+
+    if (count) {
+        put_count(&own, count);
+        deliver(d, net->held, net->held_len, count);
+    } else if (merges(net) && d->now < net->held_until) {
+        return false;
+    } else {
+        ++*vr_net_counter(d, VR_NET_TO_DROPPED);
+    }
+    net->held_len = 0;
+    return count;
+}
+
+static bool too_short(ssize_t n)
+{
+    return n < (ssize_t)(VR_NET_HDR_LEN + VR_NET_ETH_LEN);
+}
+
+static bool lost(struct vr_dev *d, ssize_t n)
+{
+    struct vr_net *net = d->source;
+
+    net->more = n > 0 || errno == EINTR;
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        vr_counters(d)->read_errors++;
+        vr_counters(d)->last_errno = (uint64_t)errno;
+    }
+    return false;
+}
+
+/* Too few buffers for the longest: into memory of our own. */
+static bool hold_frame(struct vr_dev *d)
+{
+    struct vr_net *net = d->source;
+    ssize_t n = read(net->tap, net->held, sizeof(net->held));
+
+    if (too_short(n))
+        return lost(d, n);
+    net->held_len = (uint32_t)n;
+    net->held_until = d->now + HELD_NS;
+    return give_held(d);
+}
+
+/* One frame. Returns whether a request has ended. */
+static bool read_frame(struct vr_dev *d)
+{
+    struct vr_net *net = d->source;
+    struct iovec iov[PIECES + 1];
+    uint32_t want = longest(net), room;
+    unsigned int k;
+    ssize_t n;
+
+    if (merges(net) && net->room < want)
+        return hold_frame(d);
+    k = gather(net, want, iov, &room);
+    if (!k || (merges(net) && room < want))
+        return hold_frame(d);
+    /* What does not fit shows by what arrives here. */
+    iov[k++] = (struct iovec){net->held, sizeof(net->held)};
+    n = readv(net->tap, iov, (int)k);
+    if (too_short(n))
+        return lost(d, n);
+    if (n > room) {
+        ++*vr_net_counter(d, VR_NET_TO_DROPPED);
+        return false;
+    }
+    deliver(d, NULL, (uint32_t)n, buffers_for(net, (uint32_t)n));
+    return true;
+}
+
+static bool drop_unwanted(struct vr_dev *d)
+{
+    struct vr_net *net = d->source;
+    bool any = false;
+
+    while (net->rx.first && !vr_request_wanted(d, net->rx.first->r)) {
+        struct net_io *io = vr_net_take(&net->rx);
+
+        net->room -= io->room;
+        vr_request_drop(d, io->r);
+        any = true;
+    }
+    return any;
+}
+
+bool vr_net_rx_reap(struct vr_dev *d, bool readable)
+{
+    struct vr_net *net = d->source;
+    bool any = drop_unwanted(d);
+    unsigned int i;
+
+    if (net->held_len)
+        any |= give_held(d);
+    net->more = readable;
+    for (i = 0; i < BUDGET && net->more && vr_net_rx_wants(net); i++)
+        any |= read_frame(d);
+    return any;
+}
+
+void vr_net_rx_flush(struct vr_dev *d)
+{
+    struct vr_net *net = d->source;
+    unsigned int i;
+
+    net->held_len = 0;
+    for (i = 0; i < FLUSH; i++) {
+        if (read(net->tap, net->held, sizeof(net->held)) <= 0)
+            break;
+        ++*vr_net_counter(d, VR_NET_TO_DROPPED);
+    }
+}

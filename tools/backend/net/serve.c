@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Network devices, as backend/serve.h has it (virtio 1.2, 5.1). Buffers to
+ * receive in are requests that wait for a frame; frames to be sent are handed
+ * to the interface at once, which takes them or drops them.
+ */
+#include <errno.h>
+#include <linux/if_tun.h>
+#include <poll.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "net.h"
+
+#define NS_PER_S INT64_C(1000000000)
+
+/* Both queues of a pair (5.1.2): even ones to the guest. */
+static bool is_rx(const struct vr_dev *d, const struct vr_request *r)
+{
+    return !((r->q - d->q) & 1);
+}
+
+/* ---- the interface ---- */
+
+static int net_open(void **source, const struct vr_dev_cfg *cfg,
+                    const struct vr_io_opts *opts, struct vr_err *err)
+{
+    struct vr_net *net = calloc(1, sizeof(*net));
+    struct vr_net_iface got;
+    int rc;
+
+    if (!net) {
+        vr_err_set(err, "out of memory");
+        return -ENOMEM;
+    }
+    rc = -EINVAL;
+    if (cfg->queues != VR_NET_QUEUES || vr_net_mac_parse(cfg->mac, net->mac) ||
+        vr_net_rate_parse(cfg->rate, &net->rate)) {
+        vr_err_set(err, "mac=%s, rate=%s, %u queues: no such network device",
+                   vr_shown(cfg->mac).text, vr_shown(cfg->rate).text,
+                   cfg->queues);
+        goto out;
+    }
+    rc = vr_net_ask(opts->keeper, opts->guest, cfg->id, &got, err);
+    if (rc)
+        goto out;
+    net->tap = got.tap;
+    net->mtu = got.mtu;
+    memcpy(net->name, got.name, sizeof(net->name));
+    net->can =
+        cfg->offload ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN : 0;
+    net->rx.last = &net->rx.first;
+    net->tx.last = &net->tx.first;
+    *source = net;
+    return 0;
+out:
+    free(net);
+    return rc;
+}
+
+static bool link_is_up(const struct vr_net *net)
+{
+    struct pollfd fd = {.fd = net->tap, .events = POLLOUT};
+    struct timespec at_once = {0, 0};
+
+    /* An interface that is down takes nothing. */
+    return ppoll(&fd, 1, &at_once, NULL) == 1 && fd.revents & POLLOUT;
+}
+
+static void describe(struct vr_dev *d)
+{
+    struct vr_net *net = d->source;
+    struct vr_net_config config = {
+        .status = net->link ? VR_NET_S_LINK_UP : 0,
+        .max_pairs = 1,
+        .mtu = (uint16_t)net->mtu,
+    };
+    uint64_t features =
+        VR_NET_F_MAC | VR_NET_F_MTU | VR_NET_F_STATUS | VR_NET_F_MRG_RXBUF;
+
+    memcpy(config.mac, net->mac, sizeof(config.mac));
+    if (net->can)
+        features |= VR_NET_OFFLOADS;
+    vr_ctrl_set_device(d->cfg.page, features, &config, sizeof(config));
+}
+
+static int net_begin(struct vr_dev *d, struct vr_err *err)
+{
+    struct vr_net *net = d->source;
+
+    (void)err;
+    /* One that does not have them all is used without any. */
+    if (net->can && ioctl(net->tap, TUNSETOFFLOAD, (unsigned long)net->can))
+        net->can = 0;
+    net->link = link_is_up(net);
+    describe(d);
+    return 0;
+}
+
+static void net_show(struct vr_dev *d, char *buf, size_t size)
+{
+    const struct vr_net *net = d->source;
+
+    snprintf(buf, size, "interface %s, MTU %u, %s", net->name, net->mtu,
+             net->can ? "with offloads" : "no offloads");
+}
+
+/* The link follows what the operator does with the interface. */
+static void net_look(struct vr_dev *d)
+{
+    struct vr_net *net = d->source;
+    bool up = !net->gone && link_is_up(net);
+
+    if (up == net->link)
+        return;
+    net->link = up;
+    describe(d);
+    vr_tell_broker(d);
+}
+
+static unsigned int wanted_offloads(const struct vr_net *net)
+{
+    static const struct {
+        uint64_t feature;
+        unsigned int flag;
+    } table[] = {
+        {VR_NET_F_GUEST_CSUM, TUN_F_CSUM},
+        {VR_NET_F_GUEST_TSO4, TUN_F_TSO4},
+        {VR_NET_F_GUEST_TSO6, TUN_F_TSO6},
+        {VR_NET_F_GUEST_ECN, TUN_F_TSO_ECN},
+    };
+    unsigned int i, flags = 0;
+
+    for (i = 0; i < VR_ARRAY_SIZE(table); i++)
+        if (net->features & table[i].feature)
+            flags |= table[i].flag;
+    return flags & TUN_F_CSUM ? flags & net->can : 0;
+}
+
+/* A driver has begun: what it can take is what it agreed to. */
+static void meet_driver(struct vr_dev *d)
+{
+    struct vr_net *net = d->source;
+
+    if (net->applied && net->features == d->req.features)
+        return;
+    net->features = d->req.features;
+    net->applied = true;
+    if (ioctl(net->tap, TUNSETOFFLOAD, (unsigned long)wanted_offloads(net)))
+        vr_counters(d)->last_errno = (uint64_t)errno;
+    vr_net_rx_flush(d);
+}
+
+/* ---- requests ---- */
+
+static uint32_t net_guess(const struct vr_dev *d, const struct vr_request *r,
+                          enum vr_dir *dir)
+{
+    uint32_t front = vr_front_len(d->serve->front, 0, r->out_len);
+
+    *dir = VR_DIR_NONE;
+    /* What is for the guest is copied when there is something; what is no frame
+     * is not copied. */
+    if (is_rx(d, r) || r->resumed || r->out_len <= front ||
+        r->out_len > VR_NET_MAX)
+        return 0;
+    *dir = VR_DIR_WRITE;
+    return r->out_len - front;
+}
+
+static void net_start(struct vr_dev *d, struct vr_request *r)
+{
+    meet_driver(d);
+    if (is_rx(d, r))
+        vr_net_rx_start(d, r);
+    else
+        vr_net_tx_start(d, r);
+}
+
+/* ---- waiting ---- */
+
+static bool unwanted(const struct vr_dev *d, const struct net_list *list)
+{
+    return list->first && !vr_request_wanted(d, list->first->r);
+}
+
+static void sooner(int64_t *t, int64_t when, int64_t now)
+{
+    int64_t left = vr_clamp(when - now, 0, NS_PER_S);
+
+    if (*t < 0 || left < *t)
+        *t = left;
+}
+
+static int64_t due_in(const struct vr_dev *d, int64_t t)
+{
+    const struct vr_net *net = d->source;
+
+    if (unwanted(d, &net->rx) || unwanted(d, &net->tx) ||
+        (net->more && vr_net_rx_wants(net)))
+        return 0;
+    if (net->tx.first)
+        sooner(&t, net->fill_at, d->now);
+    if (net->held_len)
+        sooner(&t, net->held_until, d->now);
+    return t;
+}
+
+static unsigned int net_wait(struct vr_dev *d, int64_t timeout_ns)
+{
+    struct vr_net *net = d->source;
+    bool reads = vr_net_rx_wants(net);
+    struct pollfd fds[] = {{.fd = d->cfg.wake_fd, .events = POLLIN},
+                           {.fd = d->cfg.stop_fd, .events = POLLIN},
+                           {.fd = reads ? net->tap : -1, .events = POLLIN}};
+    int64_t due = due_in(d, timeout_ns);
+    struct timespec ts = {due / NS_PER_S, due % NS_PER_S};
+
+    if (ppoll(fds, VR_ARRAY_SIZE(fds), due < 0 ? NULL : &ts, NULL) <= 0)
+        return 0;
+    if (fds[2].revents & (POLLERR | POLLNVAL) && !net->gone) {
+        char text[80];
+
+        net->gone = true;
+        snprintf(text, sizeof(text),
+                 "interface %s was taken away: restart vr-backend", net->name);
+        vr_dev_note(d, text);
+    }
+    net->more |= fds[2].revents & POLLIN;
+    return (fds[0].revents ? VR_WAKE_EVENT : 0) |
+           (fds[1].revents ? VR_WAKE_STOP : 0);
+}
+
+static bool net_reap(struct vr_dev *d)
+{
+    struct vr_net *net = d->source;
+    bool any = vr_net_tx_reap(d);
+
+    return vr_net_rx_reap(d, net->more) || any;
+}
+
+/* ---- the end ---- */
+
+static void net_finish(struct vr_dev *d)
+{
+    (void)d;
+}
+
+static void net_close(struct vr_dev *d)
+{
+    struct vr_net *net = d->source;
+
+    close(net->tap);
+}
+
+static const int calls[] = {SCMP_SYS(ppoll), SCMP_SYS(readv), SCMP_SYS(writev)};
+static const unsigned long ioctls[] = {TUNSETOFFLOAD};
+
+const struct vr_serve vr_serve_net = {
+    .type = VR_TYPE_net,
+    .calls = {.call = calls,
+              .calls = VR_ARRAY_SIZE(calls),
+              .ioctl = ioctls,
+              .ioctls = VR_ARRAY_SIZE(ioctls)},
+    .front = VR_NET_HDR_LEN + VR_NET_ETH_LEN,
+    .waits = true,
+    .io_size = sizeof(struct net_io),
+    .open = net_open,
+    .begin = net_begin,
+    .show = net_show,
+    .look = net_look,
+    .guess = net_guess,
+    .start = net_start,
+    .more = vr_net_tx_more,
+    .wait = net_wait,
+    .reap = net_reap,
+    .finish = net_finish,
+    .close = net_close,
+};

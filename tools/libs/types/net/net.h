@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What virtio 1.2, 5.1 says of network devices, as far as it concerns us, and
+ * what is made of the user's words. Pure.
+ */
+#ifndef VR_NET_H
+#define VR_NET_H
+
+#include "libs/types/dev.h"
+
+/* Feature bits (5.1.3) */
+#define VR_NET_F_CSUM       (UINT64_C(1) << 0)
+#define VR_NET_F_GUEST_CSUM (UINT64_C(1) << 1)
+#define VR_NET_F_MTU        (UINT64_C(1) << 3)
+#define VR_NET_F_MAC        (UINT64_C(1) << 5)
+#define VR_NET_F_GUEST_TSO4 (UINT64_C(1) << 7)
+#define VR_NET_F_GUEST_TSO6 (UINT64_C(1) << 8)
+#define VR_NET_F_GUEST_ECN  (UINT64_C(1) << 9)
+#define VR_NET_F_HOST_TSO4  (UINT64_C(1) << 11)
+#define VR_NET_F_HOST_TSO6  (UINT64_C(1) << 12)
+#define VR_NET_F_HOST_ECN   (UINT64_C(1) << 13)
+#define VR_NET_F_MRG_RXBUF  (UINT64_C(1) << 15)
+#define VR_NET_F_STATUS     (UINT64_C(1) << 16)
+
+#define VR_NET_OFFLOADS                                                        \
+    (VR_NET_F_CSUM | VR_NET_F_GUEST_CSUM | VR_NET_F_GUEST_TSO4 |               \
+     VR_NET_F_GUEST_TSO6 | VR_NET_F_GUEST_ECN | VR_NET_F_HOST_TSO4 |           \
+     VR_NET_F_HOST_TSO6 | VR_NET_F_HOST_ECN)
+
+/* struct virtio_net_config (5.1.4), little endian as we are. */
+struct vr_net_config {
+    uint8_t mac[6];
+    uint16_t status;
+    uint16_t max_pairs;
+    uint16_t mtu;
+};
+
+#define VR_NET_S_LINK_UP 1u
+
+/* struct virtio_net_hdr (5.1.6) of a device of version 1. */
+struct vr_net_hdr {
+    uint8_t flags;
+    uint8_t gso_type;
+    uint16_t hdr_len;
+    uint16_t gso_size;
+    uint16_t csum_start;
+    uint16_t csum_offset;
+    uint16_t num_buffers;
+};
+
+#define VR_NET_HDR_LEN 12u
+_Static_assert(sizeof(struct vr_net_hdr) == VR_NET_HDR_LEN, "virtio 1.2, 5.1");
+
+#define VR_NET_HDR_F_NEEDS_CSUM 1u
+#define VR_NET_GSO_NONE         0u
+#define VR_NET_GSO_TCPV4        1u
+#define VR_NET_GSO_TCPV6        4u
+#define VR_NET_GSO_ECN          0x80u
+
+#define VR_NET_ETH_LEN  14u
+#define VR_NET_VLAN_LEN 4u
+/* The longest frame, with all that may be in front of 64 KiB of IP. */
+#define VR_NET_FRAME_MAX (65535u + VR_NET_ETH_LEN + VR_NET_VLAN_LEN)
+
+#define VR_NET_MTU_MIN 68u
+#define VR_NET_MTU_MAX 65521u
+
+/* The receive and the transmit queue (5.1.2). */
+#define VR_NET_QUEUES 2u
+/* Linux stops a queue that has no room for a frame of 17 fragments, its head
+ * and its header, and would never start one that is smaller. */
+#define VR_NET_QUEUE_SIZE_MIN 64u
+
+/* Figures of its own (struct vr_ctrl_counters), by number. */
+enum vr_net_counter {
+    VR_NET_TO_GUEST,     /* frames */
+    VR_NET_FROM_GUEST,   /* frames */
+    VR_NET_TO_DROPPED,   /* there was no room for them */
+    VR_NET_FROM_DROPPED, /* the interface did not take them */
+    VR_NET_FROM_BAD,     /* header or form was not that of a frame */
+    VR_NET_FROM_SPOOFED, /* not from the device's address */
+    VR_NET_TO_GSO,       /* frames that are longer than the MTU */
+    VR_NET_FROM_GSO,
+};
+
+/** vr_net_mac_parse() - "00:16:3e:00:00:01" as 6 bytes. Returns 0 or -EINVAL.
+ */
+int vr_net_mac_parse(const char *s, uint8_t *mac);
+
+/* What a guest may send: so many bytes in each period. */
+struct vr_net_rate {
+    uint64_t bytes; /* 0: any */
+    uint32_t usecs;
+};
+
+/**
+ * vr_net_rate_parse() - as xl has it: "10Mb/s", "1MB/s@20ms"; "": no limit.
+ * Returns 0, -EINVAL (none of this form) or -ERANGE.
+ */
+int vr_net_rate_parse(const char *s, struct vr_net_rate *out);
+
+/** vr_net_pool_min() - the least pool for which no queue can starve: bytes. */
+uint64_t vr_net_pool_min(const struct vr_dev_cfg *cfg);
+
+/**
+ * vr_net_check() - is what the guest sent a frame that may be passed on?
+ * @front: a copy of its first bytes, header and Ethernet's; @len: how many
+ * those are. @frame: bytes behind the header, in all.
+ * @features: as negotiated. @mac: the device's address.
+ * @hdr: what is to be handed to the interface: what was not looked at is 0.
+ *
+ * Returns 0, -EPROTO (no frame) or -EACCES (from an address that is not the
+ * guest's).
+ */
+int vr_net_check(const uint8_t *front, uint32_t len, uint32_t frame,
+                 uint64_t features, const uint8_t *mac, struct vr_net_hdr *hdr);
+
+#endif /* VR_NET_H */
