@@ -2,10 +2,11 @@
 /*
  * What a guest sends to a network device: the features that were negotiated (8
  * bytes), how long the frame is (4), the header and the frame's beginning. And
- * the same bytes as a rate.
+ * the same bytes as a rate, as addresses, and as a frame.
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "libs/types/net/net.h"
@@ -56,8 +57,36 @@ static void check_frame(const uint8_t *data, size_t size)
     }
 }
 
-static void check_rate(const uint8_t *data, size_t size)
+/* What is read is what there is; of IPv4 and IPv6 the source is one of these.
+ */
+static void check_source(const uint8_t *data, size_t size)
 {
+    static const uint8_t none[16], four[4] = {10, 0, 0, 7};
+    struct vr_net_addrs addrs;
+    uint8_t *frame;
+
+    if (size > VR_NET_HEAD)
+        size = VR_NET_HEAD;
+    frame = malloc(size ? size : 1);
+    assert(frame && !vr_net_addrs_parse("10.0.0.7 fd00::/8", &addrs));
+    memcpy(frame, data, size);
+    if (vr_net_addrs_allow(&addrs, frame, (uint32_t)size)) {
+        const uint8_t *ip = frame + 14 + (frame[12] == 0x81 ? 4 : 0);
+
+        assert(size >= 14 + 20);
+        if (!memcmp(ip - 2, "\x08\x00", 2))
+            assert(!memcmp(ip + 12, four, 4) || !memcmp(ip + 12, none, 4));
+        else if (!memcmp(ip - 2, "\x86\xdd", 2))
+            assert(ip[8] == 0xfd || ip[8] == 0xfe || !memcmp(ip + 8, none, 16));
+        else
+            assert(!memcmp(ip - 2, "\x08\x06", 2));
+    }
+    free(frame);
+}
+
+static void check_words(const uint8_t *data, size_t size)
+{
+    struct vr_net_addrs addrs;
     struct vr_net_rate rate;
     char text[64];
     uint8_t mac[6];
@@ -68,6 +97,8 @@ static void check_rate(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = '\0';
     vr_net_mac_parse(text, mac);
+    rc = vr_net_addrs_parse(text, &addrs);
+    assert(!rc || rc == -EINVAL || rc == -E2BIG);
     rc = vr_net_rate_parse(text, &rate);
     assert(!rc || rc == -EINVAL || rc == -ERANGE);
     if (!rc && text[0])
@@ -78,6 +109,7 @@ static void check_rate(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     check_frame(data, size);
-    check_rate(data, size);
+    check_source(data, size);
+    check_words(data, size);
     return 0;
 }

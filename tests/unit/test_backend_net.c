@@ -30,7 +30,7 @@ static struct {
     struct net_io io[N];
     struct iovec iov[N][4];
     uint8_t mem[N][BUF];
-    unsigned int ndone, done[N]; /* requests in their order */
+    unsigned int ndone, done[2 * N]; /* requests in their order */
     uint32_t used[N];
     unsigned int ndropped;
     int wire; /* the interface's other side */
@@ -432,6 +432,41 @@ static void test_refused(void **state)
     assert_true(sent(buf, sizeof(buf)) < 0);
 }
 
+/* From its own addresses alone, however the guest cuts its frames. */
+static void test_other_address(void **state)
+{
+    const uint32_t len = 200, source = 12;
+    uint8_t buf[BUF];
+    unsigned int cut, i;
+
+    (void)state;
+    assert_int_equal(vr_net_addrs_parse("10.9.8.7", &t.net->own), 0);
+    for (cut = 1; cut < 100; cut += 7) {
+        struct vr_request *r = request(0, 1);
+
+        for (i = 0; i < len; i++)
+            t.mem[0][i] = (uint8_t)i;
+        memcpy(t.mem[0] + source, "\x0a\x09\x08\x07", 4);
+        r->out_len = VR_NET_HDR_LEN + VR_NET_ETH_LEN + len;
+        memcpy(r->front + VR_NET_HDR_LEN + 6, mac, 6);
+        r->front[VR_NET_HDR_LEN + 12] = 8;
+        t.iov[0][0] = (struct iovec){t.mem[0], cut};
+        t.iov[0][1] = (struct iovec){t.mem[0] + cut, 1};
+        t.iov[0][2] = (struct iovec){t.mem[0] + cut + 1, len - cut - 1};
+        r->iov = t.iov[0];
+        r->niov = 3;
+        net_start(&t.d, r);
+        assert_int_equal(sent(buf, sizeof(buf)), r->out_len);
+        assert_memory_equal(buf + VR_NET_HDR_LEN + VR_NET_ETH_LEN, t.mem[0],
+                            len);
+        t.mem[0][source + 3]++;
+        net_start(&t.d, r);
+        assert_true(sent(buf, sizeof(buf)) < 0);
+    }
+    assert_int_equal(counter(VR_NET_FROM_SPOOFED), counter(VR_NET_FROM_GUEST));
+    assert_int_equal(t.ndone, 2 * counter(VR_NET_FROM_GUEST));
+}
+
 /* A former worker had it: perhaps it was sent. */
 static void test_not_twice(void **state)
 {
@@ -523,12 +558,12 @@ static void test_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_to_guest),    TEST(test_no_buffer),  TEST(test_merged),
-        TEST(test_held),        TEST(test_not_merged), TEST(test_local),
-        TEST(test_bad_buffers), TEST(test_new_driver), TEST(test_quiet),
-        TEST(test_from_guest),  TEST(test_refused),    TEST(test_not_twice),
-        TEST(test_not_taken),   TEST(test_rate),       TEST(test_rate_quiet),
-        TEST(test_room),
+        TEST(test_to_guest),    TEST(test_no_buffer),     TEST(test_merged),
+        TEST(test_held),        TEST(test_not_merged),    TEST(test_local),
+        TEST(test_bad_buffers), TEST(test_new_driver),    TEST(test_quiet),
+        TEST(test_from_guest),  TEST(test_refused),       TEST(test_not_twice),
+        TEST(test_not_taken),   TEST(test_rate),          TEST(test_rate_quiet),
+        TEST(test_room),        TEST(test_other_address),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,9 +117,13 @@ static const struct {
     {GOOD ", mtu=1500B", P "mtu=1500B is out of range: use a number from 68 "
                            "to 65521"},
     {GOOD ", ip=10.0.0.1;reboot",
-     P "ip=10.0.0.1;reboot is no list of addresses: use at most 255 "
-       "characters of addresses or networks with blanks between them, such as "
-       "192.168.0.7"},
+     P "ip=10.0.0.1;reboot is no list of addresses: use addresses or networks "
+       "with blanks between them, such as 192.168.0.7 fd00::7"},
+    {GOOD ", ip=1.1.1.1 2.2.2.2 3.3.3.3 4.4.4.4 5.5.5.5 6.6.6.6 7.7.7.7 "
+          "8.8.8.8 9.9.9.9 1.1.1.1 2.2.2.2 3.3.3.3 4.4.4.4 5.5.5.5 6.6.6.6 "
+          "7.7.7.7 8.8.8.8",
+     P "ip=1.1.1.1 2.2.2.2 3.3.3.3 4.4.4.4 5.5.5.5 6.6.6.6 ... is too long: "
+       "use at most 16 addresses or networks and 255 characters"},
     {GOOD ", rate=10", P "rate=10" NOT_RATE},
     {GOOD ", rate=10Mb", P "rate=10Mb" NOT_RATE},
     {GOOD ", rate=fast", P "rate=fast" NOT_RATE},

@@ -27,6 +27,8 @@ struct net_io {
     struct net_io *next;
     uint32_t room;         /* to the guest: bytes that it has for us */
     struct vr_net_hdr hdr; /* from it: as the interface gets it */
+    uint32_t head_len;     /* ... and bytes in front of it, if they matter */
+    uint8_t head[VR_NET_HEAD];
     uint8_t bytes[VR_NET_PIECE];
 };
 
@@ -39,6 +41,7 @@ struct vr_net {
     int tap;
     char name[VR_IFNAME_LEN + 1];
     uint8_t mac[6];
+    struct vr_net_addrs own; /* it may send from */
     uint32_t mtu;
     unsigned int can; /* offloads of the interface: TUN_F_* */
     bool link;

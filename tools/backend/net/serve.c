@@ -39,10 +39,11 @@ static int net_open(void **source, const struct vr_dev_cfg *cfg,
     }
     rc = -EINVAL;
     if (cfg->queues != VR_NET_QUEUES || vr_net_mac_parse(cfg->mac, net->mac) ||
+        vr_net_addrs_parse(cfg->ip, &net->own) ||
         vr_net_rate_parse(cfg->rate, &net->rate)) {
-        vr_err_set(err, "mac=%s, rate=%s, %u queues: no such network device",
-                   vr_shown(cfg->mac).text, vr_shown(cfg->rate).text,
-                   cfg->queues);
+        vr_err_set(err, "mac=%s, ip=%s, rate=%s, %u queues: no such device",
+                   vr_shown(cfg->mac).text, vr_shown(cfg->ip).text,
+                   vr_shown(cfg->rate).text, cfg->queues);
         goto out;
     }
     rc = vr_net_ask(opts->keeper, opts->guest, cfg->id, &got, err);

@@ -42,6 +42,7 @@ void vr_net_tx_start(struct vr_dev *d, struct vr_request *r)
         drop(d, r, rc == -EACCES ? VR_NET_FROM_SPOOFED : VR_NET_FROM_BAD);
         return;
     }
+    io->head_len = 0;
     if (!vr_request_data(d, r, VR_DIR_WRITE)) {
         drop(d, r, VR_NET_FROM_BAD);
         return;
@@ -49,19 +50,56 @@ void vr_net_tx_start(struct vr_dev *d, struct vr_request *r)
     vr_net_tx_more(d, r);
 }
 
+/* What says who sends it is copied, too: what was looked at is what is sent. */
+static void copy_head(struct vr_request *r, struct net_io *io)
+{
+    size_t at = VR_NET_ETH_LEN;
+    unsigned int i;
+
+    memcpy(io->head, r->front + VR_NET_HDR_LEN, at);
+    for (i = 0; i < r->niov && at < sizeof(io->head); i++) {
+        size_t n = r->iov[i].iov_len;
+
+        if (n > sizeof(io->head) - at)
+            n = sizeof(io->head) - at;
+        memcpy(io->head + at, r->iov[i].iov_base, n);
+        at += n;
+    }
+    io->head_len = (uint32_t)at;
+}
+
+/* The frame, from the copies as far as there are some. */
+static unsigned int gather(struct vr_request *r, struct iovec *iov)
+{
+    struct net_io *io = r->io;
+    unsigned int i, n = 0;
+    size_t skip = 0;
+
+    iov[n++] = (struct iovec){&io->hdr, sizeof(io->hdr)};
+    if (io->head_len) {
+        skip = io->head_len - VR_NET_ETH_LEN;
+        iov[n++] = (struct iovec){io->head, io->head_len};
+    } else {
+        iov[n++] = (struct iovec){r->front + VR_NET_HDR_LEN, VR_NET_ETH_LEN};
+    }
+    for (i = 0; i < r->niov; i++) {
+        size_t k = skip < r->iov[i].iov_len ? skip : r->iov[i].iov_len;
+
+        skip -= k;
+        iov[n++] = (struct iovec){(uint8_t *)r->iov[i].iov_base + k,
+                                  r->iov[i].iov_len - k};
+    }
+    return n;
+}
+
 static void send_frame(struct vr_dev *d, struct vr_request *r)
 {
     struct iovec iov[2 + VR_CHAIN_MAX];
     struct vr_net *net = d->source;
     struct net_io *io = r->io;
-    unsigned int i;
     ssize_t n;
 
-    iov[0] = (struct iovec){&io->hdr, sizeof(io->hdr)};
-    iov[1] = (struct iovec){r->front + VR_NET_HDR_LEN, VR_NET_ETH_LEN};
-    for (i = 0; i < r->niov; i++)
-        iov[2 + i] = r->iov[i];
-    n = writev(net->tap, iov, (int)(2 + i));
+    n = writev(net->tap, iov, (int)gather(r, iov));
     if (n < 0) {
         ++*vr_net_counter(d, VR_NET_FROM_DROPPED);
         vr_counters(d)->write_errors++;
@@ -103,6 +141,13 @@ void vr_net_tx_more(struct vr_dev *d, struct vr_request *r)
     struct vr_net *net = d->source;
     struct net_io *io = r->io;
 
+    if (net->own.n) {
+        copy_head(r, io);
+        if (!vr_net_addrs_allow(&net->own, io->head, io->head_len)) {
+            drop(d, r, VR_NET_FROM_SPOOFED);
+            return;
+        }
+    }
     io->r = r;
     if (net->tx.first || !may_send(d))
         vr_net_add(&net->tx, io);

@@ -99,6 +99,36 @@ struct vr_net_rate {
  */
 int vr_net_rate_parse(const char *s, struct vr_net_rate *out);
 
+#define VR_NET_ADDRS_MAX 16u
+
+/* Where a guest may send from, beside its Ethernet address. */
+struct vr_net_addrs {
+    unsigned int n; /* 0: anywhere */
+    struct vr_net_addr {
+        uint8_t addr[16];
+        unsigned int len;  /* bytes: 4 or 16 */
+        unsigned int bits; /* that count */
+    } a[VR_NET_ADDRS_MAX];
+};
+
+/**
+ * vr_net_addrs_parse() - addresses and networks, with blanks between them.
+ * Returns 0, -EINVAL (one of them is none) or -E2BIG (too many).
+ */
+int vr_net_addrs_parse(const char *s, struct vr_net_addrs *out);
+
+/* As much as is looked at of a frame for them: up to the target of a neighbour
+ * advertisement. */
+#define VR_NET_HEAD (VR_NET_ETH_LEN + VR_NET_VLAN_LEN + 40u + 24u)
+
+/**
+ * vr_net_addrs_allow() - is a frame that has this beginning, and its Ethernet
+ * address right, from one of @addrs?
+ * @len: bytes of it, VR_NET_HEAD or all there are.
+ */
+bool vr_net_addrs_allow(const struct vr_net_addrs *addrs, const uint8_t *frame,
+                        uint32_t len);
+
 /** vr_net_pool_min() - the least pool for which no queue can starve: bytes. */
 uint64_t vr_net_pool_min(const struct vr_dev_cfg *cfg);
 

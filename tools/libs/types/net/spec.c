@@ -106,13 +106,22 @@ static int parse_mtu(struct vr_parser *p, const struct vr_key *key,
 static int parse_ip(struct vr_parser *p, const struct vr_key *key,
                     const char *value)
 {
-    if (strlen(value) >= key->size ||
-        value[strspn(value, "0123456789abcdefABCDEF.:/ ")])
+    struct vr_net_addrs addrs;
+    int rc =
+        strlen(value) < key->size ? vr_net_addrs_parse(value, &addrs) : -E2BIG;
+
+    if (rc == -E2BIG)
         return vr_parse_fail(p,
-                             "ip=%s is no list of addresses: use at most %zu "
-                             "characters of addresses or networks with blanks "
-                             "between them, such as 192.168.0.7",
-                             vr_shown(value).text, key->size - 1);
+                             "ip=%s is too long: use at most %u addresses or "
+                             "networks and %zu characters",
+                             vr_shown(value).text, VR_NET_ADDRS_MAX,
+                             key->size - 1);
+    if (rc)
+        return vr_parse_fail(p,
+                             "ip=%s is no list of addresses: use addresses or "
+                             "networks with blanks between them, such as "
+                             "192.168.0.7 fd00::7",
+                             vr_shown(value).text);
     strcpy(p->cfg->ip, value);
     return 0;
 }
