@@ -9,6 +9,8 @@ from vre2e.acpi import table
 from vre2e.host import device, driver_cfg, dynamic, guest_cfg, mixed
 from vre2e.report import Group, require
 
+from groups.input_net import ROWS as NET_ROWS
+
 group = Group("input")
 
 D, Y = device(), dynamic()
@@ -335,7 +337,7 @@ def bad(h):
             file.write(data)
     # Paused, and on x86 without a device model that would take its time.
     h.put("plain.cfg", driver_cfg("plain", ()))
-    yield from refusals(h, ROWS + OWN_ROWS[arch.now.name])
+    yield from refusals(h, ROWS + NET_ROWS + OWN_ROWS[arch.now.name])
 
 
 def chunk(h, rows, first, end):

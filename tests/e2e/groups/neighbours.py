@@ -24,27 +24,24 @@ def reachable(h, guest, frame):
                for area in domain["ranges"])
 
 
-def look(h, guest, serial, memory):
+def search(h, guest, dev, memory, begin):
     """A request is held while driver domain and dom0 look at what they can
-    have. memory: the guest's, in MiB. What they found, and whether the audit
-    lists the page."""
-    shown = h.show(guest)
-    dev = next(d for d in shown["devices"] if d["serial"] == serial)
+    have. dev: the device, as vrctl shows it; memory: the guest's, in MiB;
+    begin(SECRET, PAYLOAD): the guest's command. What they found, whether the
+    audit lists the page, and the two."""
     driver, secret, payload = (dev["driver"], secrets.token_hex(32),
                                secrets.token_hex(32))
+    refs = h.show(guest)["grant_frames"] * 512
     # 32 random bytes each: they were nowhere before.
-    args = (f"-g {h.domid(guest)} -s {secret} -p {payload} "
-            f"-r {shown['grant_frames'] * 512} "
+    args = (f"-g {h.domid(guest)} -s {secret} -p {payload} -r {refs} "
             f"-m {arch.now.ram}:{memory * 256}")
     windows = " ".join(f"-w {w['gref_base']}:{w['gref_count']}"
                        for w in dev["windows"])
-    disk = h.gx_ok(guest, f"grep -lx {serial} /sys/block/vd*/serial"
-                   ).split("/")[3]
     # No answer comes before the backend goes on, however long the look takes.
     h.gx_ok(driver, f"kill -STOP {WORKERS}")
     try:
-        h.gx_ok(guest, f"neighbour /dev/{disk} {OFFSET} {secret} {payload} "
-                ">/tmp/neighbour 2>&1 </dev/null &")
+        h.gx_ok(guest, begin(secret, payload) +
+                " >/tmp/neighbour 2>&1 </dev/null &")
         backend = json.loads(h.gx_ok(
             driver, f"seek -t 20 {args} {windows} 2>/tmp/seek.err", 90))
         dom0 = json.loads(h.ok(f"seek {args} 2>/tmp/seek.err", 90))
@@ -56,13 +53,24 @@ def look(h, guest, serial, memory):
     out = h.gx_ok(guest, "while pidof neighbour >/dev/null; do sleep 0.1; "
                   "done; cat /tmp/neighbour", 40)
     require("written, page unchanged" in out, out)
-    disk = h.gx_ok(driver, f"dd if={dev['target']} bs=512 count=3 "
+    return {"backend": backend, "dom0": dom0, "listed": listed,
+            "refs": refs, "frames": memory * 256}, secret, payload
+
+
+def look(h, guest, serial, memory):
+    """search() by a request of the disk with this serial number."""
+    dev = next(d for d in h.show(guest)["devices"] if d.get("serial") == serial)
+    disk = h.gx_ok(guest, f"grep -lx {serial} /sys/block/vd*/serial"
+                   ).split("/")[3]
+    found, secret, payload = search(
+        h, guest, dev, memory, lambda secret, payload:
+        f"neighbour /dev/{disk} {OFFSET} {secret} {payload}")
+    disk = h.gx_ok(dev["driver"], f"dd if={dev['target']} bs=512 count=3 "
                    f"skip={OFFSET // 512 - 1} 2>/dev/null | "
                    "od -An -v -tx1 | tr -d ' \\n'").strip()
     require(disk[1024:2048] == payload * 16, f"on the disk: {disk[1024:]}")
     require(secret not in disk, "the secret is on the disk")
-    return {"backend": backend, "dom0": dom0, "listed": listed,
-            "refs": shown["grant_frames"] * 512, "frames": memory * 256}
+    return found
 
 
 def judge(found, exposed):

@@ -14,60 +14,26 @@
  * in use (each other time), the device reset; prints how often the device asked
  * for a reset
  */
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include <xen/xen.h>
 #include <xen/sys/evtchn.h>
 
-#include "libs/transport/mmio/regs.h"
+#include "rawdev.h"
 
-#define PAGE  4096
 #define QUEUE 4 /* entries */
 
-/* virtio 1.2, 2.1 and 6 */
-#define ACKNOWLEDGE 1u
-#define DRIVER      2u
-#define DRIVER_OK   4u
-#define FEATURES_OK 8u
-#define NEEDS_RESET 64u
-#define F_HIGH      3u /* bits 32 and 33: VERSION_1, ACCESS_PLATFORM */
-
-static volatile uint8_t *regs;
 static uint8_t *ring;
 static uint64_t pool;
 
-static uint32_t get(unsigned int reg)
-{
-    return *(volatile uint32_t *)(regs + reg);
-}
-
-static void put(unsigned int reg, uint32_t value)
-{
-    *(volatile uint32_t *)(regs + reg) = value;
-}
-
-static void put_addr(unsigned int low, uint64_t addr)
-{
-    put(low, (uint32_t)addr);
-    put(low + 4, (uint32_t)(addr >> 32));
-}
-
 static void start(uint32_t port)
 {
-    put(VR_MMIO_STATUS, 0);
-    put(VR_MMIO_STATUS, ACKNOWLEDGE | DRIVER);
-    put(VR_MMIO_DRIVER_FEATURES_SEL, 0);
-    put(VR_MMIO_DRIVER_FEATURES, 0);
-    put(VR_MMIO_DRIVER_FEATURES_SEL, 1);
-    put(VR_MMIO_DRIVER_FEATURES, F_HIGH);
-    put(VR_MMIO_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+    negotiate(0);
     memset(ring, 0, PAGE);
     put(VR_MMIO_QUEUE_SEL, 0);
     put(VR_MMIO_QUEUE_SIZE, QUEUE);
@@ -156,23 +122,13 @@ static int loop(int n)
     return 0;
 }
 
-static void *map(uint64_t at)
-{
-    int fd = open("/dev/mem", O_RDWR);
-    uint8_t *p = fd < 0 ? MAP_FAILED
-                        : mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
-                               fd, (off_t)(at & ~UINT64_C(0xfff)));
-
-    return p == MAP_FAILED ? NULL : p + (at & 0xfff);
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 5)
         return 2;
     pool = strtoull(argv[2], NULL, 0);
-    regs = map(strtoull(argv[1], NULL, 0));
-    ring = map(pool);
+    regs = map(strtoull(argv[1], NULL, 0), VR_MMIO_SIZE);
+    ring = map(pool, PAGE);
     if (!regs || !ring) {
         perror("badguest: /dev/mem");
         return 1;

@@ -70,6 +70,9 @@ class Arch:
 
 OURS = "virtio_restricted"  # the guest module, not Debian's
 DISK = ("virtio_mmio", "virtio_blk")
+# Loaded when they are wanted, in this order.
+NET = ("failover", "net_failover", "virtio_net", "llc", "stp", "garp", "mrp",
+       "8021q")
 
 ARM64 = Arch(
     name="arm64",
@@ -84,7 +87,8 @@ ARM64 = Arch(
             "debian-module": (OURS,) + DISK,
             "debian-mixed": (OURS, "virtio-iommu") + DISK},
     later={"guest": ("viommu-abuse", "small:" + OURS),
-           "debian-module": ("dma-check",), "debian-mixed": ("dma-check", "virtio-rng")},
+           "debian-module": ("dma-check",),
+           "debian-mixed": ("dma-check", "virtio-rng") + NET},
     driver_modules=None,
     guest={"type": "pvh", "kernel": "Image", "ramdisk": "guest.cpio",
            "least": 0, "extra": "", "lines": ""},
@@ -104,8 +108,9 @@ ARM64 = Arch(
     # Xen hears nothing of it: the domain just stands still.
     panicked="waiting",
     samples=200, patience=1.0,
-    named=("hostile-guest", "operations/debian", "operations/ends",
-           "operations/granter", "operations/zombies"),
+    named=("hostile-guest", "operations/badnet", "operations/debian",
+           "operations/ends", "operations/granter", "operations/net",
+           "operations/zombies"),
     # The rest of it is shown by main, dynamic and mixed.
     brief={"together": ("static, dynamic and mixed",)},
     transports=("mmio", "pci"))
@@ -127,7 +132,7 @@ X86 = Arch(
     kernels={"vmlinuz": "kernel-debian", "vmlinux": "kernel-debian-elf"},
     images={"guest": (OURS, "virtio-iommu") + DISK + EXT4 + PV_DISK,
             "bare": ("virtio-iommu",) + DISK + EXT4},
-    later={"guest": ("viommu-abuse", "dma-check", "virtio-rng")},
+    later={"guest": ("viommu-abuse", "dma-check", "virtio-rng") + NET},
     driver_modules=("loop", "null_blk", "xen-gntalloc"),
     guest={"type": "hvm", "kernel": "vmlinuz", "ramdisk": "guest.cpio",
            "least": 256, "extra": QUICK,
@@ -154,8 +159,7 @@ X86 = Arch(
     samples=12, patience=3.0,
     named=("main", "pairs", "module", "failure", "backends", "life",
            "dynamic", "mixed", "mixed-module", "probe", "bells", "rng",
-           "hostile-guest",
-           "operations"),
+           "net", "hostile-guest", "operations"),
     brief={"preflight": ("vrctl", "launcher", "xl create -n"),
            "together": ("static", "mixed", "the guest", "audit", "hostile",
                         "what", "destroyed"),

@@ -16,10 +16,12 @@ OUT = os.path.join(ROOT, "out", "e2e")
 GUEST = os.path.join(ROOT, "tests", "e2e", "guest")
 HOST = os.path.join(ROOT, "tests", "host", "host")
 PROGRAMS = ("agent", "pattern", "ioload", "freed", "exittime",
-            "neighbour", "badguest", "badpci", "record")
+            "neighbour", "badguest", "badpci", "record", "badnet", "netio")
 # What the tests add to a driver domain: never part of the product's image.
 HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold", "seek",
            "badworker", "badbells")
+# ... to one for network devices.
+NETWORK = ("agent", "netio", "seek")
 E2FS_LIBS = ("libext2fs.so.2", "libcom_err.so.2", "libblkid.so.1",
              "libuuid.so.1", "libe2p.so.2", "libc.so.6")
 
@@ -225,10 +227,33 @@ def product(share):
         "DESTDIR=" + target, "PREFIX=/usr/local")
 
 
+def from_debs(*names):
+    """A folder with the content of Debian's packages of these names."""
+    unpacked = os.path.join(OUT, "debs-" + names[0])
+    if not os.path.isdir(unpacked):
+        debs = host_path("debs")
+        scratch = unpacked + ".new"
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.makedirs(scratch)
+        for file in sorted(os.listdir(debs)):
+            if file.startswith(tuple(name + "_" for name in names)):
+                run("dpkg-deb", "-x", os.path.join(debs, file), scratch)
+        os.rename(scratch, unpacked)
+    return unpacked
+
+
+def network_parts():
+    """vr-mkdriver's options for network devices."""
+    root = from_debs("bash", "xen-utils-common")
+    return ["-n", "-p", os.path.join(root, "bin", "bash"),
+            "-s", os.path.join(root, "etc", "xen", "scripts")]
+
+
 def driver_image(share, names=HOSTILE,
-                 hook=os.path.join(GUEST, "driver-hook.sh"), modules=()):
+                 hook=os.path.join(GUEST, "driver-hook.sh"), modules=(),
+                 image="driver.cpio", parts=()):
     """The driver domain's image, by the product's own tool, with test programs,
-    a hook that starts the agent, and perhaps more modules."""
+    a hook that starts the agent, and perhaps more modules or options."""
     extra = os.path.join(OUT, "driver-extra")
     shutil.rmtree(extra, ignore_errors=True)
     os.makedirs(os.path.join(extra, "bin"))
@@ -238,9 +263,9 @@ def driver_image(share, names=HOSTILE,
     scripts(os.path.join(extra, "bin"))
     shutil.copy(hook, os.path.join(extra, "etc", "vr-driver.d", "10-test.sh"))
     run(os.path.join(ROOT, "tools/mkdriver/vr-mkdriver"),
-        "-o", os.path.join(share, "img", "driver.cpio"),
+        "-o", os.path.join(share, "img", image),
         "-b", os.path.join(ROOT, arch.now.out, "vr-backend"),
-        "-B", host_path("busybox"), "-a", extra, *driver_parts(modules))
+        "-B", host_path("busybox"), "-a", extra, *driver_parts(modules), *parts)
 
 
 def driver_parts(modules=()):
@@ -290,8 +315,10 @@ def everything(share, say):
         shutil.copy(host_path(part), os.path.join(img, name))
     say(f"building and installing the product for {arch.now.name}")
     product(share)
-    say("building the driver domain's image")
+    say("building the driver domains' images")
     driver_image(share)
+    driver_image(share, NETWORK, hook=os.path.join(GUEST, "network-hook.sh"),
+                 image="network.cpio", parts=network_parts())
 
 
 def debug_guest(share):
