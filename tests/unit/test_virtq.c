@@ -670,9 +670,9 @@ static void fault_texts(void **state)
     int i;
 
     (void)state;
-    for (i = VR_VQ_OK; i <= VR_VQ_RESUME; i++)
+    for (i = VR_VQ_OK; i <= VR_VQ_LENT; i++)
         assert_string_not_equal(vr_vq_fault_text(i), "unknown fault");
-    assert_string_equal(vr_vq_fault_text(VR_VQ_RESUME + 1), "unknown fault");
+    assert_string_equal(vr_vq_fault_text(VR_VQ_LENT + 1), "unknown fault");
 }
 
 /* Three times around the 16-bit indices, with a varying number in flight. */

@@ -177,6 +177,7 @@ struct vr_dev {
     unsigned int inflight;
     bool stopping;
     bool tell;     /* the broker is to look at the counters */
+    uint64_t used; /* lent queues of which the guest is to be told */
     bool own_only; /* the type does its I/O on memory of this process alone */
     /* What the guest is told of its data buffers: the longest, by the memory,
      * and how many, by the type. 0: nothing; all will do. */

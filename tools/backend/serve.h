@@ -78,6 +78,27 @@ struct vr_serve {
     void (*pool)(struct vr_dev *d, void *va, size_t len);
 
     /*
+     * Queues that the type has served by somebody else, such as the kernel,
+     * right from the pool: the loop does not look at their rings. NULL: there
+     * are none; else all four are there.
+     *
+     * lends():  is queue @i to be one?
+     * lend():   it begins. Its areas were checked, and are q[i].vq's until this
+     *           returns; who serves it has seen none of the guest's kicks.
+     *           @again: a former worker had it. Returns 0 or -errno.
+     * kick():   the guest may have kicked @queues, a bit each, all lent.
+     *           Returns whether one of them has something new.
+     * recall(): when it returns nobody touches queue @i any more. It may be
+     *           one that was recalled before.
+     *
+     * Used buffers are told by adding to d->used, in wait() at the latest.
+     */
+    bool (*lends)(const struct vr_dev *d, unsigned int i);
+    int (*lend)(struct vr_dev *d, unsigned int i, bool again);
+    bool (*kick)(struct vr_dev *d, uint64_t queues);
+    void (*recall)(struct vr_dev *d, unsigned int i);
+
+    /*
      * Remote memory: from its lengths alone (out_len, in_len), which data would
      * @r move? Returns how many bytes, in direction *@dir. It may turn out not
      * to: the type calls vr_request_data() when it knows.

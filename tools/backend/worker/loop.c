@@ -234,15 +234,17 @@ static void start_queue(struct vr_loop *l, unsigned int i)
         vr_vq_break(&q->vq, VR_VQ_SIZE, cfg.size);
     } else if (open_bell(l, i, again)) {
         vr_vq_break(&q->vq, VR_VQ_BELL, cfg.port);
+    } else if (d->serve->lends && d->serve->lends(d, i)) {
+        vr_loop_lend(l, i, again);
     } else if (!vr_vq_start(&q->vq, d->cfg.win, &cfg, d->req.features,
                             &d->cfg.page->resume[i])) {
         q->resuming = true;
-        /* A former process may have died before it told the guest. */
-        if (again)
-            l->intr |= UINT64_C(1) << i;
     }
     if (q->vq.fault)
         vr_queue_fault(d, q);
+    else if (again) /* a former process may have died before it told the guest
+                     */
+        l->intr |= UINT64_C(1) << i;
 }
 
 /* The request that waits for room is given up with its queue. It was not
@@ -331,6 +333,7 @@ static void follow_request(struct vr_loop *l)
             continue;
         if (q->inflight)
             return; /* a completion brings us here again */
+        vr_loop_recall(l, i);
         vr_vq_stop(&q->vq);
         close_bell(l, i);
         q->epoch = 0;
@@ -373,7 +376,7 @@ static bool arm(struct vr_loop *l)
         if (vr_queue_wanted(d, i) && vr_vq_running(&d->q[i].vq))
             vr_vq_enable_kicks(&d->q[i].vq);
     }
-    vr_ctrl_collect(&d->cfg.page->kick);
+    vr_loop_kick(l, vr_ctrl_collect(&d->cfg.page->kick));
     if (l->masked) {
         l->masked = l->quiet_until != 0;
         d->cfg.channel->unmask(d->cfg.channel_state, !l->quiet_until);
@@ -431,6 +434,9 @@ static bool poll_rings(struct vr_loop *l)
     int64_t end = l->last_progress + l->poll_ns;
     unsigned int i, n = 0;
 
+    /* Whoever has queues of ours watches them himself. */
+    if (l->lent)
+        return false;
     while (l->poll_ns && d->now < end) {
         for (i = 0; i < l->nqueues; i++) {
             if (vr_queue_wanted(d, i) && vr_vq_pending(&d->q[i].vq)) {
@@ -487,6 +493,7 @@ static void leave(struct vr_loop *l)
 
     d->serve->finish(d);
     for (i = 0; i < VR_MAX_QUEUES; i++) {
+        vr_loop_recall(l, i);
         vr_vq_stop(&d->q[i].vq);
         close_bell(l, i);
     }
@@ -503,7 +510,8 @@ static void take_event(struct vr_loop *l, unsigned int heard, int64_t woken)
     l->own_rang = heard & VR_HEARD_BELLS;
     l->masked = true;
     vr_counters(d)->kicks++;
-    vr_ctrl_collect(&d->cfg.page->kick);
+    vr_loop_kick(l, (heard & VR_HEARD_BELLS ? UINT64_MAX : 0) |
+                        vr_ctrl_collect(&d->cfg.page->kick));
     /* Would a little more polling have caught it? */
     if (woken && d->now - woken < d->cfg.poll_us * NS_PER_US)
         l->poll_ns = vr_clamp(l->poll_ns * 2, 0, d->cfg.poll_us * NS_PER_US);
@@ -564,9 +572,9 @@ static void look_on(struct vr_loop *l)
 }
 
 /*
- * While nothing is under way only the channel has something to tell, and to
- * wait there takes one system call where the type's wait() and hear() take two,
- * the better part of what a single request costs.
+ * While nothing is under way, or lent, only the channel has something to tell,
+ * and to wait there takes one system call where the type's wait() and hear()
+ * take two, the better part of what a single request costs.
  */
 static void wait_for_more(struct vr_loop *l, int64_t timeout)
 {
@@ -574,7 +582,7 @@ static void wait_for_more(struct vr_loop *l, int64_t timeout)
     int64_t woken = l->armed ? d->now : 0;
     unsigned int heard = 0, ready;
 
-    if (timeout < 0 && !d->inflight && !d->stopping)
+    if (timeout < 0 && !d->inflight && !l->lent && !d->stopping)
         heard = d->cfg.channel->sleep(d->cfg.channel_state);
     if (heard) {
         d->now = (int64_t)vr_now_ns();

@@ -5,6 +5,7 @@
  *   loop.c     the rounds: the broker's requests, popping, waiting
  *   setup.c    making and freeing a loop
  *   publish.c  what is done, and when the guest is told
+ *   lend.c     queues that somebody else serves
  */
 #ifndef VR_LOOP_INT_H
 #define VR_LOOP_INT_H
@@ -36,6 +37,7 @@ struct vr_loop {
     bool armed;                 /* kicks are asked for */
     bool masked;                /* events were heard and not unmasked */
     unsigned int nqueues;       /* queues that may be running */
+    uint64_t lent;              /* those that somebody else serves */
     struct vr_request *waiting; /* popped, but start() had no room for it */
     uint64_t intr;              /* queues whose guest is to be told */
     uint64_t rung[VR_BELLS];    /* ... in which way */
@@ -60,5 +62,15 @@ int64_t vr_held_deadline(const struct vr_queue *q);
 
 /* A few times the usual distance of two completions, bounded. */
 int64_t vr_gap_limit(const struct vr_queue *q);
+
+/* Queue @i begins, and is lent; if not, its fault is set. @again: a former
+ * process had it. */
+void vr_loop_lend(struct vr_loop *l, unsigned int i, bool again);
+
+/* Nobody else has queue @i when it returns. */
+void vr_loop_recall(struct vr_loop *l, unsigned int i);
+
+/* The guest may have kicked @queues: those that are lent hear of it. */
+void vr_loop_kick(struct vr_loop *l, uint64_t queues);
 
 #endif /* VR_LOOP_INT_H */

@@ -61,6 +61,8 @@ void vr_loop_publish(struct vr_loop *l)
         if (vr_vq_should_notify(&q->vq))
             l->intr |= UINT64_C(1) << i;
     }
+    l->intr |= d->used;
+    d->used = 0;
     tell |= ring(l);
     if (tell)
         vr_tell_broker(d);

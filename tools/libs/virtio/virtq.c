@@ -61,6 +61,7 @@ const char *vr_vq_fault_text(enum vr_vq_fault fault)
         [VR_VQ_REQUEST] = "chain is no request of this device",
         [VR_VQ_MUTE] = "a request's answer cannot be written",
         [VR_VQ_RESUME] = "state to resume from makes no sense",
+        [VR_VQ_LENT] = "the kernel (vhost) cannot serve it",
     };
 
     if ((unsigned int)fault >= VR_ARRAY_SIZE(text) || !text[fault])
@@ -314,6 +315,14 @@ int vr_vq_start(struct vr_vq *vq, const struct vr_window *win,
     }
     vr_vq_disable_kicks(vq);
     return 0;
+}
+
+void vr_vq_go_on(struct vr_vq *vq)
+{
+    vq->used_idx = LOAD(&vq->used[RING_IDX]);
+    vq->used_new = vq->used_idx;
+    vq->last_avail = vq->used_idx;
+    vq->avail_idx = vq->used_idx;
 }
 
 /* One copy of a descriptor that the guest may be changing. */

@@ -44,6 +44,7 @@ enum vr_vq_fault {
     VR_VQ_REQUEST, /* the chain makes no request of the device's type */
     VR_VQ_MUTE,    /* no memory to write the answer to (remote) */
     VR_VQ_RESUME,  /* the state to go on from makes no sense */
+    VR_VQ_LENT,    /* who serves the queue for us does not do so (any more) */
 };
 
 /** vr_vq_fault_text() - a few words; never NULL. */
@@ -107,6 +108,12 @@ int vr_vq_start(struct vr_vq *vq, const struct vr_window *win,
  * written to them any more. A queue that is stopped already stays so.
  */
 void vr_vq_stop(struct vr_vq *vq);
+
+/**
+ * vr_vq_go_on() - the queue was started without a log, but not anew: who served
+ * it until now has answered in order, so all that is known stands in the ring.
+ */
+void vr_vq_go_on(struct vr_vq *vq);
 
 /** vr_vq_running() - started, and not broken by the guest. */
 static inline bool vr_vq_running(const struct vr_vq *vq)
