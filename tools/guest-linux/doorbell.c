@@ -33,8 +33,10 @@
 #include <linux/version.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
 #include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
+#include <linux/workqueue.h>
 
 #include <xen/events.h>
 #include <xen/interface/event_channel.h>
@@ -49,6 +51,9 @@
 #define VR_MMIO_QUEUE_DOORBELL	0x0d0
 #define VR_DOORBELL_OK		0x80000000u
 #define VR_DOORBELL_DOMID	0x00007fffu
+
+/* How long a network device's control queue may take for a command. */
+#define VR_CONTROL_WAIT_S	30
 
 static bool vr_doorbells = true;
 module_param_named(doorbells, vr_doorbells, bool, 0644);
@@ -85,6 +90,8 @@ struct vr_bell {
  * @irq: the device's own interrupt
  * @n: how many of @bell are in use
  * @bell: the queues' doorbells; NULL: the queues are virtio_mmio's
+ * @control: the queue that its driver waits for; NULL: none
+ * @overdue: runs when that has taken too long
  */
 struct vr_bells {
 	struct list_head node;
@@ -96,6 +103,8 @@ struct vr_bells {
 	int irq;
 	unsigned int n;
 	struct vr_bell *bell;
+	struct virtqueue *control;
+	struct delayed_work overdue;
 };
 
 /* Guards the list, and each one's @n and @bell against who shows them. */
@@ -116,6 +125,37 @@ static bool vr_ring(struct virtqueue *vq)
 	bell->kicks++;
 	notify_remote_via_evtchn(bell->port);
 	return true;
+}
+
+/*
+ * Linux' network driver waits for the answer to each command, without an end,
+ * while it holds a lock that all of the guest's interfaces share. It stops when
+ * the queue is broken.
+ */
+static bool vr_ring_control(struct virtqueue *vq)
+{
+	mod_delayed_work(system_wq, &vr_bells_of(vq->vdev)->overdue,
+			 VR_CONTROL_WAIT_S * HZ);
+	return vr_ring(vq);
+}
+
+static void vr_overdue(struct work_struct *work)
+{
+	struct vr_bells *bells = container_of(to_delayed_work(work),
+					      struct vr_bells, overdue);
+	struct virtqueue *vq = bells->control;
+
+	if (vq->num_free == virtqueue_get_vring_size(vq))
+		return;
+	dev_err(&bells->vdev->dev,
+		"no answer to a command for %u s: given up until its driver is bound again\n",
+		VR_CONTROL_WAIT_S);
+	virtio_break_device(bells->vdev);
+}
+
+static bool vr_is_control(const struct virtio_device *vdev, const char *name)
+{
+	return vdev->id.device == VIRTIO_ID_NET && !strcmp(name, "control");
 }
 
 static irqreturn_t vr_rung(int irq, void *data)
@@ -220,6 +260,7 @@ static void vr_start_queue(struct vr_bells *bells, struct vr_bell *bell)
 static struct virtqueue *vr_make_queue(struct vr_bells *bells,
 				       const struct vr_queue *queue)
 {
+	bool control = vr_is_control(bells->vdev, queue->name);
 	unsigned int index = bells->n, size;
 	struct vr_bell *bell = &bells->bell[index];
 	int ret;
@@ -229,7 +270,8 @@ static struct virtqueue *vr_make_queue(struct vr_bells *bells,
 	if (!size || readl(bells->base + VIRTIO_MMIO_QUEUE_READY))
 		return ERR_PTR(-ENOENT);
 	bell->vq = vring_create_virtqueue(index, size, PAGE_SIZE, bells->vdev,
-					  true, true, queue->ctx, vr_ring,
+					  true, true, queue->ctx,
+					  control ? vr_ring_control : vr_ring,
 					  queue->callback, queue->name);
 	if (!bell->vq)
 		return ERR_PTR(-ENOMEM);
@@ -242,6 +284,8 @@ static struct virtqueue *vr_make_queue(struct vr_bells *bells,
 		return ERR_PTR(ret);
 	}
 	vr_start_queue(bells, bell);
+	if (control)
+		bells->control = bell->vq;
 	bells->n++;
 	return bell->vq;
 }
@@ -260,6 +304,8 @@ static void vr_del_queue(struct vr_bells *bells, struct vr_bell *bell)
 
 static void vr_del_queues(struct vr_bells *bells)
 {
+	cancel_delayed_work_sync(&bells->overdue);
+	bells->control = NULL;
 	mutex_lock(&vr_bells_lock);
 	while (bells->n)
 		vr_del_queue(bells, &bells->bell[--bells->n]);
@@ -451,6 +497,7 @@ static struct vr_bells *vr_bells_new(struct virtio_device *vdev,
 	bells->domid = value & VR_DOORBELL_DOMID;
 	bells->irq = irq;
 	bells->vdev = vdev;
+	INIT_DELAYED_WORK(&bells->overdue, vr_overdue);
 	bells->old = vdev->config;
 	bells->ops = *vdev->config;
 	bells->ops.find_vqs = vr_find_vqs;
