@@ -112,11 +112,14 @@ static int set_up(void **state)
     assert_non_null(t.net);
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair),
                      0);
-    t.net->tap = pair[0];
+    t.net->pairs = 1;
+    t.net->epoll = -1;
+    t.net->now = 1;
+    t.net->pair[0].tap = pair[0];
     t.wire = pair[1];
     t.net->mtu = 1500;
     memcpy(t.net->mac, mac, sizeof(mac));
-    t.net->rx.last = &t.net->rx.first;
+    t.net->pair[0].rx.last = &t.net->pair[0].rx.first;
     t.net->tx.last = &t.net->tx.first;
     t.d.source = t.net;
     assert_int_equal(pipe(t.wake), 0);
@@ -231,7 +234,7 @@ static void test_to_guest(void **state)
     assert_int_equal(buffers_said(0), 1);
     assert_int_equal(counter(VR_NET_TO_GUEST), 1);
     assert_int_equal(t.page.counters.read_bytes, 60);
-    assert_int_equal(t.net->room, BUF);
+    assert_int_equal(t.net->pair[0].room, BUF);
 }
 
 /* Without a buffer the interface keeps it, and is not looked at. */
@@ -244,7 +247,7 @@ static void test_no_buffer(void **state)
     turn();
     assert_int_equal(t.ndone, 1);
     assert_false(turn());
-    assert_false(vr_net_rx_wants(t.net));
+    assert_false(vr_net_rx_wants(t.net, &t.net->pair[0]));
     post(1, BUF);
     assert_true(turn());
     assert_int_equal(t.mem[1][12], 2);
@@ -278,7 +281,7 @@ static void test_held(void **state)
     post(0, BUF);
     arrive(3000, 4);
     assert_false(turn());
-    assert_int_equal(t.net->held_len, 3012);
+    assert_int_equal(t.net->pair[0].held_len, 3012);
     assert_true(due_in(&t.d, -1) > 0);
     post(1, BUF);
     assert_true(turn());
@@ -322,7 +325,7 @@ static void test_local(void **state)
 
     (void)state;
     t.d.req.features &= ~VR_NET_F_MRG_RXBUF;
-    meet_driver(&t.d);
+    vr_net_meet_driver(&t.d);
     r->in_len = 500;
     r->local = true;
     t.iov[0][0] = (struct iovec){t.mem[0], 11};
@@ -355,7 +358,7 @@ static void test_bad_buffers(void **state)
     r->out_len = 1;
     net_start(&t.d, r);
     assert_int_equal(t.ndone, 2);
-    assert_null(t.net->rx.first);
+    assert_null(t.net->pair[0].rx.first);
 }
 
 /* What was sent to nobody is not for the next driver. */
@@ -384,7 +387,7 @@ static void test_quiet(void **state)
     assert_true(turn());
     assert_int_equal(t.ndropped, 2);
     assert_int_equal(t.ndone, 0);
-    assert_int_equal(t.net->room, 0);
+    assert_int_equal(t.net->pair[0].room, 0);
 }
 
 /* ---- from the guest ---- */
@@ -555,15 +558,68 @@ static void test_room(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+/* A command of @len bytes, of which the first are seen at once. Returns the
+ * answer; -1: there was no room for one. */
+static int command(const uint8_t *cmd, uint32_t len, uint32_t room)
+{
+    unsigned int i = t.ndone;
+    struct vr_request *r = request(i, 2 * t.net->pairs);
+    uint32_t front = len < 26 ? len : 26;
+
+    r->out_len = len;
+    r->in_len = room;
+    memcpy(r->front, cmd, front);
+    memcpy(t.mem[i], cmd + front, len - front);
+    t.iov[i][0] = (struct iovec){t.mem[i], len - front};
+    r->niov = 1;
+    net_start(&t.d, r);
+    assert_int_equal(t.ndone, i + 1);
+    assert_int_equal(t.used[i], room ? 1 : 0);
+    return room ? t.mem[i][0] : -1;
+}
+
+static void test_control(void **state)
+{
+    static const uint8_t two[] = {4, 0, 2, 0}, three[] = {4, 0, 3, 0};
+    static const uint8_t own[] = {1, 1, 0, 0x16, 0x3e, 1, 2, 3};
+    static uint8_t table[VR_NET_CTRL_MAX] = {1, 0, 40};
+
+    (void)state;
+    t.net->pairs = 2;
+    t.net->pair[1].tap = dup(t.net->pair[0].tap);
+    t.net->pair[1].rx.last = &t.net->pair[1].rx.first;
+    assert_int_equal(command(own, sizeof(own), 1), VR_NET_CTRL_OK);
+    assert_int_equal(VR_NET_IO_PAIRS(t.page.counters.target_io), 1);
+    assert_int_equal(command(two, sizeof(two), 1), VR_NET_CTRL_OK);
+    assert_int_equal(VR_NET_IO_PAIRS(t.page.counters.target_io), 2);
+    assert_int_equal(VR_NET_IO_EPOCH(t.page.counters.target_io), 1);
+    assert_int_equal(command(three, sizeof(three), 1), VR_NET_CTRL_ERR);
+    assert_int_equal(command(two, sizeof(two), 0), -1);
+    assert_int_equal(command(two, 0, 1), VR_NET_CTRL_ERR);
+    /* The interface is none that filters. */
+    assert_int_equal(command(table, 2 + 4 + 40 * 6 + 4, 1), VR_NET_CTRL_ERR);
+    assert_int_equal(t.net->control.naddr, 40);
+    assert_int_equal(command(table, BUF, 1), VR_NET_CTRL_ERR);
+
+    /* Another worker finds how many there were, another driver begins anew. */
+    vr_net_control_begin(&t.d);
+    assert_int_equal(t.net->control.pairs, 2);
+    t.d.req.q[0].epoch = 2;
+    assert_int_equal(command(own, sizeof(own), 1), VR_NET_CTRL_OK);
+    assert_int_equal(t.net->control.pairs, 1);
+    assert_int_equal(t.net->control.naddr, 0);
+    assert_int_equal(VR_NET_IO_PAIRS(t.page.counters.target_io), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_to_guest),    TEST(test_no_buffer),     TEST(test_merged),
-        TEST(test_held),        TEST(test_not_merged),    TEST(test_local),
-        TEST(test_bad_buffers), TEST(test_new_driver),    TEST(test_quiet),
-        TEST(test_from_guest),  TEST(test_refused),       TEST(test_not_twice),
-        TEST(test_not_taken),   TEST(test_rate),          TEST(test_rate_quiet),
-        TEST(test_room),        TEST(test_other_address),
+        TEST(test_to_guest),    TEST(test_no_buffer),  TEST(test_merged),
+        TEST(test_held),        TEST(test_not_merged), TEST(test_local),
+        TEST(test_bad_buffers), TEST(test_new_driver), TEST(test_quiet),
+        TEST(test_from_guest),  TEST(test_refused),    TEST(test_not_twice),
+        TEST(test_not_taken),   TEST(test_rate),       TEST(test_rate_quiet),
+        TEST(test_room),        TEST(test_control),    TEST(test_other_address),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

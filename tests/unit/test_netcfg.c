@@ -43,7 +43,10 @@ static void test_defaults(void **state)
     assert_string_equal(c.vifname, "");
     assert_int_equal(c.mtu, 0);
     assert_true(c.offload);
-    parsed(DYN);
+    assert_string_equal(c.vhost, "auto");
+    assert_true(vr_net_may_vhost(&c));
+    c = parsed(DYN);
+    assert_false(vr_net_may_vhost(&c));
     parsed(HEAD ", mode=mixed, aperture=8M, size=832K");
     parsed(HEAD ", size=576K, queue_size=64");
 }
@@ -66,6 +69,19 @@ static void test_all_keys(void **state)
     assert_int_equal(c.mtu, 1400);
     assert_string_equal(c.rate, "10Mb/s@20ms");
     assert_false(c.offload);
+    assert_false(vr_net_may_vhost(&c));
+    c = parsed(GOOD ", vhost=on");
+    assert_true(vr_net_may_vhost(&c));
+    c = parsed(GOOD ", vhost=off");
+    assert_false(vr_net_may_vhost(&c));
+    parsed(DYN ", vhost=off");
+    c = parsed(HEAD ", size=4M, queues=1");
+    assert_int_equal(c.queues, 2);
+    c = parsed(HEAD ", size=4M, queues=4");
+    assert_int_equal(c.queues, 9);
+    assert_int_equal(vr_net_pairs(&c), 4);
+    c = parsed(HEAD ", size=8M, queues=7");
+    assert_int_equal(c.queues, 15);
     c = parsed(GOOD ", script=vif-route");
     assert_string_equal(c.script, "/etc/xen/scripts/vif-route");
 }
@@ -78,6 +94,12 @@ static void test_all_keys(void **state)
     " is not the name of an interface: use 1 to 15 letters, digits or "        \
     "characters of -._"
 #define NOT_RATE " is not a rate: use one such as 10Mb/s, 250KB/s or 1MB/s@20ms"
+#define NO_PAIRS                                                               \
+    " is out of range: use a number from 1 to 7, of pairs of queues"
+#define NO_VHOST                                                               \
+    "vhost=on goes with mode=static and without rate= and ip= only: leave "    \
+    "one "                                                                     \
+    "of them out, or use vhost=auto"
 #define OUT_OF_RATE                                                            \
     " comes to no byte a period, or to more than 4 GiB: use a rate such as "   \
     "10Mb/s, with a period of at most 10s"
@@ -133,6 +155,13 @@ static const struct {
     {GOOD ", rate=1000000000GB/s", P "rate=1000000000GB/s" OUT_OF_RATE},
     {GOOD ", offload=yes", P "offload=yes is neither off nor on: use one of "
                              "them"},
+    {GOOD ", queues=0", P "queues=0" NO_PAIRS},
+    {GOOD ", queues=8", P "queues=8" NO_PAIRS},
+    {HEAD ", size=3M, queues=4", P "size=3M" SMALL "3392K"},
+    {GOOD ", vhost=yes", P "vhost=yes is unknown: use auto, on or off"},
+    {GOOD ", vhost=on, rate=1Mb/s", P NO_VHOST},
+    {GOOD ", vhost=on, ip=10.0.0.1", P NO_VHOST},
+    {DYN ", vhost=on", P NO_VHOST},
     {GOOD ", queue_size=32",
      P "queue_size=32 is too small for type=net, Linux would never send a "
        "long frame: use 64, 128 or 256"},
@@ -151,8 +180,6 @@ static const struct {
      P "target= is for type=block: take it out of a device with type=net"},
     {GOOD ", access=ro",
      P "access= is for type=block: take it out of a device with type=net"},
-    {GOOD ", queues=4",
-     P "queues= is for type=block: take it out of a device with type=net"},
     {GOOD ", serial=a",
      P "serial= is for type=block: take it out of a device with type=net"},
     {"id=a, type=block, backend=b, size=4M, target=/dev/xvdb, mac=1",
@@ -306,14 +333,20 @@ static void test_show(void **state)
         "mac: 00:16:3e:00:00:01, without offloads\n"
         "script: /etc/xen/scripts/vif-bridge, bridge br0, ip 10.0.0.1\n"
         "rate: 1Mb/s\n"
+        "frames: moved by vr-backend; 0 of 1 queue pairs in use\n"
         "link: up, MTU 1400\n"
         "to guest: 1 packets, 7 of them long; 3 dropped\n"
         "from guest: 2 packets, 8 of them long; 4 dropped, 5 bad, 6 from "
         "other addresses\n");
     shown[0] = '\0';
     spec->json(&seen, &to);
+    assert_non_null(strstr(shown, "vhost: auto\nvhost_used: 0\n"));
     assert_non_null(strstr(shown, "link: 1\nmtu: 1400\npackets_to_guest: 1\n"));
     assert_non_null(strstr(shown, "spoofed_from_guest: 6\n"));
+    seen.target_io = VR_NET_IO(7, 3, VR_NET_IO_VHOST);
+    spec->json(&seen, &to);
+    assert_non_null(strstr(shown, "vhost_used: 1\n"));
+    assert_non_null(strstr(shown, "queue_pairs: 1\nqueue_pairs_used: 3\n"));
 }
 
 int main(void)

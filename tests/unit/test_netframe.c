@@ -222,8 +222,8 @@ static void test_pool(void **state)
 
     (void)state;
     for (i = 0; i < VR_ARRAY_SIZE(rows); i++) {
-        struct vr_dev_cfg cfg = {.queue_size = rows[i].queue_size,
-                                 .mtu = rows[i].mtu};
+        struct vr_dev_cfg cfg = {
+            .queues = 2, .queue_size = rows[i].queue_size, .mtu = rows[i].mtu};
 
         assert_int_equal(vr_net_pool_min(&cfg) >> 10, rows[i].kib);
     }

@@ -36,7 +36,7 @@ static int set_up(void **state)
     strcpy(dev.cfg.id, "net0");
     strcpy(dev.cfg.script, script);
     strcpy(dev.cfg.mac, "00:16:3e:00:00:01");
-    f = (struct iface){.dev = &dev, .tap = -1};
+    f = (struct iface){.dev = &dev};
     return 0;
 }
 
@@ -169,18 +169,22 @@ static void test_names(void **state)
 static int pair[2];
 static struct vr_keeper_answer reply;
 static struct vr_keeper_ask asked;
-static bool mute, with_fd;
+static bool mute;
+static unsigned int fds; /* that come with the answer */
 
 static void *keeper(void *ctx)
 {
-    int to;
+    int to[VR_KEEPER_FDS], fd[VR_KEEPER_FDS];
+    unsigned int i, n;
 
     (void)ctx;
-    if (vr_keeper_recv(pair[1], &asked, sizeof(asked), &to) || to < 0)
+    for (i = 0; i < VR_KEEPER_FDS; i++)
+        fd[i] = pair[1];
+    if (vr_keeper_recv(pair[1], &asked, sizeof(asked), to, &n) || n != 1)
         return NULL;
     if (!mute)
-        vr_keeper_send(to, &reply, sizeof(reply), with_fd ? pair[1] : -1);
-    close(to);
+        vr_keeper_send(to[0], &reply, sizeof(reply), fd, fds);
+    close(to[0]);
     return NULL;
 }
 
@@ -192,7 +196,7 @@ static int ask(struct vr_net_iface *got, struct vr_err *err)
     assert_int_equal(
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     assert_int_equal(pthread_create(&thread, NULL, keeper, NULL), 0);
-    rc = vr_net_ask(pair[0], 7, "net0", got, err);
+    rc = vr_net_ask(pair[0], 7, "net0", 2, got, err);
     pthread_join(thread, NULL);
     close(pair[0]);
     close(pair[1]);
@@ -205,22 +209,33 @@ static void test_ask(void **state)
     struct vr_err err;
 
     (void)state;
-    assert_int_equal(vr_net_ask(-1, 7, "net0", &got, &err), -EOPNOTSUPP);
+    assert_int_equal(vr_net_ask(-1, 7, "net0", 2, &got, &err), -EOPNOTSUPP);
     assert_non_null(strstr(err.text, "without -n"));
 
     memset(&reply, 0, sizeof(reply));
     reply.mtu = 1400;
     memset(reply.name, 'x', sizeof(reply.name));
     mute = false;
-    with_fd = true;
+    fds = 2;
+    strcpy(reply.why, "no module");
     assert_int_equal(ask(&got, &err), 0);
     assert_int_equal(asked.guest, 7);
     assert_string_equal(asked.id, "net0");
     assert_int_equal(got.mtu, 1400);
     assert_string_equal(got.name, "xxxxxxxxxxxxxxx");
-    close(got.tap);
+    assert_false(got.has_vhost);
+    assert_string_equal(got.no_vhost, "no module");
+    close_all(got.tap, 2);
 
-    with_fd = false;
+    fds = 4;
+    assert_int_equal(ask(&got, &err), 0);
+    assert_true(got.has_vhost);
+    close_all(got.tap, 2);
+    close_all(got.vhost, 2);
+
+    fds = 3;
+    assert_int_equal(ask(&got, &err), -EPROTO);
+    fds = 0;
     assert_int_equal(ask(&got, &err), -EPROTO);
     reply.rc = -EBUSY;
     memset(reply.why, 'y', sizeof(reply.why));
@@ -233,20 +248,21 @@ static void test_ask(void **state)
 /* A message of another length is none, and what came with it is not kept. */
 static void test_messages(void **state)
 {
+    int fd[VR_KEEPER_FDS], s[2];
+    unsigned int n;
     char buf[8];
-    int fd, s[2];
 
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s), 0);
-    assert_int_equal(vr_keeper_send(s[0], "12345", 5, s[0]), 0);
-    assert_int_equal(vr_keeper_recv(s[1], buf, 8, &fd), -EPROTO);
-    assert_int_equal(fd, -1);
-    assert_int_equal(vr_keeper_send(s[0], "12345", 5, -1), 0);
-    assert_int_equal(vr_keeper_recv(s[1], buf, 5, &fd), 0);
-    assert_int_equal(fd, -1);
+    assert_int_equal(vr_keeper_send(s[0], "12345", 5, s, 2), 0);
+    assert_int_equal(vr_keeper_recv(s[1], buf, 8, fd, &n), -EPROTO);
+    assert_int_equal(n, 0);
+    assert_int_equal(vr_keeper_send(s[0], "12345", 5, NULL, 0), 0);
+    assert_int_equal(vr_keeper_recv(s[1], buf, 5, fd, &n), 0);
+    assert_int_equal(n, 0);
     close(s[0]);
-    assert_int_equal(vr_keeper_recv(s[1], buf, 5, &fd), -EPIPE);
-    assert_int_equal(vr_keeper_send(s[1], "12345", 5, -1), -EPIPE);
+    assert_int_equal(vr_keeper_recv(s[1], buf, 5, fd, &n), -EPIPE);
+    assert_int_equal(vr_keeper_send(s[1], "12345", 5, NULL, 0), -EPIPE);
     close(s[1]);
 }
 

@@ -291,9 +291,9 @@ static char *replace(char *json, const char *from, const char *to)
 static char *version_4(const struct vr_record *rec)
 {
     static const char *const since_5[] = {
-        "\"transport\"", "\"mac\"",    "\"bridge\"",  "\"gatewaydev\"",
-        "\"ip\"",        "\"script\"", "\"vifname\"", "\"mtu\"",
-        "\"rate\"",      "\"offload\""};
+        "\"transport\"", "\"mac\"",     "\"bridge\"",  "\"gatewaydev\"",
+        "\"ip\"",        "\"script\"",  "\"vifname\"", "\"mtu\"",
+        "\"rate\"",      "\"offload\"", "\"vhost\""};
     unsigned int i;
     char *json;
 

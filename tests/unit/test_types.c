@@ -219,6 +219,8 @@ static void test_types(void **state)
         assert_int_equal(type, spec->type);
         assert_string_equal(vr_type_name(type), spec->name);
         cfg.type = spec->type;
+        if (spec->begin)
+            spec->begin(&cfg);
         least = vr_type_pool_min(&cfg);
         assert_true(least && !(least % VR_PAGE_SIZE));
     }

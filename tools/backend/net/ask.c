@@ -12,30 +12,31 @@
 
 union control {
     struct cmsghdr align;
-    char buf[CMSG_SPACE(sizeof(int))];
+    char buf[CMSG_SPACE(VR_KEEPER_FDS * sizeof(int))];
 };
 
-int vr_keeper_send(int sock, const void *msg, size_t len, int fd)
+int vr_keeper_send(int sock, const void *msg, size_t len, const int *fd,
+                   unsigned int n)
 {
     struct iovec iov = {(void *)(uintptr_t)msg, len};
     union control control;
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
     struct cmsghdr *c;
 
-    if (fd >= 0) {
+    if (n) {
         memset(&control, 0, sizeof(control));
         m.msg_control = control.buf;
-        m.msg_controllen = sizeof(control.buf);
+        m.msg_controllen = CMSG_SPACE(n * sizeof(int));
         c = CMSG_FIRSTHDR(&m);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &fd, sizeof(int));
+        c->cmsg_len = CMSG_LEN(n * sizeof(int));
+        memcpy(CMSG_DATA(c), fd, n * sizeof(int));
     }
     return sendmsg(sock, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int vr_keeper_recv(int sock, void *msg, size_t len, int *fd)
+int vr_keeper_recv(int sock, void *msg, size_t len, int *fd, unsigned int *n)
 {
     struct iovec iov = {msg, len};
     union control control;
@@ -44,40 +45,61 @@ int vr_keeper_recv(int sock, void *msg, size_t len, int *fd)
                        .msg_control = control.buf,
                        .msg_controllen = sizeof(control.buf)};
     const struct cmsghdr *c;
-    ssize_t n;
+    ssize_t got;
 
-    *fd = -1;
-    n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
-    if (n < 0)
+    *n = 0;
+    got = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+    if (got < 0)
         return -errno;
     c = CMSG_FIRSTHDR(&m);
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(fd, CMSG_DATA(c), sizeof(int));
-    if (n == (ssize_t)len)
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        *n = (unsigned int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(fd, CMSG_DATA(c), *n * sizeof(int));
+    }
+    if (got == (ssize_t)len)
         return 0;
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-    return n ? -EPROTO : -EPIPE;
+    while (*n)
+        close(fd[--*n]);
+    return got ? -EPROTO : -EPIPE;
 }
 
-static int wait_for_answer(int sock, struct vr_keeper_answer *answer, int *fd)
+static int wait_for_answer(int sock, struct vr_keeper_answer *answer, int *fd,
+                           unsigned int *n)
 {
     struct pollfd p = {.fd = sock, .events = POLLIN};
     int r = poll(&p, 1, VR_ASK_MS);
 
     if (r <= 0)
         return r ? -errno : -ETIMEDOUT;
-    return vr_keeper_recv(sock, answer, sizeof(*answer), fd);
+    return vr_keeper_recv(sock, answer, sizeof(*answer), fd, n);
 }
 
-int vr_net_ask(int keeper, uint32_t guest, const char *id,
+/* What came with the answer: the interface, and nothing else or all of vhost's.
+ * Returns false if there is no sense in it. */
+static bool take(struct vr_net_iface *out, unsigned int pairs,
+                 const struct vr_keeper_answer *answer, const int *fd,
+                 unsigned int n)
+{
+    if (n != pairs && n != 2 * pairs)
+        return false;
+    out->has_vhost = n > pairs;
+    memcpy(out->tap, fd, pairs * sizeof(*fd));
+    memcpy(out->vhost, fd + pairs, (n - pairs) * sizeof(*fd));
+    out->mtu = answer->mtu;
+    memcpy(out->name, answer->name, sizeof(out->name));
+    out->name[VR_IFNAME_LEN] = '\0';
+    snprintf(out->no_vhost, sizeof(out->no_vhost), "%.*s",
+             (int)sizeof(out->no_vhost) - 1, answer->why);
+    return true;
+}
+
+int vr_net_ask(int keeper, uint32_t guest, const char *id, unsigned int pairs,
                struct vr_net_iface *out, struct vr_err *err)
 {
     struct vr_keeper_ask ask = {.guest = guest};
     struct vr_keeper_answer answer;
-    int pair[2], rc, fd = -1;
+    int pair[2], rc, fd[VR_KEEPER_FDS];
+    unsigned int n = 0;
 
     if (keeper < 0) {
         vr_err_set(err, "vr-backend was started without -n: it serves no "
@@ -89,31 +111,26 @@ int vr_net_ask(int keeper, uint32_t guest, const char *id,
         goto out;
     }
     snprintf(ask.id, sizeof(ask.id), "%s", id);
-    rc = vr_keeper_send(keeper, &ask, sizeof(ask), pair[1]);
+    rc = vr_keeper_send(keeper, &ask, sizeof(ask), &pair[1], 1);
     close(pair[1]);
     if (!rc)
-        rc = wait_for_answer(pair[0], &answer, &fd);
+        rc = wait_for_answer(pair[0], &answer, fd, &n);
     close(pair[0]);
     if (rc)
         goto out;
+    answer.why[sizeof(answer.why) - 1] = '\0';
     if (answer.rc) {
-        answer.why[sizeof(answer.why) - 1] = '\0';
         vr_err_set(err, "%s", answer.why);
         rc = answer.rc;
-    } else if (fd < 0) {
-        rc = -EPROTO;
-        goto out;
-    } else {
-        out->tap = fd;
-        out->mtu = answer.mtu;
-        memcpy(out->name, answer.name, sizeof(out->name));
-        out->name[VR_IFNAME_LEN] = '\0';
-        return 0;
+        goto out_fds;
     }
-    if (fd >= 0)
-        close(fd);
-    return rc;
+    if (take(out, pairs, &answer, fd, n))
+        return 0;
+    rc = -EPROTO;
 out:
     vr_err_set(err, "no interface from vr-backend's keeper: %s", strerror(-rc));
+out_fds:
+    while (n)
+        close(fd[--n]);
     return rc;
 }

@@ -27,7 +27,9 @@
 
 struct iface {
     const struct vr_xs_dev *dev;
-    int tap;
+    unsigned int ntaps;
+    int tap[VR_NET_PAIRS_MAX]; /* a queue each */
+    int no_guard;              /* the error; 0: it is there */
     char name[VR_IFNAME_LEN + 1];
     uint32_t mtu;
 };
@@ -194,37 +196,62 @@ static void choose_name(struct iface *f)
              c->vifname[0] ? c->vifname : name);
 }
 
-static int make_tap(struct iface *f, struct vr_err *err)
+/* One queue of it; the first makes it. */
+static int open_tap(struct iface *f, short flags)
 {
-    int hdr = VR_NET_HDR_LEN, rc;
     struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    int hdr = VR_NET_HDR_LEN, rc;
 
-    choose_name(f);
-    f->tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (f->tap < 0) {
+    if (fd < 0)
+        return -errno;
+    ifr.ifr_flags |= flags;
+    strcpy(ifr.ifr_name, f->name);
+    if (ioctl(fd, TUNSETIFF, &ifr) || ioctl(fd, TUNSETVNETHDRSZ, &hdr)) {
         rc = -errno;
-        vr_err_set(err, "/dev/net/tun: %s (module tun?)", strerror(errno));
+        close(fd);
         return rc;
     }
-    strcpy(ifr.ifr_name, f->name);
-    if (ioctl(f->tap, TUNSETIFF, &ifr) ||
-        ioctl(f->tap, TUNSETVNETHDRSZ, &hdr)) {
-        rc = -errno;
-        vr_err_set(
-            err, "interface %s cannot be made: %s%s", f->name, strerror(errno),
-            rc == -EBUSY ? ": there is one; choose another vifname=" : "");
-        close(f->tap);
-        f->tap = -1;
-    } else {
-        rc = 0;
-    }
+    f->tap[f->ntaps++] = fd;
+    return 0;
+}
+
+static int make_taps(struct iface *f, struct vr_err *err)
+{
+    unsigned int pairs = vr_net_pairs(&f->dev->cfg);
+    short several = pairs > 1 ? IFF_MULTI_QUEUE : 0;
+    int rc;
+
+    choose_name(f);
+    rc = open_tap(f, several | IFF_TUN_EXCL);
+    while (!rc && f->ntaps < pairs)
+        rc = open_tap(f, several);
+    if (rc)
+        vr_err_set(err, "interface %s cannot be made: %s%s", f->name,
+                   strerror(-rc),
+                   rc == -EBUSY    ? ": there is one; choose another vifname="
+                   : rc == -ENOENT ? " (/dev/net/tun; module tun?)"
+                                   : "");
     return rc;
+}
+
+/* Frames that the kernel takes from the guest nobody else looks at: it is told
+ * whose they may be. */
+static void put_guard(struct iface *f)
+{
+    uint8_t mac[6];
+
+    f->no_guard = vr_net_mac_parse(f->dev->cfg.mac, mac);
+    if (!f->no_guard)
+        f->no_guard = vr_guard_put(f->name, mac);
 }
 
 static int make(struct iface *f, struct vr_err *err)
 {
-    int rc = make_tap(f, err);
+    int rc = make_taps(f, err);
 
+    if (!rc && vr_net_may_vhost(&f->dev->cfg))
+        put_guard(f);
     if (!rc)
         rc = run_script(f, "add", err);
     if (!rc)
@@ -232,11 +259,45 @@ static int make(struct iface *f, struct vr_err *err)
     return rc;
 }
 
+static void close_all(const int *fd, unsigned int n)
+{
+    while (n)
+        close(fd[--n]);
+}
+
+/* /dev/vhost-net, opened for each pair of queues: what is opened once has one
+ * owner, so each worker gets its own. Returns how many there are: all or none.
+ */
+static unsigned int open_vhost(const struct iface *f, int *fd,
+                               struct vr_err *err)
+{
+    unsigned int n = 0;
+
+    if (f->no_guard) {
+        vr_err_set(err,
+                   "no filter for addresses (sch_ingress, cls_u32, "
+                   "act_gact?): %s",
+                   strerror(-f->no_guard));
+        return 0;
+    }
+    while (n < f->ntaps) {
+        fd[n] = open("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+        if (fd[n] < 0) {
+            vr_err_set(err, "/dev/vhost-net (module vhost_net?): %s",
+                       strerror(errno));
+            close_all(fd, n);
+            return 0;
+        }
+        n++;
+    }
+    return n;
+}
+
 static void unmake(const struct iface *f)
 {
     struct vr_err err;
 
-    if (f->tap >= 0 && run_script(f, "remove", &err))
+    if (f->ntaps && run_script(f, "remove", &err))
         vr_log(f->dev->guest, f->dev->cfg.id, "%s", err.text);
     /* The interface goes with the last who has it. */
 }
@@ -244,29 +305,41 @@ static void unmake(const struct iface *f)
 static void answer(const struct iface *f, int to, int rc,
                    const struct vr_err *err)
 {
+    const struct vr_dev_cfg *cfg = &f->dev->cfg;
     struct vr_keeper_answer a = {.rc = rc, .mtu = f->mtu};
+    int fd[VR_KEEPER_FDS];
+    unsigned int n = 0;
+    struct vr_err why = {""};
 
+    memcpy(fd, f->tap, sizeof(f->tap));
+
+    if (!rc && vr_net_may_vhost(cfg)) {
+        n = open_vhost(f, fd + f->ntaps, &why);
+        if (!n && !strcmp(cfg->vhost, VR_NET_VHOST_ON))
+            a.rc = -EOPNOTSUPP;
+    }
     memcpy(a.name, f->name, sizeof(a.name));
-    if (rc)
-        snprintf(a.why, sizeof(a.why), "%.*s", (int)sizeof(a.why) - 1,
-                 err->text);
-    vr_keeper_send(to, &a, sizeof(a), rc ? -1 : f->tap);
+    snprintf(a.why, sizeof(a.why), "%s%.*s", a.rc && !rc ? "vhost=on: " : "",
+             (int)sizeof(a.why) - 16, rc ? err->text : why.text);
+    vr_keeper_send(to, &a, sizeof(a), fd, a.rc ? 0 : f->ntaps + n);
+    close_all(fd + f->ntaps, n);
     close(to);
 }
 
 void vr_iface_run(const struct vr_xs_dev *dev, int sock)
 {
-    struct iface f = {.dev = dev, .tap = -1};
+    struct iface f = {.dev = dev};
     struct vr_err err = {"out of memory"};
-    int rc, to;
+    int rc, to[VR_KEEPER_FDS];
+    unsigned int n;
     char c;
 
     prctl(PR_SET_NAME, "vr-interface");
     rc = make(&f, &err);
-    while (!vr_keeper_recv(sock, &c, sizeof(c), &to)) {
-        if (to < 0)
+    while (!vr_keeper_recv(sock, &c, sizeof(c), to, &n)) {
+        if (n != 1)
             continue;
-        answer(&f, to, rc, &err);
+        answer(&f, to[0], rc, &err);
         if (rc)
             break;
     }

@@ -172,7 +172,7 @@ static void refuse(int to, int rc, const char *why)
     struct vr_keeper_answer a = {.rc = rc};
 
     snprintf(a.why, sizeof(a.why), "%.*s", (int)sizeof(a.why) - 1, why);
-    vr_keeper_send(to, &a, sizeof(a), -1);
+    vr_keeper_send(to, &a, sizeof(a), NULL, 0);
 }
 
 static void serve(struct vr_keeper_ask *ask, int to)
@@ -201,7 +201,7 @@ static void serve(struct vr_keeper_ask *ask, int to)
         refuse(to, -ENOMEM, "no process for the interface");
     else if (c->sock < 0)
         refuse(to, -EBUSY, "a former interface of that name is still to go");
-    else if (vr_keeper_send(c->sock, "", 1, to))
+    else if (vr_keeper_send(c->sock, "", 1, &to, 1))
         refuse(to, -EBUSY, "the interface's process has ended");
 }
 
@@ -220,8 +220,9 @@ static void leave(void)
 
 static void run(void)
 {
+    int to[VR_KEEPER_FDS], rc;
     struct vr_keeper_ask ask;
-    int to, rc;
+    unsigned int n;
 
     prctl(PR_SET_NAME, "vr-keeper");
     for (;;) {
@@ -232,13 +233,13 @@ static void run(void)
         poll(fds, VR_ARRAY_SIZE(fds), k.xs ? LOOK_MS : -1);
         reap();
         if (fds[0].revents) {
-            rc = vr_keeper_recv(k.asks, &ask, sizeof(ask), &to);
+            rc = vr_keeper_recv(k.asks, &ask, sizeof(ask), to, &n);
             if (rc == -EPIPE)
                 leave();
-            if (!rc && to >= 0) {
-                serve(&ask, to);
-                close(to);
-            }
+            if (!rc && n)
+                serve(&ask, to[0]);
+            while (!rc && n)
+                close(to[--n]);
         }
         look();
     }

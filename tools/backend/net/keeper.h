@@ -32,18 +32,28 @@ struct vr_keeper_ask {
     char id[VR_ID_LEN + 1];
 };
 
-/* The answer; with it comes the interface, unless @rc is an error. */
+/* The answer; with it come the interface's queues, and /dev/vhost-net as often
+ * if that may be used, unless @rc is an error. */
 struct vr_keeper_answer {
     int32_t rc; /* 0 or -errno */
     uint32_t mtu;
     char name[VR_IFNAME_LEN + 1];
-    char why[400];
+    char why[400]; /* the error; or why there is no vhost-net: "": not asked */
 };
 
+/* The most descriptors that come with a message. */
+#define VR_KEEPER_FDS (2 * VR_NET_PAIRS_MAX)
+
 /** vr_keeper_send(), vr_keeper_recv() - one message of @len bytes, and with it
- * a descriptor; -1: none. Return 0, or -errno: -EPIPE at the end. */
-int vr_keeper_send(int sock, const void *msg, size_t len, int fd);
-int vr_keeper_recv(int sock, void *msg, size_t len, int *fd);
+ * @n descriptors, VR_KEEPER_FDS at the most. Return 0, or -errno: -EPIPE at the
+ * end. */
+int vr_keeper_send(int sock, const void *msg, size_t len, const int *fd,
+                   unsigned int n);
+int vr_keeper_recv(int sock, void *msg, size_t len, int *fd, unsigned int *n);
+
+/** vr_guard_put() - from now on interface @name passes on no frame that comes
+ * from another address than @mac. Returns 0 or -errno. */
+int vr_guard_put(const char *name, const uint8_t *mac);
 
 /** vr_iface_run() - the whole life of a child.
  * @sock: the keeper; sockets for answers come from there. At its end the

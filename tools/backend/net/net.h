@@ -6,9 +6,12 @@
  *   serve.c   the type's table (backend/serve.h): opening, waiting, the link
  *   rx.c      from the interface to the guest
  *   tx.c      from the guest to the interface
+ *   control.c what the driver asks for beside
+ *   vhost.c   frames by the kernel, instead of these two
  *   ask.c     how a worker comes by its interface
  *   keeper.c  the process with the privilege to make interfaces
  *   iface.c   ... and its child for one of them: tap, hotplug script
+ *   guard.c   ... and what may come out of the tap, where the kernel says so
  */
 #ifndef VR_BACKEND_NET_H
 #define VR_BACKEND_NET_H
@@ -37,30 +40,58 @@ struct net_list {
     struct net_io *first, **last;
 };
 
-struct vr_net {
+struct vr_vhost;
+
+/* A receive and a transmit queue. */
+struct net_pair {
     int tap;
+    struct net_list rx; /* buffers to fill */
+    uint64_t room;      /* bytes in rx */
+    bool more;          /* there may be another frame to read */
+    /* A frame for which there were too few buffers; dropped at @held_until. */
+    uint8_t held[VR_NET_MAX];
+    uint32_t held_len;
+    int64_t held_until;
+};
+
+struct vr_net {
+    unsigned int pairs;
+    struct net_pair pair[VR_NET_PAIRS_MAX];
+    int epoll;              /* of vhost, or of several interfaces' queues */
+    struct vr_vhost *vhost; /* NULL: frames go through this process */
+    char no_vhost[80];      /* why */
     char name[VR_IFNAME_LEN + 1];
     uint8_t mac[6];
     struct vr_net_addrs own; /* it may send from */
     uint32_t mtu;
     unsigned int can; /* offloads of the interface: TUN_F_* */
     bool link;
-    bool gone;              /* the interface is not there any more */
-    bool applied;           /* @features are what the interface was told */
-    uint64_t features;      /* of the driver that is there, as far as that */
-    struct net_list rx, tx; /* buffers to fill; frames that are to wait */
-    uint64_t room;          /* bytes in rx */
-    bool more;              /* there may be another frame to read */
-    /* A frame for which there were too few buffers; dropped at @held_until. */
-    uint8_t held[VR_NET_MAX];
-    uint32_t held_len;
-    int64_t held_until;
+    bool gone;          /* the interface is not there any more */
+    bool met;           /* a driver, by this process */
+    uint32_t epoch;     /* its queue 0's, by whatever process */
+    uint64_t features;  /* what the interface was told of it */
+    struct net_list tx; /* frames that are to wait */
+    struct vr_net_control control;
+    unsigned int now; /* pairs that the interface has */
     struct vr_net_rate rate;
     int64_t credit, fill_at; /* bytes that may be sent; when there are more */
     int64_t last_log;
 };
 
 extern const struct vr_serve vr_serve_net;
+
+/** vr_net_meet_driver() - if the driver is another one than before, the
+ * interface is told what it can take. */
+void vr_net_meet_driver(struct vr_dev *d);
+
+/** vr_net_pair_of() - the pair that queue @i is of; not of a control queue. */
+static inline struct net_pair *vr_net_pair_of(const struct vr_dev *d,
+                                              const struct vr_request *r)
+{
+    struct vr_net *net = d->source;
+
+    return &net->pair[(r->q - d->q) / 2];
+}
 
 static inline uint64_t *vr_net_counter(struct vr_dev *d, enum vr_net_counter n)
 {
@@ -87,10 +118,10 @@ static inline struct net_io *vr_net_take(struct net_list *list)
 /** vr_net_rx_start() - a buffer to be filled. */
 void vr_net_rx_start(struct vr_dev *d, struct vr_request *r);
 /** vr_net_rx_wants() - is there room for a frame, and none waits for it? */
-bool vr_net_rx_wants(const struct vr_net *net);
-/** vr_net_rx_reap() - frames that are there go to the guest. @readable: the
- * interface has some. Returns whether a request has ended. */
-bool vr_net_rx_reap(struct vr_dev *d, bool readable);
+bool vr_net_rx_wants(const struct vr_net *net, const struct net_pair *pair);
+/** vr_net_rx_reap() - frames that are there go to the guest. Returns whether a
+ * request has ended. */
+bool vr_net_rx_reap(struct vr_dev *d, struct net_pair *pair);
 /** vr_net_rx_flush() - what was sent to the driver before this one goes. */
 void vr_net_rx_flush(struct vr_dev *d);
 
@@ -102,19 +133,32 @@ void vr_net_tx_more(struct vr_dev *d, struct vr_request *r);
  * whether a request has ended. */
 bool vr_net_tx_reap(struct vr_dev *d);
 
+/** vr_net_control_start() - a command of the driver's. */
+void vr_net_control_start(struct vr_dev *d, struct vr_request *r);
+/** vr_net_control_more() - the rest of it is there. */
+void vr_net_control_more(struct vr_dev *d, struct vr_request *r);
+/** vr_net_control_begin() - as a former worker has left it, for a start. */
+void vr_net_control_begin(struct vr_dev *d);
+/** vr_net_control_reset() - as a driver that has just begun finds it. */
+void vr_net_control_reset(struct vr_dev *d);
+
 /* What a worker is given. */
 struct vr_net_iface {
-    int tap; /* frames behind a header of VR_NET_HDR_LEN */
+    /* For each pair of queues: frames behind a header of VR_NET_HDR_LEN. */
+    int tap[VR_NET_PAIRS_MAX];
+    int vhost[VR_NET_PAIRS_MAX]; /* /dev/vhost-net */
+    bool has_vhost;              /* those are there; else: */
+    char no_vhost[80];           /* why not, where there should be */
     char name[VR_IFNAME_LEN + 1];
     uint32_t mtu;
 };
 
 /**
- * vr_net_ask() - the interface of guest @guest's device @id, from the keeper
- * at @keeper: made, and its script run, unless a former worker had it already.
- * Returns 0, or -errno with @err.
+ * vr_net_ask() - the interface of guest @guest's device @id with @pairs of
+ * queues, from the keeper at @keeper: made, and its script run, unless a former
+ * worker had it already. Returns 0, or -errno with @err.
  */
-int vr_net_ask(int keeper, uint32_t guest, const char *id,
+int vr_net_ask(int keeper, uint32_t guest, const char *id, unsigned int pairs,
                struct vr_net_iface *out, struct vr_err *err);
 
 #endif /* VR_BACKEND_NET_H */

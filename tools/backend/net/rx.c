@@ -29,7 +29,7 @@ static const size_t at_num_buffers = offsetof(struct vr_net_hdr, num_buffers);
 
 void vr_net_rx_start(struct vr_dev *d, struct vr_request *r)
 {
-    struct vr_net *net = d->source;
+    struct net_pair *pair = vr_net_pair_of(d, r);
     struct net_io *io = r->io;
 
     /* 5.1.6.3.2: a buffer has room for a header at the least. */
@@ -43,13 +43,13 @@ void vr_net_rx_start(struct vr_dev *d, struct vr_request *r)
         vr_request_data(d, r, VR_DIR_READ);
     else if (io->room > VR_NET_PIECE)
         io->room = VR_NET_PIECE;
-    vr_net_add(&net->rx, io);
-    net->room += io->room;
+    vr_net_add(&pair->rx, io);
+    pair->room += io->room;
 }
 
-bool vr_net_rx_wants(const struct vr_net *net)
+bool vr_net_rx_wants(const struct vr_net *net, const struct net_pair *pair)
 {
-    return net->rx.first && !net->held_len && !net->gone;
+    return pair->rx.first && !pair->held_len && !net->gone;
 }
 
 static bool merges(const struct vr_net *net)
@@ -86,14 +86,15 @@ static unsigned int pieces(struct net_io *io, struct iovec *iov,
 
 /* Memory of the guest's for @want bytes, or of the first buffer; *@room: how
  * many there are. */
-static unsigned int gather(struct vr_net *net, uint32_t want, struct iovec *iov,
-                           uint32_t *room)
+static unsigned int gather(const struct vr_net *net,
+                           const struct net_pair *pair, uint32_t want,
+                           struct iovec *iov, uint32_t *room)
 {
     struct net_io *io;
     unsigned int n = 0, k;
 
     *room = 0;
-    for (io = net->rx.first; io && *room < want; io = io->next) {
+    for (io = pair->rx.first; io && *room < want; io = io->next) {
         k = pieces(io, iov + n, PIECES - n);
         if (!k)
             break;
@@ -122,12 +123,13 @@ static void put_count(const struct iovec *iov, uint16_t count)
 }
 
 /* How many buffers @len bytes take; 0: there are not enough. */
-static uint16_t buffers_for(const struct vr_net *net, uint32_t len)
+static uint16_t buffers_for(const struct vr_net *net,
+                            const struct net_pair *pair, uint32_t len)
 {
     const struct net_io *io;
     uint16_t n = 0;
 
-    for (io = net->rx.first; io; io = io->next) {
+    for (io = pair->rx.first; io; io = io->next) {
         n++;
         if (len <= io->room)
             return n;
@@ -157,11 +159,11 @@ static void fill(struct vr_dev *d, struct net_io *io, const uint8_t *from,
 
 /* @len bytes, which are at @from, or in the buffers already, go to the guest.
  * There are @count buffers for them. */
-static void deliver(struct vr_dev *d, const uint8_t *from, uint32_t len,
-                    uint16_t count)
+static void deliver(struct vr_dev *d, struct net_pair *pair,
+                    const uint8_t *from, uint32_t len, uint16_t count)
 {
-    struct vr_net *net = d->source;
-    struct net_io *io = net->rx.first;
+    const struct vr_net *net = d->source;
+    struct net_io *io = pair->rx.first;
     struct iovec own = {io->bytes, io->room};
 
     vr_counters(d)->read_bytes += len - VR_NET_HDR_LEN;
@@ -173,8 +175,8 @@ static void deliver(struct vr_dev *d, const uint8_t *from, uint32_t len,
     while (len) {
         uint32_t n;
 
-        io = vr_net_take(&net->rx);
-        net->room -= io->room;
+        io = vr_net_take(&pair->rx);
+        pair->room -= io->room;
         n = len < io->room ? len : io->room;
         fill(d, io, from, n);
         from = from ? from + n : NULL;
@@ -183,21 +185,21 @@ static void deliver(struct vr_dev *d, const uint8_t *from, uint32_t len,
 }
 
 /* The frame that waits. */
-static bool give_held(struct vr_dev *d)
+static bool give_held(struct vr_dev *d, struct net_pair *pair)
 {
-    struct vr_net *net = d->source;
-    uint16_t count = buffers_for(net, net->held_len);
-    struct iovec own = {net->held, net->held_len};
+    const struct vr_net *net = d->source;
+    uint16_t count = buffers_for(net, pair, pair->held_len);
+    struct iovec own = {pair->held, pair->held_len};
 
     if (count) {
         put_count(&own, count);
-        deliver(d, net->held, net->held_len, count);
-    } else if (merges(net) && d->now < net->held_until) {
+        deliver(d, pair, pair->held, pair->held_len, count);
+    } else if (merges(net) && d->now < pair->held_until) {
         return false;
     } else {
         ++*vr_net_counter(d, VR_NET_TO_DROPPED);
     }
-    net->held_len = 0;
+    pair->held_len = 0;
     return count;
 }
 
@@ -206,11 +208,9 @@ static bool too_short(ssize_t n)
     return n < (ssize_t)(VR_NET_HDR_LEN + VR_NET_ETH_LEN);
 }
 
-static bool lost(struct vr_dev *d, ssize_t n)
+static bool lost(struct vr_dev *d, struct net_pair *pair, ssize_t n)
 {
-    struct vr_net *net = d->source;
-
-    net->more = n > 0 || errno == EINTR;
+    pair->more = n > 0 || errno == EINTR;
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         vr_counters(d)->read_errors++;
         vr_counters(d)->last_errno = (uint64_t)errno;
@@ -219,83 +219,84 @@ static bool lost(struct vr_dev *d, ssize_t n)
 }
 
 /* Too few buffers for the longest: into memory of our own. */
-static bool hold_frame(struct vr_dev *d)
+static bool hold_frame(struct vr_dev *d, struct net_pair *pair)
 {
-    struct vr_net *net = d->source;
-    ssize_t n = read(net->tap, net->held, sizeof(net->held));
+    ssize_t n = read(pair->tap, pair->held, sizeof(pair->held));
 
     if (too_short(n))
-        return lost(d, n);
-    net->held_len = (uint32_t)n;
-    net->held_until = d->now + HELD_NS;
-    return give_held(d);
+        return lost(d, pair, n);
+    pair->held_len = (uint32_t)n;
+    pair->held_until = d->now + HELD_NS;
+    return give_held(d, pair);
 }
 
 /* One frame. Returns whether a request has ended. */
-static bool read_frame(struct vr_dev *d)
+static bool read_frame(struct vr_dev *d, struct net_pair *pair)
 {
-    struct vr_net *net = d->source;
+    const struct vr_net *net = d->source;
     struct iovec iov[PIECES + 1];
     uint32_t want = longest(net), room;
     unsigned int k;
     ssize_t n;
 
-    if (merges(net) && net->room < want)
-        return hold_frame(d);
-    k = gather(net, want, iov, &room);
+    if (merges(net) && pair->room < want)
+        return hold_frame(d, pair);
+    k = gather(net, pair, want, iov, &room);
     if (!k || (merges(net) && room < want))
-        return hold_frame(d);
+        return hold_frame(d, pair);
     /* What does not fit shows by what arrives here. */
-    iov[k++] = (struct iovec){net->held, sizeof(net->held)};
-    n = readv(net->tap, iov, (int)k);
+    iov[k++] = (struct iovec){pair->held, sizeof(pair->held)};
+    n = readv(pair->tap, iov, (int)k);
     if (too_short(n))
-        return lost(d, n);
+        return lost(d, pair, n);
     if (n > room) {
         ++*vr_net_counter(d, VR_NET_TO_DROPPED);
         return false;
     }
-    deliver(d, NULL, (uint32_t)n, buffers_for(net, (uint32_t)n));
+    deliver(d, pair, NULL, (uint32_t)n, buffers_for(net, pair, (uint32_t)n));
     return true;
 }
 
-static bool drop_unwanted(struct vr_dev *d)
+static bool drop_unwanted(struct vr_dev *d, struct net_pair *pair)
 {
-    struct vr_net *net = d->source;
     bool any = false;
 
-    while (net->rx.first && !vr_request_wanted(d, net->rx.first->r)) {
-        struct net_io *io = vr_net_take(&net->rx);
+    while (pair->rx.first && !vr_request_wanted(d, pair->rx.first->r)) {
+        struct net_io *io = vr_net_take(&pair->rx);
 
-        net->room -= io->room;
+        pair->room -= io->room;
         vr_request_drop(d, io->r);
         any = true;
     }
     return any;
 }
 
-bool vr_net_rx_reap(struct vr_dev *d, bool readable)
+bool vr_net_rx_reap(struct vr_dev *d, struct net_pair *pair)
 {
-    struct vr_net *net = d->source;
-    bool any = drop_unwanted(d);
+    const struct vr_net *net = d->source;
+    bool any = drop_unwanted(d, pair);
     unsigned int i;
 
-    if (net->held_len)
-        any |= give_held(d);
-    net->more = readable;
-    for (i = 0; i < BUDGET && net->more && vr_net_rx_wants(net); i++)
-        any |= read_frame(d);
+    if (pair->held_len)
+        any |= give_held(d, pair);
+    for (i = 0; i < BUDGET && pair->more && vr_net_rx_wants(net, pair); i++)
+        any |= read_frame(d, pair);
     return any;
 }
 
 void vr_net_rx_flush(struct vr_dev *d)
 {
     struct vr_net *net = d->source;
-    unsigned int i;
+    unsigned int i, k;
 
-    net->held_len = 0;
-    for (i = 0; i < FLUSH; i++) {
-        if (read(net->tap, net->held, sizeof(net->held)) <= 0)
-            break;
-        ++*vr_net_counter(d, VR_NET_TO_DROPPED);
+    for (k = 0; k < net->pairs; k++) {
+        struct net_pair *pair = &net->pair[k];
+
+        pair->held_len = 0;
+        for (i = 0; i < FLUSH; i++) {
+            if (read(pair->tap, pair->held, sizeof(pair->held)) <= 0)
+                break;
+            ++*vr_net_counter(d, VR_NET_TO_DROPPED);
+        }
     }
 }

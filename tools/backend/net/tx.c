@@ -99,7 +99,7 @@ static void send_frame(struct vr_dev *d, struct vr_request *r)
     struct net_io *io = r->io;
     ssize_t n;
 
-    n = writev(net->tap, iov, (int)gather(r, iov));
+    n = writev(vr_net_pair_of(d, r)->tap, iov, (int)gather(r, iov));
     if (n < 0) {
         ++*vr_net_counter(d, VR_NET_FROM_DROPPED);
         vr_counters(d)->write_errors++;

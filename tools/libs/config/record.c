@@ -77,6 +77,7 @@ static const struct field dev_fields[] = {
     NUMBER(vr_record_dev, cfg.mtu, "mtu", 65521, .since = 5),
     STRING(vr_record_dev, cfg.rate, "rate", .since = 5),
     FIELD(vr_record_dev, cfg.offload, "offload", K_BOOL, .since = 5),
+    STRING(vr_record_dev, cfg.vhost, "vhost", .since = 5),
     NUMBER(vr_record_dev, cfg.timeout, "timeout", UINT32_MAX),
     NUMBER(vr_record_dev, cfg.poll_us, "poll_us", UINT32_MAX),
     NUMBER(vr_record_dev, driver, "driver", VR_MAX_DEVICES - 1),

@@ -46,6 +46,7 @@ enum vr_window_kind {
 #define VR_MAC_LEN    17
 #define VR_IP_LEN     255
 #define VR_RATE_LEN   31
+#define VR_VHOST_LEN  4
 
 /* Milliseconds that a backend may keep a page which the guest has unmapped. */
 #define VR_REVOKE_MS_MIN     100u
@@ -85,6 +86,7 @@ struct vr_dev_cfg {
     char rate[VR_RATE_LEN + 1];
     unsigned int mtu; /* 0: what the script gives the interface */
     bool offload;
+    char vhost[VR_VHOST_LEN + 1]; /* auto, on or off */
     unsigned int timeout; /* seconds to wait for the backend, default 60 */
     unsigned int poll_us; /* how long the backend polls before it sleeps */
 };

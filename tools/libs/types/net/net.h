@@ -6,6 +6,8 @@
 #ifndef VR_NET_H
 #define VR_NET_H
 
+#include <string.h>
+
 #include "libs/types/dev.h"
 
 /* Feature bits (5.1.3) */
@@ -21,6 +23,14 @@
 #define VR_NET_F_HOST_ECN   (UINT64_C(1) << 13)
 #define VR_NET_F_MRG_RXBUF  (UINT64_C(1) << 15)
 #define VR_NET_F_STATUS     (UINT64_C(1) << 16)
+#define VR_NET_F_CTRL_VQ    (UINT64_C(1) << 17)
+#define VR_NET_F_CTRL_RX    (UINT64_C(1) << 18)
+#define VR_NET_F_MQ         (UINT64_C(1) << 22)
+#define VR_NET_F_CTRL_MAC   (UINT64_C(1) << 23) /* CTRL_MAC_ADDR */
+
+/* Offered with several pairs of queues. */
+#define VR_NET_CONTROL                                                         \
+    (VR_NET_F_CTRL_VQ | VR_NET_F_CTRL_RX | VR_NET_F_MQ | VR_NET_F_CTRL_MAC)
 
 #define VR_NET_OFFLOADS                                                        \
     (VR_NET_F_CSUM | VR_NET_F_GUEST_CSUM | VR_NET_F_GUEST_TSO4 |               \
@@ -65,8 +75,20 @@ _Static_assert(sizeof(struct vr_net_hdr) == VR_NET_HDR_LEN, "virtio 1.2, 5.1");
 #define VR_NET_MTU_MIN 68u
 #define VR_NET_MTU_MAX 65521u
 
-/* The receive and the transmit queue (5.1.2). */
-#define VR_NET_QUEUES 2u
+/* Pairs of a receive and a transmit queue, and behind several of them the
+ * control queue (5.1.2). */
+#define VR_NET_PAIRS_MAX ((VR_MAX_QUEUES - 1) / 2)
+
+static inline unsigned int vr_net_queues(unsigned int pairs)
+{
+    return pairs > 1 ? 2 * pairs + 1 : 2;
+}
+
+static inline unsigned int vr_net_pairs(const struct vr_dev_cfg *cfg)
+{
+    return cfg->queues / 2;
+}
+
 /* Linux stops a queue that has no room for a frame of 17 fragments, its head
  * and its header, and would never start one that is smaller. */
 #define VR_NET_QUEUE_SIZE_MIN 64u
@@ -82,6 +104,28 @@ enum vr_net_counter {
     VR_NET_TO_GSO,       /* frames that are longer than the MTU */
     VR_NET_FROM_GSO,
 };
+
+/* Of target_io: whether the kernel serves the queues, how many pairs are in
+ * use, and which start of the device that is of (the epoch of its queue 0). */
+#define VR_NET_IO_VHOST     1u
+#define VR_NET_IO_PAIRS(io) ((unsigned int)((io) >> 8 & 0xff))
+#define VR_NET_IO_EPOCH(io) ((uint32_t)((io) >> 32))
+#define VR_NET_IO(epoch, pairs, vhost)                                         \
+    ((uint64_t)(epoch) << 32 | (uint64_t)(pairs) << 8 | (vhost))
+
+/* vhost=: where it can / or the device does not work / never. */
+#define VR_NET_VHOST_AUTO "auto"
+#define VR_NET_VHOST_ON   "on"
+#define VR_NET_VHOST_OFF  "off"
+
+/** vr_net_may_vhost() - may the kernel serve the device's queues? It reaches
+ * them where they are mapped as a whole, limits no rate, and does not look for
+ * addresses of IP. */
+static inline bool vr_net_may_vhost(const struct vr_dev_cfg *cfg)
+{
+    return cfg->mode == VR_MODE_STATIC && !cfg->rate[0] && !cfg->ip[0] &&
+           strcmp(cfg->vhost, VR_NET_VHOST_OFF);
+}
 
 /** vr_net_mac_parse() - "00:16:3e:00:00:01" as 6 bytes. Returns 0 or -EINVAL.
  */
@@ -144,5 +188,39 @@ uint64_t vr_net_pool_min(const struct vr_dev_cfg *cfg);
  */
 int vr_net_check(const uint8_t *front, uint32_t len, uint32_t frame,
                  uint64_t features, const uint8_t *mac, struct vr_net_hdr *hdr);
+
+/* ---- the control queue ---- */
+
+#define VR_NET_CTRL_HDR 2u /* class and command */
+#define VR_NET_CTRL_OK  0u /* what a command is answered */
+#define VR_NET_CTRL_ERR 1u
+/* Addresses that are filtered by; with more there is no filter. */
+#define VR_NET_FILTERED 64u
+/* No command that is listened to is longer; Linux sends none that is. */
+#define VR_NET_CTRL_MAX 4096u
+
+/* What a driver has asked for. */
+struct vr_net_control {
+    unsigned int pairs;
+    bool promisc, allmulti; /* frames for all, for all groups */
+    bool many;              /* more addresses than we remember */
+    unsigned int naddr;
+    uint8_t addr[VR_NET_FILTERED][6]; /* beside its own */
+};
+
+void vr_net_control_init(struct vr_net_control *c);
+
+/* What a command was about: */
+#define VR_NET_CTRL_FILTER 1
+#define VR_NET_CTRL_PAIRS  2
+
+/**
+ * vr_net_control() - a command of the driver's, @len bytes of a copy, goes
+ * into @c. @max_pairs, @mac: of the device.
+ * Returns what it was about, 0 if nothing is to be done, or -EPROTO: it is no
+ * command, or asks for what cannot be; @c is as it was.
+ */
+int vr_net_control(struct vr_net_control *c, const uint8_t *cmd, size_t len,
+                   unsigned int max_pairs, const uint8_t *mac);
 
 #endif /* VR_NET_H */

@@ -148,6 +148,36 @@ static int parse_rate(struct vr_parser *p, const struct vr_key *key,
     return 0;
 }
 
+/* Of pairs; a control queue comes with more than one. */
+static int parse_queues(struct vr_parser *p, const struct vr_key *key,
+                        const char *value)
+{
+    uint64_t v;
+
+    (void)key;
+    if (vr_parse_u64(value, VR_NET_PAIRS_MAX, &v) || !v)
+        return vr_parse_fail(p,
+                             "queues=%s is out of range: use a number from 1 "
+                             "to %u, of pairs of queues",
+                             vr_shown(value).text, VR_NET_PAIRS_MAX);
+    p->cfg->queues = vr_net_queues((unsigned int)v);
+    return 0;
+}
+
+static int parse_vhost(struct vr_parser *p, const struct vr_key *key,
+                       const char *value)
+{
+    (void)key;
+    if (strcmp(value, VR_NET_VHOST_AUTO) && strcmp(value, VR_NET_VHOST_ON) &&
+        strcmp(value, VR_NET_VHOST_OFF))
+        return vr_parse_fail(p,
+                             "vhost=%s is unknown: use " VR_NET_VHOST_AUTO
+                             ", " VR_NET_VHOST_ON " or " VR_NET_VHOST_OFF,
+                             vr_shown(value).text);
+    strcpy(p->cfg->vhost, value);
+    return 0;
+}
+
 static const struct vr_key keys[] = {
     {.name = "mac",
      .parse = parse_mac,
@@ -208,11 +238,26 @@ static const struct vr_key keys[] = {
      .words = {"off", "on"},
      .node = "offload",
      .bits = true},
+    {.name = "vhost",
+     .parse = parse_vhost,
+     .example = VR_NET_VHOST_OFF,
+     .fallback = VR_NET_VHOST_AUTO,
+     .kind = VR_KEY_TEXT,
+     VR_KEY_FIELD(vhost),
+     .node = "vhost"},
+    {.name = "queues",
+     .parse = parse_queues,
+     .example = "4",
+     .fallback = "1",
+     .kind = VR_KEY_COUNT,
+     VR_KEY_FIELD(queues),
+     .min = 1,
+     .max = VR_MAX_QUEUES},
 };
 
 static void begin(struct vr_dev_cfg *cfg)
 {
-    cfg->queues = VR_NET_QUEUES;
+    cfg->queues = vr_net_queues(1);
 }
 
 static int check(struct vr_parser *p)
@@ -223,6 +268,10 @@ static int check(struct vr_parser *p)
                              "would never send a long frame: use %u, 128 or "
                              "256",
                              p->cfg->queue_size, VR_NET_QUEUE_SIZE_MIN);
+    if (!strcmp(p->cfg->vhost, VR_NET_VHOST_ON) && !vr_net_may_vhost(p->cfg))
+        return vr_parse_fail(p, "vhost=on goes with mode=static and without "
+                                "rate= and ip= only: leave one of them out, or "
+                                "use vhost=auto");
     return 0;
 }
 
@@ -291,6 +340,11 @@ static const struct {
     {"long_from_guest", VR_NET_FROM_GSO},
 };
 
+static bool by_vhost(const struct vr_seen *seen)
+{
+    return seen->target_io & VR_NET_IO_VHOST;
+}
+
 static void show(const struct vr_seen *seen, const struct vr_show *to)
 {
     const struct vr_dev_cfg *c = seen->cfg;
@@ -306,6 +360,10 @@ static void show(const struct vr_seen *seen, const struct vr_show *to)
         to->line(to->ctx, "rate", "%s", c->rate);
     if (!seen->config)
         return;
+    to->line(to->ctx, "frames", "moved by %s; %u of %u queue pairs in use",
+             by_vhost(seen) ? "the driver domain's kernel (vhost-net)"
+                            : "vr-backend",
+             VR_NET_IO_PAIRS(seen->target_io), vr_net_pairs(c));
     get_config(seen, &now);
     to->line(to->ctx, "link", "%s, MTU %u",
              now.status & VR_NET_S_LINK_UP ? "up" : "down", now.mtu);
@@ -332,9 +390,13 @@ static void json(const struct vr_seen *seen, const struct vr_show *to)
     to->text(to->ctx, "ip", c->ip);
     to->text(to->ctx, "rate", c->rate);
     to->flag(to->ctx, "offload", c->offload);
+    to->text(to->ctx, "vhost", c->vhost);
     if (!seen->config)
         return;
     get_config(seen, &now);
+    to->flag(to->ctx, "vhost_used", by_vhost(seen));
+    to->number(to->ctx, "queue_pairs", vr_net_pairs(c));
+    to->number(to->ctx, "queue_pairs_used", VR_NET_IO_PAIRS(seen->target_io));
     to->flag(to->ctx, "link", now.status & VR_NET_S_LINK_UP);
     to->number(to->ctx, "mtu", now.mtu);
     for (i = 0; i < VR_ARRAY_SIZE(counters); i++)

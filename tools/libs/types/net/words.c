@@ -130,6 +130,7 @@ uint64_t vr_net_pool_min(const struct vr_dev_cfg *cfg)
     uint64_t buffer = (frame + VR_PAGE_SIZE - 1) & ~(VR_PAGE_SIZE - 1);
     uint64_t pair =
         cfg->queue_size * buffer + SENT_AT_ONCE * LONGEST_SENT + 2 * RINGS;
+    uint64_t all = vr_net_pairs(cfg) * pair + (cfg->queues & 1) * RINGS;
 
-    return (pair + ROUND - 1) & ~(ROUND - 1);
+    return (all + ROUND - 1) & ~(ROUND - 1);
 }
