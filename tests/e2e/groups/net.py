@@ -26,10 +26,10 @@ group = Group("net")
 
 
 def net(make, number, **keys):
-    """The string of the number-th network device."""
+    """The string of the number-th network device, served by vr-backend itself."""
     return make(**{"id": f"net{number}", "type": "net", "target": None,
                    "driver": DRIVER, "mac": MACS[number], "bridge": "br0",
-                   **keys})
+                   "vhost": "off", **keys})
 
 
 def address(number):

@@ -26,6 +26,7 @@ class Arch:
     driver_modules: tuple  # of the driver domain; None: all built in
     guest: dict            # what guest_cfg() puts in unless told otherwise
     driver: dict           # driver_cfg(), the same
+    vhost: dict            # driver_cfg(), where vhost-net is to be there
     # Guests: arguments of guest_cfg().
     usual: dict            # knows pools and has a driver of the virtio-iommu
     mixes: bool            # and uses both at once
@@ -93,6 +94,7 @@ ARM64 = Arch(
     guest={"type": "pvh", "kernel": "Image", "ramdisk": "guest.cpio",
            "least": 0, "extra": "", "lines": ""},
     driver={"type": "pvh", "kernel": "Image", "least": 0, "extra": ""},
+    vhost={"kernel": "vmlinuz", "ramdisk": "vhost.cpio", "memory": 224},
     usual={"memory": 112}, mixes=False,
     mappers={
         "small": {"kernel": "Image", "ramdisk": "guest.cpio", "memory": 112},
@@ -145,6 +147,7 @@ X86 = Arch(
     # PV: it is up after half the time that PVH takes.
     driver={"type": "pv", "kernel": "vmlinux", "least": 256,
             "extra": QUICK},
+    vhost={},
     usual={}, mixes=True, mappers={"Debian's": {"ramdisk": "bare.cpio"}},
     bare={"ramdisk": "bare.cpio"}, module={"memory": 256},
     mixed="guest.cpio",

@@ -319,6 +319,11 @@ def everything(share, say):
     driver_image(share)
     driver_image(share, NETWORK, hook=os.path.join(GUEST, "network-hook.sh"),
                  image="network.cpio", parts=network_parts())
+    if arch.now.vhost:
+        driver_image(share, NETWORK,
+                     hook=os.path.join(GUEST, "network-hook.sh"),
+                     image="vhost.cpio",
+                     parts=network_parts() + ["-m", host_path("modules-debian")])
 
 
 def debug_guest(share):

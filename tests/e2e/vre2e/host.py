@@ -359,14 +359,14 @@ def guest_cfg(name, devices=(), memory=96, extra="", kernel=None,
 
 
 def driver_cfg(name, disks=("/dev/vda",), extra="", memory=96, lines="",
-               kind=None, ramdisk="driver.cpio"):
+               kind=None, ramdisk="driver.cpio", kernel=None):
     """An xl.cfg for a driver domain; disks become xvdb, xvdc, ..."""
     usual = arch.now.driver
     items = ", ".join(f"'{d},raw,xvd{chr(ord('b') + i)},rw'"
                       for i, d in enumerate(disks))
     return (f'name = "{name}"\ntype = "{kind or usual["type"]}"\n'
             f'memory = {max(memory, usual["least"])}\nvcpus = 1\n'
-            f'kernel = "/host/img/{usual["kernel"]}"\n'
+            f'kernel = "/host/img/{kernel or usual["kernel"]}"\n'
             f'ramdisk = "/host/img/{ramdisk}"\n'
             f'extra = "console=hvc0 loglevel=6 {usual["extra"]} '
             f'xen_privcmd.unrestricted=1 {extra}"\n'
