@@ -574,7 +574,8 @@ static void look_on(struct vr_loop *l)
 /*
  * While nothing is under way, or lent, only the channel has something to tell,
  * and to wait there takes one system call where the type's wait() and hear()
- * take two, the better part of what a single request costs.
+ * take two, the better part of what a single request costs. A type whose
+ * requests wait for the world may have something else to wait for.
  */
 static void wait_for_more(struct vr_loop *l, int64_t timeout)
 {
@@ -582,7 +583,8 @@ static void wait_for_more(struct vr_loop *l, int64_t timeout)
     int64_t woken = l->armed ? d->now : 0;
     unsigned int heard = 0, ready;
 
-    if (timeout < 0 && !d->inflight && !l->lent && !d->stopping)
+    if (timeout < 0 && !d->inflight && !l->lent && !d->stopping &&
+        !d->serve->waits)
         heard = d->cfg.channel->sleep(d->cfg.channel_state);
     if (heard) {
         d->now = (int64_t)vr_now_ns();
