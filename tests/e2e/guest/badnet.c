@@ -25,7 +25,7 @@
 #define SENDING 1u
 #define SPACE   (80u << 10) /* for frames, behind the rings */
 #define LEN     (QUEUES * PAGE + SPACE)
-#define WAIT_MS 500
+#define NAPS    20 /* of a millisecond or more, until nothing comes any more */
 
 struct desc {
     uint64_t addr;
@@ -79,6 +79,13 @@ static void start(uint32_t features)
         put(VR_MMIO_QUEUE_READY, 1);
     }
     put(VR_MMIO_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+}
+
+/* Some of those that are offered. */
+static uint32_t some_features(void)
+{
+    put(VR_MMIO_DEVICE_FEATURES_SEL, 0);
+    return get(VR_MMIO_DEVICE_FEATURES) & chance(1u << 24) & chance(1u << 24);
 }
 
 /* Frames of ours are from our address, more often than not. */
@@ -167,7 +174,7 @@ static int settled(unsigned int q)
 {
     unsigned int i;
 
-    for (i = 0; i < WAIT_MS && used(q)[1] != sent[q] && !failed(); i++)
+    for (i = 0; i < NAPS && used(q)[1] != sent[q] && !failed(); i++)
         usleep(1000);
     return used(q)[1] == sent[q];
 }
@@ -199,7 +206,7 @@ static int rubble(unsigned int n)
         /* Receive buffers may wait for ever: they go by a reset. */
         if (failed() || (uint16_t)(sent[0] - used(0)[1]) > ENTRIES / 2 ||
             !chance(16))
-            start(chance(2) ? 0 : chance(1u << 16));
+            start(some_features());
     }
     put(VR_MMIO_STATUS, 0);
     printf("%u rounds, %lu back, %lu resets, %lu silent\n", n, back, resets,
@@ -227,7 +234,7 @@ static int flood(int seconds)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         avail(SENDING)[1] = sent[SENDING];
         put(VR_MMIO_QUEUE_NOTIFY, SENDING);
-        for (i = 0; i < WAIT_MS && used(SENDING)[1] != sent[SENDING]; i++)
+        for (i = 0; i < NAPS && used(SENDING)[1] != sent[SENDING]; i++)
             usleep(i ? 1000 : 50);
     }
     printf("%lu %s\n", count, failed() ? "failed" : "works");

@@ -15,7 +15,7 @@ from ..net import BRIDGE, MACS, address, net, plug, shown, start, within
 
 G, B = "ob", "ob-bn"
 NOBODY = "10.9.0.99"  # frames to it go to the abused device
-ROUNDS = 1500
+ROUNDS = 200
 RSS_MAX_KIB = 8192  # beside the windows, 4 MiB here
 WINDOW_KIB = 4096
 LINES_MAX = 20  # that the driver domain's console says of an attack
