@@ -294,7 +294,7 @@ e2e_on() {
 # whose checks wait for events and so stand something beside it, too.
 refusals=(preflight input silo stock)
 guests=(kernels debug probe dynamic)
-operations=(operations/{bells,bootfiles,grants,late,many,order,signals,storage,words})
+operations=(operations/{bells,bootfiles,grants,late,many,order,signals,storage,survey,words})
 
 x86() {
     e2e_on e2e x86 --steady
