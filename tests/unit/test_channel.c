@@ -137,6 +137,17 @@ static void with_an_event(void **state)
     assert_int_equal(sleeps(), 0);
 }
 
+/* Told of what the sleep took already: it does not wait for more. */
+static void told_late(void **state)
+{
+    (void)state;
+    event(BROKER);
+    assert_int_equal(sleeps(), VR_HEARD);
+    assert_int_equal(vr_channel_ops.hear(&channel), 0);
+    event(BROKER);
+    assert_int_equal(vr_channel_ops.hear(&channel), VR_HEARD);
+}
+
 /* Who has looked at the socket may sleep again. */
 static void once(void **state)
 {
@@ -177,7 +188,8 @@ static void meanwhile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(an_event), T(before), T(with_an_event), T(once), T(meanwhile),
+        T(an_event),  T(before), T(with_an_event),
+        T(told_late), T(once),   T(meanwhile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ struct vr_channel {
     /* What was heard and is not unmasked: */
     bool broker_masked;
     uint64_t bells_masked; /* a bit each */
+    bool slept;            /* since it was heard last */
 };
 
 /** vr_channel_open() - @fd: readable when something has come. Returns 0 or
