@@ -170,8 +170,8 @@ def rebind(h, made):
     data_right(h)
 
 
-@group.check("loaded too late: no disk, both sides say why; bound again: disks",
-             300)
+@group.check("loaded after the driver's probe: no disk, the toolstack says why; "
+             "bound again: disks", 300)
 def late(h, made):
     with_data(h, made)
     names = [s["name"] for s in stats(h).values()]
@@ -181,8 +181,8 @@ def late(h, made):
                     f"{dev['id']}/error")
         require("DMA_RESTRICTED_POOL" in node, f"xenstore: {node}")
     log = h.gx_ok(G, "late-module insert")
-    require(log.count("was bound before") == 2 and
-            all(f"write {n} to" in log for n in names), f"{log}")
+    require(log.count("restricted to its pool") == 2 and
+            all(f" {n}: " in log for n in names), f"{log}")
     require("vda" not in log.splitlines(), "there is a disk")
     h.gx_ok(G, f"rebind {MMIO} 1 {' '.join(names)}; sleep 0.5; "
             "diskof one two", 60)
