@@ -8,6 +8,7 @@
 
 #include "libs/transport/mmio/regs.h"
 #include "libs/types/block/request.h"
+#include "input.h"
 
 #define WIN  UINT64_C(0x48000000)
 #define SIZE UINT64_C(0x8000)
@@ -133,21 +134,6 @@ static void check(struct world *w)
         REQUIRE(!w->busy || w->quiet);
 }
 
-static uint64_t eat(const uint8_t **data, size_t *size, unsigned int n)
-{
-    uint64_t v = 0;
-
-    while (n--) {
-        v <<= 8;
-        if (*size) {
-            v |= **data;
-            (*data)++;
-            (*size)--;
-        }
-    }
-    return v;
-}
-
 /* Queue 0 to 2 as a well-behaved driver would set it up. */
 static void good_queue(struct world *w, unsigned int q)
 {
@@ -179,15 +165,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vr_vdev_init(&w.m, &desc, &ops, &w, &w.stats);
     memset(config, 1, sizeof(config));
     vr_vdev_set_device(&w.m, 0x40, config, sizeof(config));
-    while (size) {
-        uint8_t op = eat(&data, &size, 1);
-        uint64_t off = eat(&data, &size, 1) * 4;
+    in = data;
+    left = size;
+    while (left) {
+        uint8_t op = eat(1);
+        uint64_t off = eat(1) * 4;
         bool waited = vr_vdev_waiting(&w.m);
         uint64_t value;
 
         switch (op % 16) {
         default:
-            value = eat(&data, &size, op & 0x40 ? 4 : 1);
+            value = eat(op & 0x40 ? 4 : 1);
             if (vr_mmio_write(&w.m, off, 4, value) == VR_VDEV_PENDING)
                 REQUIRE(vr_vdev_waiting(&w.m));
             else if (off == VR_MMIO_STATUS && !(value & 0xff))
@@ -201,7 +189,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 REQUIRE(value == (VR_MMIO_DOORBELL_OK | 5));
             break;
         case 7: /* any offset, size and direction */
-            value = eat(&data, &size, op & 0x80 ? 8 : 2);
+            value = eat(op & 0x80 ? 8 : 2);
             vr_mmio_read(&w.m, value, off / 4);
             vr_mmio_write(&w.m, value, off / 4, ~value);
             break;

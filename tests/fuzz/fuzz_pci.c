@@ -11,6 +11,7 @@
 
 #include "libs/transport/pci/bus.h"
 #include "libs/transport/pci/function.h"
+#include "input.h"
 
 #define WIN     UINT64_C(0x48000000)
 #define SIZE    UINT64_C(0x8000)
@@ -194,21 +195,6 @@ static void check(void)
         REQUIRE(!w.busy || w.quiet);
 }
 
-static uint64_t eat(const uint8_t **data, size_t *size, unsigned int n)
-{
-    uint64_t v = 0;
-
-    while (n--) {
-        v <<= 8;
-        if (*size) {
-            v |= **data;
-            (*data)++;
-            (*size)--;
-        }
-    }
-    return v;
-}
-
 /* Queue 0 to 2 as a well-behaved driver would set it up. */
 static void good_queue(unsigned int q, bool vector)
 {
@@ -261,9 +247,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vr_pci_init(&w.p, &w.m, &ops, NULL);
     memset(config, 1, sizeof(config));
     vr_vdev_set_device(&w.m, 0x40, config, sizeof(config));
-    while (size) {
-        uint8_t op = eat(&data, &size, 1);
-        uint64_t off = eat(&data, &size, 1);
+    in = data;
+    left = size;
+    while (left) {
+        uint8_t op = eat(1);
+        uint64_t off = eat(1);
         const unsigned int width = 1u << (op >> 4 & 3);
         bool waited = vr_vdev_waiting(&w.m);
         uint64_t value;
@@ -273,7 +261,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 0:
         case 1:
             off += offs[op >> 6] & ~0xffu;
-            value = eat(&data, &size, width);
+            value = eat(width);
             if (set_bar(off, width, value) == VR_VDEV_PENDING)
                 REQUIRE(vr_vdev_waiting(&w.m));
             else if (off == VR_PCI_DEVICE_STATUS && width == 1 && !value)
@@ -281,20 +269,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         case 2: /* the pages behind */
             off += offs[off & 7];
-            set_bar(off, width, eat(&data, &size, width));
+            set_bar(off, width, eat(width));
             break;
         case 3:
             bar(off + offs[op >> 5], width);
             break;
         case 4:
         case 5:
-            config_write(off, width, eat(&data, &size, width));
+            config_write(off, width, eat(width));
             break;
         case 6:
             cfg(off, width);
             break;
         case 7: /* any offset, size and direction */
-            value = eat(&data, &size, 8);
+            value = eat(8);
             vr_pci_bar_face.read(&w.p, value, off);
             vr_pci_bar_face.write(&w.p, value, off, ~value);
             vr_pci_config_face.read(&w.p, value, off);

@@ -11,30 +11,31 @@ struct text {
     char s[32];
 };
 
+/* In the largest unit of which there is one; each has @step of the one before.
+ */
+static struct text scaled(double n, double step, const char *const unit[4])
+{
+    struct text t;
+    unsigned int i = 0;
+
+    for (; n >= step && i < 3; i++)
+        n /= step;
+    snprintf(t.s, sizeof(t.s), n < 10 && i ? "%.1f %s" : "%.0f %s", n, unit[i]);
+    return t;
+}
+
 static struct text size_of(double bytes)
 {
     static const char *const unit[] = {"B", "KiB", "MiB", "GiB"};
-    struct text t;
-    size_t i = 0;
 
-    for (; bytes >= 1024 && i + 1 < VR_ARRAY_SIZE(unit); i++)
-        bytes /= 1024;
-    snprintf(t.s, sizeof(t.s), bytes < 10 && i ? "%.1f %s" : "%.0f %s", bytes,
-             unit[i]);
-    return t;
+    return scaled(bytes, 1024, unit);
 }
 
 static struct text time_of(double ns)
 {
     static const char *const unit[] = {"ns", "us", "ms", "s"};
-    struct text t;
-    size_t i = 0;
 
-    for (; ns >= 1000 && i + 1 < VR_ARRAY_SIZE(unit); i++)
-        ns /= 1000;
-    snprintf(t.s, sizeof(t.s), ns < 10 && i ? "%.1f %s" : "%.0f %s", ns,
-             unit[i]);
-    return t;
+    return scaled(ns, 1000, unit);
 }
 
 static double sum(const uint64_t *counts, unsigned int n)

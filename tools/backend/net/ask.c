@@ -33,7 +33,9 @@ int vr_keeper_send(int sock, const void *msg, size_t len, const int *fd,
         c->cmsg_len = CMSG_LEN(n * sizeof(int));
         memcpy(CMSG_DATA(c), fd, n * sizeof(int));
     }
-    return sendmsg(sock, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    /* A process that does not read may not hold up the keeper, and with it all
+     * other interfaces. */
+    return sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 int vr_keeper_recv(int sock, void *msg, size_t len, int *fd, unsigned int *n)

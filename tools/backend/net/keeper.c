@@ -202,7 +202,7 @@ static void serve(struct vr_keeper_ask *ask, int to)
     else if (c->sock < 0)
         refuse(to, -EBUSY, "a former interface of that name is still to go");
     else if (vr_keeper_send(c->sock, "", 1, &to, 1))
-        refuse(to, -EBUSY, "the interface's process has ended");
+        refuse(to, -EBUSY, "the interface's process does not answer");
 }
 
 /* Nobody asks any more: the interfaces go, and so do we. */

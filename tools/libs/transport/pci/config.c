@@ -156,7 +156,7 @@ static uint32_t class_of(uint32_t device_id)
     switch (device_id) {
     case VR_TYPE_block:
         return CLASS_STORAGE;
-    case 1:
+    case VR_TYPE_net:
         return CLASS_NETWORK;
     default:
         return CLASS_OTHER;
