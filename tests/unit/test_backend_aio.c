@@ -180,6 +180,64 @@ static void in_part(void **state)
     everywhere();
 }
 
+/* Whether a write from these pieces takes the pages that are held, which are no
+ * longer those that the process has there. */
+static bool takes_held(const struct iovec *iov, unsigned int niov)
+{
+    uint8_t byte;
+
+    transfer(VR_AIO_WRITE, iov, niov, 0);
+    assert_int_equal(pread(t.fd, &byte, 1, 0), 1);
+    return byte == 1;
+}
+
+static void parts(void **state)
+{
+    struct iovec far[2], pair[2], many[PAGES / 4], near[4];
+    const struct iovec out[] = {{mem, 2 * PAGE}, {mem + POOL, 2 * PAGE}};
+    const struct iovec late[] = {{mem, 2 * PAGE}, {mem + POOL / 2, 2 * PAGE}};
+    struct vr_aio_req *done = NULL;
+    struct vr_aio_req req = {.op = VR_AIO_READ,
+                             .iov = late,
+                             .niov = 2,
+                             .len = 4 * PAGE,
+                             .offset = SPAN - PAGE};
+    unsigned int i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        far[i] = (struct iovec){mem + i * POOL / 2, PAGE + 2 * i * PAGE};
+        pair[i] = (struct iovec){mem + i * POOL / 2, PAGE};
+    }
+    for (i = 0; i < VR_ARRAY_SIZE(many); i++)
+        many[i] = (struct iovec){mem + i * 4 * PAGE, 2 * PAGE};
+    for (i = 0; i < VR_ARRAY_SIZE(near); i++)
+        near[i] = (struct iovec){mem + i * 2 * PAGE, PAGE + PAGE / 2};
+    memset(mem, 1, POOL);
+    assert_int_equal(hold(), 0);
+    there_and_back(far, 2);
+    there_and_back(many, VR_ARRAY_SIZE(many));
+
+    memset(mem, 1, POOL);
+    assert_ptr_equal(mmap(mem, SPAN, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+                     mem);
+    assert_true(takes_held(far, 1));
+    assert_true(takes_held(far, 2));
+    assert_true(takes_held(many, VR_ARRAY_SIZE(many)));
+    /* Too short to be worth it, and not all of it held. */
+    assert_false(takes_held(pair, 2));
+    assert_false(takes_held(near, VR_ARRAY_SIZE(near)));
+    assert_false(takes_held(out, 2));
+
+    /* One of its parts ends early, the other has nothing to read. */
+    vr_aio_uring.queue(aio, &req);
+    while (!done)
+        vr_aio_uring.run(aio, -1, &done);
+    assert_ptr_equal(done, &req);
+    assert_int_equal(req.res, -EIO);
+}
+
 /* What becomes readable before the pool is let go of, or while it is, is not
  * lost: with a poll that is just about to tell it, and without. */
 static void notified(void **state)
@@ -208,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(with_and_without, setup, teardown),
         cmocka_unit_test_setup_teardown(in_part, setup, teardown),
+        cmocka_unit_test_setup_teardown(parts, setup, teardown),
         cmocka_unit_test_setup_teardown(notified, setup, teardown),
     };
 

@@ -32,6 +32,9 @@ struct vr_aio_req {
     int res;              /* when done: 0 or -errno */
     int first;            /* how direct I/O failed at first: -errno, or 0 */
     enum vr_way way;      /* READ, WRITE: that was done, or tried last */
+    /* For who carries it out in parts: how many are under way, and bytes. */
+    unsigned int parts;
+    uint64_t moved;
     struct vr_aio_req *next;
 };
 

@@ -31,6 +31,10 @@ enum {
 #define SQ_ENTRIES 256u
 #define CQ_ENTRIES 1024u /* beyond that the kernel keeps them (NODROP) */
 
+/* Transfers that one request may become, and bytes of one on average. */
+#define PARTS_MAX 16u
+#define PART_MEAN 8192u
+
 #define FEATURES                                                               \
     (IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_FAST_POLL |        \
      IORING_FEAT_RSRC_TAGS) /* the last: 5.13, as is multishot poll */
@@ -211,88 +215,150 @@ static bool held(const struct vr_aio *aio, const struct iovec *iov)
     return off < aio->held_len && iov->iov_len <= aio->held_len - off;
 }
 
+/* One piece of memory has a form of its own, with pages that are held or not.
+ */
 static void prep_read(struct vr_aio *aio, struct io_uring_sqe *sqe, int file,
-                      const struct vr_aio_req *req)
+                      const struct iovec *iov, unsigned int niov, uint64_t at)
 {
-    const struct iovec *iov = req->iov;
-
-    if (req->niov != 1)
-        io_uring_prep_readv(sqe, file, iov, req->niov, req->offset);
+    if (niov != 1)
+        io_uring_prep_readv(sqe, file, iov, niov, at);
     else if (held(aio, iov))
-        io_uring_prep_read_fixed(sqe, file, iov->iov_base, iov->iov_len,
-                                 req->offset, 0);
+        io_uring_prep_read_fixed(sqe, file, iov->iov_base, iov->iov_len, at, 0);
     else
-        io_uring_prep_read(sqe, file, iov->iov_base, iov->iov_len, req->offset);
+        io_uring_prep_read(sqe, file, iov->iov_base, iov->iov_len, at);
 }
 
 static void prep_write(struct vr_aio *aio, struct io_uring_sqe *sqe, int file,
-                       const struct vr_aio_req *req)
+                       const struct iovec *iov, unsigned int niov, uint64_t at)
 {
-    const struct iovec *iov = req->iov;
-
-    if (req->niov != 1)
-        io_uring_prep_writev(sqe, file, iov, req->niov, req->offset);
+    if (niov != 1)
+        io_uring_prep_writev(sqe, file, iov, niov, at);
     else if (held(aio, iov))
-        io_uring_prep_write_fixed(sqe, file, iov->iov_base, iov->iov_len,
-                                  req->offset, 0);
+        io_uring_prep_write_fixed(sqe, file, iov->iov_base, iov->iov_len, at,
+                                  0);
     else
-        io_uring_prep_write(sqe, file, iov->iov_base, iov->iov_len,
-                            req->offset);
-    if (req->dsync)
-        sqe->rw_flags = RWF_DSYNC;
+        io_uring_prep_write(sqe, file, iov->iov_base, iov->iov_len, at);
 }
 
-static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
+static void queue_part(struct vr_aio *aio, struct vr_aio_req *req,
+                       const struct iovec *iov, unsigned int niov, uint64_t at)
 {
     int file = req->direct ? FILE_DIRECT : FILE_TARGET;
-    struct io_uring_sqe *sqe;
+    struct io_uring_sqe *sqe = get_sqe(aio);
 
-    aio->inflight++;
-    req->first = 0;
-    switch (req->op) {
-    case VR_AIO_READ:
-        sqe = get_sqe(aio);
-        prep_read(aio, sqe, file, req);
-        break;
-    case VR_AIO_WRITE:
-        sqe = get_sqe(aio);
-        prep_write(aio, sqe, file, req);
-        if (!req->direct)
-            vr_target_cached(aio->target);
-        break;
-    case VR_AIO_FLUSH:
-        if (vr_target_lost(aio->target)) {
-            to_threads(aio, req);
-            return;
-        }
-        sqe = get_sqe(aio);
-        io_uring_prep_fsync(sqe, FILE_TARGET, IORING_FSYNC_DATASYNC);
-        break;
-    default:
-        /* Several steps, or an ioctl: not for the ring. */
-        to_threads(aio, req);
+    if (req->op == VR_AIO_READ) {
+        prep_read(aio, sqe, file, iov, niov, at);
+    } else {
+        prep_write(aio, sqe, file, iov, niov, at);
+        if (req->dsync)
+            sqe->rw_flags = RWF_DSYNC;
+    }
+    io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+    sqe->user_data = (uintptr_t)req;
+    req->parts++;
+}
+
+/* Only a transfer of one piece of memory uses pages that are held. To look up a
+ * page costs the kernel about as much as a transfer of its own. */
+static bool in_parts(const struct vr_aio *aio, const struct vr_aio_req *req)
+{
+    unsigned int i;
+
+    if (req->niov == 1 || req->niov > PARTS_MAX ||
+        req->len / req->niov < PART_MEAN)
+        return false;
+    for (i = 0; i < req->niov; i++) {
+        if (!held(aio, &req->iov[i]))
+            return false;
+    }
+    return true;
+}
+
+static void queue_transfer(struct vr_aio *aio, struct vr_aio_req *req)
+{
+    uint64_t at = req->offset;
+    unsigned int i;
+
+    req->parts = 0;
+    req->moved = 0;
+    if (!in_parts(aio, req)) {
+        queue_part(aio, req, req->iov, req->niov, at);
         return;
     }
+    for (i = 0; i < req->niov; at += req->iov[i++].iov_len)
+        queue_part(aio, req, &req->iov[i], 1, at);
+}
+
+static void queue_flush(struct vr_aio *aio, struct vr_aio_req *req)
+{
+    struct io_uring_sqe *sqe = get_sqe(aio);
+
+    io_uring_prep_fsync(sqe, FILE_TARGET, IORING_FSYNC_DATASYNC);
     io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
     sqe->user_data = (uintptr_t)req;
 }
 
-/* A transfer that ended early or failed: aio_exec.c knows what then. */
-static void finish(struct vr_aio *aio, struct vr_aio_req *req, int res,
-                   struct vr_aio_req **done)
+static void uring_queue(struct vr_aio *aio, struct vr_aio_req *req)
 {
-    bool transfer = req->op == VR_AIO_READ || req->op == VR_AIO_WRITE;
+    aio->inflight++;
+    req->first = 0;
+    switch (req->op) {
+    case VR_AIO_READ:
+        queue_transfer(aio, req);
+        return;
+    case VR_AIO_WRITE:
+        queue_transfer(aio, req);
+        if (!req->direct)
+            vr_target_cached(aio->target);
+        return;
+    case VR_AIO_FLUSH:
+        if (!vr_target_lost(aio->target)) {
+            queue_flush(aio, req);
+            return;
+        }
+        break;
+    default:
+        /* Several steps, or an ioctl: not for the ring. */
+        break;
+    }
+    to_threads(aio, req);
+}
 
-    if (transfer && res != (int64_t)req->len) {
-        req->first = res < 0 ? res : -EAGAIN;
+static void done_with(struct vr_aio *aio, struct vr_aio_req *req, int res,
+                      struct vr_aio_req **done)
+{
+    req->res = res;
+    req->next = *done;
+    *done = req;
+    aio->inflight--;
+}
+
+/* One that ended early or failed: aio_exec.c knows what then. */
+static void finish_transfer(struct vr_aio *aio, struct vr_aio_req *req, int res,
+                            struct vr_aio_req **done)
+{
+    if (res < 0)
+        req->first = res;
+    else
+        req->moved += (unsigned int)res;
+    if (--req->parts)
+        return;
+    if (req->first || req->moved != req->len) {
+        req->first = req->first ? req->first : -EAGAIN;
         to_threads(aio, req);
         return;
     }
     req->way = req->direct ? VR_WAY_DIRECT : VR_WAY_CACHE;
-    req->res = transfer ? 0 : vr_target_flushed(aio->target, res);
-    req->next = *done;
-    *done = req;
-    aio->inflight--;
+    done_with(aio, req, 0, done);
+}
+
+static void finish(struct vr_aio *aio, struct vr_aio_req *req, int res,
+                   struct vr_aio_req **done)
+{
+    if (req->op == VR_AIO_FLUSH)
+        done_with(aio, req, vr_target_flushed(aio->target, res), done);
+    else
+        finish_transfer(aio, req, res, done);
 }
 
 static void threads_done(struct vr_aio *aio, struct vr_aio_req **done)
