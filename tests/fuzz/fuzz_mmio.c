@@ -186,7 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (off == VR_MMIO_QUEUE_READY)
                 REQUIRE(value <= 1);
             if (off == VR_MMIO_QUEUE_DOORBELL)
-                REQUIRE(value == (VR_MMIO_DOORBELL_OK | 5));
+                REQUIRE(value == (VR_DOORBELL_OK | 5));
             break;
         case 7: /* any offset, size and direction */
             value = eat(op & 0x80 ? 8 : 2);

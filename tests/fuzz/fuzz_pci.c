@@ -46,6 +46,8 @@ static const struct vr_vdev_desc desc = {
     .mandatory = VR_F_MANDATORY,
     .nranges = 1,
     .range = {{.base = WIN, .size = SIZE}},
+    .bells = true,
+    .backend_domid = 5,
 };
 
 static uint64_t cfg(unsigned int off, unsigned int size)
@@ -190,6 +192,7 @@ static void check(void)
     REQUIRE(cfg(VR_PCI_VENDOR_ID, 4) == 0x10421af4);
     REQUIRE((control & 0x7ff) == VECTORS - 1);
     REQUIRE(cfg(VR_PCI_CAPABILITIES, 1) == VR_PCI_CAP_MSIX);
+    REQUIRE(bar(VR_PCI_AT_BELLS, 4) == (VR_DOORBELL_OK | 5));
     /* The promise: reset without a complaint means that nobody is at it. */
     if (!status && !vr_vdev_waiting(&w.m))
         REQUIRE(!w.busy || w.quiet);
@@ -236,10 +239,9 @@ static void config_write(uint64_t off, unsigned int width, uint64_t value)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const unsigned int offs[] = {VR_PCI_AT_COMMON, VR_PCI_AT_ISR,
-                                        VR_PCI_AT_DEVICE, VR_PCI_AT_NOTIFY,
-                                        VR_PCI_AT_TABLE,  VR_PCI_AT_PENDING,
-                                        VR_PCI_BAR_SIZE,  VR_PCI_AT_COMMON};
+    static const unsigned int offs[] = {
+        VR_PCI_AT_COMMON, VR_PCI_AT_ISR,     VR_PCI_AT_DEVICE, VR_PCI_AT_NOTIFY,
+        VR_PCI_AT_TABLE,  VR_PCI_AT_PENDING, VR_PCI_BAR_SIZE,  VR_PCI_AT_BELLS};
     uint8_t config[VR_CONFIG_LEN];
 
     memset(&w, 0, sizeof(w));

@@ -114,7 +114,7 @@ static void test_direct(void **state)
 
     (void)state;
     assert_int_equal(ww_read(0, 0, VR_MMIO_QUEUE_DOORBELL),
-                     VR_MMIO_DOORBELL_OK |
+                     VR_DOORBELL_OK |
                          ww_rec.drivers[ww_rec.devs[0].driver].domid);
     assert_false(ww_write(0, 0, VR_MMIO_STATUS, 0));
     ww_serve(0);

@@ -60,7 +60,7 @@ static int failed(void)
 static int channel(int *fd)
 {
     struct ioctl_evtchn_bind_unbound_port b = {get(VR_MMIO_QUEUE_DOORBELL) &
-                                               ~VR_MMIO_DOORBELL_OK};
+                                               ~VR_DOORBELL_OK};
 
     *fd = open("/dev/xen/evtchn", O_RDWR);
     return *fd < 0 ? -1 : ioctl(*fd, IOCTL_EVTCHN_BIND_UNBOUND_PORT, &b);

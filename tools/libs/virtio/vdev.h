@@ -29,6 +29,9 @@
 
 #define VR_VDEV_RANGES_MAX 4
 
+/* What QueueDoorbell reads as, beside a domain: docs/proposals/doorbell.md. */
+#define VR_DOORBELL_OK 0x80000000u
+
 enum vr_vdev_result {
     VR_VDEV_DONE,
     VR_VDEV_PENDING, /* the writing vCPU has to wait */

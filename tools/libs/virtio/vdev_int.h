@@ -104,6 +104,10 @@ void vqueue_set_half(struct vr_vdev *m, enum vqueue_area area, bool high,
                      uint32_t half);
 void vqueue_set_port(struct vr_vdev *m, uint32_t value);
 
+/** vqueue_bell() - what QueueDoorbell reads as (docs/proposals/doorbell.md):
+ * 0, or whom the driver has to make the queues' bells for. */
+uint32_t vqueue_bell(const struct vr_vdev *m);
+
 /** vqueue_enable(), vqueue_disable() - it enters service, or leaves it. */
 void vqueue_enable(struct vr_vdev *m);
 enum vr_vdev_result vqueue_disable(struct vr_vdev *m);

@@ -186,6 +186,11 @@ void vqueue_set_port(struct vr_vdev *m, uint32_t value)
         q->port = value;
 }
 
+uint32_t vqueue_bell(const struct vr_vdev *m)
+{
+    return m->desc.bells ? VR_DOORBELL_OK | m->desc.backend_domid : 0;
+}
+
 void vqueue_enable(struct vr_vdev *m)
 {
     queue_start(m, m->queue_sel);

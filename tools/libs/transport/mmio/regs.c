@@ -133,7 +133,7 @@ static uint32_t register_read(struct vr_vdev *m, uint32_t off)
         return UINT32_MAX;
     case VR_MMIO_QUEUE_DOORBELL:
         if (m->desc.bells)
-            return VR_MMIO_DOORBELL_OK | m->desc.backend_domid;
+            return vqueue_bell(m);
         break;
     case VR_MMIO_CONFIG_GENERATION:
         return m->config_generation;

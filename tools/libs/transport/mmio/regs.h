@@ -48,7 +48,6 @@
 
 #define VR_MMIO_MAGIC_VALUE 0x74726976u
 #define VR_MMIO_VENDOR      0x4e4558u /* "XEN" */
-#define VR_MMIO_DOORBELL_OK 0x80000000u
 
 /**
  * vr_mmio_read() - the guest reads.

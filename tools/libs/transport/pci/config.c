@@ -31,6 +31,7 @@
 #define CFG_ISR    3
 #define CFG_DEVICE 4
 #define CFG_ACCESS 5
+#define CFG_VENDOR 9 /* a format of the vendor's, by an id of its own */
 
 /* In the capability for access to the BAR */
 #define ACCESS_BAR    (VR_PCI_CAP_ACCESS + 4)
@@ -130,6 +131,16 @@ static void add_structure(struct vr_pci *p, unsigned int at, unsigned int len,
     pci_set(p, at + 12, 4, size);
 }
 
+/* 4.1.4.8: behind the id the format is ours, as is the register. */
+static void add_bells(struct vr_pci *p)
+{
+    pci_set(p, VR_PCI_CAP_AF + 1, 1, VR_PCI_CAP_BELLS);
+    add_structure(p, VR_PCI_CAP_BELLS, 16, CFG_VENDOR, VR_PCI_AT_BELLS,
+                  VR_PCI_BELLS_SIZE);
+    pci_set(p, VR_PCI_CAP_BELLS + 1, 1, 0); /* the last one */
+    pci_set(p, VR_PCI_CAP_BELLS + 4, 2, SUB_VENDOR);
+}
+
 static void add_capabilities(struct vr_pci *p)
 {
     pci_set(p, VR_PCI_CAP_MSIX, 1, CAP_MSIX);
@@ -149,6 +160,8 @@ static void add_capabilities(struct vr_pci *p)
     pci_set(p, VR_PCI_CAP_AF, 1, CAP_AF);
     pci_set(p, VR_PCI_CAP_AF + 2, 1, AF_LENGTH);
     pci_set(p, VR_PCI_CAP_AF + 3, 1, AF_CAN);
+    if (p->m->desc.bells)
+        add_bells(p);
 }
 
 static uint32_t class_of(uint32_t device_id)

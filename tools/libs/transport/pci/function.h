@@ -51,6 +51,7 @@
 #define VR_PCI_CAP_DEVICE 0x84
 #define VR_PCI_CAP_ACCESS 0x94 /* to the BAR (4.1.4.9) */
 #define VR_PCI_CAP_AF     0xa8 /* Advanced Features: a reset of the function */
+#define VR_PCI_CAP_BELLS  0xb0 /* ours: docs/proposals/doorbell.md */
 
 #define VR_PCI_MSIX_CONTROL (VR_PCI_CAP_MSIX + 2)
 #define VR_PCI_MSIX_ENABLE  0x8000u
@@ -65,8 +66,10 @@
 #define VR_PCI_AT_NOTIFY  0x3000u
 #define VR_PCI_AT_TABLE   0x4000u
 #define VR_PCI_AT_PENDING 0x5000u
+#define VR_PCI_AT_BELLS   0x6000u
 
 #define VR_PCI_COMMON_SIZE 60u
+#define VR_PCI_BELLS_SIZE  4u /* QueueDoorbell */
 #define VR_PCI_NOTIFY_STEP 4u /* bytes from queue to queue */
 
 /* Common configuration (4.1.4.3) */

@@ -218,6 +218,20 @@ static enum vr_vdev_result common_write(struct vr_pci *p, unsigned int off,
     return result;
 }
 
+/* The selected queue's bell; no part of the standard. */
+static enum vr_vdev_result bell_write(struct vr_vdev *m, uint32_t value)
+{
+    if (vqueue_writable(m, value))
+        vqueue_set_port(m, value);
+    vdev_show(m);
+    return VR_VDEV_DONE;
+}
+
+static bool bell_ok(const struct vr_vdev *m, uint64_t off, unsigned int size)
+{
+    return m->desc.bells && !off && size == VR_PCI_BELLS_SIZE;
+}
+
 static bool config_ok(uint64_t off, unsigned int size)
 {
     return (size == 1 || size == 2 || size == 4 || size == 8) &&
@@ -259,6 +273,10 @@ uint64_t bar_read(struct vr_pci *p, uint64_t off, unsigned int size)
         return msix_table_read(p, in, size);
     case VR_PCI_AT_PENDING:
         return msix_pending_read(p, in, size);
+    case VR_PCI_AT_BELLS:
+        if (bell_ok(p->m, in, size))
+            return vqueue_bell(p->m);
+        break;
     }
     p->m->stats->bad_accesses++;
     return 0;
@@ -292,6 +310,10 @@ enum vr_vdev_result bar_write(struct vr_pci *p, uint64_t off, unsigned int size,
     case VR_PCI_AT_TABLE:
         msix_table_write(p, in, size, value);
         return VR_VDEV_DONE;
+    case VR_PCI_AT_BELLS:
+        if (bell_ok(p->m, in, size))
+            return bell_write(p->m, value);
+        break;
     }
     p->m->stats->bad_accesses++;
     return VR_VDEV_DONE;
