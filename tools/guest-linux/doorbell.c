@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Doorbells: event channels between the driver's queues and the device's
- * backend, in place of the three registers that Linux accesses for a request
- * (QueueNotify, InterruptStatus, InterruptACK), each of which leaves the guest
- * for the toolstack's domain.
+ * backend, in place of the registers that Linux accesses for a request
+ * (virtio_mmio: QueueNotify, InterruptStatus, InterruptACK; virtio_pci: the
+ * first, and without messages the second), each of which leaves the guest for
+ * the toolstack's domain.
  *
- * The device stays virtio_mmio's. Before a virtio driver is bound to it, the
- * operations by which drivers make and remove queues are exchanged; everything
- * else (features, status, config space, reset) is virtio_mmio's as before. The
- * queues' registers are written here as virtio_mmio does, and one more, which
- * names the queue's event channel (docs/proposals/doorbell.md). A device without
- * that register reads as 0 there, and is left alone.
+ * The device stays virtio_mmio's or virtio_pci's. Before a virtio driver is
+ * bound to it, the operations by which drivers make and remove queues are
+ * exchanged; everything else (features, status, config space, reset) is done as
+ * before. The queues' registers are written here as the transport's driver does
+ * (bellregs.c), and one more, which names the queue's event channel
+ * (docs/proposals/doorbell.md). A device without that register is left alone.
  *
  * An event channel is made by the guest, for the backend's domain and for no
  * other. When the backend's process goes, it is as it was before somebody came,
@@ -19,38 +20,23 @@
 
 #include <linux/cpumask.h>
 #include <linux/interrupt.h>
-#include <linux/io.h>
-#include <linux/list.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
-#include <linux/platform_device.h>
-#include <linux/property.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/version.h>
-#include <linux/virtio.h>
-#include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
-#include <linux/virtio_mmio.h>
 #include <linux/virtio_ring.h>
-#include <linux/workqueue.h>
 
 #include <xen/events.h>
-#include <xen/interface/event_channel.h>
-#include <xen/interface/xen.h>
 #include <xen/xen.h>
 #include <asm/xen/hypercall.h>
 
+#include "bells.h"
 #include "virtio_restricted.h"
-
-/* Reads as VR_DOORBELL_OK and the domain that serves the device; takes the
- * selected queue's event channel, before QueueReady. */
-#define VR_MMIO_QUEUE_DOORBELL	0x0d0
-#define VR_DOORBELL_OK		0x80000000u
-#define VR_DOORBELL_DOMID	0x00007fffu
 
 /* How long a network device's control queue may take for a command. */
 #define VR_CONTROL_WAIT_S	30
@@ -58,54 +44,6 @@
 static bool vr_doorbells = true;
 module_param_named(doorbells, vr_doorbells, bool, 0644);
 MODULE_PARM_DESC(doorbells, "notify devices' backends by event channels, where that is possible; for queues made from then on");
-
-/**
- * struct vr_bell - a queue's doorbell
- * @vq: the queue
- * @port: event channel; 0: none
- * @irq: of @port; 0: none
- * @cpus: whose requests the queue is meant for
- * @kicks: how often the backend was told of buffers
- * @interrupts: how often it told of buffers that it has used
- * @spurious: how often there was nothing
- */
-struct vr_bell {
-	struct virtqueue *vq;
-	evtchn_port_t port;
-	int irq;
-	struct cpumask *cpus;
-	u64 kicks;
-	u64 interrupts;
-	u64 spurious;
-};
-
-/**
- * struct vr_bells - of a device
- * @node: in the list of all of them
- * @ops: the device's operations; their address leads here
- * @old: virtio_mmio's
- * @vdev: the device
- * @base: its registers
- * @domid: who serves it
- * @irq: the device's own interrupt
- * @n: how many of @bell are in use
- * @bell: the queues' doorbells; NULL: the queues are virtio_mmio's
- * @control: the queue that its driver waits for; NULL: none
- * @overdue: runs when that has taken too long
- */
-struct vr_bells {
-	struct list_head node;
-	struct virtio_config_ops ops;
-	const struct virtio_config_ops *old;
-	struct virtio_device *vdev;
-	void __iomem *base;
-	domid_t domid;
-	int irq;
-	unsigned int n;
-	struct vr_bell *bell;
-	struct virtqueue *control;
-	struct delayed_work overdue;
-};
 
 /* Guards the list, and each one's @n and @bell against who shows them. */
 static DEFINE_MUTEX(vr_bells_lock);
@@ -174,20 +112,6 @@ static irqreturn_t vr_rung(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
-/* What the toolstack's side has to say: that the config space has changed. */
-static irqreturn_t vr_interrupt(int irq, void *data)
-{
-	struct vr_bells *bells = data;
-	u32 status = readl(bells->base + VIRTIO_MMIO_INTERRUPT_STATUS);
-
-	if (!status)
-		return IRQ_NONE;
-	writel(status, bells->base + VIRTIO_MMIO_INTERRUPT_ACK);
-	if (status & VIRTIO_MMIO_INT_CONFIG)
-		virtio_config_changed(bells->vdev);
-	return IRQ_HANDLED;
-}
-
 /* ---- event channels ---- */
 
 static int vr_bell_open(struct vr_bells *bells, struct vr_bell *bell)
@@ -235,28 +159,6 @@ struct vr_queue {
 	bool ctx;
 };
 
-static void vr_write_addr(struct vr_bells *bells, unsigned int low, u64 addr)
-{
-	writel((u32)addr, bells->base + low);
-	writel((u32)(addr >> 32), bells->base + low + 4);
-}
-
-static void vr_start_queue(struct vr_bells *bells, struct vr_bell *bell)
-{
-	struct virtqueue *vq = bell->vq;
-
-	writel(virtqueue_get_vring_size(vq),
-	       bells->base + VIRTIO_MMIO_QUEUE_NUM);
-	vr_write_addr(bells, VIRTIO_MMIO_QUEUE_DESC_LOW,
-		      virtqueue_get_desc_addr(vq));
-	vr_write_addr(bells, VIRTIO_MMIO_QUEUE_AVAIL_LOW,
-		      virtqueue_get_avail_addr(vq));
-	vr_write_addr(bells, VIRTIO_MMIO_QUEUE_USED_LOW,
-		      virtqueue_get_used_addr(vq));
-	writel(bell->port, bells->base + VR_MMIO_QUEUE_DOORBELL);
-	writel(1, bells->base + VIRTIO_MMIO_QUEUE_READY);
-}
-
 static struct virtqueue *vr_make_queue(struct vr_bells *bells,
 				       const struct vr_queue *queue)
 {
@@ -265,9 +167,8 @@ static struct virtqueue *vr_make_queue(struct vr_bells *bells,
 	struct vr_bell *bell = &bells->bell[index];
 	int ret;
 
-	writel(index, bells->base + VIRTIO_MMIO_QUEUE_SEL);
-	size = readl(bells->base + VIRTIO_MMIO_QUEUE_NUM_MAX);
-	if (!size || readl(bells->base + VIRTIO_MMIO_QUEUE_READY))
+	size = bells->regs->select(bells, index);
+	if (!size)
 		return ERR_PTR(-ENOENT);
 	bell->vq = vring_create_virtqueue(index, size, PAGE_SIZE, bells->vdev,
 					  true, true, queue->ctx,
@@ -283,7 +184,6 @@ static struct virtqueue *vr_make_queue(struct vr_bells *bells,
 		vring_del_virtqueue(bell->vq);
 		return ERR_PTR(ret);
 	}
-	vr_start_queue(bells, bell);
 	if (control)
 		bells->control = bell->vq;
 	bells->n++;
@@ -292,10 +192,7 @@ static struct virtqueue *vr_make_queue(struct vr_bells *bells,
 
 static void vr_del_queue(struct vr_bells *bells, struct vr_bell *bell)
 {
-	writel(bell->vq->index, bells->base + VIRTIO_MMIO_QUEUE_SEL);
-	writel(0, bells->base + VIRTIO_MMIO_QUEUE_READY);
-	/* Whoever has the queue next may not know of the register. */
-	writel(0, bells->base + VR_MMIO_QUEUE_DOORBELL);
+	bells->regs->stop(bells, bell->vq->index);
 	/* The backend has let go of it. Closed before, a backend that is started
 	 * anew at this moment would be refused, and the device fail. */
 	vr_bell_close(bell);
@@ -322,7 +219,7 @@ static void vr_del_vqs(struct virtio_device *vdev)
 		bells->old->del_vqs(vdev);
 		return;
 	}
-	free_irq(bells->irq, bells);
+	bells->regs->deafen(bells);
 	vr_del_queues(bells);
 }
 
@@ -373,17 +270,18 @@ static int vr_try_queues(struct vr_bells *bells, unsigned int n,
 	}
 	mutex_unlock(&vr_bells_lock);
 	if (!ret)
-		ret = request_irq(bells->irq, vr_interrupt, IRQF_SHARED,
-				  dev_name(&bells->vdev->dev), bells);
-	if (ret)
+		ret = bells->regs->listen(bells);
+	if (ret) {
 		vr_del_queues(bells);
-	else if (device_property_read_bool(bells->vdev->dev.parent,
-					   "wakeup-source"))
-		enable_irq_wake(bells->irq);
-	return ret;
+		return ret;
+	}
+	/* From here on nothing fails: virtio_pci could not make them again. */
+	for (i = 0; i < bells->n; i++)
+		bells->regs->start(bells, &bells->bell[i]);
+	return 0;
 }
 
-/* NULL: they are to be virtio_mmio's. */
+/* NULL: they are to be the transport's own. */
 static struct vr_queue *vr_queues(unsigned int n)
 {
 	return READ_ONCE(vr_doorbells) ?
@@ -391,7 +289,7 @@ static struct vr_queue *vr_queues(unsigned int n)
 		       NULL;
 }
 
-/* Takes @queues; false: they are to be virtio_mmio's after all. */
+/* Takes @queues; false: they are to be the transport's own after all. */
 static bool vr_make_queues(struct vr_bells *bells, unsigned int n,
 			   struct vr_queue *queues, struct virtqueue *vqs[])
 {
@@ -448,6 +346,10 @@ static void vr_synchronize_cbs(struct virtio_device *vdev)
 	struct vr_bells *bells = vr_bells_of(vdev);
 	unsigned int i;
 
+	if (!bells->bell) {
+		bells->old->synchronize_cbs(vdev);
+		return;
+	}
 	synchronize_irq(bells->irq);
 	for (i = 0; i < bells->n; i++)
 		synchronize_irq(bells->bell[i].irq);
@@ -459,7 +361,9 @@ static int vr_set_vq_affinity(struct virtqueue *vq, const struct cpumask *cpus)
 	struct vr_bell *bell = vq->priv;
 
 	if (!bells->bell)
-		return -EINVAL;
+		return bells->old->set_vq_affinity ?
+			       bells->old->set_vq_affinity(vq, cpus) :
+			       -EINVAL;
 	return irq_set_affinity(bell->irq, cpus ?: cpu_possible_mask);
 }
 
@@ -468,35 +372,35 @@ static const struct cpumask *vr_get_vq_affinity(struct virtio_device *vdev,
 {
 	struct vr_bells *bells = vr_bells_of(vdev);
 
-	return bells->bell && index >= 0 && index < bells->n ?
-		       bells->bell[index].cpus :
-		       NULL;
+	if (!bells->bell)
+		return bells->old->get_vq_affinity ?
+			       bells->old->get_vq_affinity(vdev, index) :
+			       NULL;
+	return index >= 0 && index < bells->n ? bells->bell[index].cpus : NULL;
 }
 
 /* ---- devices ---- */
 
-static struct vr_bells *vr_bells_new(struct virtio_device *vdev,
-				     struct platform_device *pdev)
+/* A queue by itself is not made anew, for which the transport's driver would
+ * look for its own. Its driver goes on with the queue that it has. */
+static int vr_disable_vq(struct virtqueue *vq)
 {
-	struct resource *res = platform_get_resource(pdev, IORESOURCE_MEM, 0);
-	int irq = platform_get_irq(pdev, 0);
-	struct vr_bells *bells;
-	u32 value;
+	struct vr_bells *bells = vr_bells_of(vq->vdev);
 
-	if (!res || irq <= 0)
-		return NULL;
-	bells = kzalloc(sizeof(*bells), GFP_KERNEL);
+	return bells->bell ? -ENOENT : bells->old->disable_vq_and_reset(vq);
+}
+
+static struct vr_bells *vr_bells_new(struct virtio_device *vdev)
+{
+	struct vr_bells *bells = kzalloc(sizeof(*bells), GFP_KERNEL);
+
 	if (!bells)
 		return NULL;
-	bells->base = ioremap(res->start, resource_size(res));
-	if (!bells->base || readl(bells->base + VIRTIO_MMIO_VERSION) != 2)
-		goto fail;
-	value = readl(bells->base + VR_MMIO_QUEUE_DOORBELL);
-	if (!(value & VR_DOORBELL_OK))
-		goto fail;
-	bells->domid = value & VR_DOORBELL_DOMID;
-	bells->irq = irq;
 	bells->vdev = vdev;
+	if (!vr_bells_map(bells)) {
+		kfree(bells);
+		return NULL;
+	}
 	INIT_DELAYED_WORK(&bells->overdue, vr_overdue);
 	bells->old = vdev->config;
 	bells->ops = *vdev->config;
@@ -505,13 +409,9 @@ static struct vr_bells *vr_bells_new(struct virtio_device *vdev,
 	bells->ops.synchronize_cbs = vr_synchronize_cbs;
 	bells->ops.set_vq_affinity = vr_set_vq_affinity;
 	bells->ops.get_vq_affinity = vr_get_vq_affinity;
+	if (bells->ops.disable_vq_and_reset)
+		bells->ops.disable_vq_and_reset = vr_disable_vq;
 	return bells;
-
-fail:
-	if (bells->base)
-		iounmap(bells->base);
-	kfree(bells);
-	return NULL;
 }
 
 /* A driver is about to be bound. */
@@ -520,13 +420,13 @@ static void vr_bells_take(struct virtio_device *vdev)
 	struct device *parent = vdev->dev.parent;
 	struct vr_bells *bells;
 
-	if (!xen_domain() || !vr_is_virtio_mmio(parent) ||
+	if (!xen_domain() || !vr_is_transport(parent) ||
 	    vdev->config->find_vqs == vr_find_vqs)
 		return;
 	/* Fails while the module is being removed. */
 	if (!try_module_get(THIS_MODULE))
 		return;
-	bells = vr_bells_new(vdev, to_platform_device(parent));
+	bells = vr_bells_new(vdev);
 	if (!bells) {
 		module_put(THIS_MODULE);
 		return;
@@ -550,7 +450,7 @@ static void vr_bells_give(struct virtio_device *vdev)
 	mutex_lock(&vr_bells_lock);
 	list_del(&bells->node);
 	mutex_unlock(&vr_bells_lock);
-	iounmap(bells->base);
+	vr_bells_unmap(bells);
 	kfree(bells);
 	module_put(THIS_MODULE);
 }

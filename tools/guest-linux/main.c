@@ -26,17 +26,14 @@
 static DEFINE_MUTEX(vr_lock);
 static LIST_HEAD(vr_devices);
 
-/** vr_is_virtio_mmio() - is it a platform device that virtio_mmio serves? */
-bool vr_is_virtio_mmio(const struct device *dev)
+/**
+ * vr_is_transport() - is it a device that virtio_mmio or virtio_pci serves?
+ * @dev: the device, for which virtio drivers map memory
+ */
+bool vr_is_transport(const struct device *dev)
 {
-	return dev->driver && !strcmp(dev->driver->name, "virtio-mmio");
-}
-
-/* The device for which virtio drivers map memory, whatever the transport. */
-static bool vr_is_transport(const struct device *dev)
-{
-	return vr_is_virtio_mmio(dev) ||
-	       (dev->driver && !strcmp(dev->driver->name, "virtio-pci"));
+	return dev->driver && (!strcmp(dev->driver->name, "virtio-mmio") ||
+			       !strcmp(dev->driver->name, "virtio-pci"));
 }
 
 /* Whether the kernel maps memory for the device through its IOMMU. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Restricted DMA pools for virtio-mmio devices, as a module.
+ * Restricted DMA pools for virtio-mmio and virtio-pci devices, as a module.
  *
  * A device's pool is one range of memory that its backend may reach. The
  * driver's rings lie in it, and whatever the driver gives to the device is
@@ -198,7 +198,7 @@ static inline void vr_bells_show(struct seq_file *file)
 #endif
 
 /* main.c */
-bool vr_is_virtio_mmio(const struct device *dev);
+bool vr_is_transport(const struct device *dev);
 
 /* iommu.c */
 #ifdef CONFIG_IOMMU_API

@@ -21,6 +21,7 @@
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/pci.h>
 #include <linux/platform_device.h>
 #include <linux/scatterlist.h>
 #include <linux/sizes.h>
@@ -748,6 +749,10 @@ static int __init dma_check_init(void)
 	int failed = 0;
 
 	dev = bus_find_device_by_name(&platform_bus_type, NULL, device);
+#ifdef CONFIG_PCI
+	if (!dev)
+		dev = bus_find_device_by_name(&pci_bus_type, NULL, device);
+#endif
 	if (!dev) {
 		pr_err("no device %s\n", device);
 		return -ENODEV;
