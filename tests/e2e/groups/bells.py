@@ -9,7 +9,7 @@ from vre2e.host import device, driver_cfg, dynamic, guest_cfg, mixed
 from vre2e.report import Group, require
 
 from groups.dynamic import audit
-from groups.module import MMIO, MODULE
+from groups.module import DEVICES, DRIVER, MODULE
 
 G, B = "gb", "gb-b1"
 NAMES = ("static", "dynamic", "mixed")
@@ -195,7 +195,7 @@ def rebind(h, _made):
     names = sorted({k[0] for k in bells(h)})
     rows = len(bells(h))
     for _ in range(3):
-        out = h.gx_ok(G, f"cd {MMIO}; for d in {' '.join(names)}; do "
+        out = h.gx_ok(G, f"cd {DRIVER}; for d in {' '.join(names)}; do "
                       f"echo $d > unbind || exit 1; done; wc -l < {STATS}; "
                       "grep -c doorbell /proc/interrupts; "
                       f"for d in {' '.join(names)}; do echo $d > bind || "
@@ -210,7 +210,7 @@ def rebind(h, _made):
 @group.check("turned off in the guest: trapped; on: direct", 200)
 def switched(h, _made):
     names = sorted({k[0] for k in bells(h)})
-    again = (f"cd {MMIO}; for d in {' '.join(names)}; do echo $d > unbind && "
+    again = (f"cd {DRIVER}; for d in {' '.join(names)}; do echo $d > unbind && "
              f"echo $d > bind || exit 1; done; {DISKS}")
     h.gx_ok(G, f"echo N > {PARAMETER}; {again}", 100)
     require(not bells(h), f"{bells(h)}")
@@ -248,7 +248,7 @@ def unloaded(h, _made):
     require(h.gx(G, "rmmod virtio_restricted").rc != 0, "it was in use")
     # virtio_mmio stays: Linux 6.12's virtio-iommu driver cannot be taken away
     # from under devices.
-    h.gx_ok(G, f"cd {MMIO}; for d in {names}; do echo $d > unbind || exit 1; "
+    h.gx_ok(G, f"cd {DRIVER}; for d in {names}; do echo $d > unbind || exit 1; "
             "done; rmmod virtio_restricted || exit 2; "
             f"[ ! -e {STATS} ] || exit 3; insmod {MODULE} || exit 4; "
             f"for d in {names}; do echo $d > bind || exit 5; done; {DISKS}", 100)
@@ -285,7 +285,7 @@ def own_pools(h, _made):
     r = h.create(h.put("gs.cfg", text.replace("vcpus = 1", "vcpus = 4")), 150)
     require(r.rc == 0, r.text[-400:])
     out = h.gx_ok("gs", "insmod /modules/virtio_restricted.ko.later; "
-                  f"cd {MMIO}; d=$(ls -d *.virtio); echo $d > unbind && "
+                  f"cd {DRIVER}; d=$(ls -d {DEVICES}); echo $d > unbind && "
                   "echo $d > bind; dmesg | grep restrict; for c in 0 1 2 3; do "
                   "taskset -c $c ioload -f /dev/vda -m randread -b 4096 -q 4 "
                   "-t 1 & done; wait; ioload -f /dev/vda -m verify -q 32 -t 1 "

@@ -10,7 +10,7 @@ from vre2e.report import Group, require
 G, B = "gm", "gm-b1"
 SEED = {"one": 71, "two": 72}  # of the disks, by serial number
 STATS = "/sys/kernel/debug/virtio_restricted"
-MMIO = "/sys/bus/platform/drivers/virtio-mmio"
+DRIVER, DEVICES = arch.now.bound
 # /modules has a number before each name, in the order of loading.
 MODULE = "/modules/*-virtio_restricted.ko"
 
@@ -164,7 +164,7 @@ def in_use(h, _made):
 def rebind(h, made):
     with_data(h, made)
     names = [s["name"] for s in stats(h).values()]
-    out = h.gx_ok(G, f"rebind {MMIO} 3 {' '.join(names)} && "
+    out = h.gx_ok(G, f"rebind {DRIVER} 3 {' '.join(names)} && "
                   "dmesg | grep -c 'left .* bytes mapped'; true", 100)
     require(out.strip() == "0", f"mapped when unbound: {out}")
     data_right(h)
@@ -184,7 +184,7 @@ def late(h, made):
     require(log.count("restricted to its pool") == 2 and
             all(f" {n}: " in log for n in names), f"{log}")
     require("vda" not in log.splitlines(), "there is a disk")
-    h.gx_ok(G, f"rebind {MMIO} 1 {' '.join(names)}; sleep 0.5; "
+    h.gx_ok(G, f"rebind {DRIVER} 1 {' '.join(names)}; sleep 0.5; "
             "diskof one two", 60)
     data_right(h, faults=1)  # the ring that was refused
     return log.strip().splitlines()[0].split("] ")[-1][:200]

@@ -10,6 +10,8 @@ from vre2e.host import device, driver_cfg, dynamic, guest_cfg, mixed
 from vre2e.report import Group, require
 
 from groups.dynamic import audit
+from groups.mixmod import PARAMETER
+from groups.module import STATS
 
 G, B = "gp", "gp-b1"
 SLOTS = ("0000:00:01.0", "0000:00:02.0", "0000:00:03.0", "0000:00:04.0")
@@ -63,6 +65,12 @@ def messages(h, slot, guest=G):
     return [sum(int(n) for n in re.findall(r" (\d+)", line.split(":", 1)[1]
                                            .split("GIC")[0]))
             for line in out.splitlines()]
+
+
+def mapped(h):
+    """Bytes of the mixed device's buffers that were mapped, by the module."""
+    return int(re.search(r"mapped_bytes (\d+)", h.gx_ok(
+        G, f"cat {STATS}/{SLOTS[2]}"))[1])
 
 
 @group.check("PCI functions with virtio_pci as their driver, beside virtio-mmio",
@@ -256,8 +264,8 @@ def gone(h, _made):
     h.gx_ok(G, f"echo {SLOTS[0]} > /sys/bus/pci/drivers/virtio-pci/unbind", 60)
 
 
-@group.check("Debian's kernel and the guest module: static, dynamic and mixed",
-             240)
+@group.check("Debian's kernel and the guest module, with doorbells and without; "
+             "of the mixed one long buffers are mapped, others copied", 240)
 def debian(h, _made):
     h.end(G, B)
     r = h.create(h.put(f"{G}.cfg", guest_cfg(G, [
@@ -266,10 +274,18 @@ def debian(h, _made):
                 transport="pci"),
         mixed(id="disk2", target="/dev/xvdd", serial="three",
               transport="pci"),
-    ], kernel="vmlinuz", ramdisk=arch.now.mixed, memory=256)), 150)
+    ], kernel="vmlinuz", ramdisk=arch.now.mixed, memory=256,
+        extra="hugepages=2")), 150)
     require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
     h.gx_ok(G, "true", up=150)
+    for serial in ("one", "two", "three"):
+        io(h, serial)
+    require({r["bell"] for d in h.show(G)["devices"] for r in d["rings"]
+             if r["enabled"]} == {"direct"}, f"{h.show(G)}")
     for slot, serial in zip(SLOTS, ("one", "two", "three")):
+        require(sum(messages(h, slot)) == 0,
+                h.gx_ok(G, "cat /proc/interrupts"))
+        h.gx_ok(G, f"bind-without-doorbells $(basename {AT}/{slot}/virtio*)")
         io(h, serial)
         require(sum(messages(h, slot)) > 0,
                 h.gx_ok(G, "cat /proc/interrupts"))
@@ -279,4 +295,12 @@ def debian(h, _made):
     shown = h.show(G)["devices"]
     want = {(SLOTS[i], f"{shown[i]['window_base']:x}") for i in (0, 2)}
     require(want == set(pools), f"{pools}, not {want}")
+    # What counts is how long a piece of memory is, not how long a request.
+    h.gx_ok(G, f"echo 65536 > {PARAMETER}")
+    for how, maps in (("-d", False), ("-c", True)):
+        before = mapped(h)
+        made = io(h, "three", f"-m randread -q 1 -b 262144 -t 1 -s 4 {how}")
+        found = mapped(h) - before
+        require(found >= made["ios"] << 18 if maps else not found,
+                f"{how}: {found} bytes of {made['ios']} requests")
     audit(h, G)

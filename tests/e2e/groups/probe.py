@@ -10,7 +10,7 @@ from vre2e.report import Group, require
 
 from groups.dynamic import audit, iommu, start, told
 from groups.mixed import inside, mixed
-from groups.module import MMIO, MODULE, STATS
+from groups.module import DRIVER, MODULE, STATS
 from groups.neighbours import judge, look
 
 G, B = "xp", "xp-b1"
@@ -79,7 +79,7 @@ def kept(h, _made):
 @group.check("not told to: it works as a dynamic device", 150)
 def unused(h, _made):
     # virtio_mmio stays: Linux 6.12 does not survive that a virtio-iommu goes.
-    h.gx_ok(G, f"cd {MMIO}; d=$(ls {STATS}) && echo $d > unbind && "
+    h.gx_ok(G, f"cd {DRIVER}; d=$(ls {STATS}) && echo $d > unbind && "
             f"rmmod virtio_restricted && insmod {MODULE} && echo $d > bind && "
             f"[ -z \"$(ls {STATS})\" ] && ls /sys/block/vda", 60)
     dev = works(h)

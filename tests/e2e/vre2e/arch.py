@@ -53,6 +53,12 @@ class Arch:
     transport: str = ""    # of devices that name none; "": the default
 
     @property
+    def bound(self):
+        """By the usual transport: a guest's folder of the driver that devices
+        are bound to, and how their names there look (in a device tree)."""
+        return BOUND[self.transport or self.transports[0]]
+
+    @property
     def out(self):
         """Folder of the product, for make."""
         return "out/" + self.name
@@ -69,6 +75,8 @@ class Arch:
         return [(self.ram, self.hole[0] - 1), (self.hole[1], end)]
 
 
+BOUND = {"mmio": ("/sys/bus/platform/drivers/virtio-mmio", "*.virtio"),
+         "pci": ("/sys/bus/pci/drivers/virtio-pci", "0000:*")}
 OURS = "virtio_restricted"  # the guest module, not Debian's
 DISK = ("virtio_mmio", "virtio_blk")
 # Loaded when they are wanted, in this order.

@@ -10,7 +10,6 @@ from vre2e.host import device, dynamic, hexint
 from vre2e.report import Group, require
 
 from ..dynamic import audit
-from ..module import MMIO
 from ..net import BRIDGE, MACS, address, net, plug, shown, start, within
 
 G, B = "ob", "ob-bn"
@@ -20,13 +19,16 @@ RSS_MAX_KIB = 8192  # beside the windows, 4 MiB here
 WINDOW_KIB = 4096
 LINES_MAX = 20  # that the driver domain's console says of an attack
 
+# badnet knows the registers of virtio-mmio.
+MMIO = arch.BOUND["mmio"][0]
+
 group = Group("operations/badnet", arches=("arm64",))
 
 
 @group.on_setup
 def setup(h):
-    start(h, G, (net(device, 0, size="4M"), net(dynamic, 1, aperture="8M")),
-          **arch.now.usual)
+    start(h, G, (net(device, 0, size="4M", transport="mmio"),
+                 net(dynamic, 1, aperture="8M")), **arch.now.usual)
     plug(h, G, 1)
     dev = shown(h, 0, G)
     base = f"{hexint(dev['mmio_base']):x}.virtio"

@@ -12,7 +12,7 @@ from vre2e.report import Group, require
 G, B = "lt", "lt-b1"
 PAGES = 2048  # of the pool
 WORKERS = "$(ps | awk '/vr-worker/ && !/awk/ {print $1}')"
-DRIVER = "/sys/bus/platform/drivers/virtio-mmio"
+DRIVER = arch.now.bound[0]
 
 group = Group("operations/late", sweep=True)
 
