@@ -128,23 +128,25 @@ class Host:
             return HostFault(f"the emulated machine stands still: {why}")
         return HostGone(why)
 
-    def stands_still(self):
-        """Whether QEMU does nothing, though it is there."""
-        seconds = LOOK
-        def ticks():
-            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-                fields = file.read().rpartition(")")[2].split()
-            return int(fields[11]) + int(fields[12])
+    def used(self):
+        """Seconds of a processor that QEMU has taken since it began; None when
+        it has ended."""
         try:
             with open(os.path.join(self.instance(), "state.json"),
                       encoding="utf-8") as file:
                 pid = json.load(file)["pid"]
-            begin = ticks()
-            time.sleep(seconds)
-            used = (ticks() - begin) / os.sysconf("SC_CLK_TCK")
+            with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+                fields = file.read().rpartition(")")[2].split()
         except (OSError, ValueError, KeyError):
-            return False
-        return used < seconds / 20
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stands_still(self):
+        """Whether QEMU does nothing, though it is there."""
+        begin = self.used()
+        time.sleep(LOOK)
+        end = self.used()
+        return None not in (begin, end) and end - begin < LOOK / 20
 
     def answers(self):
         """Whether dom0 still runs commands, and has a timer: an emulated

@@ -80,8 +80,10 @@ class Report:
         self.only = only
         self.failures = []
         self.repeats = []
-        self.times = {}  # seconds by what they were spent on
-        self.since = START
+        # Seconds, and those of the emulator's processors, by what they were
+        # spent on: the second do not depend on what runs beside.
+        self.times = {}
+        self.since = START, 0
 
     def mark(self):
         """What is counted until now, for repeat()."""
@@ -94,11 +96,16 @@ class Report:
         self.repeats.append(" ".join(f"{name}: {why}".split()))
         say(f"{name} once more")
 
-    def took(self, what):
-        """The time since the last call was spent on this."""
-        now = time.monotonic()
-        self.times[what] = self.times.get(what, 0) + now - self.since
-        self.since = now
+    def took(self, what, used=0):
+        """The time since the last call was spent on this. used: seconds of a
+        processor that the emulator has taken since its start, if there is one."""
+        used = used or 0
+        now, (since, before) = time.monotonic(), self.since
+        wall, processor = self.times.get(what, (0, 0))
+        # less than before: it is another one
+        processor += used - before if used >= before else used
+        self.times[what] = wall + now - since, processor
+        self.since = now, used
 
     def line(self, verdict, name, seconds, why=""):
         """Print and count one result."""
@@ -149,8 +156,10 @@ class Report:
 
     def summary(self):
         """The closing lines; the exit status."""
-        spent = sorted(self.times.items(), key=lambda item: -item[1])
-        say("seconds: " + ", ".join(f"{what} {t:.0f}" for what, t in spent))
+        spent = sorted(self.times.items(), key=lambda item: -item[1][0])
+        say("seconds (emulator's processors): " + ", ".join(
+            f"{what} {wall:.0f} ({processor:.0f})"
+            for what, (wall, processor) in spent))
         for repeat in self.repeats:
             print(f"  once more: {repeat}")
         for failure in self.failures:

@@ -128,7 +128,7 @@ def run_all(wanted, options, report):
                     host.down()
                 host, kind = Host(name, share), wants
                 boot(host, kind, options)
-                report.took("hosts")
+                report.took("hosts", host.used())
             run_group(host, group, report)
             again = True
         except HostFault as fault:
@@ -148,7 +148,7 @@ def run_all(wanted, options, report):
         except Fail as fail:
             report.line("FAIL", f"{group.name}: set-up of the host", 0.0,
                         str(fail))
-        report.took(group.name)
+        report.took(group.name, host.used())
     if host:
         host.keep_logs("-".join(kind) if kind else "last")
         if not options.keep and not options.attach:
