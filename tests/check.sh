@@ -287,11 +287,10 @@ e2e_on() {
     counts "e2e-$1-$2" tests/e2e/run --name "$1" --host "${@:2}"
 }
 
-# A host with a clock that counts instructions takes one processor and is not
-# disturbed by what runs beside it. The x86 host always has it, since with the
-# other it is late now and then. What takes many times longer with it, and what
-# is to show several domains at once, has the arm64 host with two processors,
-# whose checks wait for events and so stand something beside it, too.
+# A host with a clock that counts instructions is not disturbed by what runs
+# beside it. The x86 host always has it, since with the other it is late now and
+# then. What takes many times longer with it has the arm64 host with the usual
+# clock, whose checks wait for events and so stand something beside it, too.
 refusals=(preflight input silo stock)
 guests=(kernels debug probe dynamic)
 operations=(operations/{bells,bootfiles,grants,late,many,order,signals,storage,survey,words})

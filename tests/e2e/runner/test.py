@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 from vre2e import arch, build, host, runner
 from vre2e.report import Fail, Group, Report
 
-OPTIONS = argparse.Namespace(attach=None, no_build=True, steady=False,
+OPTIONS = argparse.Namespace(attach=None, no_build=True, steady=False, smp=1,
                              keep=False)
 
 

@@ -11,7 +11,7 @@ from . import arch, build
 from .host import Host, HostGone, HostFault
 from .report import Fail, say
 
-STEADY = ("--smp", "1", "--icount", "0", "--boot-timeout", "600", "--xen-args",
+STEADY = ("--icount", "0", "--boot-timeout", "600", "--xen-args",
           "sched=credit sched_credit_tslice_ms=1 sched_ratelimit_us=0")
 DISKS = 3
 DISK_MIB = 160
@@ -97,6 +97,7 @@ def boot(host, kind, options):
     if not options.attach:
         host.down()
         host.up("--xen", kind[0], "--xsm", kind[1], *disks(host.name),
+                "--smp", str(options.smp),
                 *(STEADY if options.steady else ()))
         say(f"host is up (Xen {kind[0]}, xsm={kind[1]})")
     host.install()
