@@ -143,6 +143,32 @@ static void vr_set_dma_iommu(struct device *dev, bool value)
 }
 #endif
 
+/*
+ * From 6.10 on the kernel leaves out syncs for a device for which they would do
+ * nothing. It decides that when the transport's driver sets the device's mask,
+ * which may be long ago, by the operations that there were.
+ */
+#ifdef CONFIG_DMA_NEED_SYNC
+static bool vr_dma_skip_sync(const struct device *dev)
+{
+	return dev->dma_skip_sync;
+}
+
+static void vr_set_dma_skip_sync(struct device *dev, bool value)
+{
+	dev->dma_skip_sync = value;
+}
+#else
+static bool vr_dma_skip_sync(const struct device *dev)
+{
+	return false;
+}
+
+static void vr_set_dma_skip_sync(struct device *dev, bool value)
+{
+}
+#endif
+
 /** vr_hook_init() - nothing has to be prepared */
 int vr_hook_init(void)
 {
@@ -179,9 +205,11 @@ void vr_hook_take(struct vr_device *vd)
 {
 	vd->hook.old_ops = vd->dev->dma_ops;
 	vd->hook.old_dma_iommu = vr_dma_iommu(vd->dev);
+	vd->hook.old_dma_skip_sync = vr_dma_skip_sync(vd->dev);
 	vd->hook.ops = vr_dma_ops;
 	set_dma_ops(vd->dev, &vd->hook.ops);
 	vr_set_dma_iommu(vd->dev, false);
+	vr_set_dma_skip_sync(vd->dev, false);
 }
 
 /**
@@ -194,6 +222,7 @@ void vr_hook_give_back(struct vr_device *vd)
 	if (vd->dev->dma_ops == &vd->hook.ops)
 		set_dma_ops(vd->dev, vd->hook.old_ops);
 	vr_set_dma_iommu(vd->dev, vd->hook.old_dma_iommu);
+	vr_set_dma_skip_sync(vd->dev, vd->hook.old_dma_skip_sync);
 }
 
 #endif /* !VR_MAP_OPS */

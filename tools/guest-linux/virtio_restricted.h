@@ -111,11 +111,13 @@ struct vr_hook {
  * @ops: the device's DMA operations, while it is restricted
  * @old_ops: those that it had before
  * @old_dma_iommu: whether the kernel's IOMMU code came before any operations
+ * @old_dma_skip_sync: whether it did not call them for syncs
  */
 struct vr_hook {
 	struct dma_map_ops ops;
 	const struct dma_map_ops *old_ops;
 	bool old_dma_iommu;
+	bool old_dma_skip_sync;
 };
 #endif
 
