@@ -60,8 +60,10 @@ def start_guest(host, kernel, wanted, opt):
     if "blkfront" in wanted:
         attach_blkback(host)
     disks = find_disks(host, len(wanted))
-    if "trapped" in disks:
-        trap(host, disks["trapped"][1])
+    trapped = [disks[p][1] for p in paths.TRAPPED if p in disks]
+    for device in trapped:
+        trap(host, device)
+    if trapped:
         disks = find_disks(host, len(wanted))
     require(set(disks) == set(wanted), f"the guest has disks {disks!r}")
     return {path: disks[path] for path in wanted}

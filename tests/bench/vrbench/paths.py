@@ -10,9 +10,13 @@ from .workloads import HUGE_PAGES
 DRIVER, GUEST = "bb", "bg"
 # Each path has a null_blk device of its own in the driver domain, by its
 # place in this list; QEMU's is in dom0.
-PATHS = ("blkfront", "static", "trapped", "copied", "mapped", "mixed", "qemu")
-OURS = ("static", "trapped", "copied", "mapped", "mixed")
-POOLS = ("static", "trapped")  # all is in the pool
+PATHS = ("blkfront", "static", "trapped", "copied", "mapped", "mixed", "pci",
+         "pci-trapped", "qemu")
+OURS = ("static", "trapped", "copied", "mapped", "mixed", "pci", "pci-trapped")
+POOLS = ("static", "trapped", "pci", "pci-trapped")  # all is in the pool
+# The same, but for the transport.
+BY_PCI = {"pci": "static", "pci-trapped": "trapped"}
+TRAPPED = ("trapped", "pci-trapped")
 NULL_BLK = "gb=1 bs=512"  # 1 GiB, sectors of 512 bytes; the rest is default
 MAPPED = {"mapped": "always", "copied": "never"}  # mixed: the product's default
 # Windows and grant table of a guest with all paths take more grants than Xen
@@ -43,19 +47,36 @@ KERNELS = {
                ("blkfront", "static", "copied", "mapped"),
                huge=False),
         Kernel("debian", "Debian's kernel with the module virtio_restricted",
-               "vmlinuz", "debian-bench.cpio", DRIVERS, PATHS[:6])),
+               "vmlinuz", "debian-bench.cpio", DRIVERS,
+               ("blkfront", "static", "trapped", "copied", "mapped",
+                "mixed"))),
     "x86": (
         # Xen's protocol by which a guest removes emulated disks would remove
         # QEMU's virtio disk, too; the guest is told that there are none.
         Kernel("debian", "Debian's kernel with the module virtio_restricted",
                "vmlinuz", "debian-bench.cpio", DRIVERS,
-               PATHS, "xen_emul_unplug=unnecessary"),),
+               ("blkfront", "static", "trapped", "copied", "mapped", "mixed",
+                "qemu"), "xen_emul_unplug=unnecessary"),),
+}
+# Of --pci.
+PCI_KERNELS = {
+    "arm64": (
+        Kernel("small", "the tests' small kernel: interrupts by message",
+               "Image", "guest.cpio", (), ("blkfront", "static", "pci"),
+               huge=False),
+        Kernel("intx", "the same, told pci=nomsi: by INTA",
+               "Image", "guest.cpio", (), ("blkfront", "static", "pci"),
+               "pci=nomsi", huge=False),
+        Kernel("debian", "Debian's kernel with the module virtio_restricted",
+               "vmlinuz", "debian-bench.cpio", DRIVERS,
+               ("blkfront", "static", "pci", "trapped", "pci-trapped"))),
+    "x86": (),
 }
 
 
-def kernels(names=None):
+def kernels(names=None, pci=False):
     """The guest kernels of this architecture, or those named."""
-    every = KERNELS[arch.now.name]
+    every = (PCI_KERNELS if pci else KERNELS)[arch.now.name]
     if not names:
         return every
     found = tuple(k for k in every if k.name in names)
@@ -85,7 +106,8 @@ def device(path, opt):
     keys = {"id": path, "serial": path, "driver": None,
             "backend": DRIVER, "target": f"/dev/nullb{PATHS.index(path)}",
             "poll": None if opt.poll is None else str(opt.poll),
-            "queues": None if opt.queues == 1 else str(opt.queues)}
+            "queues": None if opt.queues == 1 else str(opt.queues),
+            "transport": "pci" if path in BY_PCI else "mmio"}
     if path in POOLS:
         keys["size"] = opt.window
     elif path == "mixed":

@@ -48,12 +48,14 @@ def create(host, kernel, opt):
     """Milliseconds of `xl create -p` without the key and with it, in turns,
     beside a driver domain that runs already. Guests stay paused. Also the time
     that seeding a window takes, in one of them."""
-    times = {"plain": [], "keyed": []}
+    kinds = {"plain": (), "keyed": ("static",)}
+    if opt.pci:
+        kinds["pci"] = ("pci",)
+    times = {kind: [] for kind in kinds}
     opt = type(opt)(**{**vars(opt), "window": f"{WINDOW_MIB}M"})
-    cfgs = {"plain": host.put("plain.cfg", paths.guest_cfg(kernel, (), opt) +
-                              "max_grant_frames = 64\n"),
-            "keyed": host.put("keyed.cfg",
-                              paths.guest_cfg(kernel, ("static",), opt))}
+    cfgs = {kind: host.put(f"{kind}.cfg", paths.guest_cfg(kernel, path, opt) +
+                           ("" if path else "max_grant_frames = 64\n"))
+            for kind, path in kinds.items()}
     for _ in range(opt.creations):
         for kind, cfg in cfgs.items():
             text = host.ok("TIMEFORMAT=%R; { time xl create -p "
@@ -62,7 +64,10 @@ def create(host, kernel, opt):
             if kind == "plain":
                 seed = seeding(host)
             destroy(host, GUEST)
-    added = [k - p for p, k in zip(times["plain"], times["keyed"])]
+    def added(kind, to):
+        return [k - t for t, k in zip(times[to], times[kind])]
+    times["added"] = added("keyed", "plain")
+    if opt.pci:
+        times["by_pci"] = added("pci", "keyed")
     return {"kernel": kernel.name, "seed": seed,
-            **{name: spread(values) for name, values in
-               (*times.items(), ("added", added))}}
+            **{name: spread(values) for name, values in times.items()}}

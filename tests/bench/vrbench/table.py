@@ -3,7 +3,7 @@
 
 from . import counters, floors, guests
 from .measure import PROCESSORS
-from .paths import OURS
+from .paths import BY_PCI, OURS
 from .workloads import Point
 
 HEADS = {"exits": "exits", "iommu": "iommu req.", "guest_irq": "guest irq",
@@ -35,6 +35,17 @@ def io_table(io):
     for name, row in io.items():
         point = Point.parse(name)
         yield f"{point.title:{WIDE}}{rates(row, point)}"
+
+
+def transport_table(io):
+    """Lines with the rates of PCI functions by those of virtio-mmio devices."""
+    pairs = [p for p in next(iter(io.values())) if p in BY_PCI]
+    yield (f"{'ratio to the same by mmio':{WIDE}}" +
+           "".join(f"{path:>13}" for path in pairs))
+    for name, row in io.items():
+        yield f"{Point.parse(name).title:{WIDE}}" + "".join(
+            f"{counters.ratio(row[p]['rates'], row[BY_PCI[p]]['rates']):13.2f}"
+            for p in pairs)
 
 
 def count(value):
@@ -156,6 +167,9 @@ def guest_report(one, processors):
         paths = next(iter(io.values()))
         yield ""
         yield from io_table(io)
+        if set(paths) & set(BY_PCI):
+            yield ""
+            yield from transport_table(io)
         yield ""
         yield from count_table(io)
         if "broker" in one["access"] and set(paths) & set(OURS):
@@ -185,6 +199,9 @@ def create_report(found):
     yield f"  without the key    {times(found['plain'])}"
     yield f"  with it            {times(found['keyed'])}"
     yield f"  added, pair by pair{times(found['added'])}, target 100"
+    if "pci" in found:
+        yield f"  as a PCI function  {times(found['pci'])}"
+        yield f"  added to the former{times(found['by_pci'])}, target 20"
     yield "grants of a 64 MiB window, in dom0"
     yield f"  table mapped       {times(found['seed']['map_table_ms'])}"
     yield f"  entries written    {times(found['seed']['write_ms'])}, target 10"
@@ -248,11 +265,11 @@ def report(out):
             yield from lines(out[key])
 
 
-def page(name, out):
-    """All lines, as the page docs/bench/NAME.md."""
+def page(name, out, command):
+    """All lines, as the page docs/bench/NAME.md, which a command has made."""
     yield f"# Benchmark: {name}"
     yield ""
-    yield f"Written by `make bench HOST={name}`."
+    yield f"Written by `{command}`."
     yield "[performance.md](../performance.md) says what is compared and what the"
     yield "figures are worth."
     yield ""

@@ -15,6 +15,8 @@ SPAN_MIB = 256  # the part of the disk that is used
 DEFAULT = ("r512-1", "r512-32", "r4k-1", "r4k-32", "w4k-1", "w4k-32",
            "r64k-1", "r64k-32", "r1m-1", "r1m-32",
            "r64k-1h", "r64k-32h", "r1m-1h", "r1m-32h")
+# Where only what a request costs is compared, not how its data goes.
+COSTS = ("r4k-1", "r4k-32", "w4k-1", "w4k-32", "r64k-1", "r64k-32")
 HUGE_PAGES = 32  # a buffer each, of the default points
 
 
