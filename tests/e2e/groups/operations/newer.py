@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A guest with a kernel that is newer than what Debian's release has: from 6.18
-on virtio drivers map memory by operations of their own, in whose place the
+"""A guest with a kernel that is newer than what Debian's release has: from
+6.18 on virtio drivers map memory by operations of their own, in whose place the
 guest module puts its own. All modes, with doorbells."""
 
 import os
@@ -12,7 +12,7 @@ from vre2e.host import device, driver_cfg, dynamic, guest_cfg, mixed
 from vre2e.report import Group, require
 
 from ..dynamic import audit
-from ..module import MMIO, MODULE, STATS
+from ..module import DEVICES, DRIVER, MODULE, STATS
 
 G, B = "nw", "nw-b1"
 NAMES = ("static", "dynamic", "mixed")
@@ -87,8 +87,8 @@ def mapped(h, _made):
 
 @group.check("unbound and bound again; the module goes and comes", 200)
 def again(h, _made):
-    h.gx_ok(G, f"cd {MMIO}; "
-            "n=$(ls -d *.virtio); for d in $n; do echo $d > unbind || exit 1; "
+    h.gx_ok(G, f"cd {DRIVER}; "
+            f"n=$(ls -d {DEVICES}); for d in $n; do echo $d > unbind || exit 1; "
             "done; rmmod virtio_restricted && insmod "
             f"{MODULE} || exit 2; "
             "for d in $n; do echo $d > bind || exit 3; done; " + DISKS, 100)
