@@ -122,6 +122,8 @@ static void on_sent(void *ctx, uint64_t addr, uint32_t data)
 {
     struct vr_v2m frame = {.count = VECTORS};
     uint32_t intid = vr_v2m_intid(&frame, addr, data);
+    const bool is_pirq =
+        w.p.ops->pirqs && !(data & 0xff) && (addr & 0xfff00000) == 0xfee00000;
     unsigned int v, found = 0;
 
     (void)ctx;
@@ -132,7 +134,8 @@ static void on_sent(void *ctx, uint64_t addr, uint32_t data)
     for (v = 0; v < VECTORS; v++)
         found += w.p.vector[v].addr_low == (uint32_t)addr &&
                  w.p.vector[v].addr_high == addr >> 32 &&
-                 w.p.vector[v].data == data && !w.p.vector[v].control;
+                 w.p.vector[v].data == data &&
+                 (!w.p.vector[v].control || is_pirq);
     REQUIRE(found);
     w.told++;
 }
@@ -151,7 +154,8 @@ static void on_place(void *ctx, uint64_t base)
     w.placed = base;
 }
 
-static const struct vr_pci_ops ops = {on_place, on_sent, on_intx};
+static const struct vr_pci_ops ops = {on_place, on_sent, on_intx, false};
+static const struct vr_pci_ops ops_pirqs = {on_place, on_sent, on_intx, true};
 
 static void acknowledge(void)
 {
@@ -246,7 +250,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     memset(&w, 0, sizeof(w));
     vr_vdev_init(&w.m, &desc, &model, NULL, &w.stats);
-    vr_pci_init(&w.p, &w.m, &ops, NULL);
+    vr_pci_init(&w.p, &w.m, size % 2 ? &ops_pirqs : &ops, NULL);
     memset(config, 1, sizeof(config));
     vr_vdev_set_device(&w.m, 0x40, config, sizeof(config));
     in = data;

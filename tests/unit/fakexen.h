@@ -70,6 +70,14 @@ struct fakexen {
     const char *fails; /* this call; NULL: none */
     int error;         /* ... with this errno */
     bool irq_fails, socket_full;
+    struct {
+        uint64_t start, end;
+    } range[32]; /* that Xen passes on */
+    unsigned int nranges;
+    uint32_t functions; /* bit per slot */
+    unsigned int messages;
+    uint64_t message_addr;
+    uint32_t message_data;
     bool irq_failed;                 /* ... at some time */
     bool level[64];                  /* of each interrupt line */
     unsigned int edges[64];          /* ... how often it was raised */
@@ -344,10 +352,72 @@ int xendevicemodel_map_io_range_to_ioreq_server(xendevicemodel_handle *dm,
 {
     if (fx_fails(__func__))
         return -1;
+    unsigned int i;
+
     (void)dm;
     (void)domid;
     (void)id;
     FX_REQUIRE(mmio && end > start, "a range of nothing");
+    FX_REQUIRE(fx.nranges < VR_ARRAY_SIZE(fx.range), "too many ranges");
+    for (i = 0; i < fx.nranges; i++)
+        FX_REQUIRE(start > fx.range[i].end || end < fx.range[i].start,
+                   "ranges that overlap, which Xen refuses");
+    fx.range[fx.nranges].start = start;
+    fx.range[fx.nranges++].end = end;
+    return 0;
+}
+
+int xendevicemodel_unmap_io_range_from_ioreq_server(xendevicemodel_handle *dm,
+                                                    domid_t domid,
+                                                    ioservid_t id, int mmio,
+                                                    uint64_t start,
+                                                    uint64_t end)
+{
+    unsigned int i;
+
+    (void)dm;
+    FX_REQUIRE(domid == FX_GUEST && id == 1 && mmio,
+               "another guest's ioreq server");
+    for (i = 0; i < fx.nranges; i++) {
+        if (fx.range[i].start == start && fx.range[i].end == end) {
+            fx.range[i] = fx.range[--fx.nranges];
+            return 0;
+        }
+    }
+    FX_REQUIRE(false, "a range that is not there");
+    return -1;
+}
+
+int xendevicemodel_map_pcidev_to_ioreq_server(xendevicemodel_handle *dm,
+                                              domid_t domid, ioservid_t id,
+                                              uint16_t segment, uint8_t bus,
+                                              uint8_t device, uint8_t function)
+{
+    if (fx_fails(__func__))
+        return -1;
+    (void)dm;
+    FX_REQUIRE(domid == FX_GUEST && id == 1, "another guest's ioreq server");
+    FX_REQUIRE(!segment && !bus && !function && device >= VR_HVM_PCI_FIRST &&
+                   device < VR_HVM_PCI_FIRST + VR_HVM_PCI_SLOTS,
+               "a function that may be QEMU's");
+    fx.functions |= 1u << device;
+    return 0;
+}
+
+/* As Xen has it: a pirq or a vector, or it is refused. */
+int xendevicemodel_inject_msi(xendevicemodel_handle *dm, domid_t domid,
+                              uint64_t addr, uint32_t data)
+{
+    (void)dm;
+    FX_REQUIRE(domid == FX_GUEST, "another guest's interrupt");
+    FX_REQUIRE((addr & 0xfff00000) == 0xfee00000, "no message");
+    if (!(data & 0xff) && !(addr >> 12 & 0xff)) {
+        errno = ERANGE;
+        return -1;
+    }
+    fx.messages++;
+    fx.message_addr = addr;
+    fx.message_data = data;
     return 0;
 }
 

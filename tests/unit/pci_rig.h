@@ -43,7 +43,7 @@ static inline void on_intx(void *ctx, bool raise)
         fn.lowered++;
 }
 
-static const struct vr_pci_ops fn_ops = {on_place, on_sent, on_intx};
+static const struct vr_pci_ops fn_ops = {on_place, on_sent, on_intx, false};
 
 static inline void by_pci(void *ctx, bool raise)
 {

@@ -10,13 +10,15 @@
 
 #include <cmocka.h>
 
-#include "libs/transport/pci/bus.h"
-#include "libs/transport/pci/function.h"
+#include "broker/worker/bus.h"
 #include "worker_world.h"
 
-#define SLOT   3u
-#define CONFIG (VR_PCI_ECAM + (SLOT << 15))
-#define BAR    (VR_PCI_BARS + 0x10000)
+#define SLOT         3u
+#define CONFIG       (VR_PCI_ECAM + (SLOT << 15))
+#define CONFIG_TYPE  IOREQ_TYPE_COPY
+#define BAR          (VR_PCI_BARS + 0x10000)
+#define MESSAGE_ADDR (VR_PCI_FRAME + VR_V2M_SETSPI)
+#define MESSAGE_DATA VR_PCI_MESSAGES
 
 static unsigned int raised[128];
 
@@ -38,76 +40,10 @@ static int always(uint32_t domid, struct vr_err *err)
 }
 
 /* As on Arm: edges, and a bus. */
-const struct vr_arch vr_arch = {"simulated", false, true, always, raise_irq};
+const struct vr_arch vr_arch = {"simulated", false, &bus_ecam, always,
+                                raise_irq};
 
-static ioreq_t request(uint64_t addr, unsigned int size, int dir,
-                       uint64_t value)
-{
-    const ioreq_t req = {.addr = addr,
-                         .data = value,
-                         .count = 1,
-                         .size = size,
-                         .dir = dir,
-                         .type = IOREQ_TYPE_COPY};
-
-    return req;
-}
-
-static uint64_t get(uint64_t addr, unsigned int size)
-{
-    ioreq_t req = request(addr, size, IOREQ_READ, 0);
-    const unsigned int before = ww.vcpu[0].answers;
-
-    assert_true(ww_access(0, &req));
-    ww_run(0);
-    assert_true(ww.vcpu[0].answers != before);
-    return ww.vcpu[0].value;
-}
-
-static bool put(unsigned int v, uint64_t addr, unsigned int size,
-                uint64_t value)
-{
-    ioreq_t req = request(addr, size, IOREQ_WRITE, value);
-    const unsigned int before = ww.vcpu[v].answers;
-
-    if (!ww_access(v, &req))
-        return false;
-    ww_run(0);
-    return ww.vcpu[v].answers != before;
-}
-
-/* What Linux does, up to DRIVER_OK, with messages. */
-static void drive(void)
-{
-    const uint64_t pool = ww_rec.devs[0].pool.base;
-    unsigned int i;
-
-    put(0, CONFIG + VR_PCI_BAR0, 4, BAR);
-    put(0, CONFIG + VR_PCI_COMMAND, 2, 6);
-    put(0, BAR + VR_PCI_DEVICE_STATUS, 1, 3);
-    for (i = 0; i < 2; i++) {
-        put(0, BAR + VR_PCI_DEVICE_FEATURE_SELECT, 4, i);
-        put(0, BAR + VR_PCI_DRIVER_FEATURE_SELECT, 4, i);
-        put(0, BAR + VR_PCI_DRIVER_FEATURE, 4,
-            get(BAR + VR_PCI_DEVICE_FEATURE, 4));
-    }
-    put(0, BAR + VR_PCI_DEVICE_STATUS, 1, 11);
-    for (i = 0; i < 3; i++) {
-        put(0, BAR + VR_PCI_AT_TABLE + 16 * i, 8, VR_PCI_FRAME + VR_V2M_SETSPI);
-        put(0, BAR + VR_PCI_AT_TABLE + 16 * i + 8, 8, VR_PCI_MESSAGES + i);
-    }
-    put(0, CONFIG + VR_PCI_MSIX_CONTROL, 2, VR_PCI_MSIX_ENABLE);
-    put(0, BAR + VR_PCI_QUEUE_SIZE, 2, 16);
-    put(0, BAR + VR_PCI_QUEUE_DESC, 8, pool);
-    put(0, BAR + VR_PCI_QUEUE_DRIVER, 8, pool + 0x800);
-    put(0, BAR + VR_PCI_QUEUE_DEVICE, 8, pool + 0xa00);
-    put(0, BAR + VR_PCI_QUEUE_VECTOR, 2, 1);
-    put(0, BAR + VR_PCI_QUEUE_ENABLE, 2, 1);
-    put(0, BAR + VR_PCI_DEVICE_STATUS, 1, 15);
-    assert_int_equal(get(BAR + VR_PCI_DEVICE_STATUS, 1), 15);
-    ww_serve(0);
-    ww_run(10);
-}
+#include "pci_guest.h"
 
 static int setup(void **state)
 {
@@ -147,10 +83,10 @@ static void test_bus(void **state)
     assert_true(put(0, VR_PCI_FRAME + VR_V2M_SETSPI, 4, VR_PCI_MESSAGES));
     assert_int_equal(raised[VR_PCI_MESSAGES], 0);
     /* The BAR moves, and is not where it was. */
-    put(0, CONFIG + VR_PCI_BAR0, 4, BAR + VR_PCI_BAR_SIZE);
+    config_put(0, VR_PCI_BAR0, 4, BAR + VR_PCI_BAR_SIZE);
     assert_true(get(BAR + VR_PCI_DEVICE_STATUS, 1) == UINT64_MAX);
     assert_int_equal(get(BAR + VR_PCI_BAR_SIZE + VR_PCI_DEVICE_STATUS, 1), 15);
-    put(0, CONFIG + VR_PCI_COMMAND, 2, 4);
+    config_put(0, VR_PCI_COMMAND, 2, 4);
     assert_true(get(BAR + VR_PCI_BAR_SIZE + VR_PCI_DEVICE_STATUS, 1) ==
                 UINT64_MAX);
 }
@@ -231,7 +167,7 @@ static void test_stray(void **state)
 static void test_inta(void **state)
 {
     (void)state;
-    put(0, CONFIG + VR_PCI_MSIX_CONTROL, 2, 0);
+    config_put(0, VR_PCI_MSIX_CONTROL, 2, 0);
     vr_ctrl_post(&fx.ctrl[0]->intr, 1);
     ww_backend_event(0);
     ww_run(10);
@@ -250,11 +186,11 @@ static void test_inta(void **state)
 static void test_function_reset(void **state)
 {
     (void)state;
-    assert_false(put(1, CONFIG + VR_PCI_AF_CONTROL, 1, 1));
+    assert_false(config_put(1, VR_PCI_AF_CONTROL, 1, 1));
     assert_true(ww.vcpu[1].asks);
     assert_int_equal(fx.ctrl[0]->req.run, 0);
     /* Others go on meanwhile. */
-    assert_int_equal(get(CONFIG, 4), 0x10421af4);
+    assert_int_equal(config_get(0, 4), 0x10421af4);
     assert_true(get(BAR + VR_PCI_DEVICE_STATUS, 1) == UINT64_MAX);
     ww_serve(0);
     ww_run(10);

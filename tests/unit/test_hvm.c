@@ -43,7 +43,13 @@ static void test_intx(void **state)
         assert_int_equal(dev, known[i].dev);
         assert_int_equal(intx, known[i].intx);
     }
-    assert_int_equal(vr_hvm_intx(31, &dev, &intx), -ERANGE);
+    for (i = 0; i < VR_HVM_PCI_SLOTS; i++) {
+        gsi = VR_HVM_INTA_FIRST + i * VR_HVM_INTA_STEP;
+        assert_int_equal(vr_hvm_intx(gsi, &dev, &intx), 0);
+        assert_int_equal(dev, VR_HVM_PCI_FIRST + i);
+        assert_int_equal(intx, 0);
+    }
+    assert_int_equal(vr_hvm_intx(30, &dev, &intx), -ERANGE);
     assert_int_equal(vr_hvm_intx(48, &dev, &intx), -ERANGE);
     assert_int_equal(vr_hvm_intx(0, &dev, &intx), -ERANGE);
     assert_int_equal(vr_hvm_intx(UINT32_MAX, &dev, &intx), -ERANGE);

@@ -16,8 +16,8 @@
 static struct vr_vdev vdev[2];
 static struct vr_stats_dev stats[2];
 static const struct ioreq_place devs[2] = {
-    {BASE0, VR_MMIO_SIZE, &vr_mmio_face, &vdev[0], NULL},
-    {BASE1, VR_MMIO_SIZE, &vr_mmio_face, &vdev[1], NULL},
+    {BASE0, VR_MMIO_SIZE, &vr_mmio_face, &vdev[0], NULL, false},
+    {BASE1, VR_MMIO_SIZE, &vr_mmio_face, &vdev[1], NULL, false},
 };
 
 static void on_notify(void *ctx, unsigned int queue)
@@ -190,6 +190,28 @@ static void repeated_accesses_stay_inside(void **state)
     assert_int_equal(find(&req), 0);
 }
 
+/* Configuration space has addresses of its own. */
+static void config_is_no_memory(void **state)
+{
+    const struct ioreq_place places[] = {
+        {BASE0, VR_MMIO_SIZE, &vr_mmio_face, &vdev[0], NULL, false},
+        {BASE0, 0x100, &vr_mmio_face, &vdev[1], NULL, true},
+    };
+    ioreq_t req = access_at(BASE0 + 0xfc, 4, IOREQ_READ);
+
+    (void)state;
+    assert_int_equal(ioreq_find(places, 2, &req), 0);
+    req.type = IOREQ_TYPE_PCI_CONFIG;
+    assert_int_equal(ioreq_find(places, 2, &req), 1);
+    req.addr++;
+    assert_int_equal(ioreq_find(places, 2, &req), -1);
+    req.addr = BASE0 + UINT64_C(0x100000000);
+    assert_int_equal(ioreq_find(places, 2, &req), -1);
+    req.addr = BASE0;
+    req.data_is_ptr = 1;
+    assert_int_equal(ioreq_find(places, 2, &req), -1);
+}
+
 static void empty_bus(void **state)
 {
     ioreq_t req = access_at(0x1000, 4, IOREQ_READ);
@@ -209,6 +231,7 @@ int main(void)
         cmocka_unit_test_setup(only_plain_accesses, setup),
         cmocka_unit_test_setup(reads_and_writes, setup),
         cmocka_unit_test_setup(repeated_accesses_stay_inside, setup),
+        cmocka_unit_test_setup(config_is_no_memory, setup),
         cmocka_unit_test_setup(empty_bus, setup),
     };
 

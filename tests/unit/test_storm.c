@@ -104,7 +104,7 @@ static int always(uint32_t domid, struct vr_err *err)
     return 0;
 }
 
-const struct vr_arch vr_arch = {"simulated", true, false, always, irq};
+const struct vr_arch vr_arch = {"simulated", true, NULL, always, irq};
 
 int broker_msg_send(int sock, const struct vr_msg *msg)
 {

@@ -7,14 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/worker/bus.h"
 #include "iommu_int.h"
-#include "libs/transport/pci/bus.h"
 
 #define TRANSPORT                                                              \
     (VR_F_VERSION_1 | VR_F_INDIRECT_DESC | VR_F_EVENT_IDX | VR_F_RING_RESET)
 
-static void describe(const struct vr_record *rec, struct vr_viommu_desc *desc)
+static void describe(const struct worker *w, struct vr_viommu_desc *desc)
 {
+    const struct vr_record *rec = w->rec;
     unsigned int i;
 
     memset(desc, 0, sizeof(*desc));
@@ -35,8 +36,8 @@ static void describe(const struct vr_record *rec, struct vr_viommu_desc *desc)
             desc->ep[i].pool_size = rec->devs[i].pool.size;
         }
         if (rec->devs[i].cfg.transport == VR_TRANSPORT_pci) {
-            desc->ep[i].msi_base = VR_PCI_FRAME;
-            desc->ep[i].msi_size = VR_PCI_FRAME_SIZE;
+            desc->ep[i].msi_base = w->arch->bus->messages.base;
+            desc->ep[i].msi_size = w->arch->bus->messages.size;
         }
         if (win->base < desc->input_start)
             desc->input_start = win->base;
@@ -51,7 +52,7 @@ static int start_processor(struct iommu *io, struct vr_err *err)
     size_t size;
     int rc;
 
-    describe(io->unit.w->rec, &desc);
+    describe(io->unit.w, &desc);
     size = vr_viommu_memory(&desc);
     io->book = calloc(1, size);
     if (!io->book) {

@@ -12,6 +12,8 @@
 
 #include "libs/base/vr.h"
 
+struct bus_ops;
+
 struct vr_arch {
     const char *name;
     /*
@@ -19,8 +21,8 @@ struct vr_arch {
      * called, once for each cause.
      */
     bool level;
-    /* Has the guest a place for a PCI bus (libs/transport/pci/bus.h)? */
-    bool pci;
+    /* Where such a guest has PCI functions (bus.h); NULL: nowhere. */
+    const struct bus_ops *bus;
     /**
      * check() - may irq() be called for this domain? Asked once, before the
      * privileges go. Returns 0, or -errno with @err.

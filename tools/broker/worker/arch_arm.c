@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Interrupts of a guest on Arm, see arch.h. */
 #if defined(__aarch64__) || defined(__arm__)
-#include "arch.h"
+#include "bus.h"
 
 /* Every guest has a vgic; a line that is none of its is refused by Xen. */
 static int arm_check(uint32_t domid, struct vr_err *err)
@@ -27,7 +27,7 @@ static int arm_irq(xendevicemodel_handle *dm, domid_t domid, uint32_t irq,
 const struct vr_arch vr_arch = {
     .name = "arm",
     .level = false,
-    .pci = true,
+    .bus = &bus_ecam,
     .check = arm_check,
     .irq = arm_irq,
 };

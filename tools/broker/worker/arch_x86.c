@@ -7,7 +7,7 @@
 /* First: it asks Xen's public headers for the toolstack's part. */
 #include <xenctrl.h>
 
-#include "arch.h"
+#include "bus.h"
 #include "libs/guest/hvm.h"
 #include "libs/xen/compat.h"
 
@@ -57,6 +57,7 @@ static int x86_irq(xendevicemodel_handle *dm, domid_t domid, uint32_t irq,
 const struct vr_arch vr_arch = {
     .name = "x86",
     .level = true,
+    .bus = &bus_hvm,
     .check = x86_check,
     .irq = x86_irq,
 };

@@ -4,6 +4,7 @@
  * looked through for each access (access.c).
  */
 #include "libs/transport/mmio/regs.h"
+#include "libs/transport/pci/function.h"
 #include "worker.h"
 
 struct ioreq_place *worker_place(struct worker *w, uint64_t base, uint64_t size,
@@ -12,13 +13,24 @@ struct ioreq_place *worker_place(struct worker *w, uint64_t base, uint64_t size,
 {
     struct ioreq_place *place = &w->place[w->nplaces++];
 
-    *place = (struct ioreq_place){base, size, face, of, owner};
+    *place = (struct ioreq_place){base, size, face, of, owner, false};
     return place;
 }
 
 void worker_range(struct worker *w, uint64_t base, uint64_t size)
 {
-    w->range[w->nranges++] = (struct range){base, size};
+    w->range[w->nranges++] = (struct range){base, size, false};
+}
+
+void worker_function(struct worker *w, unsigned int slot, void *of,
+                     struct unit *owner)
+{
+    /* Bus 0, function 0. */
+    const uint64_t base = (uint64_t)(slot << 3) << 32;
+
+    worker_place(w, base, VR_PCI_CONFIG_USED, &vr_pci_config_face, of, owner)
+        ->config = true;
+    w->range[w->nranges++] = (struct range){base, VR_PCI_CONFIG_USED, true};
 }
 
 static int mmio_add(struct worker *w, struct unit *u, uint64_t registers,

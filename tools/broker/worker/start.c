@@ -44,31 +44,38 @@ static int ioreq_failed(const struct worker *w, struct vr_err *err,
     return rc;
 }
 
+static int take(const struct worker *w, const struct range *r)
+{
+    const uint32_t g = w->rec->domid;
+    const unsigned int bdf = r->base >> 32;
+
+    if (r->config)
+        return xendevicemodel_map_pcidev_to_ioreq_server(
+            w->dm, g, w->ioserver, 0, bdf >> 8, bdf >> 3 & 0x1f, bdf & 7);
+    return xendevicemodel_map_io_range_to_ioreq_server(
+        w->dm, g, w->ioserver, 1, r->base, r->base + r->size - 1);
+}
+
 static int start_ioreq(struct worker *w, xenforeignmemory_handle *fm,
                        struct vr_err *err)
 {
     uint32_t g = w->rec->domid;
     void *addr = NULL;
-    ioservid_t id;
     unsigned int i;
 
     if (xendevicemodel_create_ioreq_server(w->dm, g, HVM_IOREQSRV_BUFIOREQ_OFF,
-                                           &id))
+                                           &w->ioserver))
         return ioreq_failed(w, err, "create it");
     /* The mapping stays when the handle is closed. */
     if (!xenforeignmemory_map_resource(
-            fm, g, XENMEM_resource_ioreq_server, id,
+            fm, g, XENMEM_resource_ioreq_server, w->ioserver,
             XENMEM_resource_ioreq_server_frame_ioreq(0), 1, &addr,
             PROT_READ | PROT_WRITE, 0))
         return ioreq_failed(w, err, "map its page");
     w->ioreqs = addr;
-    for (i = 0; i < w->nranges; i++) {
-        const struct range *r = &w->range[i];
-
-        if (xendevicemodel_map_io_range_to_ioreq_server(
-                w->dm, g, id, 1, r->base, r->base + r->size - 1))
+    for (i = 0; i < w->nranges; i++)
+        if (take(w, &w->range[i]))
             return ioreq_failed(w, err, "take a device's registers");
-    }
     if (xendevicemodel_nr_vcpus(w->dm, g, &w->nvcpus))
         return ioreq_failed(w, err, "count the vCPUs");
     if (w->nvcpus > MAX_VCPUS) {
@@ -76,7 +83,7 @@ static int start_ioreq(struct worker *w, xenforeignmemory_handle *fm,
         return ioreq_failed(w, err, "serve so many vCPUs (maxvcpus)");
     }
     /* Only now do the slots name their event channels. */
-    if (xendevicemodel_set_ioreq_server_state(w->dm, g, id, 1))
+    if (xendevicemodel_set_ioreq_server_state(w->dm, g, w->ioserver, 1))
         return ioreq_failed(w, err, "enable it");
     for (i = 0; i < w->nvcpus; i++) {
         int port = xenevtchn_bind_interdomain(

@@ -6,7 +6,8 @@
  *   start.c    opens and binds everything, before the privileges go
  *   ports.c    event channels, interrupts, messages to the supervisor
  *   places.c   what answers for which of the guest's addresses
- *   pci.c      ... for PCI functions and the bus that they are on
+ *   pci.c      ... for PCI functions
+ *   bus_*.c    and the bus that they are on
  *   access.c   a vCPU's trapped access: takes it, answers it
  *   watch.c    looks on for a moment before the loop sleeps
  *   look.c     whether it pays to look on
@@ -60,8 +61,9 @@ struct vcpu {
 };
 
 struct range {
-    uint64_t base;
+    uint64_t base; /* as in struct ioreq_place */
     uint64_t size;
+    bool config;
 };
 
 struct worker {
@@ -73,6 +75,7 @@ struct worker {
     xendevicemodel_handle *dm;
     xenevtchn_handle *xce;
     int evtchn_fd;
+    ioservid_t ioserver;
     shared_iopage_t *ioreqs;
 
     unsigned int nunits;
@@ -97,7 +100,8 @@ struct worker {
     int64_t now;         /* when this wake-up began */
     int64_t sleep_ns;    /* until there is something to do; -1: for ever */
     int64_t counters_at; /* 0: nothing has happened since the last copy */
-    bool irq_error;
+    bool irq_error;      /* has been told */
+    bool bar_error;
 };
 
 /** worker_until() - nanoseconds until the clock says @ms; INT64_MAX for 0,
@@ -146,6 +150,11 @@ struct ioreq_place *worker_place(struct worker *w, uint64_t base, uint64_t size,
 
 /** worker_range() - Xen is to pass on accesses to these addresses. */
 void worker_range(struct worker *w, uint64_t base, uint64_t size);
+
+/** worker_function() - the configuration space of a PCI function on the guest's
+ * own bus is @of's, as worker_place() and worker_range(). */
+void worker_function(struct worker *w, unsigned int slot, void *of,
+                     struct unit *owner);
 
 /* ---- pci.c ---- */
 

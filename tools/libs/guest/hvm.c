@@ -7,7 +7,6 @@
 
 #define GIB4       (UINT64_C(1) << 32)
 #define HOLE       (UINT64_C(0x10000000)) /* HVM_BELOW_4G_MMIO_LENGTH */
-#define LOWEST_PCI (UINT64_C(0x80000000)) /* as far as hvmloader goes down */
 #define VIDEO      UINT64_C(0xa0000)
 #define MIB        UINT64_C(0x100000)
 #define GRANT_BITS 44 /* 32-bit frame numbers */
@@ -28,7 +27,7 @@ int vr_hvm_intx(uint32_t gsi, unsigned int *dev, unsigned int *intx)
 {
     unsigned int d, i;
 
-    if (gsi < VR_HVM_GSI_FIRST || gsi - VR_HVM_GSI_FIRST >= VR_HVM_SLOTS)
+    if (gsi < VR_HVM_INTA_FIRST || gsi >= VR_HVM_GSI_FIRST + VR_HVM_SLOTS)
         return -ERANGE;
     for (d = VR_HVM_PCI_FIRST; d < DEV_END; d++) {
         for (i = 0; i < INTX_END; i++) {
@@ -55,7 +54,7 @@ void vr_hvm_split(uint64_t bytes, uint64_t hole, uint64_t *low_end,
 unsigned int vr_hvm_ram(uint64_t low_end, uint64_t high_end,
                         struct vr_span *ram)
 {
-    uint64_t moved = low_end > LOWEST_PCI ? low_end - LOWEST_PCI : 0;
+    uint64_t moved = low_end > VR_HVM_BARS ? low_end - VR_HVM_BARS : 0;
     unsigned int n = 0;
 
     if (high_end < GIB4)

@@ -16,7 +16,9 @@
  *             0xfeb00000: our registers are there.
  *   GSIs      16 to 47 are PCI devices' lines. Four lines of each of 32
  *             devices share them: those of devices 27 to 31, which only a
- *             guest with very many emulated devices has, make up 32 to 47.
+ *             guest with very many emulated devices has, make up 31 to 47.
+ *             32 to 47 are for virtio-mmio slots, and INTA of each of the five
+ *             for PCI functions there: where a function is, no slot is used.
  */
 #ifndef VR_HVM_H
 #define VR_HVM_H
@@ -27,6 +29,16 @@
 #define VR_HVM_GSI_FIRST 32u
 #define VR_HVM_SLOTS     16u
 #define VR_HVM_PCI_FIRST 27u /* of the devices whose lines those are */
+#define VR_HVM_PCI_SLOTS 5u
+
+/* INTA of the first of them, and from one to the next. */
+#define VR_HVM_INTA_FIRST 31u
+#define VR_HVM_INTA_STEP  4u
+
+/* Where the guest may have its BARs: as far down as hvmloader's hole can
+ * reach, and up to what is reserved. */
+#define VR_HVM_BARS     UINT64_C(0x80000000)
+#define VR_HVM_BARS_END UINT64_C(0xfc000000)
 
 /* Where pools begin when nothing is in the way: above the windows of dynamic
  * devices (VR_IOVA_BASE). */
@@ -38,7 +50,7 @@
 
 /**
  * vr_hvm_intx() - the line of a PCI device that is @gsi.
- * @gsi: VR_HVM_GSI_FIRST .. VR_HVM_GSI_FIRST + VR_HVM_SLOTS - 1.
+ * @gsi: VR_HVM_INTA_FIRST .. VR_HVM_GSI_FIRST + VR_HVM_SLOTS - 1.
  * @dev: 27 .. 31; @intx: 0 (INTA) .. 3.
  * Returns 0, or -ERANGE for another GSI.
  */

@@ -26,15 +26,16 @@ static bool fits(const struct ioreq_place *place, const ioreq_t *req)
 int ioreq_find(const struct ioreq_place *places, unsigned int n,
                const ioreq_t *req)
 {
+    const bool config = req->type == IOREQ_TYPE_PCI_CONFIG;
     unsigned int i;
 
     /* data_is_ptr: the data stands in guest memory, where we do not go. */
-    if (req->type != IOREQ_TYPE_COPY || req->data_is_ptr)
+    if ((req->type != IOREQ_TYPE_COPY && !config) || req->data_is_ptr)
         return -1;
     if (req->size != 1 && req->size != 2 && req->size != 4 && req->size != 8)
         return -1;
     for (i = 0; i < n; i++)
-        if (fits(&places[i], req))
+        if (places[i].config == config && fits(&places[i], req))
             return i;
     return -1;
 }

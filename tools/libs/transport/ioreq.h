@@ -13,13 +13,16 @@
 #include <xen/hvm/ioreq.h>
 
 /** struct ioreq_place - a piece of the guest's addresses, and what answers
- * for it. */
+ * for it. Configuration space that x86 guests reach by ports is a piece of
+ * addresses of its own, as Xen numbers them: of each function behind 32 bits
+ * more. */
 struct ioreq_place {
     uint64_t base;
     uint64_t size; /* 0: nowhere, at present */
     const struct vr_face *face;
     void *of;
     void *owner; /* the caller's */
+    bool config; /* PCI configuration space, not memory */
 };
 
 /**

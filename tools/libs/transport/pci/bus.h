@@ -22,6 +22,7 @@
 #define VR_PCI_BARS_SIZE  UINT64_C(0x00100000)
 #define VR_PCI_FRAME      UINT64_C(0x020ff000)
 #define VR_PCI_FRAME_SIZE UINT64_C(0x00001000)
+#define VR_PCI_SLOT_SHIFT 15  /* of a slot's configuration space in ECAM */
 #define VR_PCI_SLOTS      32u /* 0 stays empty, as a host bridge's own */
 
 /* INTIDs: a line per slot, then those of messages: one for each vector. */
@@ -36,13 +37,13 @@
 /** vr_pci_registers() - where the configuration space of @slot is. */
 static inline uint64_t vr_pci_registers(unsigned int slot)
 {
-    return VR_PCI_ECAM + ((uint64_t)slot << 15);
+    return VR_PCI_ECAM + ((uint64_t)slot << VR_PCI_SLOT_SHIFT);
 }
 
-/** vr_pci_slot() - the reverse. */
+/** vr_pci_slot() - the reverse, for any bus. */
 static inline unsigned int vr_pci_slot(uint64_t registers)
 {
-    return (registers - VR_PCI_ECAM) >> 15;
+    return registers >> VR_PCI_SLOT_SHIFT & (VR_PCI_SLOTS - 1);
 }
 
 /* The messages' interrupts, VR_PCI_MESSAGES and up. */

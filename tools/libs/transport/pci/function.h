@@ -103,6 +103,8 @@ struct vr_pci_ops {
     void (*message)(void *ctx, uint64_t addr, uint32_t data);
     /* INTA, as vr_vdev_ops.irq() has it. */
     void (*intx)(void *ctx, bool raise);
+    /* Vectors may stand for pirqs of Xen's (msix.c). */
+    bool pirqs;
 };
 
 struct vr_pci_vector {

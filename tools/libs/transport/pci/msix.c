@@ -14,6 +14,19 @@ bool vr_pci_by_message(const struct vr_pci *p)
     return pci_get(p, VR_PCI_MSIX_CONTROL, 2) & VR_PCI_MSIX_ENABLE;
 }
 
+/*
+ * A guest that Xen lets have event channels in place of messages (features:
+ * XENFEAT_hvm_pirqs) writes the address of one, and no vector. Linux does not
+ * clear the mask bit of such an entry: Xen has the masking.
+ */
+static bool is_masked(const struct vr_pci *p, const struct vr_pci_vector *vec)
+{
+    const bool pirq =
+        p->ops->pirqs && vec->addr_low >> 20 == 0xfee && !(vec->data & 0xff);
+
+    return vec->control & MASKED && !pirq;
+}
+
 /* May the function send messages at all? */
 static bool may_send(const struct vr_pci *p)
 {
@@ -28,7 +41,7 @@ static void send(struct vr_pci *p, unsigned int v)
     const struct vr_pci_vector *vec = &p->vector[v];
     const uint64_t bit = UINT64_C(1) << v;
 
-    if (!may_send(p) || vec->control & MASKED) {
+    if (!may_send(p) || is_masked(p, vec)) {
         p->pending |= bit;
         return;
     }
