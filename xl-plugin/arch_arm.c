@@ -16,7 +16,6 @@
 #include <xenguest.h>
 
 #include "libs/guest/dt.h"
-#include "libs/transport/pci/bus.h"
 #include "state.h"
 #include "libs/xen/compat.h"
 
@@ -38,6 +37,15 @@ static const struct vr_slots slots = {
     .irq = GUEST_VIRTIO_MMIO_SPI_FIRST,
     .count = SLOTS,
 };
+
+static const struct vr_pci_slots functions = {
+    .registers = VR_PCI_ECAM,
+    .first = 1,
+    .irq = VR_PCI_LINES + 1,
+    .step = 1,
+};
+
+_Static_assert(1 + VR_MAX_DEVICES <= VR_PCI_SLOTS, "slots of the PCI bus");
 
 #define FIRST_SPI    32
 #define IMAGE_HEADER 64
@@ -262,7 +270,7 @@ int vr_arch_devicetree(struct vr_build *b, const void *mem, size_t size,
 
     rc = vr_dt_taken(mem, size, &slots, &taken, err);
     if (!rc)
-        rc = vr_build_slots(b, &slots, taken, err);
+        rc = vr_build_slots(b, &slots, taken, &functions, err);
     if (rc)
         return rc;
     cap = vr_dt_room(size, rec->ndevs);

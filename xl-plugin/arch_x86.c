@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * x86 HVM guests: a register block and a GSI that nobody else has, a pool
- * beside the guest's RAM or a virtio-iommu, all told to the guest by ACPI
- * tables that hvmloader adds to its own (hvm.h, acpi.h). Called by check.c,
- * create.c, hotplug.c and build.c (state.h has the hooks in their order);
- * populates the pools and changes what libxl is about to build.
+ * x86 HVM guests: a register block and a GSI that nobody else has, or a slot of
+ * the PCI bus that QEMU leaves free, a pool beside the guest's RAM or a
+ * virtio-iommu, all told to the guest by ACPI tables that hvmloader adds to its
+ * own (hvm.h, acpi.h). Called by check.c, create.c, hotplug.c and build.c
+ * (state.h has the hooks in their order); populates the pools and changes what
+ * libxl is about to build.
  *
  * Other types of guests are refused: virtio-mmio needs a trapped register
  * block and a wired interrupt, and set_pci_intx_level, by which that is
@@ -52,6 +53,24 @@ static const struct vr_slots slots = {
     .irq = VR_HVM_GSI_FIRST,
     .count = VR_HVM_SLOTS,
 };
+
+/* On the bus that QEMU emulates, where QEMU has nothing. */
+static const struct vr_pci_slots functions = {
+    .first = VR_HVM_PCI_FIRST,
+    .irq = VR_HVM_INTA_FIRST,
+    .step = VR_HVM_INTA_STEP,
+};
+
+/* The virtio-mmio slots whose lines @n functions take. */
+static uint32_t lines_of(unsigned int n)
+{
+    uint32_t taken = 0, gsi = functions.irq;
+
+    for (; n; n--, gsi += functions.step)
+        if (gsi >= slots.irq)
+            taken |= UINT32_C(1) << (gsi - slots.irq);
+    return taken;
+}
 
 static int refuse(struct vr_err *err, const char *why)
 {
@@ -228,20 +247,42 @@ out:
     return rc;
 }
 
-static int check_transport(const struct vr_dev_cfg *devs, unsigned int n,
-                           struct vr_err *err)
+/* Does an argument for QEMU put a device into one of our slots? */
+static bool takes_slot(libxl_string_list args)
 {
     unsigned int i;
 
-    for (i = 0; i < n; i++) {
-        if (devs[i].transport == VR_TRANSPORT_mmio)
-            continue;
-        vr_err_set(err,
-                   "virtio_restricted[%u]: transport=%s is for Arm guests: "
-                   "write transport=mmio, or take it out",
-                   i, vr_transport_name(devs[i].transport));
-        return -EINVAL;
+    for (i = 0; args && args[i]; i++) {
+        const char *at = strstr(args[i], ",addr=");
+
+        if (at && strtoul(at + strlen(",addr="), NULL, 16) >= VR_HVM_PCI_FIRST)
+            return true;
     }
+    return false;
+}
+
+static int check_functions(const libxl_domain_build_info *b_info,
+                           unsigned int n, struct vr_err *err)
+{
+    if (!n)
+        return 0;
+    if (n > VR_HVM_PCI_SLOTS) {
+        vr_err_set(err,
+                   "virtio_restricted: %u devices with transport=pci, but an "
+                   "x86 guest has %u slots for them: write transport=mmio for "
+                   "the others",
+                   n, VR_HVM_PCI_SLOTS);
+        return -ENOSPC;
+    }
+    if (b_info->device_model_version ==
+        LIBXL_DEVICE_MODEL_VERSION_QEMU_XEN_TRADITIONAL)
+        return refuse(err, "device_model_version=\"qemu-xen-traditional\": its "
+                           "ACPI tables lack what transport=pci needs: take it "
+                           "out, or write transport=mmio");
+    if (takes_slot(b_info->extra) || takes_slot(b_info->extra_hvm))
+        return refuse(err, "device_model_args: an emulated device at PCI slot "
+                           "0x1b or above, where devices with transport=pci "
+                           "are: use a lower addr=");
     return 0;
 }
 
@@ -252,15 +293,17 @@ int vr_arch_check(const libxl_domain_config *d_config,
     const libxl_domain_build_info *b_info = &d_config->b_info;
     bool iommu = vr_any_iova(devs, n);
     unsigned int slot[VR_HVM_SLOTS];
+    unsigned int on_bus = vr_count_by(devs, n, VR_TRANSPORT_pci);
     int rc;
 
     rc = check_type(d_config, err);
     if (!rc)
-        rc = check_transport(devs, n, err);
+        rc = check_functions(b_info, on_bus, err);
     if (!rc)
         rc = check_options(b_info, vr_any_pool(devs, n), err);
     if (!rc)
-        rc = vr_place_slots(&slots, 0, n, iommu, slot, err);
+        rc = vr_place_slots(&slots, lines_of(on_bus), n - on_bus, iommu, slot,
+                            err);
     if (!rc)
         rc = check_places(b_info, devs, n, err);
     if (!rc && b_info->u.hvm.acpi_firmware)
@@ -432,13 +475,15 @@ int vr_arch_place(struct vr_build *b, struct xc_dom_image *dom,
 
     if (dom->container_type != XC_DOM_HVM_CONTAINER || !dom->device_model)
         return refuse(err, "libxl builds no HVM guest: use type=\"hvm\"");
-    rc = vr_build_slots(b, &slots, 0, err);
+    for (i = 0; i < rec->ndevs; i++)
+        cfg[i] = rec->devs[i].cfg;
+    rc = vr_build_slots(
+        b, &slots, lines_of(vr_count_by(cfg, rec->ndevs, VR_TRANSPORT_pci)),
+        &functions, err);
     if (rc)
         return rc;
     nram = vr_hvm_ram(dom->lowmem_end, dom->highmem_end, ram);
     vr_build_ram(rec, ram, nram);
-    for (i = 0; i < rec->ndevs; i++)
-        cfg[i] = rec->devs[i].cfg;
     rc = place_pools(cfg, rec->ndevs, ram, nram, base, err);
     return rc ? rc : make_pools(b, dom->xch, cfg, base, err);
 }

@@ -6,7 +6,6 @@
  */
 #include <string.h>
 
-#include "libs/transport/pci/bus.h"
 #include "state.h"
 
 unsigned int vr_count_by(const struct vr_dev_cfg *devs, unsigned int n,
@@ -42,13 +41,15 @@ bool vr_any_pool(const struct vr_dev_cfg *devs, unsigned int n)
 /* A register block of virtio-mmio, or the next function of the PCI bus. */
 static void place(struct vr_build *b, unsigned int i,
                   const struct vr_slots *slots, const unsigned int **slot,
-                  unsigned int *function)
+                  const struct vr_pci_slots *functions, unsigned int *function)
 {
     struct vr_record_dev *dev = &b->rec->devs[i];
 
     if (dev->cfg.transport == VR_TRANSPORT_pci) {
-        dev->mmio_base = vr_pci_registers(*function);
-        dev->irq = VR_PCI_LINES + (*function)++;
+        dev->mmio_base =
+            functions->registers +
+            ((uint64_t)(functions->first + *function) << VR_PCI_SLOT_SHIFT);
+        dev->irq = functions->irq + (*function)++ * functions->step;
     } else {
         dev->mmio_base = slots->base + **slot * VR_SLOT_SIZE;
         dev->irq = slots->irq + *(*slot)++;
@@ -66,11 +67,12 @@ static void place(struct vr_build *b, unsigned int i,
 }
 
 int vr_build_slots(struct vr_build *b, const struct vr_slots *slots,
-                   uint32_t taken, struct vr_err *err)
+                   uint32_t taken, const struct vr_pci_slots *functions,
+                   struct vr_err *err)
 {
     struct vr_record *rec = b->rec;
     bool iommu = vr_record_endpoints(rec);
-    unsigned int slot[VR_SLOTS_MAX], n = 0, function = 1, i;
+    unsigned int slot[VR_SLOTS_MAX], n = 0, function = 0, i;
     const unsigned int *next = slot;
     int rc;
 
@@ -80,7 +82,7 @@ int vr_build_slots(struct vr_build *b, const struct vr_slots *slots,
     if (rc)
         return rc;
     for (i = 0; i < rec->ndevs; i++)
-        place(b, i, slots, &next, &function);
+        place(b, i, slots, &next, functions, &function);
     memset(&rec->iommu, 0, sizeof(rec->iommu));
     if (!iommu)
         return 0;

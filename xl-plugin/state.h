@@ -23,6 +23,7 @@
 #include "libs/xen/hostinfo.h"
 #include "libs/guest/place.h"
 #include "libs/transport/mmio/slots.h"
+#include "libs/transport/pci/bus.h"
 #include "plugin.h"
 #include "libs/config/record.h"
 #include "libs/guest/reserve.h"
@@ -124,7 +125,8 @@ bool vr_any_pool(const struct vr_dev_cfg *devs, unsigned int n);
 /* Fills registers and interrupts of the record and of @b's descriptions.
  * @taken: slots that others have. Returns 0 or -ENOSPC. */
 int vr_build_slots(struct vr_build *b, const struct vr_slots *slots,
-                   uint32_t taken, struct vr_err *err);
+                   uint32_t taken, const struct vr_pci_slots *functions,
+                   struct vr_err *err);
 /* Writes the RAM banks (ascending, empty ones are left out) to the record. */
 void vr_build_ram(struct vr_record *rec, const struct vr_span *ram,
                   unsigned int n);

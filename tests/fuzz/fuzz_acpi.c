@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Any bytes as the tables of acpi_firmware=, joined with ours. The first byte
- * chooses the guest's devices (and whether one names its pool), and whether the
- * checksums are put right: few inputs would get far otherwise. */
+ * chooses the guest's devices (whether one names its pool, or is a PCI
+ * function), and whether the checksums are put right: few inputs would get far
+ * otherwise. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     viot = devs[1].behind_iommu = data[0] & 1;
     devs[1].pool_unnamed = data[0] & 4;
+    if (data[0] & 8) {
+        devs[1].transport = VR_TRANSPORT_pci;
+        devs[1].mmio_base = 31 << 15;
+    }
     size--;
     user = malloc(size ? size : 1);
     if (!user)

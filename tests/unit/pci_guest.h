@@ -74,8 +74,8 @@ static void drive(void)
     const uint64_t pool = ww_rec.devs[0].pool.base;
     unsigned int i;
 
-    config_put(0,  VR_PCI_BAR0, 4, BAR);
-    config_put(0,  VR_PCI_COMMAND, 2, 6);
+    config_put(0, VR_PCI_BAR0, 4, BAR);
+    config_put(0, VR_PCI_COMMAND, 2, 6);
     put(0, BAR + VR_PCI_DEVICE_STATUS, 1, 3);
     for (i = 0; i < 2; i++) {
         put(0, BAR + VR_PCI_DEVICE_FEATURE_SELECT, 4, i);
@@ -88,7 +88,7 @@ static void drive(void)
         put(0, BAR + VR_PCI_AT_TABLE + 16 * i, 8, MESSAGE_ADDR);
         put(0, BAR + VR_PCI_AT_TABLE + 16 * i + 8, 8, MESSAGE_DATA + i);
     }
-    config_put(0,  VR_PCI_MSIX_CONTROL, 2, VR_PCI_MSIX_ENABLE);
+    config_put(0, VR_PCI_MSIX_CONTROL, 2, VR_PCI_MSIX_ENABLE);
     put(0, BAR + VR_PCI_QUEUE_SIZE, 2, 16);
     put(0, BAR + VR_PCI_QUEUE_DESC, 8, pool);
     put(0, BAR + VR_PCI_QUEUE_DRIVER, 8, pool + 0x800);

@@ -640,6 +640,76 @@ static void test_interpreter(void **state)
     free(t.all);
 }
 
+/* PCI functions: static, dynamic, mixed, and a mixed one that does not name its
+ * pool; a virtio-mmio device beside them. */
+static void get_functions(struct vr_desc_dev *devs)
+{
+    unsigned int i;
+
+    get_devs(devs, 5, ALL);
+    devs[3].behind_iommu = true;
+    devs[3].endpoint = 0x103;
+    devs[3].pool_unnamed = true;
+    for (i = 0; i < 4; i++) {
+        devs[i].transport = VR_TRANSPORT_pci;
+        devs[i].mmio_base = (27 + i) << 15;
+    }
+}
+
+static const char slots_asl[] =
+    "DefinitionBlock (\"\", \"DSDT\", 2, \"Xen\", \"HVM\", 0)\n"
+    "{ Scope (\\_SB) { Device (PCI0) { Name (_HID, EisaId (\"PNP0A03\"))\n"
+    "Device (S27) { Name (_ADR, 0x001B0000) }\n"
+    "Device (S28) { Name (_ADR, 0x001C0000) }\n"
+    "Device (S29) { Name (_ADR, 0x001D0000) }\n"
+    "Device (S30) { Name (_ADR, 0x001E0000) } } } }\n";
+
+/* In a namespace like hvmloader's the slots' devices refer to the pools. */
+static void test_functions(void **state)
+{
+    static const uint8_t ranges[] = {/* type, reserved, 24 bytes, endpoint,
+                                        segments, BDF, output, reserved */
+                                     1,    0, 24,   0, 1,  1, 0, 0, 0, 0, 0, 0,
+                                     0xe0, 0, 0xe0, 0, 48, 0, 0, 0, 0, 0, 0, 0,
+                                     1,    0, 24,   0, 2,  1, 0, 0, 0, 0, 0, 0,
+                                     0xe8, 0, 0xe8, 0, 48, 0, 0, 0, 0, 0, 0, 0,
+                                     1,    0, 24,   0, 3,  1, 0, 0, 0, 0, 0, 0,
+                                     0xf0, 0, 0xf0, 0, 48, 0, 0, 0, 0, 0, 0, 0};
+    struct vr_desc_dev devs[5];
+    struct tables t;
+    const char *at;
+    char *log;
+
+    (void)state;
+    get_functions(devs);
+    build_with(devs, 5, true, NULL, 0, &t);
+    disassemble(t.ssdt, t.ssdt_size);
+    expect_dsl("functions");
+    assert_int_equal(get(t.viot + 36, 2), 5);
+    assert_memory_equal(t.viot + 64, ranges, sizeof(ranges));
+    assert_int_equal(t.viot[64 + sizeof(ranges)], 2);
+    write_out("dsdt.asl", slots_asl, sizeof(slots_asl) - 1);
+    write_out("ssdt.aml", t.ssdt, t.ssdt_size);
+    write_out("viot.aml", t.viot, t.viot_size);
+    sh("iasl -ve -p dsdt dsdt.asl && "
+       "acpiexec -b 'namespace; evaluate \\_SB.PCI0.S27._DSD; "
+       "evaluate \\_SB.PCI0.S29._DSD; evaluate \\_SB.PCI0.S28._DSD; "
+       "evaluate \\_SB.PCI0.S30._DSD; evaluate \\_SB.VR04._UID' "
+       "dsdt.aml ssdt.aml viot.aml </dev/null");
+    log = read_out("log", NULL);
+    at = strstr(log, "Evaluating \\_SB.PCI0.S27._DSD");
+    assert_non_null(at);
+    assert_non_null(at = strstr(at, "Name VP00 Device"));
+    assert_non_null(at = strstr(at, "Name VP02 Device"));
+    assert_null(strstr(at, "Name VP03 Device"));
+    /* Neither a dynamic one nor one whose pool PROBE tells has a property. */
+    assert_non_null(strstr(at, "S28._DSD failed with status AE_NOT_FOUND"));
+    assert_non_null(strstr(at, "S30._DSD failed with status AE_NOT_FOUND"));
+    assert_null(strstr(log, "AE_ALREADY_EXISTS"));
+    free(log);
+    free(t.all);
+}
+
 static void test_extreme_pool(void **state)
 {
     struct vr_desc_dev dev = {
@@ -936,6 +1006,7 @@ int main(void)
         cmocka_unit_test(test_unnamed_pool),
         cmocka_unit_test(test_documentation),
         cmocka_unit_test(test_interpreter),
+        cmocka_unit_test(test_functions),
         cmocka_unit_test(test_extreme_pool),
         cmocka_unit_test(test_user),
         cmocka_unit_test(test_user_broken),

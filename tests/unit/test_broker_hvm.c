@@ -114,9 +114,8 @@ static void test_space(void **state)
 static void test_moves(void **state)
 {
     /* RAM, what is reserved, our own registers, the end; on top of QEMU's. */
-    static const uint32_t nowhere[] = {0,          0x1000,     0x7fff8000,
-                                       0xfc000000, 0xfeb00000, 0xfee00000,
-                                       0xffff8000};
+    static const uint32_t nowhere[] = {
+        0, 0x1000, 0x7fff8000, 0xfc000000, 0xfeb00000, 0xfee00000, 0xffff8000};
     const unsigned int before = fx.nranges;
     unsigned int i;
 

@@ -6,8 +6,6 @@
  */
 #include "pci_rig.h"
 
-static const struct vr_pci_ops xen_ops = {on_place, on_sent, on_intx, true};
-
 /* ---- configuration space ---- */
 
 static void s4_1_2_identity(void **state)

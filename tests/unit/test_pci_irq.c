@@ -123,6 +123,42 @@ static void pci_6_8_2_masks_and_pending_bits(void **state)
     assert_int_equal(fn.raised, 1);
 }
 
+static const struct vr_pci_ops xen_ops = {on_place, on_sent, on_intx, true};
+
+/* A message that names one of Xen's event channels has no vector, and a mask
+ * that Linux never clears. */
+static void messages_to_pirqs(void **state)
+{
+    struct fake *f = driven(true);
+    const unsigned int entry = VR_PCI_AT_TABLE + 16;
+
+    (void)state;
+    set_bar(entry, 4, 0xfee33000);
+    set_bar(entry + 8, 4, 0x700);
+    set_bar(entry + 12, 4, 1);
+    vr_vdev_interrupt(&f->m, 1);
+    assert_int_equal(fn.sent, 0);
+    fn.p.ops = &xen_ops;
+    vr_vdev_interrupt(&f->m, 1);
+    assert_int_equal(fn.sent, 1);
+    assert_int_equal(fn.addr, 0xfee33000);
+    assert_int_equal(fn.data, 0x700);
+    assert_int_equal(bar(VR_PCI_AT_PENDING, 8), 0);
+    /* The function's mask holds for it. */
+    set_cfg(VR_PCI_MSIX_CONTROL, 2, VR_PCI_MSIX_ENABLE | VR_PCI_MSIX_MASKALL);
+    vr_vdev_interrupt(&f->m, 1);
+    assert_int_equal(fn.sent, 1);
+    set_cfg(VR_PCI_MSIX_CONTROL, 2, VR_PCI_MSIX_ENABLE);
+    assert_int_equal(fn.sent, 2);
+    /* A vector is masked as ever, and so is what is nothing yet. */
+    set_bar(entry + 8, 4, 0x41);
+    vr_vdev_interrupt(&f->m, 1);
+    set_bar(entry, 4, 0);
+    set_bar(entry + 8, 4, 0);
+    vr_vdev_interrupt(&f->m, 1);
+    assert_int_equal(fn.sent, 2);
+}
+
 static void pci_6_8_2_table(void **state)
 {
     (void)state;
@@ -175,6 +211,7 @@ int main(void)
         cmocka_unit_test(s4_1_5_1_2_vectors),
         cmocka_unit_test(s4_1_5_3_messages),
         cmocka_unit_test(pci_6_8_2_masks_and_pending_bits),
+        cmocka_unit_test(messages_to_pirqs),
         cmocka_unit_test(pci_6_8_2_table),
         cmocka_unit_test(frame),
     };

@@ -150,11 +150,36 @@ static void test_type(void **state)
 
 static void test_transport(void **state)
 {
+    char *args[] = {"-device", "e1000,mac=00:16:3e:0:0:1b,addr=1a", NULL};
+    char text[128];
+    unsigned int i;
+
     (void)state;
-    pw_device(STATIC);
-    pw_device(DYNAMIC ",transport=pci");
-    check(-EINVAL, "virtio_restricted[1]: transport=pci is for Arm guests: "
-                   "write transport=mmio, or take it out");
+    for (i = 0; i < VR_HVM_PCI_SLOTS; i++) {
+        snprintf(text, sizeof(text),
+                 "id=d%u,type=block,target=/%u,backend=dd,transport=pci,%s", i,
+                 i, i ? "size=2M" : "mode=dynamic,aperture=16M");
+        pw_device(text);
+    }
+    check(0, "");
+    guest.b_info.device_model_version =
+        LIBXL_DEVICE_MODEL_VERSION_QEMU_XEN_TRADITIONAL;
+    check(-ENOTSUP,
+          "virtio_restricted: device_model_version=\"qemu-xen-traditional\": "
+          "its ACPI tables lack what transport=pci needs: take it out, or "
+          "write transport=mmio");
+    guest.b_info.device_model_version = LIBXL_DEVICE_MODEL_VERSION_QEMU_XEN;
+    guest.b_info.extra_hvm = args;
+    check(0, "");
+    args[1] = "e1000,addr=0x1b.0";
+    check(-ENOTSUP, "virtio_restricted: device_model_args: an emulated device "
+                    "at PCI slot 0x1b or above, where devices with "
+                    "transport=pci are: use a lower addr=");
+    guest.b_info.extra_hvm = NULL;
+    pw_device(STATIC ",transport=pci");
+    check(-ENOSPC, "virtio_restricted: 6 devices with transport=pci, but an "
+                   "x86 guest has 5 slots for them: write transport=mmio for "
+                   "the others");
 }
 
 static void test_options(void **state)
@@ -395,6 +420,39 @@ static void test_place(void **state)
     end(r);
 }
 
+/* The virtio-mmio slots whose lines are functions' INTA stay empty. */
+static void test_functions(void **state)
+{
+    const struct vr_record *rec;
+    char text[128];
+    unsigned int i;
+    struct rig *r;
+
+    (void)state;
+    for (i = 0; i < VR_MAX_DEVICES; i++) {
+        snprintf(text, sizeof(text),
+                 "id=d%u,type=block,target=/%u,backend=dd,transport=%s,"
+                 "mode=dynamic,aperture=4M",
+                 i, i, i % 3 == 1 ? "pci" : "mmio");
+        pw_device(text);
+    }
+    check(0, "");
+    r = begin();
+    rec = &r->rec;
+    assert_int_equal(vr_arch_place(&r->b, &r->dom, &err), 0);
+    assert_int_equal(rec->devs[1].irq, 31);
+    assert_int_equal(vr_pci_slot(rec->devs[1].mmio_base), 27);
+    assert_int_equal(rec->devs[13].irq, 47);
+    assert_int_equal(vr_pci_slot(rec->devs[13].mmio_base), 31);
+    assert_int_equal(r->b.desc[13].transport, VR_TRANSPORT_pci);
+    assert_true(rec->devs[0].mmio_base == VR_HVM_SLOT_BASE);
+    for (i = 0; i < VR_MAX_DEVICES; i++)
+        if (rec->devs[i].cfg.transport == VR_TRANSPORT_mmio)
+            assert_true(rec->devs[i].irq % 4 != 3);
+    assert_int_equal(rec->iommu.irq, 46);
+    end(r);
+}
+
 /* Where superpages are out, and where a pool does not begin at one. */
 static void test_small_pages(void **state)
 {
@@ -508,14 +566,14 @@ static int remove_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_type),        TEST(test_transport),
-        TEST(test_options),     TEST(test_slots),
-        TEST(test_places),      TEST(test_tables),
-        TEST(test_pci),         TEST(test_memory),
-        TEST(test_domain),      TEST(test_place),
-        TEST(test_small_pages), TEST(test_dynamic_alone),
-        TEST(test_place_fails), TEST(test_image),
-        TEST(test_no_tree),
+        TEST(test_type),          TEST(test_transport),
+        TEST(test_options),       TEST(test_slots),
+        TEST(test_places),        TEST(test_tables),
+        TEST(test_pci),           TEST(test_memory),
+        TEST(test_domain),        TEST(test_place),
+        TEST(test_functions),     TEST(test_small_pages),
+        TEST(test_dynamic_alone), TEST(test_place_fails),
+        TEST(test_image),         TEST(test_no_tree),
     };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);

@@ -10,14 +10,16 @@
 #include <string.h>
 
 #include "acpi_int.h"
+#include "libs/transport/pci/bus.h"
 
-/* A device term and where its placeholders are; lists end with 0, which no
+/* A term and where its placeholders are; lists end with 0, which no
  * placeholder can have. Names: of the two letters before the number. */
 struct aml {
     const uint8_t *code;
     size_t size;
     uint16_t device[3];
     uint16_t pool[3];
+    uint16_t slot[2];
     uint16_t base[2];
     uint16_t irq[2];
     uint16_t min[2];
@@ -33,6 +35,7 @@ struct aml {
 #define REGISTERS   0x200 /* bytes: as in the sources */
 
 /* VIOT: ACPI 6.4, 5.2.33 */
+#define VIOT_PCI_RANGE  1
 #define VIOT_MMIO       2
 #define VIOT_MMIO_IOMMU 4
 
@@ -61,9 +64,23 @@ struct viot_mmio {
     uint8_t reserved2[6];
 } __attribute__((packed));
 
+struct viot_pci_range {
+    uint8_t type;
+    uint8_t reserved;
+    uint16_t length;
+    uint32_t endpoint; /* of the first */
+    uint16_t segment_start;
+    uint16_t segment_end;
+    uint16_t bdf_start;
+    uint16_t bdf_end;
+    uint16_t output_node;
+    uint8_t reserved2[6];
+} __attribute__((packed));
+
 static_assert(sizeof(struct viot) == 48, "VIOT");
 static_assert(sizeof(struct viot_iommu) == 16, "VIOT node");
 static_assert(sizeof(struct viot_mmio) == 24, "VIOT node");
+static_assert(sizeof(struct viot_pci_range) == 24, "VIOT node");
 
 static int bad_dev(unsigned int i, struct vr_err *err, const char *what,
                    uint64_t value, const char *remedy)
@@ -198,6 +215,38 @@ static void add_term(struct out *o, const struct aml *aml, unsigned int i,
     patch64(term, aml->length, d->pool_size);
 }
 
+/* A function needs no term but that of its pool: hvmloader's DSDT has a device
+ * for each slot, and a second one would be one too many. */
+static void add_function(struct out *o, unsigned int i, unsigned int slot)
+{
+    uint8_t *term = append(o, function_term.code, function_term.size);
+    char name[5];
+
+    if (!term)
+        return;
+    snprintf(name, sizeof(name), "S%02u_", slot % 100);
+    patch(term, function_term.slot, name, 4);
+    patch_name(term, function_term.pool, "VP", i);
+}
+
+static bool is_function(const struct vr_desc_dev *d)
+{
+    return d->transport == VR_TRANSPORT_pci;
+}
+
+static void add_dev(struct out *o, const struct vr_desc_dev *d, unsigned int i)
+{
+    const bool named = d->pool_size && !d->pool_unnamed;
+
+    if (d->pool_size)
+        add_term(o, &pool_term, i, 0, 0, d);
+    if (!is_function(d))
+        add_term(o, named ? &virtio_pool_term : &virtio_term, i, d->mmio_base,
+                 d->irq, NULL);
+    else if (named)
+        add_function(o, i, vr_pci_slot(d->mmio_base));
+}
+
 /* A table's header, to be finished when all of it is there. */
 static size_t begin_table(struct out *o, const char *signature,
                           uint8_t revision)
@@ -242,17 +291,34 @@ static void add_ssdt(struct out *o, const struct vr_desc_dev *devs,
 
     if (iommu)
         add_term(o, &iommu_term, 0, iommu->mmio_base, iommu->irq, NULL);
-    for (i = 0; i < n; i++) {
-        const struct vr_desc_dev *d = &devs[i];
-
-        if (d->pool_size)
-            add_term(o, &pool_term, i, 0, 0, d);
-        add_term(o,
-                 d->pool_size && !d->pool_unnamed ? &virtio_pool_term
-                                                  : &virtio_term,
-                 i, d->mmio_base, d->irq, NULL);
-    }
+    for (i = 0; i < n; i++)
+        add_dev(o, &devs[i], i);
     end_table(o, start);
+}
+
+static void add_endpoint(struct out *o, const struct vr_desc_dev *d)
+{
+    const uint16_t bdf = htole16(vr_pci_slot(d->mmio_base) << 3);
+    const struct viot_pci_range function = {
+        .type = VIOT_PCI_RANGE,
+        .length = htole16(sizeof(function)),
+        .endpoint = htole32(d->endpoint),
+        .bdf_start = bdf,
+        .bdf_end = bdf,
+        .output_node = htole16(sizeof(struct viot)),
+    };
+    const struct viot_mmio mmio = {
+        .type = VIOT_MMIO,
+        .length = htole16(sizeof(mmio)),
+        .endpoint = htole32(d->endpoint),
+        .base = htole64(d->mmio_base),
+        .output_node = htole16(sizeof(struct viot)),
+    };
+
+    if (is_function(d))
+        append(o, &function, sizeof(function));
+    else
+        append(o, &mmio, sizeof(mmio));
 }
 
 static void add_viot(struct out *o, const struct vr_desc_dev *devs,
@@ -273,18 +339,9 @@ static void add_viot(struct out *o, const struct vr_desc_dev *devs,
     append(o, (uint8_t *)&viot + sizeof(viot.header),
            sizeof(viot) - sizeof(viot.header));
     append(o, &node, sizeof(node));
-    for (i = 0; i < n; i++) {
-        struct viot_mmio ep = {
-            .type = VIOT_MMIO,
-            .length = htole16(sizeof(ep)),
-            .endpoint = htole32(devs[i].endpoint),
-            .base = htole64(devs[i].mmio_base),
-            .output_node = htole16(sizeof(viot)),
-        };
-
+    for (i = 0; i < n; i++)
         if (devs[i].behind_iommu)
-            append(o, &ep, sizeof(ep));
-    }
+            add_endpoint(o, &devs[i]);
     end_table(o, start);
 }
 

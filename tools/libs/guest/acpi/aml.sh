@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # aml.sh IASL OUTPUT.h SOURCE.asl...
 #
-# Compiles each source and writes its Device term (what stands behind the table
-# header and a possible External) as an array, with the offsets of the
+# Compiles each source and writes its Device or Scope term (what stands behind the
+# table header and a possible External) as an array, with the offsets of the
 # placeholders in it. How many of each there are is what the source's line
 # "aml.sh: NAME=COUNT..." says, or the build fails: a compiler that writes
 # something else than expected is noticed here.
@@ -70,6 +70,7 @@ for source; do
             digits = "0123456789abcdef"
             pattern["device"] = "56523030"       # VR00
             pattern["pool"] = "56503030"         # VP00
+            pattern["slot"] = "5332375f"         # S27_
             pattern["base"] = "d3b0a751"
             pattern["irq"] = "159a3c7e"
             pattern["min"] = "000000504d3c2b1a"
@@ -88,8 +89,13 @@ for source; do
                 exit 1
             size = length(hex) / 2
             start = find("5b82", 36)
-            if (start < 0 || start + 2 + pkg_length(start + 2) != size)
-                die("not one Device up to the end of the table")
+            if (start < 0 || start + 2 + pkg_length(start + 2) != size) {
+                start = find("10", 36)
+                while (start >= 0 && start + 1 + pkg_length(start + 1) != size)
+                    start = find("10", start + 1)
+            }
+            if (start < 0)
+                die("not one Device or Scope up to the end of the table")
             hex = substr(hex, 2 * start + 1)
             size -= start
             printf "\nstatic const uint8_t %s_aml[] = {", name
@@ -99,8 +105,8 @@ for source; do
             printf "\n};\nstatic const struct aml %s_term = {\n", name
             printf "    .code = %s_aml,\n    .size = sizeof(%s_aml),\n", \
                 name, name
-            split("device pool base irq min max length", fields, " ")
-            for (i = 1; i <= 7; i++)
+            split("device pool slot base irq min max length", fields, " ")
+            for (i = 1; i <= 8; i++)
                 offsets(fields[i])
             print "};"
         }' >> "$tmp"

@@ -46,6 +46,15 @@ static inline unsigned int vr_pci_slot(uint64_t registers)
     return registers >> VR_PCI_SLOT_SHIFT & (VR_PCI_SLOTS - 1);
 }
 
+/* An architecture's places for functions: slots one behind the other, and an
+ * interrupt that is INTA in each. */
+struct vr_pci_slots {
+    uint64_t registers; /* configuration space of slot 0 */
+    unsigned int first;
+    uint32_t irq;  /* of the first; Arm: INTID, x86: GSI */
+    uint32_t step; /* to that of the next */
+};
+
 /* The messages' interrupts, VR_PCI_MESSAGES and up. */
 struct vr_v2m {
     unsigned int count;
