@@ -17,7 +17,8 @@ const char *vr_fail_text(enum vr_fail fail)
         return "";
     case VR_FAIL_FEATURES:
         return "the guest's driver did not accept VIRTIO_F_VERSION_1 and "
-               "VIRTIO_F_ACCESS_PLATFORM, or asked for features that were not "
+               "VIRTIO_F_ACCESS_PLATFORM (PCI: and VIRTIO_F_EVENT_IDX, which "
+               "firmware's do not), or asked for features that were not "
                "offered: use a kernel with a virtio 1 driver";
     case VR_FAIL_OUTSIDE:
         return "the guest put its rings outside of the device's window: boot "
