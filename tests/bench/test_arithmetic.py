@@ -210,13 +210,16 @@ class Reports(unittest.TestCase):
         out = {"host": "arm64", "store": "null_blk", "processors": 1,
                "guests": [guest]}
         text = "\n".join(table.report(out))
-        page = list(table.page("arm64", out))
+        page = list(table.page("arm64", out, "a command"))
         self.assertEqual([line.strip() for line in page[-3:]],
                          [line.strip() for line in text.split("\n")[-3:]])
         for words in ("1 MiB read, depth 4", "best ratio by guest", "1.00", "ratio to qemu",
                       "reached at 1 of 1 points", "from 8192 B on",
                       "(tsc) ran at 0.500"):
             self.assertIn(words, text)
+        self.assertNotIn("by mmio", text)
+        guest["io"]["r1m-4"]["pci"] = {**point["static"], "rates": [10, 10]}
+        self.assertIn("0.50", list(table.transport_table(guest["io"]))[-1])
         del guest["io"]["r1m-4"]["blkfront"], guest["io"]["r1m-4"]["static"]
         del guest["io"]["r1m-4"]["qemu"], guest["sweep"]
         text = "\n".join(table.guest_report(guest, 1))
