@@ -82,11 +82,10 @@ cmocka() {
 # are processors. finish() waits for all of them and adds up what they counted.
 tally=$log/tally
 spawned=()
-background=none
 : > $tally
 
 together() {
-    while [ "$(jobs -rp | grep -cvx "$background")" -ge "$jobs" ]; do
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
         wait -n
     done
     tallied "$tally" "$@" &
@@ -124,27 +123,22 @@ finish() {
     spawned=()
 }
 
-# in_lane LANE: what it runs together has a tally of its own
-in_lane() {
-    tally=$tally-in-lane
+# lane FUNCTION: what it runs together has a tally of its own
+lane() {
+    tally=$tally-$1
     : > "$tally"
     "$1"
 }
 
-# beside LANE STEP...: the steps, and a function with others at the same time,
-# which may run things together, too
+# beside FUNCTION...: all of them at the same time; each may run things together
 beside() {
-    local step lane=$1
-    shift
-    : > $tally-lane
-    tallied $tally-lane in_lane "$lane" &
-    background=$!
-    for step in "$@"; do
-        $step
+    local name
+    : > "$log/tally-lanes"
+    for name in "$@"; do
+        tallied "$log/tally-lanes" lane "$name" &
     done
-    wait $background
-    background=none
-    add $tally-lane 1
+    wait
+    add "$log/tally-lanes" $#
 }
 
 build() {
@@ -291,26 +285,31 @@ e2e_on() {
 # beside it. The x86 host always has it, since with the other it is late now and
 # then. What takes many times longer with it has the arm64 host with the usual
 # clock, whose checks wait for events and so stand something beside it, too.
-refusals=(preflight input silo stock)
-guests=(kernels debug probe dynamic)
+refusals=(preflight input silo stock kernels debug probe dynamic)
 operations=(operations/{bells,bootfiles,grants,late,many,order,signals,storage,survey,words})
 
 x86() {
     e2e_on e2e x86 --steady
 }
 
-# What `all` runs beside each other, with unit tests and what else needs no host
-# before and after the second.
-first() {
+# What `all` runs beside each other: an emulated host takes one processor at the
+# most, and leaves some of it.
+lane_x86() {
     x86
-    e2e_on refusals arm64 --steady "${refusals[@]}"
-    e2e_on guests arm64 --steady "${guests[@]}"
-    e2e_on operations arm64 "${operations[@]}"
+    module
+    model
 }
 
-others() {
-    local elsewhere=("${refusals[@]}" "${guests[@]}" operations)
+lane_devices() {
+    local elsewhere=("${refusals[@]}" operations)
     e2e_on others arm64 --except "$(IFS=, && echo "${elsewhere[*]}")"
+    fuzz
+}
+
+lane_operations() {
+    unit
+    e2e_on refusals arm64 "${refusals[@]}"
+    e2e_on operations arm64 "${operations[@]}"
 }
 
 arm64() {
@@ -327,7 +326,7 @@ e2e() {
 case $what in
 all)
     case ${HOST:-} in
-    '') beside first unit others module model fuzz ;;
+    '') beside lane_x86 lane_devices lane_operations ;;
     *)
         unit
         module
