@@ -96,6 +96,22 @@ static void counted_host(void **state)
     assert_true(a.room > 32 * MIB && a.room < 33 * MIB);
 }
 
+/* What a receive queue may hold counts, however little was seen in use. */
+static void no_queue_starves(void **state)
+{
+    struct vr_dev_cfg net = {
+        .type = VR_TYPE_net, .queues = 2, .queue_size = 256, .mtu = 1500};
+
+    (void)state;
+    load(1000, 4, 1, 1514);
+    vr_survey_advise(&f, &net, &vr_survey_counted, &a);
+    assert_true(a.size >= vr_type_pool_min(&net));
+    net.mtu = 9000;
+    vr_survey_advise(&f, &net, &vr_survey_counted, &a);
+    assert_true(a.size >= vr_type_pool_min(&net));
+    assert_true(vr_type_pool_min(&net) > 2 * MIB);
+}
+
 /* Enough for what was under way, and half of that is not, in both kinds of
  * pool: the module's, of which an eighth is for short buffers, and Linux's. */
 static void pool_sizes(void **state)
@@ -189,6 +205,7 @@ int main(void)
         cmocka_unit_test_setup(nothing_seen, setup),
         cmocka_unit_test_setup(counted_host, setup),
         cmocka_unit_test_setup(pool_sizes, setup),
+        cmocka_unit_test_setup(no_queue_starves, setup),
         cmocka_unit_test_setup(large_ones_are_mapped, setup),
         cmocka_unit_test_setup(objects, setup),
         cmocka_unit_test_setup(any_words, setup),

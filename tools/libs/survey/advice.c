@@ -148,10 +148,9 @@ static uint64_t rings(const struct vr_dev_cfg *cfg)
 static uint64_t pool_size(const struct vr_survey_figures *f,
                           const struct vr_dev_cfg *cfg, uint64_t *room)
 {
-    const struct vr_type_spec *spec = vr_type_spec(cfg->type);
     uint64_t pages = at_most(f->most_pages, POOL_MAX >> VR_PAGE_SHIFT);
     uint64_t small = at_most(f->most_small, POOL_MAX / VR_SURVEY_SMALL);
-    uint64_t least = spec ? spec->size_min : VR_PAGE_SIZE, one, other, over;
+    uint64_t least = vr_type_pool_min(cfg), one, other, over;
 
     *room = (pages << VR_PAGE_SHIFT) + small * VR_SURVEY_SMALL + rings(cfg);
     pages += rings(cfg) >> VR_PAGE_SHIFT;
