@@ -3,9 +3,10 @@
 pool by its own property, behind the virtio-iommu, with messages and without."""
 
 import json
+import os
 import re
 
-from vre2e import arch
+from vre2e import arch, build
 from vre2e.host import device, driver_cfg, dynamic, guest_cfg, mixed
 from vre2e.report import Group, require
 
@@ -16,9 +17,21 @@ from groups.module import STATS
 G, B = "gp", "gp-b1"
 SLOTS = ("0000:00:01.0", "0000:00:02.0", "0000:00:03.0", "0000:00:04.0")
 AT = "/sys/bus/pci/devices"
+VFIO = ("vfio", "vfio_iommu_type1", "vfio-pci-core", "vfio-pci")
 
 
-group = Group("pci", arches=("arm64",))
+def images(share):
+    """The usual guest with lspci and setpci; Debian's kernel with VFIO."""
+    img = os.path.join(share, "img")
+    build.guest_image(os.path.join(img, "pci.cpio"),
+                      build.debian_modules(*arch.now.images["guest"]),
+                      more=(build.pciutils,))
+    build.guest_image(os.path.join(img, "pci-debian.cpio"),
+                      build.debian_modules(*arch.now.images["debian-mixed"]),
+                      build.debian_modules(*VFIO))
+
+
+group = Group("pci", arches=("arm64",), build=images)
 
 
 @group.on_setup
@@ -33,8 +46,9 @@ def setup(h):
                 transport="pci"),
         device(id="rng0", type="rng", target="/dev/urandom", size="256K",
                transport="pci"),
-        device(id="rng1", type="rng", target="/dev/urandom", size="256K"),
-    ], memory=160)
+        device(id="rng1", type="rng", target="/dev/urandom", size="256K",
+               transport="mmio"),
+    ], memory=160, ramdisk="pci.cpio")
     r = h.create(h.put(f"{G}.cfg", text.replace("vcpus = 1", "vcpus = 2")), 150)
     require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
     h.gx_ok(G, "true", up=150)
@@ -57,6 +71,12 @@ def io(h, serial, how="-m verify -q 8 -b 4096 -t 1 -s 1", guest=G):
     """What ioload says of a disk."""
     return json.loads(h.gx_ok(guest, f"ioload -f /dev/{disk(h, serial)} {how}",
                               60))
+
+
+def direct(h):
+    """Whether all queues have bells of their own."""
+    return {r["bell"] for d in h.show(G)["devices"] for r in d["rings"]
+            if r["enabled"]} == {"direct"}
 
 
 def messages(h, slot, guest=G):
@@ -174,6 +194,34 @@ def behind(h, _made):
     audit(h, G)
 
 
+# What lspci says, from the capabilities that it knows.
+TOLD = (r"Memory at 23[0-9a-f]{6} \(32-bit, non-prefetchable\) \[size=32K\]",
+        r"pin A routed to IRQ", r"MSI-X: Enable\+ Count=3 Masked-",
+        "VirtIO: CommonCfg", "VirtIO: Notify", "VirtIO: ISR",
+        "VirtIO: DeviceCfg", r"AFCap: TP\+ FLR\+", "in use: virtio-pci")
+
+
+@group.check("lspci reads all there is; setpci writes what may be written, in use",
+             90)
+def utilities(h, _made):
+    out = h.gx_ok(G, f"lspci -vvv -xxxx -s {SLOTS[0]}")
+    for what in TOLD:
+        require(re.search(what, out), f"{what}: {out}")
+    require("<unassigned>" not in out and "!!!" not in out, out)
+    name = disk(h, "one")
+    h.gx_ok(G, f"load start -f /dev/{name} -m verify -q 4 -t 60 -s 4")
+    # It may send no messages for a while, and sends them later.
+    out = h.gx_ok(G, f"p='setpci -s {SLOTS[0]}'; for i in $(seq 20); do "
+                  "$p COMMAND=0:4 && $p COMMAND=4:4 || exit 1; done; "
+                  "$p VENDOR_ID=ffff LATENCY_TIMER=40 CAP_AF+2.B=0 "
+                  "HEADER_TYPE=81; $p VENDOR_ID LATENCY_TIMER CAP_AF+2.B "
+                  "HEADER_TYPE", 60)
+    require(out.split() == ["1af4", "00", "06", "00"], out)
+    out = h.gx_ok(G, "load end 20", 30)
+    require('"errors":0,' in out and '"mismatches":0' in out, out)
+    audit(h, G)
+
+
 @group.check("driver unbound and bound, function removed and found again", 120)
 def again(h, _made):
     for slot, serial in ((SLOTS[0], "one"), (SLOTS[2], "three")):
@@ -239,7 +287,7 @@ def reboot(h, _made):
     audit(h, G)
 
 
-@group.check("without messages: INTA", 150)
+@group.check("without messages: INTA; with doorbells for changes alone", 150)
 def wired(h, _made):
     h.end(G, B)
     r = h.create(h.put(f"{G}.cfg", guest_cfg(G, [
@@ -254,6 +302,14 @@ def wired(h, _made):
     out = h.gx_ok(G, "grep virtio /proc/interrupts")
     require("MSI" not in out and len(re.findall(r"Edge +virtio", out)) >= 2,
             out)
+    h.gx_ok(G, "insmod /modules/virtio_restricted.ko.later && "
+            f"rebind /sys/bus/pci/drivers/virtio-pci 2 {' '.join(SLOTS[:2])}",
+            60)
+    for serial in ("one", "two"):
+        io(h, serial)
+    out = h.gx_ok(G, "grep virtio /proc/interrupts")
+    require("MSI" not in out and len(re.findall(r"Edge +virtio", out)) >= 2 and
+            direct(h), out)
 
 
 @group.check("driver domain destroyed: the guest goes on, unbinding ends", 90)
@@ -274,14 +330,13 @@ def debian(h, _made):
                 transport="pci"),
         mixed(id="disk2", target="/dev/xvdd", serial="three",
               transport="pci"),
-    ], kernel="vmlinuz", ramdisk=arch.now.mixed, memory=256,
+    ], kernel="vmlinuz", ramdisk="pci-debian.cpio", memory=256,
         extra="hugepages=2")), 150)
     require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
     h.gx_ok(G, "true", up=150)
     for serial in ("one", "two", "three"):
         io(h, serial)
-    require({r["bell"] for d in h.show(G)["devices"] for r in d["rings"]
-             if r["enabled"]} == {"direct"}, f"{h.show(G)}")
+    require(direct(h), f"{h.show(G)}")
     for slot, serial in zip(SLOTS, ("one", "two", "three")):
         require(sum(messages(h, slot)) == 0,
                 h.gx_ok(G, "cat /proc/interrupts"))
@@ -304,3 +359,22 @@ def debian(h, _made):
         require(found >= made["ios"] << 18 if maps else not found,
                 f"{how}: {found} bytes of {made['ios']} requests")
     audit(h, G)
+
+
+@group.check("vfio-pci: refuses what has no IOMMU, takes what has one, and gives it "
+             "back", 120)
+def vfio(h, _made):
+    h.gx_ok(G, f"for m in {' '.join(VFIO)}; do insmod /modules/$m.ko.later || "
+            "exit 1; done")
+    for slot, serial, taken in ((SLOTS[0], "one", False),
+                                (SLOTS[1], "two", True),
+                                (SLOTS[2], "three", True)):
+        bind = (f"cd {AT}/{slot}; echo {slot} > driver/unbind; "
+                "echo vfio-pci > driver_override; "
+                f"echo {slot} > /sys/bus/pci/drivers/vfio-pci/bind")
+        require((h.gx(G, bind, 60).rc == 0) == taken, f"{slot}: {taken}")
+        audit(h, G)
+        h.gx_ok(G, f"cd {AT}/{slot}; [ ! -e driver ] || "
+                f"echo {slot} > driver/unbind; echo > driver_override; "
+                f"echo {slot} > /sys/bus/pci/drivers/virtio-pci/bind", 60)
+        io(h, serial)

@@ -52,6 +52,13 @@ class Arch:
     transports: tuple = ("mmio",)  # that there are; the default first
     transport: str = ""    # of devices that name none; "": the default
 
+    def by(self, transport):
+        """The same, with this transport for devices that name none. Who is
+        behind the IOMMU is said of PCI functions at their bridge."""
+        return dataclasses.replace(
+            self, transport=transport,
+            told=self.told[:1] if transport == "pci" else self.told)
+
     @property
     def bound(self):
         """By the usual transport: a guest's folder of the driver that devices

@@ -24,6 +24,8 @@ HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold", "seek",
 NETWORK = ("agent", "netio", "seek")
 E2FS_LIBS = ("libext2fs.so.2", "libcom_err.so.2", "libblkid.so.1",
              "libuuid.so.1", "libe2p.so.2", "libc.so.6")
+PCI_LIBS = ("libpci.so.3", "libkmod.so.2", "libudev.so.1", "libz.so.1",
+            "libzstd.so.1", "liblzma.so.5", "libcrypto.so.3")
 
 
 def choose(name, what):
@@ -153,9 +155,23 @@ def guest_module(source="tools/guest-linux", kernel=None):
     return r.stdout.strip()
 
 
-def guest_image(output, modules=(), extra=()):
+def pciutils(root):
+    """lspci and setpci and their libraries from Debian's packages, into root."""
+    part = host_path("pciutils")
+    for name in ("lspci", "setpci"):
+        shutil.copy(os.path.join(part, "usr", "bin", name),
+                    os.path.join(root, "bin"))
+    target = os.path.join(root, "lib", arch.now.triplet)
+    for folder in ("lib", "usr/lib"):
+        source = os.path.join(part, folder, arch.now.triplet)
+        for name in os.listdir(source):
+            if name.startswith(PCI_LIBS):
+                shutil.copy(os.path.join(source, name), target)
+
+
+def guest_image(output, modules=(), extra=(), more=()):
     """A guest's initramfs; modules: files to load in this order; extra: files
-    that lie in /modules without being loaded."""
+    that lie in /modules without being loaded; more: what adds other files."""
     root = os.path.join(OUT, "root")
     shutil.rmtree(root, ignore_errors=True)
     for folder in ("bin", "sbin", "proc", "sys", "dev", "tmp", "mnt", "mnt2",
@@ -171,6 +187,8 @@ def guest_image(output, modules=(), extra=()):
                     os.path.join(root, "sbin", name))
     os.symlink("busybox", os.path.join(root, "bin", "sh"))
     e2fs(root)
+    for add in more:
+        add(root)
     for number, path in enumerate(modules):
         name = os.path.basename(path).removesuffix(".xz").replace("-", "_")
         with open(os.path.join(root, "modules", f"{number:02}-{name}"),
