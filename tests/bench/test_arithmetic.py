@@ -13,8 +13,8 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 # pylint: disable=wrong-import-position
 from vre2e import arch, build
 from vre2e.report import Fail
-from vrbench import (counters, domains, floors, guests, measure, paths, table,
-                     workloads)
+from vrbench import (counters, domains, floors, guests, measure, net, paths,
+                     table, workloads)
 
 
 def shown(step):
@@ -207,7 +207,7 @@ class Reports(unittest.TestCase):
                  "io": {"r1m-4": {**point, "qemu": point["blkfront"]}},
                  "sweep": {"default": 8192, "depths": {"1": [
                      (4096, 9.0, 5.0, 2.0), (8192, 9.0, 18.0, 2.0)]}}}
-        out = {"host": "arm64", "store": "null_blk", "processors": 1,
+        out = {"host": "arm64", "processors": 1,
                "guests": [guest]}
         text = "\n".join(table.report(out))
         page = list(table.page("arm64", out, "a command"))
@@ -242,6 +242,45 @@ class Reports(unittest.TestCase):
         self.assertIn("200.0", lines[3])
         self.assertEqual(lines[3].split()[-1], "700")
         self.assertEqual(lines[-1].split()[-1], "2.00")
+
+    def test_networks(self):
+        """Points by name; a turn's parts; the tables."""
+        self.assertEqual(len(net.points(None)), 10)
+        with self.assertRaises(ValueError):
+            net.points("tcp-out")
+        point, = net.points("tcp1500-out")
+
+        def look(n):
+            return (json.dumps({"devices": [
+                {"id": "static", "mode": "static", "counters": {
+                    "mmio_reads": n, "mmio_writes": 0}}]}) +
+                "\n@@\n1 2 3\n@@\n@@\n"
+                f"14: {n} xen-dyn Edge -event evtchn:vr-worker\n@@\n"
+                f"  vif5.0: 1 {n} 0 0 0 0 0 0 1 {n} 0\n"
+                f"vif5-static: 1 {2 * n} 0 0 0 0 0 0 1 0 0\n@@\n"
+                f"12: {n} GICv3 33 Edge virtio0\n@@\n")
+
+        class Host:  # pylint: disable=too-few-public-methods
+            """What dom0 says."""
+
+            def ok(self, _command, _limit=0):
+                """Two runs of 4 MiB in two seconds."""
+                return look(0) + ("4194304 2.0\n@@\n" + look(64)) * 2
+
+        rows = {"netfront": [], "static": []}
+        ends = net.Ends(Host(), list(rows), 5, 6)
+        net.turn(ends, point, list(rows), 7000, rows)
+        rate, number, counts = rows["netfront"][0]
+        self.assertEqual((rate, number, counts["packets"]), (2.0, 4.0, 128))
+        # The second run's looks are the first one's last, and another.
+        self.assertEqual(rows["static"][0][2]["exits"], 0)
+        found = {p: {"rates": [r[0][0]], "rate": r[0][0], "number": r[0][1],
+                     "counts": r[0][2]} for p, r in rows.items()}
+        text = "\n".join(table.net_report([{"title": "a kernel", "points": {
+            point.name: {"title": point.title, "unit": point.unit,
+                         "paths": found}}}]))
+        self.assertIn("1.00 MiB/s", text)
+        self.assertIn("for each KiB", text)
 
     def test_configurations(self):
         """A guest of each kernel has a disk for each path."""

@@ -38,6 +38,16 @@ def driver_image(share):
                        ("null_blk",))
 
 
+def network_image(share):
+    """That of a driver domain for network devices, and of netback."""
+    options = build.network_parts()
+    if arch.now.driver_modules is None:
+        options += ["-m", build.host_path("modules-debian")]
+    build.driver_image(share, ("agent", "netload"),
+                       os.path.join(build.GUEST, "network-hook.sh"), (),
+                       "network.cpio", options + ["-M", "xen-netback"])
+
+
 def everything(share, kernels, say):
     """All of it."""
     os.makedirs(build.OUT, exist_ok=True)

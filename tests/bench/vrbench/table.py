@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The report, for people."""
 
-from . import counters, floors, guests
+from . import counters, floors, guests, net
 from .measure import PROCESSORS
 from .paths import BY_PCI, OURS
 from .workloads import Point
@@ -253,15 +253,69 @@ def many_report(found):
         f"{guests.slope(rows, kind, verb):20.2f}" for kind, verb in columns)
 
 
+NET_COUNTS = ("exits", "iommu", "guest_irq", "driver_irq", "dom0_irq",
+              "grant_ops", "copied")
+NET_WIDE = 30
+
+
+def net_rates(points):
+    """Lines with all paths' rates, and the ratios to netfront's."""
+    paths = list(next(iter(points.values()))["paths"])
+    first = paths[0] == net.PATHS[0]
+    yield f"{'':{NET_WIDE}}" + f"{paths[0]:>11}" + "".join(
+        f"{p:>11}" + (f"{'ratio':>6}" if first else "") for p in paths[1:])
+    for point in points.values():
+        row = point["paths"]
+        line = f"{point['title']:{NET_WIDE}}"
+        for path in paths:
+            line += f"{row[path]['rate']:11.1f}"
+            if first and path != paths[0]:
+                ratio = counters.ratio(row[path]["rates"],
+                                       row[paths[0]]["rates"])
+                line += f"{ratio:6.2f}"
+        yield f"{line} {point['unit']}"
+
+
+def net_costs(points):
+    """Lines with what a KiB of a stream, or else a packet, has cost: what was
+    counted, and microseconds of the domains' processors."""
+    yield (f"{'':{NET_WIDE}}{'packets':>9}" +
+           "".join(f"{HEADS[c]:>11}" for c in NET_COUNTS) +
+           "".join(f"{who + ' us':>11}" for who in PROCESSORS))
+    for point in points.values():
+        stream = point["unit"] == "MiB/s"
+        yield f"{point['title']}, for each " + ("KiB" if stream else "packet")
+        for path, one in point["paths"].items():
+            counts = one["counts"]
+            parts = (one["number"] * 1024 if stream else
+                     max(counts["packets"], 1))
+            yield (f"{'  ' + path:{NET_WIDE}}{counts['packets'] / parts:9.3f}" +
+                   "".join(count(counts[k] / parts if k in counts else None)
+                           for k in NET_COUNTS + PROCESSORS))
+
+
+def net_report(found):
+    """Lines about networks."""
+    for one in found:
+        yield f"guest: {one['title']}"
+        if one["points"]:
+            yield ""
+            yield from net_rates(one["points"])
+            yield ""
+            yield from net_costs(one["points"])
+
+
 def report(out):
     """All lines."""
-    yield f"host: {out['host']}; {out['store']}"
+    yield f"host: {out['host']}" + (
+        "" if "net" in out else
+        "; null_blk, which stores nothing and answers at once")
     for one in out["guests"]:
         yield ""
         yield from guest_report(one, out["processors"])
     for key, lines in (("create", create_report), ("sizes", size_report),
                        ("survey", survey_report),
-                       ("many", many_report)):
+                       ("many", many_report), ("net", net_report)):
         if key in out:
             yield ""
             yield from lines(out[key])

@@ -16,7 +16,8 @@ OUT = os.path.join(ROOT, "out", "e2e")
 GUEST = os.path.join(ROOT, "tests", "e2e", "guest")
 HOST = os.path.join(ROOT, "tests", "host", "host")
 PROGRAMS = ("agent", "pattern", "ioload", "freed", "exittime",
-            "neighbour", "badguest", "badpci", "record", "badnet", "netio")
+            "neighbour", "badguest", "badpci", "record", "badnet", "netio",
+            "netload")
 # What the tests add to a driver domain: never part of the product's image.
 HOSTILE = ("agent", "ioload", "hostile", "fakebackend", "hold", "seek",
            "badworker", "badbells")
