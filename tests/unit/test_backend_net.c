@@ -273,6 +273,35 @@ static void test_merged(void **state)
     assert_int_equal(counter(VR_NET_TO_GSO), 0);
 }
 
+/* Longer than the link has them: the first is not expected, the next is. */
+static void test_long(void **state)
+{
+    const unsigned int each = 5012 / BUF + 1;
+    unsigned int i, k;
+
+    (void)state;
+    t.d.req.features |= VR_NET_F_GUEST_CSUM | VR_NET_F_GUEST_TSO4;
+    for (i = 0; i < N; i++)
+        post(i, BUF);
+    for (k = 0; k < 2; k++) {
+        unsigned int first = k * each, last = first + each - 1;
+
+        arrive(5000, (uint8_t)(7 + k));
+        assert_true(turn());
+        assert_int_equal(t.ndone, (k + 1) * each);
+        assert_int_equal(buffers_said(first), each);
+        for (i = first; i < last; i++) {
+            assert_int_equal(t.used[i], BUF);
+            assert_int_equal(t.mem[i][BUF - 1], 7 + k);
+        }
+        assert_int_equal(t.used[last], 5012 % BUF);
+        assert_int_equal(t.mem[last][0], 7 + k);
+        assert_int_equal(t.mem[last][5012 % BUF - 1], 7 + k);
+        assert_true(t.net->pair[0].expect_long);
+    }
+    assert_int_equal(counter(VR_NET_TO_GSO), 2);
+}
+
 /* Too few buffers: it waits for more, and for a while only. */
 static void test_held(void **state)
 {
@@ -614,12 +643,13 @@ static void test_control(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_to_guest),    TEST(test_no_buffer),  TEST(test_merged),
-        TEST(test_held),        TEST(test_not_merged), TEST(test_local),
-        TEST(test_bad_buffers), TEST(test_new_driver), TEST(test_quiet),
-        TEST(test_from_guest),  TEST(test_refused),    TEST(test_not_twice),
-        TEST(test_not_taken),   TEST(test_rate),       TEST(test_rate_quiet),
-        TEST(test_room),        TEST(test_control),    TEST(test_other_address),
+        TEST(test_to_guest),      TEST(test_no_buffer),   TEST(test_merged),
+        TEST(test_long),          TEST(test_held),        TEST(test_not_merged),
+        TEST(test_local),         TEST(test_bad_buffers), TEST(test_new_driver),
+        TEST(test_quiet),         TEST(test_from_guest),  TEST(test_refused),
+        TEST(test_not_twice),     TEST(test_not_taken),   TEST(test_rate),
+        TEST(test_rate_quiet),    TEST(test_room),        TEST(test_control),
+        TEST(test_other_address),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

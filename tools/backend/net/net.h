@@ -48,6 +48,8 @@ struct net_pair {
     struct net_list rx; /* buffers to fill */
     uint64_t room;      /* bytes in rx */
     bool more;          /* there may be another frame to read */
+    /* Reads from now on for which a long frame is expected (rx.c). */
+    unsigned int expect_long;
     /* A frame for which there were too few buffers; dropped at @held_until. */
     uint8_t held[VR_NET_MAX];
     uint32_t held_len;

@@ -24,6 +24,8 @@
 #define FLUSH 2048u
 /* Pieces of memory for one read: the kernel's limit is 1024. */
 #define PIECES 512u
+/* After a long frame so many reads are prepared for another one. */
+#define LONG_RUN 32u
 
 static const size_t at_num_buffers = offsetof(struct vr_net_hdr, num_buffers);
 
@@ -57,14 +59,19 @@ static bool merges(const struct vr_net *net)
     return net->features & VR_NET_F_MRG_RXBUF;
 }
 
-/* The longest that may come, header included. */
+/* One as the link has it, header included. */
+static uint32_t usual(const struct vr_net *net)
+{
+    return VR_NET_HDR_LEN + VR_NET_ETH_LEN + VR_NET_VLAN_LEN + net->mtu;
+}
+
+/* The longest that may come. */
 static uint32_t longest(const struct vr_net *net)
 {
-    const uint64_t tso = VR_NET_F_GUEST_TSO4 | VR_NET_F_GUEST_TSO6;
+    const uint64_t gso = VR_NET_F_GUEST_TSO4 | VR_NET_F_GUEST_TSO6 |
+                         VR_NET_F_GUEST_USO4 | VR_NET_F_GUEST_USO6;
 
-    return net->features & tso
-               ? VR_NET_MAX
-               : VR_NET_HDR_LEN + VR_NET_ETH_LEN + VR_NET_VLAN_LEN + net->mtu;
+    return net->features & gso ? VR_NET_MAX : usual(net);
 }
 
 /* Where the request's bytes go. */
@@ -157,9 +164,10 @@ static void fill(struct vr_dev *d, struct net_io *io, const uint8_t *from,
     vr_request_done(d, r, 0);
 }
 
-/* @len bytes, which are at @from, or in the buffers already, go to the guest.
- * There are @count buffers for them. */
-static void deliver(struct vr_dev *d, struct net_pair *pair,
+/* A frame of @len bytes goes to the guest, in @count buffers. The first @placed
+ * of them are there already, which is whole buffers or all; the rest is at
+ * @from. */
+static void deliver(struct vr_dev *d, struct net_pair *pair, uint32_t placed,
                     const uint8_t *from, uint32_t len, uint16_t count)
 {
     const struct vr_net *net = d->source;
@@ -168,9 +176,9 @@ static void deliver(struct vr_dev *d, struct net_pair *pair,
 
     vr_counters(d)->read_bytes += len - VR_NET_HDR_LEN;
     ++*vr_net_counter(d, VR_NET_TO_GUEST);
-    if (len > VR_NET_HDR_LEN + VR_NET_ETH_LEN + VR_NET_VLAN_LEN + net->mtu)
+    if (len > usual(net))
         ++*vr_net_counter(d, VR_NET_TO_GSO);
-    if (!from)
+    if (placed)
         put_count(io->r->local ? io->r->iov : &own, count);
     while (len) {
         uint32_t n;
@@ -178,8 +186,11 @@ static void deliver(struct vr_dev *d, struct net_pair *pair,
         io = vr_net_take(&pair->rx);
         pair->room -= io->room;
         n = len < io->room ? len : io->room;
-        fill(d, io, from, n);
-        from = from ? from + n : NULL;
+        fill(d, io, placed ? NULL : from, n);
+        if (placed)
+            placed -= n;
+        else
+            from += n;
         len -= n;
     }
 }
@@ -193,7 +204,7 @@ static bool give_held(struct vr_dev *d, struct net_pair *pair)
 
     if (count) {
         put_count(&own, count);
-        deliver(d, pair, pair->held, pair->held_len, count);
+        deliver(d, pair, 0, pair->held, pair->held_len, count);
     } else if (merges(net) && d->now < pair->held_until) {
         return false;
     } else {
@@ -230,30 +241,43 @@ static bool hold_frame(struct vr_dev *d, struct net_pair *pair)
     return give_held(d, pair);
 }
 
-/* One frame. Returns whether a request has ended. */
+/*
+ * One frame. Returns whether a request has ended. To make ready the many
+ * buffers that the longest takes is most of what a short one costs; so that is
+ * done only while there are long ones. What does not fit arrives in memory of
+ * our own, and is copied from there, or shows that there is no room.
+ */
 static bool read_frame(struct vr_dev *d, struct net_pair *pair)
 {
     const struct vr_net *net = d->source;
     struct iovec iov[PIECES + 1];
-    uint32_t want = longest(net), room;
+    uint32_t want = longest(net), room, len;
+    uint16_t count;
     unsigned int k;
     ssize_t n;
 
     if (merges(net) && pair->room < want)
         return hold_frame(d, pair);
+    if (pair->expect_long)
+        pair->expect_long--;
+    else
+        want = usual(net);
     k = gather(net, pair, want, iov, &room);
     if (!k || (merges(net) && room < want))
         return hold_frame(d, pair);
-    /* What does not fit shows by what arrives here. */
     iov[k++] = (struct iovec){pair->held, sizeof(pair->held)};
     n = readv(pair->tap, iov, (int)k);
     if (too_short(n))
         return lost(d, pair, n);
-    if (n > room) {
+    len = (uint32_t)n;
+    count = buffers_for(net, pair, len);
+    if (!count) {
         ++*vr_net_counter(d, VR_NET_TO_DROPPED);
         return false;
     }
-    deliver(d, pair, NULL, (uint32_t)n, buffers_for(net, pair, (uint32_t)n));
+    if (len > usual(net))
+        pair->expect_long = LONG_RUN;
+    deliver(d, pair, len < room ? len : room, pair->held, len, count);
     return true;
 }
 
