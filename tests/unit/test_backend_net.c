@@ -313,6 +313,7 @@ static void test_held(void **state)
     assert_int_equal(t.net->pair[0].held_len, 3012);
     assert_true(due_in(&t.d, -1) > 0);
     post(1, BUF);
+    assert_int_equal(due_in(&t.d, -1), 0);
     assert_true(turn());
     assert_int_equal(t.ndone, 2);
     assert_int_equal(buffers_said(0), 2);

@@ -121,6 +121,8 @@ static inline struct net_io *vr_net_take(struct net_list *list)
 void vr_net_rx_start(struct vr_dev *d, struct vr_request *r);
 /** vr_net_rx_wants() - is there room for a frame, and none waits for it? */
 bool vr_net_rx_wants(const struct vr_net *net, const struct net_pair *pair);
+/** vr_net_rx_ready() - has vr_net_rx_reap() something to do? */
+bool vr_net_rx_ready(const struct vr_net *net, const struct net_pair *pair);
 /** vr_net_rx_reap() - frames that are there go to the guest. Returns whether a
  * request has ended. */
 bool vr_net_rx_reap(struct vr_dev *d, struct net_pair *pair);

@@ -147,6 +147,12 @@ static uint16_t buffers_for(const struct vr_net *net,
     return 0;
 }
 
+bool vr_net_rx_ready(const struct vr_net *net, const struct net_pair *pair)
+{
+    return pair->held_len ? buffers_for(net, pair, pair->held_len) != 0
+                          : pair->more && vr_net_rx_wants(net, pair);
+}
+
 static void fill(struct vr_dev *d, struct net_io *io, const uint8_t *from,
                  uint32_t len)
 {

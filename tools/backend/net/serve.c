@@ -18,7 +18,12 @@
 
 #include "vhost.h"
 
-#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_S  INT64_C(1000000000)
+#define NS_PER_MS INT64_C(1000000)
+
+/* Beside numbers of queues, what the epoll descriptor tells of. */
+#define WAKE 0x100u /* wake_fd */
+#define STOP 0x101u /* stop_fd */
 
 /* Linux 6.2 has them, and takes either only with the other. */
 #ifndef TUN_F_USO4
@@ -140,14 +145,24 @@ static int watch_taps(const struct vr_net *net)
     return 0;
 }
 
-static int open_epoll(struct vr_net *net, struct vr_err *err)
+static int watch_end(const struct vr_net *net, int fd, uint32_t number)
 {
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = number};
+
+    return epoll_ctl(net->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+static int open_epoll(struct vr_dev *d, struct vr_err *err)
+{
+    struct vr_net *net = d->source;
     int rc;
 
     net->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (net->epoll < 0) {
-        rc = -errno;
-        vr_err_set(err, "epoll: %s", strerror(errno));
+    rc = net->epoll < 0 ? -errno : watch_end(net, d->cfg.wake_fd, WAKE);
+    if (!rc)
+        rc = watch_end(net, d->cfg.stop_fd, STOP);
+    if (rc) {
+        vr_err_set(err, "epoll: %s", strerror(-rc));
         return rc;
     }
     if (net->vhost)
@@ -172,7 +187,7 @@ static int net_begin(struct vr_dev *d, struct vr_err *err)
     int rc;
 
     if (net->vhost || net->pairs > 1) {
-        rc = open_epoll(net, err);
+        rc = open_epoll(d, err);
         if (rc)
             return rc;
     }
@@ -316,8 +331,7 @@ static int64_t due_in(const struct vr_dev *d, int64_t t)
     for (i = 0; i < net->pairs; i++) {
         const struct net_pair *pair = &net->pair[i];
 
-        if (unwanted(d, &pair->rx) ||
-            (pair->more && vr_net_rx_wants(net, pair)))
+        if (unwanted(d, &pair->rx) || vr_net_rx_ready(net, pair))
             return 0;
         if (pair->held_len)
             sooner(&t, pair->held_until, d->now);
@@ -338,45 +352,59 @@ static void lost_interface(struct vr_dev *d)
     vr_dev_note(d, text);
 }
 
-static void take_events(struct vr_dev *d)
+static unsigned int take_event(struct vr_dev *d, uint32_t number,
+                               uint32_t events)
 {
-    struct epoll_event event[VR_MAX_QUEUES];
     struct vr_net *net = d->source;
-    int i, n;
 
-    n = epoll_pwait(net->epoll, event, VR_ARRAY_SIZE(event), 0, NULL);
-    for (i = 0; i < n; i++) {
-        uint32_t number = event[i].data.u32;
-
-        if (net->vhost)
-            vr_vhost_heard(d, number);
-        else if (!(event[i].events & EPOLLERR))
-            net->pair[number].more = true;
-        else if (number < net->now) /* others are detached */
-            lost_interface(d);
-    }
+    if (number == WAKE)
+        return VR_WAKE_EVENT;
+    if (number == STOP)
+        return VR_WAKE_STOP;
+    if (net->vhost)
+        vr_vhost_heard(d, number);
+    else if (!(events & EPOLLERR))
+        net->pair[number].more = true;
+    else if (number < net->now) /* others are detached */
+        lost_interface(d);
+    return 0;
 }
 
-/* No more than three descriptors can be polled: sandbox.c. */
+/* In whole milliseconds: nothing is so urgent that it is waited for. */
+static unsigned int wait_for_many(struct vr_dev *d, int64_t due)
+{
+    struct epoll_event event[VR_MAX_QUEUES];
+    const struct vr_net *net = d->source;
+    unsigned int said = 0;
+    int i, n;
+
+    n = epoll_pwait(net->epoll, event, VR_ARRAY_SIZE(event),
+                    due < 0 ? -1 : (int)((due + NS_PER_MS - 1) / NS_PER_MS),
+                    NULL);
+    for (i = 0; i < n; i++)
+        said |= take_event(d, event[i].data.u32, event[i].events);
+    return said;
+}
+
+/* No more than three descriptors can be polled (sandbox.c); and to wait for the
+ * interface by epoll would take another call for each time that there are no
+ * buffers. */
 static unsigned int net_wait(struct vr_dev *d, int64_t timeout_ns)
 {
     struct vr_net *net = d->source;
     struct net_pair *pair = &net->pair[0];
-    bool one = net->epoll < 0;
-    struct pollfd fds[] = {{.fd = d->cfg.wake_fd, .events = POLLIN},
-                           {.fd = d->cfg.stop_fd, .events = POLLIN},
-                           {.fd = !one                         ? net->epoll
-                                  : vr_net_rx_wants(net, pair) ? pair->tap
-                                                               : -1,
-                            .events = POLLIN}};
+    struct pollfd fds[] = {
+        {.fd = d->cfg.wake_fd, .events = POLLIN},
+        {.fd = d->cfg.stop_fd, .events = POLLIN},
+        {.fd = vr_net_rx_wants(net, pair) ? pair->tap : -1, .events = POLLIN}};
     int64_t due = due_in(d, timeout_ns);
     struct timespec ts = {due / NS_PER_S, due % NS_PER_S};
 
+    if (net->epoll >= 0)
+        return wait_for_many(d, due);
     if (ppoll(fds, VR_ARRAY_SIZE(fds), due < 0 ? NULL : &ts, NULL) <= 0)
         return 0;
-    if (!one && fds[2].revents)
-        take_events(d);
-    else if (fds[2].revents & (POLLERR | POLLNVAL))
+    if (fds[2].revents & (POLLERR | POLLNVAL))
         lost_interface(d);
     else if (fds[2].revents)
         pair->more = true;
