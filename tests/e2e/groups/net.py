@@ -42,10 +42,13 @@ def within(number, command):
     return f"within {number} '{command}'"
 
 
-def start(h, name, devices, disks=(), **args):
-    """Create a guest, and its driver domain, which has a bridge."""
-    h.put("bn.cfg", driver_cfg("bn", disks, memory=128, ramdisk="network.cpio",
-                               extra="vr.bridge=br0"))
+def start(h, name, devices, disks=(), uplink="", **args):
+    """Create a guest, and its driver domain, which has a bridge. @uplink: a
+    bridge of dom0's that it is on."""
+    h.put("bn.cfg", driver_cfg(
+        "bn", disks, memory=128, ramdisk="network.cpio",
+        extra="vr.bridge=br0" + (",eth0" if uplink else ""),
+        lines=f'vif = [ "bridge={uplink}" ]' if uplink else ""))
     r = h.create(h.put(f"{name}.cfg", guest_cfg(name, devices, **args)), 150)
     require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
     h.gx_ok(f"{name}-bn", f"ip addr add {BRIDGE}/24 dev br0", up=150)

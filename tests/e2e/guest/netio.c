@@ -10,6 +10,9 @@
  *   netio cast ADDRESS PORT COUNT LENGTH
  *   netio about INTERFACE        what ethtool asks for: driver, the offloads
  *                                that are on, how many counters there are
+ *   netio pairs INTERFACE NUMBER TIMES
+ *                                pairs of queues in use: 1 to NUMBER in turns,
+ *                                so often; NUMBER at the end
  *
  * Byte n of a connection is a function of n. IPv4 and IPv6.
  */
@@ -241,6 +244,22 @@ static int do_about(const char *name)
     return 0;
 }
 
+static int do_pairs(const char *name, unsigned int number, unsigned int times)
+{
+    struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+    if (ask(s, name, &c))
+        return die(name);
+    c.cmd = ETHTOOL_SCHANNELS;
+    while (times--) {
+        c.combined_count = number - times % number;
+        if (ask(s, name, &c))
+            return die(name);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && !strcmp(argv[1], "recv"))
@@ -253,9 +272,12 @@ int main(int argc, char **argv)
                        argc == 6 ? argv[5] : NULL);
     if (argc == 3 && !strcmp(argv[1], "about"))
         return do_about(argv[2]);
+    if (argc == 5 && !strcmp(argv[1], "pairs"))
+        return do_pairs(argv[2], (unsigned int)atoi(argv[3]),
+                        (unsigned int)atoi(argv[4]));
     if (argc == 6 && !strcmp(argv[1], "cast"))
         return do_cast(argv[2], argv[3], (unsigned int)atoi(argv[4]),
                        (size_t)atoi(argv[5]));
-    fprintf(stderr, "netio: recv | send | sink | cast | about\n");
+    fprintf(stderr, "netio: recv | send | sink | cast | about | pairs\n");
     return 2;
 }
