@@ -49,6 +49,8 @@ class Arch:
                            # are named
     brief: dict            # groups of which only some checks are run unless
                            # they are named: how those checks' names begin
+    slot: int              # of the first PCI function
+    devmem: str            # a guest's: root may have all of /dev/mem
     transports: tuple = ("mmio",)  # that there are; the default first
     transport: str = ""    # of devices that name none; "": the default
 
@@ -130,6 +132,7 @@ ARM64 = Arch(
            "operations/zombies"),
     # The rest of it is shown by main, dynamic and mixed.
     brief={"together": ("static, dynamic and mixed",)},
+    slot=1, devmem="",
     transports=("mmio", "pci"))
 
 # Debian's kernel everywhere, told not to do what takes long when emulated.
@@ -183,7 +186,9 @@ X86 = Arch(
                         "what", "destroyed"),
            "revoke": ("a backend that keeps",),
            # Its other two are steps of what together does.
-           "x86": ("vrctl",)})
+           "x86": ("vrctl",)},
+    slot=0x1b, devmem="iomem=relaxed",
+    transports=("mmio", "pci"))
 
 ALL = {arch.name: arch for arch in (ARM64, X86)}
 
