@@ -17,11 +17,11 @@
  *   gntshr   knows no restriction: the worker closes it; the control pages
  *            live on by their mappings, and their grants end with these.
  *
- * So of all ioctls three remain: DM_OP (interrupts), NOTIFY and UNBIND (of the
- * file's own ports, when a driver domain is gone); and with dynamic devices a
- * fourth, which maps memory of G. DM_OP on G still
- * includes the whole range of operations of a device model, since a filter
- * cannot look behind a pointer.
+ * So of all ioctls three remain: DM_OP (interrupts, and where the BARs of an
+ * x86 guest are), NOTIFY and UNBIND (of the file's own ports, when a driver
+ * domain is gone); and with dynamic devices a fourth, which maps memory of G.
+ * DM_OP on G still includes the whole range of operations of a device model,
+ * since a filter cannot look behind a pointer.
  */
 #include <errno.h>
 #include <fcntl.h>
