@@ -257,6 +257,11 @@ def several(h, _made):
             shown(h, n)["counters"]["restarts"] for n in range(2)), 40)
         streams(h)
         pairs_of(h, VCPUS)
+        # Their number changes 100 times.
+        for n in range(2):
+            h.gx_ok(G, usual.within(n, "netio pairs n0 4 100"), 100)
+        pairs_of(h, 4)
+        streams(h)
         # A new driver has one to begin with, and then what it asks for.
         h.gx_ok(G, "cd /sys/bus/virtio/drivers/virtio_net; for d in virtio*; do "
                 "echo $d > unbind && echo $d > bind || exit 1; done", 60)
