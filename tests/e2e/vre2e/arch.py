@@ -129,7 +129,7 @@ ARM64 = Arch(
     samples=200, patience=1.0,
     named=("hostile-guest", "operations/badnet", "operations/debian",
            "operations/ends", "operations/granter", "operations/net",
-           "operations/zombies"),
+           "operations/newer", "operations/zombies"),
     # The rest of it is shown by main, dynamic and mixed.
     brief={"together": ("static, dynamic and mixed",)},
     slot=1, devmem="",
@@ -180,11 +180,13 @@ X86 = Arch(
     samples=12, patience=3.0,
     named=("main", "pairs", "module", "failure", "backends", "life",
            "dynamic", "mixed", "mixed-module", "probe", "bells", "rng",
-           "net", "hostile-guest", "operations"),
+           "net", "vhost", "hostile-guest", "operations"),
     brief={"preflight": ("vrctl", "launcher", "xl create -n"),
            "together": ("static", "mixed", "the guest", "audit", "hostile",
                         "what", "destroyed"),
            "revoke": ("a backend that keeps",),
+           "pci": ("PCI functions", "each function", "rings", "interrupts",
+                   "one exit", "the dynamic one", "driver domain destroyed"),
            # Its other two are steps of what together does.
            "x86": ("vrctl",)},
     slot=0x1b, devmem="iomem=relaxed",
