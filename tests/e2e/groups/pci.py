@@ -61,6 +61,7 @@ def setup_x86(h):
           # As many queues as processors that there may be.
           lines=f"maxvcpus = {QUEUES}\n", extra=arch.now.devmem)
     h.gx_ok(G, "insmod /modules/virtio-rng.ko.later", up=150)
+    trapped(h, SLOTS[:3])
 
 
 @group.on_setup
@@ -171,6 +172,8 @@ def pools(h, _made):
 @group.check("the guest module's doorbells: no messages, and without them again",
              90, arches=("x86",))
 def doorbells(h, _made):
+    h.gx_ok(G, "rebind /sys/bus/pci/drivers/virtio-pci 1 "
+            f"{' '.join(SLOTS[:3])}", 60)
     for serial in ("one", "two", "three"):
         io(h, serial)
     found = {r["bell"] for d in h.show(G)["devices"][:3] for r in d["rings"]

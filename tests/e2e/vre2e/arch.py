@@ -185,8 +185,9 @@ X86 = Arch(
            "together": ("static", "mixed", "the guest", "audit", "hostile",
                         "what", "destroyed"),
            "revoke": ("a backend that keeps",),
-           "pci": ("PCI functions", "each function", "rings", "interrupts",
-                   "one exit", "the dynamic one", "driver domain destroyed"),
+           "pci": ("PCI functions", "each function", "the guest module's",
+                   "rings", "interrupts", "one exit", "the dynamic one",
+                   "driver domain destroyed"),
            # Its other two are steps of what together does.
            "x86": ("vrctl",)},
     slot=0x1b, devmem="iomem=relaxed",
