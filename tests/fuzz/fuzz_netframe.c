@@ -13,6 +13,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The feature that has to be negotiated for frames that are to be cut so. */
+static uint64_t offload(uint8_t gso_type)
+{
+    switch (gso_type & ~VR_NET_GSO_ECN) {
+    case VR_NET_GSO_TCPV4:
+        return VR_NET_F_HOST_TSO4;
+    case VR_NET_GSO_TCPV6:
+        return VR_NET_F_HOST_TSO6;
+    case VR_NET_GSO_UDP_L4:
+        return VR_NET_F_HOST_USO;
+    default:
+        return 0;
+    }
+}
+
 static void check_frame(const uint8_t *data, size_t size)
 {
     static const uint8_t mac[6] = {0, 0x16, 0x3e, 1, 2, 3};
@@ -53,7 +68,7 @@ static void check_frame(const uint8_t *data, size_t size)
     }
     if (h.gso_type) {
         assert(h.gso_size && h.hdr_len <= frame);
-        assert(features & (VR_NET_F_HOST_TSO4 | VR_NET_F_HOST_TSO6));
+        assert(features & offload(h.gso_type));
     }
 }
 
