@@ -285,7 +285,8 @@ e2e_on() {
 # beside it. The x86 host always has it, since with the other it is late now and
 # then. What takes many times longer with it has the arm64 host with the usual
 # clock, whose checks wait for events and so stand something beside it, too.
-refusals=(preflight input silo stock kernels debug probe dynamic)
+refusals=(preflight input silo stock kernels debug probe)
+networks=(net vhost)
 operations=(operations/{bells,bootfiles,grants,late,many,order,signals,storage,survey,words})
 
 x86() {
@@ -293,21 +294,22 @@ x86() {
 }
 
 # What `all` runs beside each other: an emulated host takes one processor at the
-# most, and leaves some of it.
+# most, and leaves some of it. All three take about as long.
 lane_x86() {
     x86
+    e2e_on networks arm64 "${networks[@]}"
     module
     model
 }
 
 lane_devices() {
-    local elsewhere=("${refusals[@]}" operations)
+    local elsewhere=("${refusals[@]}" "${networks[@]}" operations)
     e2e_on others arm64 --except "$(IFS=, && echo "${elsewhere[*]}")"
-    fuzz
 }
 
 lane_operations() {
     unit
+    fuzz
     e2e_on refusals arm64 "${refusals[@]}"
     e2e_on operations arm64 "${operations[@]}"
 }
