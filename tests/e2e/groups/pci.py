@@ -61,7 +61,6 @@ def setup_x86(h):
           # As many queues as processors that there may be.
           lines=f"maxvcpus = {QUEUES}\n", extra=arch.now.devmem)
     h.gx_ok(G, "insmod /modules/virtio-rng.ko.later", up=150)
-    trapped(h, SLOTS[:3])
 
 
 @group.on_setup
@@ -106,12 +105,6 @@ def io(h, serial, how="-m verify -q 8 -b 4096 -t 1 -s 1", guest=G):
                               60))
 
 
-def direct(h):
-    """Whether all queues have bells of their own."""
-    return {r["bell"] for d in h.show(G)["devices"] for r in d["rings"]
-            if r["enabled"]} == {"direct"}
-
-
 def messages(h, slot, guest=G):
     """Interrupts by message that the guest has counted, by vector."""
     out = h.gx_ok(guest, f"n=$(basename {AT}/{slot}/virtio*); grep -i "
@@ -120,11 +113,25 @@ def messages(h, slot, guest=G):
                 .split()) for line in out.splitlines()]
 
 
-def trapped(h, slots):
-    """x86: functions' drivers are bound again, without doorbells."""
-    for slot in slots if not ARM else ():
-        h.gx_ok(G, f"bind-without-doorbells $(basename {AT}/{slot}/virtio*)",
-                60)
+def direct(h, number):
+    """Whether the queues of a device have bells of their own."""
+    return any(r["bell"] == "direct" for r in
+               h.show(G)["devices"][number]["rings"] if r["enabled"])
+
+
+def all_direct(h):
+    """Whether all queues have bells of their own."""
+    return {r["bell"] for d in h.show(G)["devices"] for r in d["rings"]
+            if r["enabled"]} == {"direct"}
+
+
+def trapped(h, count=3):
+    """x86: of so many functions those with doorbells are bound again, without.
+    Not the others: each time takes interrupts that Linux does not give back."""
+    for number in range(0 if ARM else count):
+        if direct(h, number):
+            h.gx_ok(G, "bind-without-doorbells "
+                    f"$(basename {AT}/{SLOTS[number]}/virtio*)", 60)
 
 
 def said_pools(log):
@@ -172,15 +179,16 @@ def pools(h, _made):
 @group.check("the guest module's doorbells: no messages, and without them again",
              90, arches=("x86",))
 def doorbells(h, _made):
-    h.gx_ok(G, "rebind /sys/bus/pci/drivers/virtio-pci 1 "
-            f"{' '.join(SLOTS[:3])}", 60)
+    bare = [SLOTS[n] for n in range(3) if not direct(h, n)]
+    h.gx_ok(G, "rebind /sys/bus/pci/drivers/virtio-pci 1 " + " ".join(bare)
+            if bare else "true", 60)
     for serial in ("one", "two", "three"):
         io(h, serial)
     found = {r["bell"] for d in h.show(G)["devices"][:3] for r in d["rings"]
              if r["enabled"]}
     require(found == {"direct"}, f"{found}")
     require(sum(messages(h, SLOTS[0])) == 0, h.gx_ok(G, "cat /proc/interrupts"))
-    trapped(h, SLOTS[:3])
+    trapped(h)
 
 
 @group.check("ext4 made, written, synced and read back; random numbers", 120)
@@ -216,6 +224,7 @@ def inside(h, _made):
 
 @group.check("interrupts are messages, one vector for each queue", 90)
 def vectors(h, _made):
+    trapped(h)
     io(h, "one")
     io(h, "three")
     one, three = messages(h, SLOTS[0]), messages(h, SLOTS[2])
@@ -243,6 +252,7 @@ def network(h, _made):
 
 @group.check("one exit a request at depth 1", 90)
 def exits(h, _made):
+    trapped(h)
     before = h.counted(G, 1)["counters"]
     made = io(h, "two", "-m randread -q 1 -b 4096 -t 1 -s 2")["ios"]
     after = h.wait("the counters are told", lambda: next(
@@ -383,7 +393,7 @@ def wired(h, _made):
     ], memory=128, extra="pci=nomsi")), 150)
     require(r.rc == 0, f"xl create ended with {r.rc}: {r.text[-600:]}")
     h.gx_ok(G, "true", up=150)
-    trapped(h, SLOTS[:2])
+    trapped(h, 2)
     for serial in ("one", "two"):
         io(h, serial)
     out = h.gx_ok(G, "grep virtio /proc/interrupts")
@@ -394,7 +404,7 @@ def wired(h, _made):
     for serial in ("one", "two"):
         io(h, serial)
     out = h.gx_ok(G, "grep virtio /proc/interrupts")
-    require(by_line(out) and direct(h), out)
+    require(by_line(out) and all_direct(h), out)
 
 
 @group.check("driver domain destroyed: the guest goes on, unbinding ends", 90)
@@ -422,7 +432,7 @@ def debian(h, _made):
     h.gx_ok(G, "true", up=150)
     for serial in ("one", "two", "three"):
         io(h, serial)
-    require(direct(h), f"{h.show(G)}")
+    require(all_direct(h), f"{h.show(G)}")
     for slot, serial in zip(SLOTS, ("one", "two", "three")):
         require(sum(messages(h, slot)) == 0,
                 h.gx_ok(G, "cat /proc/interrupts"))
