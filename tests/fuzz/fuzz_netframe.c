@@ -21,8 +21,6 @@ static uint64_t offload(uint8_t gso_type)
         return VR_NET_F_HOST_TSO4;
     case VR_NET_GSO_TCPV6:
         return VR_NET_F_HOST_TSO6;
-    case VR_NET_GSO_UDP_L4:
-        return VR_NET_F_HOST_USO;
     default:
         return 0;
     }

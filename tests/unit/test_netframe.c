@@ -15,7 +15,7 @@ static const uint8_t mac[] = {0, 0x16, 0x3e, 1, 2, 3};
 static uint8_t front[VR_NET_HDR_LEN + VR_NET_ETH_LEN];
 static struct vr_net_hdr in, out;
 
-#define ALL (VR_NET_OFFLOADS | VR_NET_USO)
+#define ALL VR_NET_OFFLOADS
 
 /* A frame of @len bytes behind the header @in. */
 static int check(uint32_t len, uint64_t features)
@@ -100,7 +100,6 @@ static void test_gso(void **state)
         {VR_NET_GSO_TCPV4, VR_NET_F_HOST_TSO4},
         {VR_NET_GSO_TCPV6, VR_NET_F_HOST_TSO6},
         {VR_NET_GSO_TCPV4 | VR_NET_GSO_ECN, VR_NET_F_HOST_ECN},
-        {VR_NET_GSO_UDP_L4, VR_NET_F_HOST_USO},
     };
     unsigned int i;
 
@@ -120,9 +119,7 @@ static void test_gso(void **state)
     }
     in.gso_type = VR_NET_GSO_ECN;
     assert_int_equal(check(32000, ALL), -EPROTO);
-    in.gso_type = VR_NET_GSO_UDP_L4 | VR_NET_GSO_ECN;
-    assert_int_equal(check(32000, ALL), -EPROTO);
-    in.gso_type = 3; /* fragments of UDP: not offered */
+    in.gso_type = 3; /* UDP: not offered */
     assert_int_equal(check(32000, ALL), -EPROTO);
     in.gso_type = VR_NET_GSO_TCPV4;
     in.gso_size = 0;

@@ -68,10 +68,9 @@ static uint32_t usual(const struct vr_net *net)
 /* The longest that may come. */
 static uint32_t longest(const struct vr_net *net)
 {
-    const uint64_t gso = VR_NET_F_GUEST_TSO4 | VR_NET_F_GUEST_TSO6 |
-                         VR_NET_F_GUEST_USO4 | VR_NET_F_GUEST_USO6;
+    const uint64_t tso = VR_NET_F_GUEST_TSO4 | VR_NET_F_GUEST_TSO6;
 
-    return net->features & gso ? VR_NET_MAX : usual(net);
+    return net->features & tso ? VR_NET_MAX : usual(net);
 }
 
 /* Where the request's bytes go. */

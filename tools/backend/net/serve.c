@@ -25,13 +25,6 @@
 #define WAKE 0x100u /* wake_fd */
 #define STOP 0x101u /* stop_fd */
 
-/* Linux 6.2 has them, and takes either only with the other. */
-#ifndef TUN_F_USO4
-#define TUN_F_USO4 0x20
-#define TUN_F_USO6 0x40
-#endif
-#define USO (TUN_F_USO4 | TUN_F_USO6)
-
 /* The queues of a pair (5.1.2): even ones to the guest. */
 static bool is_rx(const struct vr_dev *d, const struct vr_request *r)
 {
@@ -89,9 +82,8 @@ static int net_open(void **source, const struct vr_dev_cfg *cfg,
     net->mtu = got.mtu;
     memcpy(net->name, got.name, sizeof(net->name));
     net->epoll = -1;
-    net->can = cfg->offload
-                   ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | USO
-                   : 0;
+    net->can =
+        cfg->offload ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN : 0;
     net->tx.last = &net->tx.first;
     *source = net;
     return 0;
@@ -123,8 +115,6 @@ static void describe(struct vr_dev *d)
     memcpy(config.mac, net->mac, sizeof(config.mac));
     if (net->can)
         features |= VR_NET_OFFLOADS;
-    if (net->can & USO)
-        features |= VR_NET_USO;
     if (net->pairs > 1)
         features |= VR_NET_CONTROL;
     vr_ctrl_set_device(d->cfg.page, features, &config, sizeof(config));
@@ -173,14 +163,6 @@ static int open_epoll(struct vr_dev *d, struct vr_err *err)
     return rc;
 }
 
-/* One that does not have them all, but for USO, is used without any. */
-static void try_offloads(struct vr_net *net)
-{
-    while (net->can &&
-           ioctl(net->pair[0].tap, TUNSETOFFLOAD, (unsigned long)net->can))
-        net->can &= net->can & USO ? ~(unsigned int)USO : 0;
-}
-
 static int net_begin(struct vr_dev *d, struct vr_err *err)
 {
     struct vr_net *net = d->source;
@@ -192,7 +174,10 @@ static int net_begin(struct vr_dev *d, struct vr_err *err)
             return rc;
     }
     vr_net_control_begin(d);
-    try_offloads(net);
+    /* One that does not have them all is used without any. */
+    if (net->can &&
+        ioctl(net->pair[0].tap, TUNSETOFFLOAD, (unsigned long)net->can))
+        net->can = 0;
     net->link = link_is_up(net);
     describe(d);
     return 0;
@@ -233,12 +218,11 @@ static unsigned int wanted_offloads(const struct vr_net *net)
         {VR_NET_F_GUEST_TSO4, TUN_F_TSO4},
         {VR_NET_F_GUEST_TSO6, TUN_F_TSO6},
         {VR_NET_F_GUEST_ECN, TUN_F_TSO_ECN},
-        {VR_NET_F_GUEST_USO4 | VR_NET_F_GUEST_USO6, USO},
     };
     unsigned int i, flags = 0;
 
     for (i = 0; i < VR_ARRAY_SIZE(table); i++)
-        if ((net->features & table[i].feature) == table[i].feature)
+        if (net->features & table[i].feature)
             flags |= table[i].flag;
     return flags & TUN_F_CSUM ? flags & net->can : 0;
 }

@@ -12,8 +12,8 @@
  *                       QEMU (upstream, not qemu-xen-traditional): gets _DSD,
  *                       as VRxx would
  *   VIOT  the virtio-iommu and, as endpoints, the devices behind it: by the
- * base of their registers, or the functions' numbers; only when there is an
- *         IOMMU
+ *         base of their registers, or by the functions' numbers; only when
+ *         there is an IOMMU
  *
  * docs/bindings/acpi.md shows their source. The device terms are compiled from
  * tools/libs/guest/acpi/ by iasl when the project is built (aml.sh), and get
@@ -63,9 +63,9 @@ int vr_acpi_check(const void *user, size_t size, bool need_viot,
 /**
  * vr_acpi_build() - the user's tables, then our SSDT, then VIOT.
  * @devs: mmio_base below 4 GiB; of a PCI function one of which vr_pci_slot()
- *        knows the slot (libs/transport/pci/bus.h); irq: a GSI, described like
- * a PCI interrupt (level, active low, shared), since a PCI device may share its
- * pin. Endpoints are the devices behind the virtio-iommu.
+ *        knows the slot (libs/transport/pci/bus.h); irq: a GSI, described
+ *        like a PCI interrupt (level, active low, shared), since a PCI device
+ *        may share its pin. Endpoints are the devices behind the virtio-iommu.
  * @n: 1 to VR_MAX_DEVICES.
  * @iommu: NULL when no device is behind it; then there is no VIOT.
  * @user, @user_size: as for vr_acpi_check(), which is called.

@@ -24,11 +24,6 @@ static bool gso_ok(const struct vr_net_hdr *h, uint64_t features,
     case VR_NET_GSO_TCPV6:
         need = VR_NET_F_HOST_TSO6;
         break;
-    case VR_NET_GSO_UDP_L4:
-        if (h->gso_type & VR_NET_GSO_ECN) /* is TCP's */
-            return false;
-        need = VR_NET_F_HOST_USO;
-        break;
     default:
         return false;
     }

@@ -27,9 +27,6 @@
 #define VR_NET_F_CTRL_RX    (UINT64_C(1) << 18)
 #define VR_NET_F_MQ         (UINT64_C(1) << 22)
 #define VR_NET_F_CTRL_MAC   (UINT64_C(1) << 23) /* CTRL_MAC_ADDR */
-#define VR_NET_F_GUEST_USO4 (UINT64_C(1) << 54)
-#define VR_NET_F_GUEST_USO6 (UINT64_C(1) << 55)
-#define VR_NET_F_HOST_USO   (UINT64_C(1) << 56)
 
 /* Offered with several pairs of queues. */
 #define VR_NET_CONTROL                                                         \
@@ -39,10 +36,6 @@
     (VR_NET_F_CSUM | VR_NET_F_GUEST_CSUM | VR_NET_F_GUEST_TSO4 |               \
      VR_NET_F_GUEST_TSO6 | VR_NET_F_GUEST_ECN | VR_NET_F_HOST_TSO4 |           \
      VR_NET_F_HOST_TSO6 | VR_NET_F_HOST_ECN)
-
-/* Beside those, where the kernel knows how (Linux 6.2). */
-#define VR_NET_USO                                                             \
-    (VR_NET_F_GUEST_USO4 | VR_NET_F_GUEST_USO6 | VR_NET_F_HOST_USO)
 
 /* struct virtio_net_config (5.1.4), little endian as we are. */
 struct vr_net_config {
@@ -72,7 +65,6 @@ _Static_assert(sizeof(struct vr_net_hdr) == VR_NET_HDR_LEN, "virtio 1.2, 5.1");
 #define VR_NET_GSO_NONE         0u
 #define VR_NET_GSO_TCPV4        1u
 #define VR_NET_GSO_TCPV6        4u
-#define VR_NET_GSO_UDP_L4       5u
 #define VR_NET_GSO_ECN          0x80u
 
 #define VR_NET_ETH_LEN  14u
